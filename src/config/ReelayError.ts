@@ -1,0 +1,89 @@
+/**
+ * The one catalogue of errors. Every error that an operator can meet, in a log line, an HTTP answer or a manifest's
+ * `reason`, has a code here; `docs/errors.md` explains the same set and a test compares the two lists.
+ */
+export const errorCodes = {
+  // Configuration and command line
+  config_invalid: 'The configuration is not valid',
+  config_unreadable: 'The configuration file cannot be read',
+  // What arrives on a media socket
+  frame_not_json: 'A text frame is not JSON',
+  frame_not_object: 'A text frame is JSON but not an object with an event or type',
+  frame_binary: 'A binary frame came on a socket that carries text only',
+  event_out_of_order: 'A message came before the start message, after the stop, or twice',
+  event_unknown: 'A message has an event that this dialect does not define',
+  stream_mismatch: 'A message names a stream other than the one its socket started',
+  start_invalid: 'The start message lacks something or holds something that cannot be used',
+  start_timeout: 'A socket sent no start message in time',
+  call_id_invalid: 'A call or stream id has characters that cannot become part of an object key',
+  payload_not_base64: 'A media payload is not base64',
+  payload_empty: 'A media payload holds no audio',
+  payload_odd: 'A 16-bit payload has an odd number of bytes',
+  payload_has_header: 'A media payload begins with a WAV header, which is played as noise',
+  payload_oversized: 'A message is larger than its socket accepts',
+  timestamp_invalid: 'A media timestamp is not a number of milliseconds',
+  timestamp_backwards: 'A media timestamp lies before audio that was already placed',
+  timestamp_absurd: 'A media timestamp jumps further than a call can last',
+  sample_rate_invalid: 'A sample rate is missing or not one that audio can have',
+  // Who may come in
+  path_unknown: 'No such path on the media port',
+  signature_missing: 'The upgrade carries no signature',
+  signature_invalid: 'The signature matches none of the account secrets and URL candidates',
+  credentials_invalid: 'The Basic authorization is missing or wrong',
+  account_unknown: 'The call names an account that is not configured',
+  account_mismatch: 'The call names an account other than the one that authenticated its socket',
+  account_loopback_only: 'An account without secrets is served on loopback only',
+  token_missing: 'The account requires a start token and the stream carries none',
+  token_invalid: 'The start token is forged, expired, used, or was made for another call',
+  too_many_streams: 'The limit of calls or of sockets without a start message is reached',
+  // The bot's side
+  upstream_unreachable: 'The connection to the bot could not be opened',
+  upstream_lost: 'The connection to the bot broke',
+  upstream_overflow: 'The bot reads too slowly; frames for it were dropped',
+  upstream_message_invalid: 'The bot sent something the provider would refuse; it was not forwarded',
+  returns_not_configured: 'The bot sent audio in a form that the account does not configure',
+  // Recording
+  no_store: 'The account has no store, so its recordings cannot be kept',
+  tap_overflow: 'The ring between relay and recorder was full; recording frames were dropped',
+  journal_torn: 'The journal ends in a torn record, which was cut off',
+  journal_unreadable: 'A journal segment cannot be read; it was set aside',
+  spool_locked: 'The spool folder belongs to a daemon that is running',
+  spool_unwritable: 'The spool cannot be written',
+  store_unwritable: 'The store refused an object',
+  thread_lost: 'A worker thread ended or stopped answering and was started again',
+  // Control port
+  unauthorized: 'The key is missing or wrong',
+  not_found: 'There is nothing under this name for this key',
+  range_unsatisfiable: 'The requested range lies outside the recording',
+  request_invalid: 'The request is not one this route understands',
+  // Verification
+  verify_failed: 'A recording is not whole',
+  recording_unknown: 'No recording with this id lies in the folders searched',
+} as const;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+/** An error with a stable code, the value that caused it, and what to do about it. Match on `code`, never on text. */
+export class ReelayError extends Error {
+  readonly code: ErrorCode;
+  /** The offending value, shortened; never a secret. */
+  readonly value: string | undefined;
+  /** What the reader can do about it, one sentence. */
+  readonly remedy: string | undefined;
+
+  constructor(code: ErrorCode, details: { value?: unknown; remedy?: string; cause?: unknown } = {}) {
+    const value = details.value === undefined ? undefined : shorten(details.value);
+    const text = [errorCodes[code], value === undefined ? '' : `: ${value}`, '.'].join('');
+    super(details.remedy === undefined ? text : `${text} ${details.remedy}`, { cause: details.cause });
+    this.name = 'ReelayError';
+    this.code = code;
+    this.value = value;
+    this.remedy = details.remedy;
+  }
+}
+
+function shorten(value: unknown): string {
+  const text =
+    typeof value === 'string' ? value : ((JSON.stringify(value) as string | undefined) ?? '(no value)');
+  return text.length > 200 ? `${text.slice(0, 200)}… (${text.length} characters)` : text;
+}

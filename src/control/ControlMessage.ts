@@ -1,0 +1,90 @@
+import type { MessagePort } from 'node:worker_threads';
+import type { Config } from '../config/Config.js';
+
+/** What the command line gives on top of the configuration file; undefined where a flag was not given. */
+export interface ServeFlags {
+  readonly config?: string;
+  readonly upstream?: string;
+  readonly store?: string;
+  readonly mediaPort?: number;
+  readonly controlPort?: number;
+}
+
+/** `workerData` of the control thread. */
+export interface ControlData {
+  readonly flags: ServeFlags;
+  /** Set for a successor: the configuration that is in force, used if the file can't be read any more. */
+  readonly config: Config | null;
+  readonly counters: SharedArrayBuffer;
+  /** Int32 cell 0: raised by the thread every 200 ms while its event loop turns. */
+  readonly heartbeat: SharedArrayBuffer;
+  /** Announcements of the recorder ({@link SpoolEvent}). */
+  readonly recorderPort: MessagePort;
+  /** Signs start tokens of accounts that have no auth token; 32 random bytes of this process. */
+  readonly tokenKey: Uint8Array;
+  /** Which implementation of the audio kernels the media process runs. */
+  readonly kernels: 'native' | 'typescript';
+}
+
+/** A live call as `GET /v1/calls` lists it. */
+export interface LiveCall {
+  readonly recordingId: string | null;
+  readonly accountId: string;
+  readonly provider: string;
+  readonly callId: string;
+  readonly from: string | null;
+  readonly to: string | null;
+  readonly direction: string | null;
+  /** ISO 8601. */
+  readonly startTime: string;
+  readonly streams: readonly string[];
+  readonly upstream: 'none' | 'connecting' | 'open' | 'lost';
+}
+
+export interface ThreadStates {
+  readonly media: 'ready' | 'draining';
+  readonly recorder: 'starting' | 'ready' | 'restarting';
+  readonly control: 'starting' | 'ready' | 'restarting';
+}
+
+/** A plain HTTP request of the media port, answered by control. */
+export interface PlainRequest {
+  readonly method: string;
+  /** Path and query as received. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Uint8Array;
+  readonly remoteAddress: string;
+}
+
+export interface PlainResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+export type ToControl =
+  | { readonly type: 'reload' }
+  | { readonly type: 'http'; readonly id: number; readonly request: PlainRequest }
+  /** Sent when something changed, at most four times a second. */
+  | { readonly type: 'calls'; readonly calls: readonly LiveCall[] }
+  | { readonly type: 'threads'; readonly states: ThreadStates }
+  /** A new recorder took the place of the old one. */
+  | { readonly type: 'recorder'; readonly port: MessagePort }
+  /** Finish what can be finished and post `stopped`. */
+  | { readonly type: 'stop' };
+
+export type FaultKind = 'throw' | 'hang' | 'exit' | 'heap';
+
+export type FromControl =
+  /** The configuration, at start and after each successful reload. */
+  | { readonly type: 'config'; readonly config: Config }
+  /** The configuration is unusable; `message` is for people. At start this ends the daemon. */
+  | { readonly type: 'configError'; readonly message: string }
+  /** Listening on the control port. */
+  | { readonly type: 'ready'; readonly port: number }
+  | { readonly type: 'httpAnswer'; readonly id: number; readonly response: PlainResponse }
+  /** `POST /v1/faults` for the recorder; control applies its own itself. */
+  | { readonly type: 'fault'; readonly fault: FaultKind }
+  /** Answer to `stop`: recordings that are not yet in their store. */
+  | { readonly type: 'stopped'; readonly unstored: number };

@@ -1,0 +1,130 @@
+import type { ErrorCode } from '../config/ReelayError.js';
+
+/**
+ * How one provider speaks on its WebSocket: pure functions from messages to typed events, and flags that say what the
+ * dialect can do. An adapter holds no state, does no I/O and knows nothing of calls; it never throws.
+ */
+export interface Dialect {
+  readonly name: 'twilio' | 'jambonz';
+  readonly capabilities: Capabilities;
+  /** Reads a message of the provider. `data` is exactly one WebSocket message. */
+  readProvider(data: Buffer, isBinary: boolean): ProviderEvent;
+  /** Reads a message of the bot. */
+  readUpstream(data: Buffer, isBinary: boolean): UpstreamEvent;
+}
+
+export interface Capabilities {
+  /** Audio frames carry the provider's own time. */
+  readonly timestamps: boolean;
+  /** `played`: a mark is echoed when playout reaches it. `unreliable`: the echo says little. */
+  readonly marks: 'played' | 'unreliable';
+  /** A `clear` is acknowledged by a burst of mark echoes. */
+  readonly clearAcknowledged: boolean;
+  /** Messages arrive in the order they were sent. */
+  readonly ordered: boolean;
+  /** How audio travels towards the bot. */
+  readonly framing: 'json-base64' | 'binary';
+  readonly encoding: 'mulaw' | 'pcm16';
+  /** Largest message accepted from the provider, bytes. */
+  readonly maxMessageBytes: number;
+  /** Audio that the provider queues before it discards more, ms. */
+  readonly maxQueueMs: number;
+  /** How far back audio may be amended, ms. */
+  readonly amendMs: number;
+  /** WebSocket sub-protocols that are echoed when offered. */
+  readonly subprotocols: readonly string[];
+}
+
+/** What the start message says. Ids are checked: they are safe as parts of an object key. */
+export interface StartEvent {
+  readonly kind: 'start';
+  readonly accountId: string;
+  readonly callId: string;
+  /** Null where the dialect has no stream id. */
+  readonly streamId: string | null;
+  readonly sampleRate: number;
+  /** Samples that the provider interleaves: 1, or 2 for jambonz stereo. */
+  readonly channels: 1 | 2;
+  readonly tracks: readonly ('caller' | 'bot' | 'both' | 'mixed')[];
+  readonly from: string | null;
+  readonly to: string | null;
+  readonly direction: string | null;
+  /** Custom parameters (Twilio) or the whole start object (jambonz), as received. */
+  readonly parameters: Readonly<Record<string, unknown>>;
+  /** Things that were wrong with the message but could be mended. */
+  readonly warnings: readonly ErrorCode[];
+}
+
+export interface AudioEvent {
+  readonly kind: 'audio';
+  readonly track: 'caller' | 'bot' | 'both' | 'mixed';
+  /** Raw audio in the dialect's encoding; a fresh buffer or a view of the message. */
+  readonly payload: Uint8Array;
+  /** ms since stream start; NaN where the dialect gives none. */
+  readonly timestampMs: number;
+  readonly streamId: string | null;
+}
+
+export interface InvalidEvent {
+  readonly kind: 'invalid';
+  readonly code: ErrorCode;
+  readonly value?: string;
+  /** Whether the message should be kept from the other side too. */
+  readonly drop: boolean;
+}
+
+export type ProviderEvent =
+  /** Twilio's greeting before start. */
+  | { readonly kind: 'connected' }
+  | StartEvent
+  | AudioEvent
+  | {
+      readonly kind: 'dtmf';
+      readonly digit: string;
+      readonly durationMs: number | null;
+      readonly streamId: string | null;
+    }
+  | {
+      readonly kind: 'mark';
+      readonly name: string;
+      readonly streamId: string | null;
+      readonly cleared: boolean;
+    }
+  | { readonly kind: 'clipDone'; readonly id: string | null; readonly playedMs: number | null }
+  | { readonly kind: 'stop'; readonly streamId: string | null }
+  /** jambonz's empty binary frame: finish and close the socket from here. */
+  | { readonly kind: 'finish' }
+  /** Well formed but not known to this dialect: passed on untouched. */
+  | { readonly kind: 'unknown'; readonly name: string }
+  | InvalidEvent;
+
+export type UpstreamEvent =
+  | {
+      readonly kind: 'audio';
+      readonly payload: Uint8Array;
+      readonly streamId: string | null;
+      readonly warnings: readonly ErrorCode[];
+    }
+  | { readonly kind: 'mark'; readonly name: string; readonly streamId: string | null }
+  | { readonly kind: 'clear'; readonly streamId: string | null }
+  /** jambonz playAudio: 16-bit samples at `sampleRate`. */
+  | {
+      readonly kind: 'clip';
+      readonly id: string | null;
+      readonly queued: boolean;
+      readonly sampleRate: number;
+      readonly payload: Uint8Array;
+    }
+  /** jambonz: forget pending marks without echoes. */
+  | { readonly kind: 'clearMarks' }
+  /** jambonz: end the verb. */
+  | { readonly kind: 'disconnect' }
+  | { readonly kind: 'unknown'; readonly name: string }
+  | InvalidEvent;
+
+const safeId = /^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}$/;
+
+/** Whether an id that came over the wire may become a part of an object key and of a path: no slash, no control characters. */
+export function isSafeId(id: unknown): id is string {
+  return typeof id === 'string' && safeId.test(id) && !id.includes('..');
+}

@@ -1,0 +1,118 @@
+/** The documents that lie beside the audio: one sidecar per chunk, one manifest per recording. Formats are a contract. */
+
+/** Positions and lengths are samples at the recording's rate, per channel. */
+export interface Gap {
+  readonly channel: number;
+  readonly startSample: number;
+  readonly samples: number;
+  readonly cause: GapCause;
+}
+
+export type GapCause =
+  /** The provider's own clock shows frames that never came. */
+  | 'lost_by_provider'
+  /** Time between two streams of one call. */
+  | 'between_streams'
+  /** jambonz threw its client buffer away. */
+  | 'client_overrun'
+  /** The ring between relay and recorder was full. */
+  | 'dropped_by_reelay'
+  /** The frame came after the region was final. */
+  | 'late'
+  /** Recording was paused. */
+  | 'paused';
+
+export interface Channel {
+  readonly role: 'caller' | 'bot' | 'mixed';
+}
+
+/** `<index>-metadata.json`: the chunk's sidecar. */
+export interface Sidecar {
+  readonly schema: 1;
+  readonly recordingId: string;
+  readonly callId: string;
+  readonly accountId: string;
+  readonly provider: string;
+  readonly index: number;
+  /** ISO 8601, wall clock of the chunk's first sample. */
+  readonly startTime: string;
+  readonly startSample: number;
+  readonly samples: number;
+  readonly sampleRate: number;
+  readonly channels: readonly Channel[];
+  readonly gaps: readonly Gap[];
+  /** Size of the WAV file. */
+  readonly bytes: number;
+  /** Hex, of the whole WAV file. */
+  readonly sha256: string;
+  /** The `sha256` of the chunk before, null for the first. */
+  readonly previousSha256: string | null;
+}
+
+export type RecordingState = 'recording' | 'uploading' | 'complete' | 'interrupted' | 'failed';
+
+/** An entry of the manifest's chunk list. */
+export interface ManifestChunk {
+  readonly index: number;
+  readonly startSample: number;
+  readonly samples: number;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** Hex, of the sidecar file. */
+  readonly sidecarSha256: string;
+}
+
+export interface ManifestStream {
+  readonly streamId: string;
+  readonly role: 'call' | 'oneway' | 'tap';
+  readonly startSample: number;
+  /** Null while it runs. */
+  readonly endSample: number | null;
+  readonly endReason: 'stop' | 'closed' | 'lost' | 'relay' | null;
+}
+
+export interface ManifestEvent {
+  readonly type: string;
+  readonly sample: number;
+  readonly [detail: string]: unknown;
+}
+
+/** How far the playout model was off the provider's mark echoes, ms. */
+export interface PlayoutError {
+  readonly marks: number;
+  readonly medianMs: number | null;
+  readonly maxMs: number | null;
+}
+
+/** `manifest.json`. */
+export interface Manifest {
+  readonly schema: 1;
+  readonly recordingId: string;
+  readonly callId: string;
+  readonly accountId: string;
+  readonly provider: string;
+  readonly state: RecordingState;
+  /** Why the state is `failed` or `interrupted`; null otherwise. */
+  readonly reason: string | null;
+  readonly from: string | null;
+  readonly to: string | null;
+  readonly direction: string | null;
+  readonly parameters: Readonly<Record<string, unknown>>;
+  /** ISO 8601, wall clock of sample 0. */
+  readonly startTime: string;
+  /** ISO 8601; null while the call is up. */
+  readonly endTime: string | null;
+  readonly sampleRate: number;
+  readonly channels: readonly Channel[];
+  /** Samples per channel; while the call is up, of the sealed chunks. */
+  readonly samples: number;
+  readonly durationSeconds: number;
+  readonly chunkSeconds: number;
+  readonly chunks: readonly ManifestChunk[];
+  readonly streams: readonly ManifestStream[];
+  readonly events: readonly ManifestEvent[];
+  readonly gaps: readonly Gap[];
+  /** Recorded samples ÷ samples of the call, per channel. */
+  readonly completeness: readonly number[];
+  readonly playout: PlayoutError;
+}

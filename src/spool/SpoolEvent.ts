@@ -1,0 +1,21 @@
+import type { Manifest, Sidecar } from './Manifest.js';
+
+/**
+ * What the recorder announces to the control thread over their message port. The announcements only save time: everything
+ * they say is also in the spool's files, and a control thread that starts late or again reads it there.
+ */
+export type SpoolEvent =
+  /** A recording began; `folder` is its path below the spool. The manifest lies there already. */
+  | { readonly type: 'started'; readonly folder: string; readonly manifest: Manifest }
+  /** A chunk was sealed: its WAV and sidecar are durable and will never change. */
+  | { readonly type: 'sealed'; readonly folder: string; readonly sidecar: Sidecar }
+  /** The recorder is done with the recording; from now on control owns every file in the folder. */
+  | { readonly type: 'ended'; readonly folder: string; readonly manifest: Manifest }
+  /** Twice a second per live recording: how far it is, and the loudest sample per channel since the last one (0 to 32768). */
+  | {
+      readonly type: 'progress';
+      readonly recordingId: string;
+      readonly folder: string;
+      readonly samples: number;
+      readonly peaks: readonly number[];
+    };
