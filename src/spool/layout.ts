@@ -1,0 +1,41 @@
+/**
+ * The names of everything in a recording's folder. They are the same in the spool and in the store:
+ *
+ *     <account>/<YYYYMMDD>/<callId>/<recordingId>/<index>-audio.wav
+ *     <account>/<YYYYMMDD>/<callId>/<recordingId>/<index>-metadata.json
+ *     <account>/<YYYYMMDD>/<callId>/<recordingId>/manifest.json
+ *
+ * Two names exist in the spool only: the chunk that is still growing, and control's note of what the store has confirmed.
+ */
+
+/** Folder below the spool that holds the daemons' own files (locks, journals); no account id can begin with a dot. */
+export const daemonsFolder = '.reelay';
+export const manifestName = 'manifest.json';
+export const uploadName = 'upload.json';
+
+/**
+ * @param startMs - wall clock of the recording's first sample, ms since the Unix epoch; the date is UTC
+ * @returns the recording's folder, relative to the spool or to the store's root, with forward slashes
+ */
+export function recordingFolder(recording: {
+  readonly accountId: string;
+  readonly callId: string;
+  readonly recordingId: string;
+  readonly startMs: number;
+}): string {
+  const date = new Date(recording.startMs).toISOString().slice(0, 10).replaceAll('-', '');
+  return [recording.accountId, date, recording.callId, recording.recordingId].join('/');
+}
+
+export function chunkName(index: number): string {
+  return `${index}-audio.wav`;
+}
+
+export function sidecarName(index: number): string {
+  return `${index}-metadata.json`;
+}
+
+/** The growing chunk: a complete WAV file at every moment, its header kept current, but its samples may still change. */
+export function openChunkName(index: number): string {
+  return `${chunkName(index)}.open`;
+}
