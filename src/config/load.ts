@@ -1,0 +1,206 @@
+import { readFileSync } from 'node:fs';
+import { dirname, relative, resolve, isAbsolute } from 'node:path';
+import { parseDocument } from 'yaml';
+import { type AccountConfig, type Config, type StoreConfig } from './Config.js';
+import { type Environment, type Problem, overlayEnvironment, substitute } from './environment.js';
+import { ReelayError } from './ReelayError.js';
+import { configOf, configSchema } from './schema.js';
+
+/** What the command line says on top of file and environment; undefined where a flag was not given. */
+export interface ConfigFlags {
+  readonly config?: string | undefined;
+  /** Bot URL of every account and dialect. */
+  readonly upstream?: string | undefined;
+  /** Folder of every account's store. */
+  readonly store?: string | undefined;
+  readonly mediaPort?: number | undefined;
+  readonly controlPort?: number | undefined;
+}
+
+/**
+ * Reads the configuration: file, then environment, then flags, each over the one before.
+ *
+ * @param environment - variables for `${NAME}` and the `REELAY_…` overlay
+ * @param cwd - relative paths of the flags, and of everything when there is no file, are resolved against it
+ * @throws ReelayError `config_unreadable` or `config_invalid`; the message lists every problem, one to a line
+ */
+export function loadConfig(
+  flags: ConfigFlags = {},
+  environment: Environment = process.env,
+  cwd: string = process.cwd(),
+): Config {
+  const file = flags.config === undefined ? undefined : resolve(cwd, flags.config);
+  const folder = file === undefined ? cwd : dirname(file);
+  const problems: Problem[] = [];
+  const used = new Set<string>();
+  const document = substitute(file === undefined ? {} : readDocument(file), environment, problems, used);
+  const config = validate(
+    document as Record<string, unknown>,
+    { flags, environment, folder, used },
+    problems,
+  );
+  const flagged = config === undefined ? undefined : withFlags(config, flags, cwd, problems);
+  if (flagged !== undefined) problems.push(...contradictions(flagged));
+  if (flagged === undefined || problems.length > 0) throw invalid(file, problems);
+  return freeze(flagged);
+}
+
+function readDocument(file: string): unknown {
+  let content: string;
+  try {
+    content = readFileSync(file, 'utf8');
+  } catch (cause) {
+    const remedy = 'Check the path that --config gives and its permissions.';
+    throw new ReelayError('config_unreadable', { value: file, remedy, cause });
+  }
+  const document = parseDocument(content, { prettyErrors: true });
+  const problems = document.errors.map(({ message }) => ({ path: file, message }));
+  if (problems.length > 0) throw invalid(file, problems);
+  const value: unknown = document.toJS();
+  if (value === null) return {};
+  if (typeof value === 'object' && !Array.isArray(value)) return value;
+  throw invalid(file, [{ path: file, message: 'must hold sections such as media: and accounts:' }]);
+}
+
+interface Sources {
+  readonly flags: ConfigFlags;
+  readonly environment: Environment;
+  readonly folder: string;
+  readonly used: ReadonlySet<string>;
+}
+
+function validate(
+  document: Record<string, unknown>,
+  sources: Sources,
+  problems: Problem[],
+): Config | undefined {
+  const schema = configSchema(sources.folder);
+  overlayEnvironment(document, schema, sources.environment, problems, sources.used);
+  const result = schema.safeParse(document, { reportInput: true });
+  if (result.success) return configOf(result.data, sources.folder);
+  const known = new Set(problems.map(({ path }) => path));
+  for (const { path, message } of result.error.issues) {
+    const name = nameOf(path);
+    if (!known.has(name)) problems.push({ path: name, message: `${shown(document, path)}${message}` });
+  }
+  return undefined;
+}
+
+function nameOf(path: readonly PropertyKey[]): string {
+  const text = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
+  return text.replace(/^\./, '') || 'the configuration';
+}
+
+const secret = /password|token|keys?$|secret|credentials/i;
+
+/** The value under a path, for a message; never that of a secret. */
+function shown(document: unknown, path: readonly PropertyKey[]): string {
+  if (path.some((part) => secret.test(String(part)))) return '';
+  let value = document;
+  for (const part of path) value = (value as Record<PropertyKey, unknown> | null | undefined)?.[part];
+  if (value === undefined || (typeof value === 'object' && value !== null)) return '';
+  return `is ${JSON.stringify(value).slice(0, 120)}; it `;
+}
+
+function withFlags(config: Config, flags: ConfigFlags, cwd: string, problems: Problem[]): Config {
+  const { upstream } = flags;
+  const store = storeOf(flags.store, cwd, problems);
+  if (upstream !== undefined && !(/^wss?:\/\/[^/]/.test(upstream) && URL.canParse(upstream)))
+    problems.push({ path: '--upstream', message: `is "${upstream}"; give a ws:// or wss:// URL` });
+  const accounts = config.accounts.map((account): AccountConfig => ({
+    ...account,
+    ...(upstream === undefined ? {} : { upstream: { twilio: upstream, jambonz: upstream } }),
+    ...(store === undefined ? {} : { store }),
+  }));
+  return {
+    ...config,
+    media: { ...config.media, port: portOf(flags.mediaPort, config.media.port, '--media-port', problems) },
+    control: {
+      ...config.control,
+      port: portOf(flags.controlPort, config.control.port, '--control-port', problems),
+    },
+    accounts,
+  };
+}
+
+function storeOf(store: string | undefined, cwd: string, problems: Problem[]): StoreConfig | undefined {
+  if (store === undefined) return undefined;
+  if (!/^[a-z][a-z0-9+-]+:\/\//.test(store)) return { type: 'file', dir: resolve(cwd, store) };
+  const message = `is "${store}"; buckets are not in this version: give a folder`;
+  problems.push({ path: '--store', message });
+  return undefined;
+}
+
+function portOf(flag: number | undefined, configured: number, name: string, problems: Problem[]): number {
+  if (flag === undefined) return configured;
+  if (!Number.isInteger(flag) || flag < 0 || flag > 65_535)
+    problems.push({ path: name, message: `is ${flag}; give a TCP port from 0 to 65535` });
+  return flag;
+}
+
+/** What is right key by key and wrong together. */
+function contradictions(config: Config): Problem[] {
+  return [...doubleIds(config), ...doubleKeys(config), ...nestedFolders(config), ...samePorts(config)];
+}
+
+function doubleIds({ accounts }: Config): Problem[] {
+  const ids = accounts.map(({ id }) => id);
+  return ids.flatMap((id, index) =>
+    ids.indexOf(id) === index
+      ? []
+      : [
+          {
+            path: `accounts[${index}].id`,
+            message: `is "${id}", which accounts[${ids.indexOf(id)}] has already`,
+          },
+        ],
+  );
+}
+
+/** A key that opens two accounts would show one tenant the other's calls. */
+function doubleKeys(config: Config): Problem[] {
+  const owners = new Map(config.control.adminKeys.map((key) => [key, 'control.adminKeys']));
+  const problems: Problem[] = [];
+  for (const [index, { apiKeys }] of config.accounts.entries()) {
+    const path = `accounts[${index}].apiKeys`;
+    for (const key of new Set(apiKeys)) {
+      const owner = owners.get(key);
+      if (owner === undefined) owners.set(key, path);
+      else problems.push({ path, message: `has a key that is in ${owner} too; give each its own` });
+    }
+  }
+  return problems;
+}
+
+/** What lies in the spool is deleted once it is in the store, so the two must never be the same files. */
+function nestedFolders({ spool, accounts }: Config): Problem[] {
+  return accounts.flatMap(({ store }, index) => {
+    if (store === null || !(isWithin(spool.dir, store.dir) || isWithin(store.dir, spool.dir))) return [];
+    const message = `is "${store.dir}", which overlaps spool.dir "${spool.dir}"; give the store a folder of its own`;
+    return [{ path: `accounts[${index}].store.dir`, message }];
+  });
+}
+
+function isWithin(outer: string, inner: string): boolean {
+  const path = relative(outer, inner);
+  return path === '' || (!path.startsWith('..') && !isAbsolute(path));
+}
+
+function samePorts({ media, control }: Config): Problem[] {
+  if (media.port === 0 || media.port !== control.port) return [];
+  return [{ path: 'control.port', message: `is ${control.port}, like media.port; give each its own` }];
+}
+
+function invalid(file: string | undefined, problems: readonly Problem[]): ReelayError {
+  const lines = problems.map(({ path, message }) => `\n  ${path} ${message}`);
+  const value = file ?? 'environment and flags';
+  return new ReelayError('config_invalid', { value, remedy: `Mend these:${lines.join('')}` });
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    Object.values(value).forEach(freeze);
+    Object.freeze(value);
+  }
+  return value;
+}

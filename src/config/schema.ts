@@ -1,0 +1,281 @@
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import type { AccountConfig, Config, StoreConfig } from './Config.js';
+import { nearest } from './nearest.js';
+import { host, oneOf, origin, port, scalar, size, socketUrl, text, whole, yesOrNo } from './scalar.js';
+
+const KiB = 2 ** 10;
+const MiB = 2 ** 20;
+const GiB = 2 ** 30;
+const TiB = 2 ** 40;
+
+/**
+ * The shape of a configuration file; what it yields is a {@link Config}. Each key is described in docs/configuration.md, and
+ * a test compares the two lists.
+ *
+ * @param folder - relative paths are resolved against it
+ */
+export function configSchema(folder: string) {
+  const path = () =>
+    scalar('a path to a folder', (value) =>
+      typeof value === 'string' && value.trim() !== '' ? resolve(folder, value) : undefined,
+    );
+  return closed({
+    media: section({
+      host: host().default('0.0.0.0'),
+      port: port().default(8080),
+      publicUrl: origin().nullable().default(null),
+    }),
+    control: section({
+      host: host().default('127.0.0.1'),
+      port: port().default(8081),
+      adminKeys: keys().default([]),
+    }),
+    spool: section({
+      dir: path().default(resolve(folder, 'spool')),
+      maxBytes: size(16 * MiB, 1024 * TiB).default(10 * GiB),
+      flushMs: whole('milliseconds', 10, 10_000).default(100),
+      syncMs: whole('milliseconds', 10, 60_000).default(500),
+    }),
+    recording: section({
+      chunkSeconds: whole('seconds', 1, 3600).default(60),
+      channels: oneOf('dual', 'mixed').default('dual'),
+      layout: layout().default('chunks'),
+    }),
+    catalogue: section({ url: catalogueUrl().default('memory:') }),
+    limits: section({
+      calls: whole('calls', 1, 100_000).default(500),
+      pendingStreams: whole('sockets', 1, 100_000).default(200),
+      startTimeoutMs: whole('milliseconds', 100, 600_000).default(10_000),
+      upstreamQueueMs: whole('milliseconds', 0, 120_000).default(10_000),
+      upstreamBufferBytes: size(64 * KiB, GiB).default(MiB),
+      providerBufferBytes: size(64 * KiB, GiB).default(16 * MiB),
+      ringBytes: size(64 * KiB, GiB).default(64 * MiB),
+    }),
+    log: section({
+      level: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
+    }),
+    accounts: z.array(account(path)).min(1, 'must list at least one account').optional(),
+    accountsUrl: notYet('looking accounts up over HTTP', 'List them under accounts'),
+  });
+}
+
+export type ConfigInput = z.output<ReturnType<typeof configSchema>>;
+
+/** A section may be left out, or be written with nothing in it; its keys then have their defaults. */
+function section<Shape extends z.ZodRawShape>(shape: Shape) {
+  return closed(shape).prefault({} as never);
+}
+
+/** An object in which an unknown key is an error, since a misspelt one would silently leave the default in force. */
+function closed<Shape extends z.ZodRawShape>(shape: Shape) {
+  return z.strictObject(shape, {
+    error: (issue) => {
+      if (issue.code !== 'unrecognized_keys') return 'must be a section with keys of its own';
+      return issue.keys.map((key) => unknownKey(key, Object.keys(shape))).join('; ');
+    },
+  });
+}
+
+function unknownKey(key: string, known: readonly string[]): string {
+  const meant = nearest(key, known);
+  const remedy = meant === undefined ? `the keys here are ${known.join(', ')}` : `did you mean "${meant}"?`;
+  return `has the unknown key "${key}"; ${remedy}`;
+}
+
+function account(path: () => z.ZodType<string>) {
+  return closed({
+    id: accountId(),
+    upstream: upstream().default({ twilio: null, jambonz: null }),
+    onUpstreamLoss: oneOf('close', 'recordOnly', 'reconnect').default('close'),
+    resumeSeconds: whole('seconds', 0, 3600).default(5),
+    twilio: section({
+      authToken: keys().default([]),
+      requireToken: yesOrNo().default(false),
+    }),
+    jambonz: jambonz(),
+    livekit: notYet('LiveKit', 'Leave it out'),
+    store: store(path).nullable().default(null),
+    apiKeys: keys().default([]),
+    webhooks: notYet('webhooks', 'Leave them out'),
+    record: record().default('always'),
+  }).transform((input): AccountConfig => ({
+    id: input.id,
+    upstream: input.upstream,
+    onUpstreamLoss: input.onUpstreamLoss,
+    resumeSeconds: input.resumeSeconds,
+    twilio: { authTokens: input.twilio.authToken, requireToken: input.twilio.requireToken },
+    jambonz: input.jambonz,
+    store: input.store,
+    apiKeys: input.apiKeys,
+    record: input.record,
+  }));
+}
+
+function jambonz() {
+  const password = () => text('a password, not empty');
+  return section({
+    username: text('a user name, not empty').optional(),
+    password: password().optional(),
+    credentials: z
+      .array(closed({ username: text('a user name, not empty'), password: password() }))
+      .default([]),
+    returns: oneOf('streaming', 'playAudio', 'none').default('streaming'),
+    returnSampleRate: whole('Hz', 8000, 48_000).nullable().default(null),
+    legSampleRate: whole('Hz', 8000, 48_000).default(8000),
+  }).transform(({ username, password: word, credentials, ...rest }, context) => {
+    if ((username === undefined) !== (word === undefined)) {
+      const missing = username === undefined ? 'username' : 'password';
+      context.issues.push({
+        code: 'custom',
+        path: [missing],
+        message: 'is missing; username and password go together',
+        input: undefined,
+      });
+    }
+    const pair = username === undefined || word === undefined ? [] : [{ username, password: word }];
+    return { ...rest, credentials: [...pair, ...credentials] };
+  });
+}
+
+function store(path: () => z.ZodType<string>) {
+  const file = closed({ type: z.literal('file'), dir: path() });
+  const kind = (value: unknown): unknown => (value as { type?: unknown } | null)?.type;
+  return z.unknown().transform((value, context): StoreConfig => {
+    const type = kind(value);
+    if (type === 's3' || type === 'azure') {
+      context.issues.push({
+        code: 'custom',
+        message: `${notDone(`the store type ${type}`)} ${useFile}`,
+        input: type,
+      });
+      return z.NEVER;
+    }
+    if (type !== 'file') {
+      const message = `must be a store: ${useFile}`;
+      context.issues.push({ code: 'custom', message, input: type });
+      return z.NEVER;
+    }
+    const result = file.safeParse(value);
+    if (result.success) return result.data;
+    for (const issue of result.error.issues) context.issues.push({ ...issue, input: issue.input } as never);
+    return z.NEVER;
+  });
+}
+
+const useFile = 'Use { type: file, dir: ./recordings }.';
+
+/** One URL for every dialect, or one for each; a dialect that is left out is recorded only. */
+function upstream() {
+  const each = closed({
+    twilio: socketUrl().nullable().default(null),
+    jambonz: socketUrl().nullable().default(null),
+  });
+  return z.unknown().transform((value, context): AccountConfig['upstream'] => {
+    const wanted = typeof value === 'object' && value !== null ? value : { twilio: value, jambonz: value };
+    const result = each.safeParse(value === null ? {} : wanted);
+    if (result.success) return result.data;
+    const seen = typeof value === 'object' ? result.error.issues : result.error.issues.slice(0, 1);
+    for (const issue of seen)
+      context.issues.push({ ...issue, path: typeof value === 'object' ? issue.path : [] } as never);
+    return z.NEVER;
+  });
+}
+
+/** A secret or a list of them. */
+function keys() {
+  const expected = 'a non-empty text or a list of them';
+  return scalar(expected, (value): readonly string[] | undefined => {
+    const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+    return list.every((each): each is string => typeof each === 'string' && each !== '') ? list : undefined;
+  });
+}
+
+/** The characters of a safe part of an object key; ids on the wire are held against the same set. */
+function accountId() {
+  const expected =
+    'an account id of letters, digits and . _ : @ + -, beginning with a letter or digit, or "*" for any account';
+  return scalar(expected, (value) => {
+    if (typeof value !== 'string' || value.includes('..')) return undefined;
+    return value === '*' || /^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}$/.test(value) ? value : undefined;
+  });
+}
+
+function layout() {
+  return refusing(oneOf('chunks'), {
+    single: `${notDone('the layout single')} Use chunks.`,
+    both: `${notDone('the layout both')} Use chunks.`,
+  });
+}
+
+function record() {
+  return refusing(oneOf('always', 'never'), {
+    onRequest: `${notDone('record: onRequest')} Use always or never.`,
+  });
+}
+
+function catalogueUrl() {
+  const remedy = 'Use "memory:"; the catalogue is rebuilt from spool and stores at every start.';
+  return z.unknown().transform((value, context): string => {
+    if (value === 'memory:') return value;
+    const scheme = /^([a-z]+):/.exec(typeof value === 'string' ? value : '')?.[1];
+    const known = scheme !== undefined && ['sqlite', 'postgres', 'postgresql'].includes(scheme);
+    const message = known
+      ? `${notDone(`a catalogue in ${scheme}`)} ${remedy}`
+      : `must be "memory:". ${remedy}`;
+    context.issues.push({ code: 'custom', message, input: value });
+    return z.NEVER;
+  });
+}
+
+/** A value that is documented for a later version gets a sentence of its own instead of "must be one of". */
+function refusing<T extends z.ZodType>(inner: T, later: Readonly<Record<string, string>>) {
+  return z
+    .unknown()
+    .superRefine((value, context) => {
+      const message = typeof value === 'string' ? later[value] : undefined;
+      if (message === undefined) return;
+      context.issues.push({ code: 'custom', message, input: value, continue: false });
+    })
+    .pipe(inner);
+}
+
+/** A key that is documented for a later version: refused when it says anything, rather than silently ignored. */
+function notYet(what: string, remedy: string) {
+  return z
+    .unknown()
+    .superRefine((value, context) => {
+      if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return;
+      context.issues.push({ code: 'custom', message: `${notDone(what)} ${remedy}.`, input: undefined });
+    })
+    .optional();
+}
+
+function notDone(what: string): string {
+  return `is not in this version: ${what} comes later.`;
+}
+
+/** What a configuration without accounts serves: any account, on loopback only because it has no secrets. */
+export function catchAll(folder: string): AccountConfig {
+  return {
+    id: '*',
+    upstream: { twilio: null, jambonz: null },
+    onUpstreamLoss: 'close',
+    resumeSeconds: 5,
+    twilio: { authTokens: [], requireToken: false },
+    jambonz: { credentials: [], returns: 'streaming', returnSampleRate: null, legSampleRate: 8000 },
+    store: { type: 'file', dir: resolve(folder, 'recordings') },
+    apiKeys: [],
+    record: 'always',
+  };
+}
+
+/** The same as {@link ConfigInput} with its accounts settled. */
+export function configOf(input: ConfigInput, folder: string): Config {
+  const { media, control, spool, recording, catalogue, limits, log } = input;
+  const accounts = input.accounts ?? [catchAll(folder)];
+  return { media, control, spool, recording, catalogue, limits, log, accounts };
+}
+
+/** Keys that hold a list of texts, which an environment variable gives separated by commas. */
+export const listKeys: ReadonlySet<string> = new Set(['adminKeys', 'authToken', 'apiKeys']);

@@ -1,0 +1,259 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import type { Config } from '../../src/config/Config.js';
+import { accountOf } from '../../src/config/Config.js';
+import { variablesOf } from '../../src/config/environment.js';
+import { loadConfig } from '../../src/config/load.js';
+import { configSchema } from '../../src/config/schema.js';
+import { ReelayError } from '../../src/config/ReelayError.js';
+
+const whole = `
+media:     { host: 0.0.0.0, port: 8080, publicUrl: https://relay.example.com }
+control:   { host: 127.0.0.1, port: 8081, adminKeys: ["\${ADMIN}"] }
+spool:     { dir: ./spool, maxBytes: 10GiB, flushMs: 100, syncMs: 500 }
+recording: { chunkSeconds: 60, channels: dual, layout: chunks }
+accounts:
+  - id: AC0123
+    upstream: wss://bot.example.com/twilio
+    onUpstreamLoss: close
+    resumeSeconds: 5
+    twilio:  { authToken: "\${TOKEN}" }
+    jambonz: { username: u, password: p, returns: streaming }
+    store:   { type: file, dir: ./recordings }
+    apiKeys: ["\${ACME_KEY}"]
+    record: always
+  - id: AC0456
+    upstream: { twilio: wss://a.example.com/t, jambonz: null }
+    twilio:  { authToken: [new, old], requireToken: true }
+    jambonz: { credentials: [{ username: a, password: b }, { username: c, password: d }] }
+`;
+const secrets = { ADMIN: 'admin-key', TOKEN: 'twilio-token', ACME_KEY: 'acme-key' };
+
+async function fileOf(folder: string, content: string): Promise<string> {
+  const file = join(folder, 'reelay.yaml');
+  await writeFile(file, content);
+  return file;
+}
+
+/** What the loader says about a file; fails the test when it says nothing. */
+function complaint(load: () => Config): ReelayError {
+  try {
+    load();
+  } catch (error) {
+    if (error instanceof ReelayError) return error;
+    throw error;
+  }
+  throw new Error('the configuration was accepted');
+}
+
+await t.test('the documented file becomes plain, frozen, fully defaulted data', async (t) => {
+  const folder = t.testdir({});
+  const config = loadConfig({ config: await fileOf(folder, whole) }, secrets, '/elsewhere');
+  t.equal(config.spool.dir, join(folder, 'spool'), 'paths are those of the file, not of the process');
+  t.equal(config.spool.maxBytes, 10 * 2 ** 30);
+  t.strictSame(config.control.adminKeys, ['admin-key']);
+  const [first, second] = config.accounts;
+  if (first === undefined || second === undefined) throw new Error('two accounts are missing');
+  t.strictSame(first.upstream, {
+    twilio: 'wss://bot.example.com/twilio',
+    jambonz: 'wss://bot.example.com/twilio',
+  });
+  t.strictSame(first.twilio, { authTokens: ['twilio-token'], requireToken: false });
+  t.strictSame(first.jambonz.credentials, [{ username: 'u', password: 'p' }]);
+  t.strictSame(first.store, { type: 'file', dir: join(folder, 'recordings') });
+  t.strictSame(second.upstream, { twilio: 'wss://a.example.com/t', jambonz: null });
+  t.strictSame(second.twilio, { authTokens: ['new', 'old'], requireToken: true });
+  t.equal(second.jambonz.credentials.length, 2);
+  t.equal(second.store, null, 'an account without a store has none, not the default one');
+  t.strictSame(structuredClone(config), config, 'nothing in it is more than data');
+  t.ok(Object.isFrozen(first.twilio));
+  t.equal(accountOf(config, 'AC9'), undefined, 'an account that is not named is not served');
+});
+
+await t.test(
+  'without a file there is one account for any call, without secrets, below the working directory',
+  (t) => {
+    const config = loadConfig({ upstream: 'ws://127.0.0.1:9000' }, {}, '/home/somebody');
+    t.equal(config.accounts.length, 1);
+    const account = accountOf(config, 'AC77');
+    t.match(account, {
+      id: '*',
+      upstream: { twilio: 'ws://127.0.0.1:9000', jambonz: 'ws://127.0.0.1:9000' },
+      store: { type: 'file', dir: '/home/somebody/recordings' },
+      twilio: { authTokens: [] },
+      apiKeys: [],
+    });
+    t.match(config, { media: { host: '0.0.0.0', port: 8080 }, control: { host: '127.0.0.1', port: 8081 } });
+    t.equal(accountOf(loadConfig({}, {}, '/'), 'x')?.upstream.twilio, null);
+    t.end();
+  },
+);
+
+await t.test('flags lie over the environment, and the environment over the file', async (t) => {
+  const config = await fileOf(t.testdir({}), whole);
+  const environment = { ...secrets, REELAY_MEDIA_PORT: '1111', REELAY_CONTROL_PORT: '2222' };
+  const loaded = loadConfig({ config, mediaPort: 3333, store: 'kept' }, environment, '/run');
+  t.equal(loaded.media.port, 3333);
+  t.equal(loaded.control.port, 2222);
+  t.strictSame(
+    loaded.accounts.map(({ store }) => store?.dir),
+    ['/run/kept', '/run/kept'],
+  );
+});
+
+await t.test('every key can come from the environment', (t) => {
+  const config = loadConfig(
+    {},
+    {
+      REELAY_MEDIA_PUBLIC_URL: 'wss://relay.example.com:8443/',
+      REELAY_CONTROL_ADMIN_KEYS: 'one, two',
+      REELAY_SPOOL_MAX_BYTES: '500 MB',
+      REELAY_RECORDING_CHANNELS: 'mixed',
+      REELAY_LIMITS_RING_BYTES: '1MiB',
+      REELAY_ACCOUNTS_0_ID: 'AC1',
+      REELAY_ACCOUNTS_0_TWILIO_AUTH_TOKEN: 'new,old',
+      REELAY_ACCOUNTS_0_TWILIO_REQUIRE_TOKEN: 'true',
+      REELAY_ACCOUNTS_0_JAMBONZ_CREDENTIALS: '[{ username: u, password: "1,2" }]',
+      REELAY_ACCOUNTS_0_STORE: '{ type: file, dir: /kept }',
+      REELAY_ACCOUNTS_1_ID: 'AC2',
+      REELAY_FAULTS: '1',
+    },
+    '/run',
+  );
+  t.match(config, {
+    media: { publicUrl: 'https://relay.example.com:8443' },
+    control: { adminKeys: ['one', 'two'] },
+    spool: { maxBytes: 500e6 },
+    recording: { channels: 'mixed' },
+    limits: { ringBytes: 2 ** 20 },
+    accounts: [
+      {
+        id: 'AC1',
+        twilio: { authTokens: ['new', 'old'], requireToken: true },
+        jambonz: { credentials: [{ username: 'u', password: '1,2' }] },
+        store: { dir: '/kept' },
+      },
+      { id: 'AC2' },
+    ],
+  });
+  t.end();
+});
+
+const wrong: readonly (readonly [name: string, content: string, says: RegExp])[] = [
+  ['a misspelt key', 'media: { prot: 1 }', /media has the unknown key "prot"; did you mean "port"\?/],
+  ['an unknown section', 'telephones: {}', /unknown key "telephones"; the keys here are media, control/],
+  ['a port out of range', 'media: { port: 70000 }', /media\.port is 70000; it must be a TCP port/],
+  ['a size without a unit that exists', 'spool: { maxBytes: 10Gb }', /spool\.maxBytes is "10Gb"; .*10GiB/],
+  ['a public URL with a path', 'media: { publicUrl: https://a.b/c }', /media\.publicUrl .*without a path/],
+  ['no accounts at all', 'accounts: []', /accounts must list at least one account/],
+  ['an account without id', 'accounts: [{}]', /accounts\[0\]\.id is missing/],
+  ['an id that leaves its folder', 'accounts: [{ id: ../x }]', /accounts\[0\]\.id is "\.\.\/x"/],
+  ['an id twice', 'accounts: [{ id: a }, { id: a }]', /accounts\[1\]\.id is "a", which accounts\[0\] has/],
+  [
+    'a bot that is no socket',
+    'accounts: [{ id: a, upstream: http://b }]',
+    /upstream is "http:\/\/b"; .*wss:/,
+  ],
+  ['half a login', 'accounts: [{ id: a, jambonz: { username: u } }]', /jambonz\.password is missing/],
+  [
+    'a missing variable',
+    'control: { adminKeys: ["${NO_KEY}"] }',
+    /control\.adminKeys\[0\] .*\$\{NO_KEY\}.*set NO_KEY/,
+  ],
+  ['a store of a later version', 'accounts: [{ id: a, store: { type: s3 } }]', /store type s3 comes later/],
+  ['a layout of a later version', 'recording: { layout: both }', /layout both comes later\. Use chunks/],
+  ['recording on request', 'accounts: [{ id: a, record: onRequest }]', /onRequest comes later/],
+  [
+    'a catalogue in a database',
+    'catalogue: { url: "sqlite:./reelay.db" }',
+    /sqlite comes later\. Use "memory:"/,
+  ],
+  ['a catalogue elsewhere', 'catalogue: { url: "postgres://x" }', /postgres comes later/],
+  ['webhooks', 'accounts: [{ id: a, webhooks: [{ url: https://x }] }]', /webhooks .*comes later/],
+  ['livekit', 'accounts: [{ id: a, livekit: { url: wss://x } }]', /LiveKit comes later/],
+  ['account look-up', 'accountsUrl: https://x', /looking accounts up over HTTP comes later/],
+  ['YAML that is none', 'media: [', /reelay\.yaml .* at line 1/],
+  ['a list instead of sections', '- media', /must hold sections such as media:/],
+  [
+    'a store inside the spool',
+    'accounts: [{ id: a, store: { type: file, dir: spool/x } }]',
+    /overlaps spool\.dir/,
+  ],
+  ['one port for both', 'control: { port: 8080 }', /control\.port is 8080, like media\.port/],
+];
+for (const [name, content, says] of wrong) {
+  await t.test(`${name} is refused in words that help`, async (t) => {
+    const config = await fileOf(t.testdir({}), content);
+    const error = complaint(() => loadConfig({ config }, {}, '/'));
+    t.equal(error.code, 'config_invalid');
+    t.match(error.message, says);
+  });
+}
+
+await t.test('all problems are told at once, and no secret among them', async (t) => {
+  const content =
+    'media: { port: -1 }\ncontrol: { adminKeys: [{ a: hush }] }\naccounts: [{ id: "", twilio: { authToken: [""] }, apiKeys: [1234567] }]';
+  const error = complaint(() => loadConfig({ config: `${t.testdirName}.yaml` }, {}, '/'));
+  t.equal(error.code, 'config_unreadable');
+  const config = await fileOf(t.testdir({}), content);
+  const { message } = complaint(() => loadConfig({ config, store: 's3://b', controlPort: 1e9 }, {}, '/'));
+  for (const path of ['media.port', 'control.adminKeys', 'accounts[0].id', 'authToken', 'apiKeys'])
+    t.ok(message.includes(path), path);
+  t.notMatch(message, /hush|1234567/);
+});
+
+await t.test('flags are checked like the rest', (t) => {
+  const { message } = complaint(() =>
+    loadConfig({ store: 's3://bucket/prefix', controlPort: 70_000, upstream: 'bot.example.com' }, {}, '/'),
+  );
+  t.match(message, /--store is "s3:\/\/bucket\/prefix"; buckets are not in this version/);
+  t.match(message, /--control-port is 70000/);
+  t.match(message, /--upstream is "bot\.example\.com"/);
+  t.end();
+});
+
+await t.test('one key for two accounts would show one the calls of the other, and is refused', async (t) => {
+  const config = await fileOf(
+    t.testdir({}),
+    'control: { adminKeys: [k] }\naccounts: [{ id: a, apiKeys: [k, l] }, { id: b, apiKeys: [l] }]',
+  );
+  const { message } = complaint(() => loadConfig({ config }, {}, '/'));
+  t.match(message, /accounts\[0\]\.apiKeys has a key that is in control\.adminKeys too/);
+  t.match(message, /accounts\[1\]\.apiKeys has a key that is in accounts\[0\]\.apiKeys too/);
+});
+
+await t.test('a misspelt variable is told, one that the file itself names is not', async (t) => {
+  t.match(
+    complaint(() => loadConfig({}, { REELAY_MEDIA_PROT: '1' }, '/')).message,
+    /did you mean REELAY_MEDIA_PORT/,
+  );
+  const config = await fileOf(t.testdir({}), 'control: { adminKeys: ["${REELAY_CONTROL_SECRET}"] }');
+  const loaded = loadConfig({ config }, { REELAY_CONTROL_SECRET: 'k', REELAY_KERNELS: 'typescript' }, '/');
+  t.strictSame(loaded.control.adminKeys, ['k']);
+});
+
+await t.test('a value from the environment adds no keys, and a dollar sign can be written', async (t) => {
+  const config = await fileOf(t.testdir({}), 'control: { adminKeys: ["${A}", "$${B}"] }');
+  const loaded = loadConfig({ config }, { A: 'x"], port: 1 #' }, '/');
+  t.strictSame(loaded.control.adminKeys, ['x"], port: 1 #', '${B}']);
+  t.equal(loaded.control.port, 8081);
+});
+
+await t.test('JSON is read as well', async (t) => {
+  const folder = t.testdir({});
+  await mkdir(join(folder, 'etc'));
+  const config = join(folder, 'etc', 'reelay.json');
+  await writeFile(config, JSON.stringify({ media: { port: 0 }, spool: { dir: '../s' } }));
+  t.equal(loadConfig({ config }, {}, '/').spool.dir, join(folder, 's'));
+});
+
+await t.test('the documentation lists exactly the variables that exist', async (t) => {
+  const documented = await readFile('docs/configuration.md', 'utf8');
+  const listed = new Set(documented.match(/REELAY_[A-Z0-9_]*[A-Z0-9]/g));
+  const known = [...variablesOf(configSchema('/')).keys()];
+  t.ok(known.length > 40, 'the schema was walked');
+  for (const name of known) t.ok(listed.has(name), `${name} is documented`);
+  const own = ['REELAY_FAULTS', 'REELAY_KERNELS', 'REELAY_ADMIN_KEY'];
+  for (const name of listed) t.ok(known.includes(name) || own.includes(name), `${name} exists`);
+});
