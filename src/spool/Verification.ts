@@ -1,0 +1,352 @@
+import { wavHeader, wavHeaderBytes } from '../audio/wav.js';
+import type { ChunkOnDisk, RecordingOnDisk, WavOnDisk } from './RecordingFolder.js';
+import type { Gap, Manifest, ManifestChunk, Sidecar } from './Manifest.js';
+
+/** What can be wrong with a recording. `docs/recordings.md` explains the same set and a test compares the two lists. */
+export const findingCodes = {
+  manifest_missing: 'There is no manifest',
+  manifest_invalid: 'The manifest cannot be read',
+  manifest_sums_wrong: 'Totals of the manifest contradict its own list of chunks',
+  not_finished: 'The call is still being recorded',
+  failed: 'The recording failed',
+  unfinished_chunk: 'A growing chunk was left behind although the recording is over',
+  chunk_missing: 'A WAV file that the manifest lists is not there',
+  chunk_unlisted: 'A chunk lies in the folder that the manifest does not list',
+  chunk_hash_wrong: 'A WAV file is not the one that was sealed',
+  chunk_swapped: 'A WAV file holds the audio of another chunk',
+  chunk_order_wrong: 'The chunks are not numbered 0, 1, 2 …',
+  chunk_position_wrong: 'A chunk does not begin where the one before ends',
+  chunk_length_wrong: 'A chunk before the last is not of the configured length',
+  chunk_time_wrong: 'The wall clock of a chunk contradicts its position',
+  wav_invalid: 'A file is not a PCM16 WAV',
+  wav_format_wrong: 'A WAV header names another rate, width or number of channels than the manifest',
+  wav_header_wrong: 'The sizes in a WAV header are not those of its file',
+  wav_truncated: 'A WAV file ends too early',
+  wav_overlong: 'A WAV file is longer than what was sealed',
+  sidecar_missing: 'A chunk has no sidecar',
+  sidecar_invalid: 'A sidecar cannot be read',
+  sidecar_hash_wrong: 'A sidecar is not the one that was sealed',
+  sidecar_differs: 'A sidecar and the manifest contradict each other',
+  chain_broken: 'A sidecar does not name the hash of the chunk before',
+  gap_outside: 'A gap lies outside its chunk or on a channel that does not exist',
+  gap_overlap: 'Two gaps of one channel overlap',
+  gaps_differ: 'The gaps of the manifest are not those of the sidecars',
+  completeness_wrong: 'The completeness contradicts the gaps',
+  duration_wrong: 'The samples do not fill the time between start and end of the call',
+} as const;
+
+export type FindingCode = keyof typeof findingCodes;
+
+export interface Finding {
+  readonly code: FindingCode;
+  /** The file it was found in. */
+  readonly where: string;
+  /** The values that contradict each other, for people. */
+  readonly detail: string;
+}
+
+/** How far the wall clock may be off the samples, ms: frames are 20 ms, and a call's end is noticed a few frames late. */
+const durationToleranceMs = 100;
+/** Wall clocks are written in whole milliseconds. */
+const timeToleranceMs = 1;
+const completenessTolerance = 1e-6;
+
+/**
+ * Checks a recording against itself: everything that is said twice must agree, and everything that is said of a file must be
+ * true of it. An interrupted recording is whole as far as it goes. Pure; an empty list means whole.
+ */
+export function verify(recording: RecordingOnDisk): Finding[] {
+  const { manifest } = recording;
+  if (manifest === null) return [finding('manifest_missing', 'manifest.json')];
+  const said = manifest.value;
+  if (said === null) return [finding('manifest_invalid', 'manifest.json', manifest.problem ?? '')];
+  return [
+    ...stateFindings(said, recording),
+    ...sumFindings(said),
+    ...orderFindings(said),
+    ...recording.chunks.flatMap((chunk) => chunkFindings(chunk, said, recording)),
+    ...gapFindings(said, recording),
+    ...durationFindings(said),
+  ];
+}
+
+function finding(code: FindingCode, where: string, detail = ''): Finding {
+  return { code, where, detail };
+}
+
+function stateFindings(manifest: Manifest, recording: RecordingOnDisk): Finding[] {
+  if (manifest.state === 'recording')
+    return [finding('not_finished', 'manifest.json', `since ${manifest.startTime}`)];
+  const left = recording.unfinished.map((name) => finding('unfinished_chunk', name));
+  if (manifest.state !== 'failed') return left;
+  return [finding('failed', 'manifest.json', manifest.reason ?? 'no reason given'), ...left];
+}
+
+function sumFindings(manifest: Manifest): Finding[] {
+  const findings: Finding[] = [];
+  const samples = manifest.chunks.reduce((sum, chunk) => sum + chunk.samples, 0);
+  if (samples !== manifest.samples) {
+    findings.push(
+      finding('manifest_sums_wrong', 'manifest.json', `samples ${manifest.samples}, chunks hold ${samples}`),
+    );
+  }
+  const seconds = manifest.samples / manifest.sampleRate;
+  if (Math.abs(seconds - manifest.durationSeconds) > 0.001) {
+    const detail = `durationSeconds ${manifest.durationSeconds}, samples make ${seconds}`;
+    findings.push(finding('manifest_sums_wrong', 'manifest.json', detail));
+  }
+  return findings;
+}
+
+/** Numbers, positions and lengths of the chunks, as the manifest lists them. */
+function orderFindings(manifest: Manifest): Finding[] {
+  const findings: Finding[] = [];
+  const fullLength = Math.round(manifest.chunkSeconds * manifest.sampleRate);
+  let position = 0;
+  for (const [at, chunk] of manifest.chunks.entries()) {
+    const where = wavName(chunk.index);
+    if (chunk.index !== at) findings.push(finding('chunk_order_wrong', where, `at place ${at} of the list`));
+    if (chunk.startSample !== position) {
+      const detail = `starts at ${chunk.startSample}, the chunk before ends at ${position}`;
+      findings.push(finding('chunk_position_wrong', where, detail));
+    }
+    const isLast = at === manifest.chunks.length - 1;
+    if (isLast ? chunk.samples > fullLength : chunk.samples !== fullLength) {
+      findings.push(
+        finding('chunk_length_wrong', where, `${chunk.samples} samples instead of ${fullLength}`),
+      );
+    }
+    position = chunk.startSample + chunk.samples;
+  }
+  return findings;
+}
+
+function chunkFindings(chunk: ChunkOnDisk, manifest: Manifest, recording: RecordingOnDisk): Finding[] {
+  const entry = manifest.chunks.find((listed) => listed.index === chunk.index);
+  if (entry === undefined) return unlistedFindings(chunk, manifest);
+  return [
+    ...(chunk.wav === null
+      ? [finding('chunk_missing', wavName(chunk.index))]
+      : wavFindings(chunk.wav, entry, manifest)),
+    ...sidecarFindings(chunk, entry, manifest),
+    ...chainFindings(chunk, recording),
+  ];
+}
+
+/** While a call is recorded its newest chunk is sealed a moment before the manifest lists it. */
+function unlistedFindings(chunk: ChunkOnDisk, manifest: Manifest): Finding[] {
+  const isJustSealed = manifest.state === 'recording' && chunk.index === manifest.chunks.length;
+  return isJustSealed ? [] : [finding('chunk_unlisted', wavName(chunk.index))];
+}
+
+/** A fault of the header or the length changes the hash too; only the closest description is given. */
+function wavFindings(wav: WavOnDisk, entry: ManifestChunk, manifest: Manifest): Finding[] {
+  const where = wavName(entry.index);
+  const header = headerFindings(wav, entry, manifest);
+  if (header.length > 0) return header;
+  if (wav.sha256 === entry.sha256) return [];
+  const other = manifest.chunks.find((listed) => listed.sha256 === wav.sha256);
+  if (other !== undefined) return [finding('chunk_swapped', where, `holds chunk ${other.index}`)];
+  return [finding('chunk_hash_wrong', where, `sha256 ${short(wav.sha256)}, sealed ${short(entry.sha256)}`)];
+}
+
+/** Compares the header with the one that a file of this size must have; see "Multimedia Programming Interface" 1.0, WAVE. */
+function headerFindings(wav: WavOnDisk, entry: ManifestChunk, manifest: Manifest): Finding[] {
+  const where = wavName(entry.index);
+  const { sampleRate, channels } = manifest;
+  const frameBytes = channels.length * 2;
+  const expectedBytes = wavHeaderBytes + entry.samples * frameBytes;
+  if (entry.bytes !== expectedBytes) {
+    const detail = `manifest: bytes ${entry.bytes}, ${entry.samples} samples take ${expectedBytes}`;
+    return [finding('manifest_sums_wrong', where, detail)];
+  }
+  if (wav.bytes !== expectedBytes) {
+    const code = wav.bytes < expectedBytes ? 'wav_truncated' : 'wav_overlong';
+    return [finding(code, where, `${wav.bytes} bytes instead of ${expectedBytes}`)];
+  }
+  const expected = wavHeader({ sampleRate, channels: channels.length, samples: entry.samples });
+  const differs = (from: number, to: number) =>
+    Buffer.compare(wav.header.subarray(from, to), expected.subarray(from, to)) !== 0;
+  // Offsets: tags at 0, 8 to 19 and 36, format at 20 to 35, sizes at 4 and 40.
+  if (differs(0, 4) || differs(8, 20) || differs(36, 40))
+    return [finding('wav_invalid', where, 'header tags')];
+  if (differs(20, 36)) return [finding('wav_format_wrong', where, formatText(wav.header))];
+  if (differs(4, 8) || differs(40, 44)) return [finding('wav_header_wrong', where, sizesText(wav))];
+  return [];
+}
+
+function formatText(header: Uint8Array): string {
+  const view = Buffer.from(header);
+  const tag = view.readUInt16LE(20);
+  return `format ${tag}, ${view.readUInt16LE(22)} channels, ${view.readUInt32LE(24)} Hz, ${view.readUInt16LE(34)} bits`;
+}
+
+function sizesText(wav: WavOnDisk): string {
+  const view = Buffer.from(wav.header);
+  return `RIFF ${view.readUInt32LE(4)}, data ${view.readUInt32LE(40)} in a file of ${wav.bytes} bytes`;
+}
+
+function sidecarFindings(chunk: ChunkOnDisk, entry: ManifestChunk, manifest: Manifest): Finding[] {
+  const where = `${chunk.index}-metadata.json`;
+  if (chunk.sidecar === null) return [finding('sidecar_missing', where)];
+  const { value, problem, sha256 } = chunk.sidecar;
+  if (value === null) return [finding('sidecar_invalid', where, problem ?? '')];
+  const findings: Finding[] = [];
+  if (sha256 !== entry.sidecarSha256) {
+    findings.push(
+      finding('sidecar_hash_wrong', where, `sha256 ${short(sha256)}, listed ${short(entry.sidecarSha256)}`),
+    );
+  }
+  const differing = differingKeys(value, entry, manifest);
+  if (differing.length > 0) findings.push(finding('sidecar_differs', where, differing.join(', ')));
+  const expectedMs = Date.parse(manifest.startTime) + (entry.startSample / manifest.sampleRate) * 1000;
+  if (Math.abs(Date.parse(value.startTime) - expectedMs) > timeToleranceMs) {
+    const detail = `startTime ${value.startTime}, its position says ${new Date(expectedMs).toISOString()}`;
+    findings.push(finding('chunk_time_wrong', where, detail));
+  }
+  return [...findings, ...chunkGapFindings(value, where)];
+}
+
+function differingKeys(sidecar: Sidecar, entry: ManifestChunk, manifest: Manifest): string[] {
+  const ofChunk = (['index', 'startSample', 'samples', 'bytes', 'sha256'] as const).filter(
+    (key) => sidecar[key] !== entry[key],
+  );
+  const ofCall = (
+    ['recordingId', 'callId', 'accountId', 'provider', 'sampleRate', 'channels'] as const
+  ).filter((key) => JSON.stringify(sidecar[key]) !== JSON.stringify(manifest[key]));
+  return [...ofChunk, ...ofCall];
+}
+
+function chainFindings(chunk: ChunkOnDisk, recording: RecordingOnDisk): Finding[] {
+  const sidecar = chunk.sidecar?.value;
+  if (sidecar === null || sidecar === undefined) return [];
+  const before = recording.manifest?.value?.chunks.find((listed) => listed.index === chunk.index - 1);
+  const expected = before?.sha256 ?? null;
+  if (sidecar.previousSha256 === expected) return [];
+  const detail = `previousSha256 ${short(sidecar.previousSha256)} instead of ${short(expected)}`;
+  return [finding('chain_broken', `${chunk.index}-metadata.json`, detail)];
+}
+
+function chunkGapFindings(sidecar: Sidecar, where: string): Finding[] {
+  const from = sidecar.startSample;
+  const to = from + sidecar.samples;
+  const outside = sidecar.gaps.filter(
+    (gap) =>
+      gap.channel >= sidecar.channels.length ||
+      gap.samples === 0 ||
+      gap.startSample < from ||
+      gap.startSample + gap.samples > to,
+  );
+  return [
+    ...outside.map((gap) =>
+      finding('gap_outside', where, `${gapText(gap)}, the chunk holds ${from} to ${to}`),
+    ),
+    ...overlaps(sidecar.gaps).map((gap) => finding('gap_overlap', where, gapText(gap))),
+  ];
+}
+
+/** Every gap that begins before an earlier one of its channel ends. */
+function overlaps(gaps: readonly Gap[]): Gap[] {
+  const ends = new Map<number, number>();
+  return byPosition(gaps).filter((gap) => {
+    const end = ends.get(gap.channel) ?? 0;
+    ends.set(gap.channel, Math.max(end, gap.startSample + gap.samples));
+    return gap.startSample < end;
+  });
+}
+
+/** The manifest's gaps against those of the sidecars, and both against the completeness. */
+function gapFindings(manifest: Manifest, recording: RecordingOnDisk): Finding[] {
+  const where = 'manifest.json';
+  const findings = overlaps(manifest.gaps).map((gap) => finding('gap_overlap', where, gapText(gap)));
+  const sidecars = recording.chunks.map((chunk) => chunk.sidecar?.value ?? null);
+  const areAllThere = manifest.chunks.every((entry) =>
+    sidecars.some((sidecar) => sidecar?.index === entry.index),
+  );
+  const listed = sidecars.filter((sidecar) =>
+    manifest.chunks.some((entry) => entry.index === sidecar?.index),
+  );
+  const said = joined(manifest.gaps.filter((gap) => isSealed(gap, manifest)))
+    .map(gapText)
+    .join('; ');
+  const sealed = joined(listed.flatMap((sidecar) => sidecar?.gaps ?? []))
+    .map(gapText)
+    .join('; ');
+  if (areAllThere && said !== sealed) {
+    findings.push(
+      finding('gaps_differ', where, `manifest: ${said || 'none'}; sidecars: ${sealed || 'none'}`),
+    );
+  }
+  return [...findings, ...completenessFindings(manifest)];
+}
+
+/** The manifest of a running call may know of gaps in audio that isn't sealed yet. */
+function isSealed(gap: Gap, manifest: Manifest): boolean {
+  return manifest.state !== 'recording' || gap.startSample + gap.samples <= manifest.samples;
+}
+
+function completenessFindings(manifest: Manifest): Finding[] {
+  const { samples, channels, completeness } = manifest;
+  const expected = channels.map((_, channel) => {
+    const missing = manifest.gaps.reduce(
+      (sum, gap) => (gap.channel === channel ? sum + gap.samples : sum),
+      0,
+    );
+    return samples === 0 ? null : 1 - missing / samples;
+  });
+  if (manifest.state === 'recording') return [];
+  const isRight =
+    completeness.length === expected.length &&
+    expected.every(
+      (value, channel) =>
+        value === null || Math.abs(value - (completeness[channel] ?? -1)) <= completenessTolerance,
+    );
+  if (isRight) return [];
+  const detail = `says ${completeness.join(' and ')}, the gaps leave ${expected.join(' and ')}`;
+  return [finding('completeness_wrong', 'manifest.json', detail)];
+}
+
+function durationFindings(manifest: Manifest): Finding[] {
+  if (manifest.endTime === null || manifest.state === 'failed') return [];
+  const callMs = Date.parse(manifest.endTime) - Date.parse(manifest.startTime);
+  const audioMs = (manifest.samples / manifest.sampleRate) * 1000;
+  if (Math.abs(callMs - audioMs) <= durationToleranceMs) return [];
+  return [
+    finding(
+      'duration_wrong',
+      'manifest.json',
+      `the call took ${callMs} ms, its audio ${Math.round(audioMs)} ms`,
+    ),
+  ];
+}
+
+/** Gaps in order, with neighbours of one cause made one: a chunk's edge cuts a gap in two. */
+function joined(gaps: readonly Gap[]): Gap[] {
+  const result: Gap[] = [];
+  for (const gap of byPosition(gaps)) {
+    const last = result.at(-1);
+    const continues =
+      last?.channel === gap.channel &&
+      last.cause === gap.cause &&
+      last.startSample + last.samples === gap.startSample;
+    if (continues) result[result.length - 1] = { ...last, samples: last.samples + gap.samples };
+    else result.push(gap);
+  }
+  return result;
+}
+
+function byPosition(gaps: readonly Gap[]): Gap[] {
+  return [...gaps].sort((a, b) => a.channel - b.channel || a.startSample - b.startSample);
+}
+
+function gapText(gap: Gap): string {
+  return `channel ${gap.channel}: ${gap.samples} samples at ${gap.startSample} (${gap.cause})`;
+}
+
+function wavName(index: number): string {
+  return `${index}-audio.wav`;
+}
+
+function short(hash: string | null): string {
+  return hash === null ? 'null' : `${hash.slice(0, 12)}…`;
+}
