@@ -25,6 +25,18 @@ export const errorCodes = {
   timestamp_backwards: 'A media timestamp lies before audio that was already placed',
   timestamp_absurd: 'A media timestamp jumps further than a call can last',
   sample_rate_invalid: 'A sample rate is missing or not one that audio can have',
+  websocket_violation: 'A peer broke the WebSocket protocol itself',
+  stream_failed: 'A stream ended because handling it failed inside reelay',
+  track_invalid: 'A media message names a track that this dialect does not define',
+  mark_invalid: 'A mark has no name, or a name that cannot be echoed',
+  dtmf_invalid: 'A DTMF message does not hold exactly one of 0-9, *, # and A-D',
+  clip_invalid: 'A playAudio command lacks something that its client needs',
+  clip_unreadable: 'The audio of a playAudio command is in a form that can be played but not recorded',
+  // Audio files and codecs
+  wav_invalid: 'A WAV file is damaged or in a form that cannot be read',
+  wav_too_long: 'Audio does not fit into a WAV file, which holds less than 4 GiB',
+  speech_unreadable: 'An audio file is neither a WAV nor an Ogg Opus file that can be read',
+  opus_invalid: 'Opus audio, or a parameter of its codec, cannot be used',
   // Who may come in
   path_unknown: 'No such path on the media port',
   signature_missing: 'The upgrade carries no signature',
@@ -36,6 +48,7 @@ export const errorCodes = {
   token_missing: 'The account requires a start token and the stream carries none',
   token_invalid: 'The start token is forged, expired, used, or was made for another call',
   too_many_streams: 'The limit of calls or of sockets without a start message is reached',
+  draining: 'The daemon is ending and takes no new streams',
   // The bot's side
   upstream_unreachable: 'The connection to the bot could not be opened',
   upstream_lost: 'The connection to the bot broke',
@@ -59,6 +72,10 @@ export const errorCodes = {
   // Verification
   verify_failed: 'A recording is not whole',
   recording_unknown: 'No recording with this id lies in the folders searched',
+  recording_empty: 'The recording holds no audio',
+  target_ambiguous: 'The command works on one recording and there are several',
+  target_unsupported: 'This version reads recordings from folders only',
+  output_invalid: 'The output file cannot be written there',
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;
