@@ -119,8 +119,8 @@ await t.test('the output never replaces a chunk, and an unwritable one leaves no
 
 await t.test('several recordings are not merged into one', async (t) => {
   const dir = t.testdir();
-  await fabricateRecording(dir, { recordingId: 'one' });
-  await fabricateRecording(dir, { recordingId: 'two' });
+  await fabricateRecording(dir, { callId: 'CA1', recordingId: 'one' });
+  await fabricateRecording(dir, { callId: 'CA1', recordingId: 'two' });
   const { code, err } = await run(dir, join(dir, 'merged.wav'));
   t.equal(code, 2);
   t.match(err, /^target_ambiguous: .*Choose one of one, two\./);
