@@ -1,1 +1,86 @@
-export {};
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { kernelsTypescript } from './kernelsTypescript.js';
+
+/**
+ * The loops over samples, in two implementations with identical results: the addon of native/ and its TypeScript twin.
+ *
+ * Arrays may be views at any offset, also into shared memory, and may overlap: each kernel reads and writes in ascending
+ * order. Lengths must fit exactly. Every kernel throws a TypeError when an argument has the wrong type or length, and then
+ * has written nothing. None allocates.
+ */
+export interface Kernels {
+  /** ITU-T G.711 mu-law to linear PCM, one octet per sample. */
+  decodeMulaw(src: Uint8Array, dst: Int16Array): void;
+  /** Linear PCM to ITU-T G.711 mu-law; the sample 0 becomes 0xff. */
+  encodeMulaw(src: Int16Array, dst: Uint8Array): void;
+  /** ITU-T G.711 A-law (even bits inverted, as on the wire) to linear PCM. */
+  decodeAlaw(src: Uint8Array, dst: Int16Array): void;
+  /** Linear PCM to ITU-T G.711 A-law; the sample 0 becomes 0xd5. */
+  encodeAlaw(src: Int16Array, dst: Uint8Array): void;
+  /** `dst` has twice the length of each channel. */
+  interleave(left: Int16Array, right: Int16Array, dst: Int16Array): void;
+  /** `src` has twice the length of each channel. */
+  deinterleave(src: Int16Array, left: Int16Array, right: Int16Array): void;
+  /** Sum, saturating at -32768 and 32767. `dst` may be `a` or `b`. */
+  mix(a: Int16Array, b: Int16Array, dst: Int16Array): void;
+  /** Largest magnitude, 0 to 32768; 0 of an empty array. */
+  peak(src: Int16Array): number;
+}
+
+const require = createRequire(import.meta.url);
+
+/**
+ * The addon's kernels.
+ *
+ * @throws Error when the addon isn't built, or was built for another machine
+ */
+export function loadNativeKernels(): Kernels {
+  const addon = require(join(packageRoot(), 'native', 'build', 'Release', 'reelay.node')) as Partial<Kernels>;
+  const absent = Object.keys(kernelsTypescript).filter((name) => !(name in addon));
+  if (absent.length > 0) throw new Error(`the addon lacks ${absent.join(', ')}; build it again`);
+  return addon as Kernels;
+}
+
+/** The compiled file lies at different depths in the package and in a test build, so the root is looked for. */
+function packageRoot(): string {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (nameAt(folder) !== 'reelay') {
+    if (dirname(folder) === folder) throw new Error('no package.json named reelay above this file');
+    folder = dirname(folder);
+  }
+  return folder;
+}
+
+function nameAt(folder: string): unknown {
+  try {
+    return (JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { name?: unknown }).name;
+  } catch {
+    return undefined;
+  }
+}
+
+interface Choice {
+  readonly kernels: Kernels;
+  readonly implementation: 'native' | 'typescript';
+  readonly reason: string;
+}
+
+function choose(): Choice {
+  const twin = { kernels: kernelsTypescript, implementation: 'typescript' } as const;
+  if (process.env['REELAY_KERNELS'] === 'typescript') return { ...twin, reason: 'REELAY_KERNELS=typescript' };
+  try {
+    return { kernels: loadNativeKernels(), implementation: 'native', reason: 'the addon is built' };
+  } catch (error) {
+    return { ...twin, reason: error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error) };
+  }
+}
+
+const choice = choose();
+
+export const kernels: Kernels = choice.kernels;
+export const implementation: 'native' | 'typescript' = choice.implementation;
+/** Why this implementation was chosen, for the line that the daemon logs at its start. */
+export const implementationReason: string = choice.reason;

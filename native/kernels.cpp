@@ -1,0 +1,254 @@
+// The audio kernels as an N-API addon: G.711, interleaving, mixing and peak, over typed arrays that the caller owns.
+//
+// The TypeScript twin (src/audio/kernelsTypescript.ts) has the same exports, results and error texts; one test file runs
+// over both. Nothing here allocates, keeps state or holds on to a buffer after its call. Loops are plain and pointers are
+// not declared restrict, so a destination that overlaps its source gives what the same loop in TypeScript gives.
+
+#include <napi.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <optional>
+#include <string>
+
+namespace {
+
+// ---- Kernels -------------------------------------------------------------------------------------------------------
+
+// G.711 is a floating-point format of 3 bits exponent and 4 bits mantissa, so the conversion unit of the processor does
+// the search for the segment: the bits below the sign of a binary32 number, shifted right by 19, are its exponent followed
+// by the 4 leading bits of its mantissa. All magnitudes are below 2^24, so the conversion is exact.
+constexpr int mantissaShift = 19;
+constexpr int exponentBias = 127;
+
+inline int32_t floatBits(int32_t magnitude) {
+  const auto number = static_cast<float>(magnitude);
+  int32_t bits;
+  std::memcpy(&bits, &number, sizeof bits);
+  return bits >> mantissaShift;
+}
+
+// Negative samples are folded by one's complement, as in the reference software ITU-T G.191 (module g711).
+inline int32_t fold(int32_t sample) { return sample ^ (sample >> 15); }
+
+inline uint8_t mulawOf(int32_t sample) {
+  const int32_t magnitude = std::min(fold(sample) + 132, 32767);
+  const int32_t code = floatBits(magnitude) - ((exponentBias + 7) << 4);
+  return static_cast<uint8_t>(~(code | ((sample >> 8) & 0x80)));
+}
+
+inline uint8_t alawOf(int32_t sample) {
+  const int32_t magnitude = fold(sample) >> 4;
+  const int32_t curved = floatBits(magnitude) - ((exponentBias + 3) << 4);
+  const int32_t code = magnitude < 16 ? magnitude : curved;
+  return static_cast<uint8_t>((code | (~(sample >> 8) & 0x80)) ^ 0x55);
+}
+
+constexpr int16_t linearOfMulaw(int octet) {
+  const int code = ~octet & 0xff;
+  const int magnitude = ((((code & 15) << 3) + 132) << ((code >> 4) & 7)) - 132;
+  return static_cast<int16_t>((code & 0x80) != 0 ? -magnitude : magnitude);
+}
+
+constexpr int16_t linearOfAlaw(int octet) {
+  const int code = octet ^ 0x55;
+  const int exponent = (code >> 4) & 7;
+  const int step = ((code & 15) << 4) + 8;
+  const int magnitude = exponent == 0 ? step : (step + 256) << (exponent - 1);
+  return static_cast<int16_t>((code & 0x80) != 0 ? magnitude : -magnitude);
+}
+
+using Expansion = std::array<int16_t, 256>;
+
+constexpr Expansion expansionOf(int16_t (*linear)(int)) {
+  Expansion table{};
+  for (std::size_t octet = 0; octet < table.size(); octet++) table[octet] = linear(static_cast<int>(octet));
+  return table;
+}
+
+constexpr Expansion mulawExpansion = expansionOf(linearOfMulaw);
+constexpr Expansion alawExpansion = expansionOf(linearOfAlaw);
+
+void expand(const Expansion& table, const uint8_t* source, int16_t* target, std::size_t samples) {
+  for (std::size_t i = 0; i < samples; i++) target[i] = table[source[i]];
+}
+
+void encodeMulaw(const int16_t* source, uint8_t* target, std::size_t samples) {
+  for (std::size_t i = 0; i < samples; i++) target[i] = mulawOf(source[i]);
+}
+
+void encodeAlaw(const int16_t* source, uint8_t* target, std::size_t samples) {
+  for (std::size_t i = 0; i < samples; i++) target[i] = alawOf(source[i]);
+}
+
+void interleave(const int16_t* left, const int16_t* right, int16_t* target, std::size_t frames) {
+  for (std::size_t i = 0; i < frames; i++) {
+    target[2 * i] = left[i];
+    target[2 * i + 1] = right[i];
+  }
+}
+
+void deinterleave(const int16_t* source, int16_t* left, int16_t* right, std::size_t frames) {
+  for (std::size_t i = 0; i < frames; i++) {
+    left[i] = source[2 * i];
+    right[i] = source[2 * i + 1];
+  }
+}
+
+void mix(const int16_t* a, const int16_t* b, int16_t* target, std::size_t samples) {
+  for (std::size_t i = 0; i < samples; i++) {
+    const int32_t sum = static_cast<int32_t>(a[i]) + b[i];
+    target[i] = static_cast<int16_t>(std::min(std::max(sum, -32768), 32767));
+  }
+}
+
+int32_t peak(const int16_t* source, std::size_t samples) {
+  int16_t lowest = 0;
+  int16_t highest = 0;
+  for (std::size_t i = 0; i < samples; i++) {
+    lowest = std::min(lowest, source[i]);
+    highest = std::max(highest, source[i]);
+  }
+  return std::max(-static_cast<int32_t>(lowest), static_cast<int32_t>(highest));
+}
+
+// ---- Arguments -----------------------------------------------------------------------------------------------------
+
+template <typename Sample>
+struct View {
+  Sample* data;
+  std::size_t length;
+};
+
+template <typename Sample>
+constexpr napi_typedarray_type kindOf = napi_int16_array;
+template <>
+constexpr napi_typedarray_type kindOf<uint8_t> = napi_uint8_array;
+template <typename Sample>
+constexpr const char* nameOf = "an Int16Array";
+template <>
+constexpr const char* nameOf<uint8_t> = "a Uint8Array";
+
+void refuse(const Napi::Env& env, const std::string& text) {
+  Napi::TypeError::New(env, text).ThrowAsJavaScriptException();
+}
+
+// The one look-up per argument: it checks the kind and gives address and length. Throws and gives nothing otherwise.
+template <typename Sample>
+std::optional<View<Sample>> argument(const Napi::CallbackInfo& info, std::size_t index, const char* kernel,
+                                     const char* name) {
+  napi_typedarray_type kind{};
+  std::size_t length = 0;
+  void* data = nullptr;
+  const napi_status status =
+      napi_get_typedarray_info(info.Env(), info[index], &kind, &length, &data, nullptr, nullptr);
+  if (status != napi_ok || kind != kindOf<Sample>) {
+    refuse(info.Env(), std::string(kernel) + ": " + name + " must be " + nameOf<Sample>);
+    return std::nullopt;
+  }
+  return View<Sample>{static_cast<Sample*>(data), length};
+}
+
+bool lengthIs(const Napi::CallbackInfo& info, const char* kernel, const char* name, std::size_t actual,
+              std::size_t expected) {
+  if (actual == expected) return true;
+  refuse(info.Env(), std::string(kernel) + ": " + name + " must have " + std::to_string(expected) +
+                         " elements, not " + std::to_string(actual));
+  return false;
+}
+
+template <typename From, typename To, typename Work>
+Napi::Value convert(const Napi::CallbackInfo& info, const char* kernel, Work work) {
+  const auto source = argument<From>(info, 0, kernel, "src");
+  if (!source) return {};
+  const auto target = argument<To>(info, 1, kernel, "dst");
+  if (!target || !lengthIs(info, kernel, "dst", target->length, source->length)) return {};
+  work(source->data, target->data, source->length);
+  return info.Env().Undefined();
+}
+
+// ---- Exports -------------------------------------------------------------------------------------------------------
+
+Napi::Value decodeMulawCall(const Napi::CallbackInfo& info) {
+  return convert<uint8_t, int16_t>(info, "decodeMulaw", [](const uint8_t* from, int16_t* to, std::size_t n) {
+    expand(mulawExpansion, from, to, n);
+  });
+}
+
+Napi::Value decodeAlawCall(const Napi::CallbackInfo& info) {
+  return convert<uint8_t, int16_t>(info, "decodeAlaw", [](const uint8_t* from, int16_t* to, std::size_t n) {
+    expand(alawExpansion, from, to, n);
+  });
+}
+
+Napi::Value encodeMulawCall(const Napi::CallbackInfo& info) {
+  return convert<int16_t, uint8_t>(info, "encodeMulaw", encodeMulaw);
+}
+
+Napi::Value encodeAlawCall(const Napi::CallbackInfo& info) {
+  return convert<int16_t, uint8_t>(info, "encodeAlaw", encodeAlaw);
+}
+
+Napi::Value interleaveCall(const Napi::CallbackInfo& info) {
+  constexpr auto kernel = "interleave";
+  const auto left = argument<int16_t>(info, 0, kernel, "left");
+  if (!left) return {};
+  const auto right = argument<int16_t>(info, 1, kernel, "right");
+  if (!right) return {};
+  const auto target = argument<int16_t>(info, 2, kernel, "dst");
+  if (!target || !lengthIs(info, kernel, "right", right->length, left->length)) return {};
+  if (!lengthIs(info, kernel, "dst", target->length, 2 * left->length)) return {};
+  interleave(left->data, right->data, target->data, left->length);
+  return info.Env().Undefined();
+}
+
+Napi::Value deinterleaveCall(const Napi::CallbackInfo& info) {
+  constexpr auto kernel = "deinterleave";
+  const auto source = argument<int16_t>(info, 0, kernel, "src");
+  if (!source) return {};
+  const auto left = argument<int16_t>(info, 1, kernel, "left");
+  if (!left) return {};
+  const auto right = argument<int16_t>(info, 2, kernel, "right");
+  if (!right || !lengthIs(info, kernel, "right", right->length, left->length)) return {};
+  if (!lengthIs(info, kernel, "src", source->length, 2 * left->length)) return {};
+  deinterleave(source->data, left->data, right->data, left->length);
+  return info.Env().Undefined();
+}
+
+Napi::Value mixCall(const Napi::CallbackInfo& info) {
+  constexpr auto kernel = "mix";
+  const auto a = argument<int16_t>(info, 0, kernel, "a");
+  if (!a) return {};
+  const auto b = argument<int16_t>(info, 1, kernel, "b");
+  if (!b) return {};
+  const auto target = argument<int16_t>(info, 2, kernel, "dst");
+  if (!target || !lengthIs(info, kernel, "b", b->length, a->length)) return {};
+  if (!lengthIs(info, kernel, "dst", target->length, a->length)) return {};
+  mix(a->data, b->data, target->data, a->length);
+  return info.Env().Undefined();
+}
+
+Napi::Value peakCall(const Napi::CallbackInfo& info) {
+  const auto source = argument<int16_t>(info, 0, "peak", "src");
+  if (!source) return {};
+  return Napi::Number::New(info.Env(), peak(source->data, source->length));
+}
+
+Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exports.Set("decodeMulaw", Napi::Function::New<decodeMulawCall>(env, "decodeMulaw"));
+  exports.Set("encodeMulaw", Napi::Function::New<encodeMulawCall>(env, "encodeMulaw"));
+  exports.Set("decodeAlaw", Napi::Function::New<decodeAlawCall>(env, "decodeAlaw"));
+  exports.Set("encodeAlaw", Napi::Function::New<encodeAlawCall>(env, "encodeAlaw"));
+  exports.Set("interleave", Napi::Function::New<interleaveCall>(env, "interleave"));
+  exports.Set("deinterleave", Napi::Function::New<deinterleaveCall>(env, "deinterleave"));
+  exports.Set("mix", Napi::Function::New<mixCall>(env, "mix"));
+  exports.Set("peak", Napi::Function::New<peakCall>(env, "peak"));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(reelay, init)
