@@ -1,0 +1,138 @@
+import type { Logger } from 'pino';
+import type { CallTap } from '../tap/Tap.js';
+import type { EventFacts, StreamEndFacts, StreamFacts } from '../tap/TapRecord.js';
+
+/** What a call knows of one of its streams. */
+export interface CallStream {
+  readonly streamId: string;
+  readonly role: StreamFacts['role'];
+  readonly upstreamState: UpstreamState;
+}
+
+export type UpstreamState = 'none' | 'connecting' | 'open' | 'lost';
+
+/** A call as it is listed, plain data. */
+export interface CallView {
+  readonly recordingId: string | null;
+  readonly accountId: string;
+  readonly provider: string;
+  readonly callId: string;
+  readonly from: string | null;
+  readonly to: string | null;
+  readonly direction: string | null;
+  /** ISO 8601. */
+  readonly startTime: string;
+  readonly streams: readonly string[];
+  readonly upstream: UpstreamState;
+}
+
+/** Who is calling whom, through whom. */
+export interface CallIdentity {
+  readonly recordingId: string | null;
+  readonly accountId: string;
+  readonly provider: string;
+  readonly callId: string;
+  readonly from: string | null;
+  readonly to: string | null;
+  readonly direction: string | null;
+  readonly startedMs: number;
+}
+
+/**
+ * A phone call, which may outlive its streams: when the last one ends it waits for another for as long as its account says,
+ * and the same recording goes on.
+ */
+export class Call {
+  readonly identity: CallIdentity;
+  readonly tap: CallTap;
+  readonly log: Logger;
+  /** Whether audio is worth handing to the tap at all. */
+  readonly keepsAudio: boolean;
+  readonly #streams = new Set<CallStream>();
+  readonly #onOver: () => void;
+  #resumeMs: number;
+  #lastEnd: StreamEndFacts['reason'] = 'stop';
+  #timer: NodeJS.Timeout | undefined;
+  #over = false;
+  #cutShort = false;
+
+  constructor(options: {
+    readonly identity: CallIdentity;
+    readonly tap: CallTap;
+    readonly log: Logger;
+    readonly keepsAudio: boolean;
+    readonly resumeMs: number;
+    /** Called once, when the call has ended. */
+    readonly onOver: () => void;
+  }) {
+    this.identity = options.identity;
+    this.tap = options.tap;
+    this.log = options.log;
+    this.keepsAudio = options.keepsAudio;
+    this.#resumeMs = options.resumeMs;
+    this.#onOver = options.onOver;
+  }
+
+  get live(): boolean {
+    return this.#streams.size > 0;
+  }
+
+  /** A tap runs beside the call's own stream; any other stream needs the place that the one before has left. */
+  hasRoomFor(role: StreamFacts['role']): boolean {
+    if (this.#over) return false;
+    return ![...this.#streams].some((stream) => (stream.role === 'tap') === (role === 'tap'));
+  }
+
+  attach(stream: CallStream): void {
+    clearTimeout(this.#timer);
+    this.#streams.add(stream);
+  }
+
+  detach(stream: CallStream, reason: StreamEndFacts['reason']): void {
+    if (!this.#streams.delete(stream)) return;
+    this.#lastEnd = reason;
+    if (this.live || this.#over) return;
+    if (this.#resumeMs === 0) this.#end();
+    else this.#timer = setTimeout(() => this.#end(), this.#resumeMs);
+  }
+
+  /** From now on the end of its last stream ends the call. */
+  dontResume(): void {
+    this.#resumeMs = 0;
+    if (!this.live) this.#end();
+  }
+
+  /** The daemon is ending, the call isn't: its end will be missed. */
+  cutShort(): void {
+    this.#cutShort = true;
+  }
+
+  event(facts: EventFacts, arrivalMs: number): void {
+    this.tap.event(facts, arrivalMs);
+  }
+
+  view(): CallView {
+    const { startedMs, ...identity } = this.identity;
+    const streams = [...this.#streams];
+    return {
+      ...identity,
+      startTime: new Date(startedMs).toISOString(),
+      streams: streams.map((stream) => stream.streamId),
+      upstream: streams.find((stream) => stream.upstreamState !== 'none')?.upstreamState ?? 'none',
+    };
+  }
+
+  #end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#timer);
+    const ended = !this.#cutShort && this.#lastEnd !== 'lost';
+    this.log.info({ ended }, 'call ended');
+    this.#onOver();
+    try {
+      this.tap.end({ ended }, performance.now());
+    } catch (error) {
+      this.log.error({ code: 'stream_failed', err: error, part: 'tap' }, 'the end of a call is not recorded');
+    }
+  }
+}

@@ -1,0 +1,146 @@
+import { v7 as uuidv7 } from 'uuid';
+import type { Logger } from 'pino';
+import type { AccountConfig, Config } from '../config/Config.js';
+import { ReelayError, errorCodes } from '../config/ReelayError.js';
+import type { Dialect, StartEvent } from '../providers/Dialect.js';
+import type { Counters } from '../tap/Counters.js';
+import type { CallTap, Tap } from '../tap/Tap.js';
+import type { CallFacts, StreamFacts } from '../tap/TapRecord.js';
+import { Call } from './Call.js';
+import type { CallView } from './Call.js';
+import { publicParameters } from './parameters.js';
+import { silentCall } from './SilentTap.js';
+
+/** A stream that has been admitted and looks for its call. */
+export interface Arrival {
+  readonly account: AccountConfig;
+  readonly config: Config;
+  readonly dialect: Dialect;
+  readonly start: StartEvent;
+  readonly role: StreamFacts['role'];
+  readonly arrivalMs: number;
+}
+
+/**
+ * The calls that are up, keyed by account, provider and call id: one id under two accounts is two calls. Several calls may
+ * have the same key, when a second stream comes while the first is still live; each has a recording of its own.
+ */
+export class CallTable {
+  readonly #calls = new Map<string, Call[]>();
+  readonly #tap: Tap;
+  readonly #counters: Counters;
+  readonly #log: Logger;
+  readonly #onChange: () => void;
+
+  constructor(options: {
+    readonly tap: Tap;
+    readonly counters: Counters;
+    readonly log: Logger;
+    readonly onChange: () => void;
+  }) {
+    this.#tap = options.tap;
+    this.#counters = options.counters;
+    this.#log = options.log;
+    this.#onChange = options.onChange;
+  }
+
+  /** Calls that have a stream; those that only wait whether one comes back aren't counted. */
+  get live(): number {
+    return this.#all().filter((call) => call.live).length;
+  }
+
+  get size(): number {
+    return this.#all().length;
+  }
+
+  views(): CallView[] {
+    return this.#all().map((call) => call.view());
+  }
+
+  /** @throws ReelayError `too_many_streams` when a further call would exceed the limit */
+  callFor(arrival: Arrival): Call {
+    const key = [arrival.start.accountId, arrival.dialect.name, arrival.start.callId].join('\n');
+    const calls = this.#calls.get(key) ?? [];
+    const waiting = calls.find((call) => call.hasRoomFor(arrival.role));
+    if (waiting !== undefined) return waiting;
+    if (this.live >= arrival.config.limits.calls) {
+      throw new ReelayError('too_many_streams', { value: arrival.config.limits.calls });
+    }
+    const call = this.#open(arrival, () => this.#remove(key, call));
+    this.#calls.set(key, [...calls, call]);
+    this.#count();
+    return call;
+  }
+
+  /** Ends every call that waits for a stream, and each other one with its last stream. */
+  dontResume(): void {
+    for (const call of this.#all()) call.dontResume();
+  }
+
+  /** The daemon is ending: the calls that are up end without having ended. */
+  cutShort(): void {
+    for (const call of this.#all()) call.cutShort();
+  }
+
+  #open(arrival: Arrival, onOver: () => void): Call {
+    const facts = callFacts(arrival);
+    const recorded = arrival.account.record === 'always';
+    const recordingId = recorded ? facts.recordingId : null;
+    const { accountId, provider, callId, from, to, direction, wallClockMs } = facts;
+    const log = this.#log.child({ callId, accountId, recordingId });
+    if (recorded && facts.failed !== undefined) log.error({ code: facts.failed }, errorCodes[facts.failed]);
+    this.#counters.add('callsTotal');
+    return new Call({
+      identity: { recordingId, accountId, provider, callId, from, to, direction, startedMs: wallClockMs },
+      tap: recorded ? this.#startRecording(facts, arrival.arrivalMs, log) : silentCall,
+      log,
+      keepsAudio: recorded && facts.failed === undefined,
+      resumeMs: arrival.account.resumeSeconds * 1000,
+      onOver,
+    });
+  }
+
+  /** A tap that throws breaks its own promise; the call is relayed all the same. */
+  #startRecording(facts: CallFacts, arrivalMs: number, log: Logger): CallTap {
+    try {
+      return this.#tap.startCall(facts, arrivalMs);
+    } catch (error) {
+      log.error({ code: 'stream_failed', err: error, part: 'tap' }, 'the call is not recorded');
+      return silentCall;
+    }
+  }
+
+  #remove(key: string, call: Call): void {
+    const others = (this.#calls.get(key) ?? []).filter((other) => other !== call);
+    if (others.length === 0) this.#calls.delete(key);
+    else this.#calls.set(key, others);
+    this.#count();
+  }
+
+  #count(): void {
+    this.#counters.set('calls', this.size);
+    this.#onChange();
+  }
+
+  #all(): Call[] {
+    return [...this.#calls.values()].flat();
+  }
+}
+
+function callFacts({ account, config, dialect, start }: Arrival): CallFacts {
+  return {
+    recordingId: uuidv7(),
+    accountId: start.accountId,
+    provider: dialect.name,
+    callId: start.callId,
+    wallClockMs: Date.now(),
+    sampleRate: start.sampleRate,
+    channels: config.recording.channels,
+    chunkSeconds: config.recording.chunkSeconds,
+    from: start.from,
+    to: start.to,
+    direction: start.direction,
+    parameters: publicParameters(start.parameters),
+    ...(account.store === null ? { failed: 'no_store' as const } : {}),
+  };
+}

@@ -1,0 +1,52 @@
+import type { WebSocket } from 'ws';
+
+const pingEveryMs = 10_000;
+const silentForMs = 25_000;
+
+/** When a socket's peer last showed that it is there, ms of the monotonic clock. Whoever reads its messages keeps it. */
+export interface Pulse {
+  seenMs: number;
+  pingedMs: number;
+}
+
+/**
+ * Every open WebSocket of the media port and towards the bots. Each is pinged every 10 s; one whose peer has shown no sign
+ * of life for 25 s is terminated, because a half-open connection looks alive for hours otherwise (RFC 6455 section 5.5.2).
+ */
+export class Heartbeats {
+  readonly #pulses = new Map<WebSocket, Pulse>();
+
+  get size(): number {
+    return this.#pulses.size;
+  }
+
+  watch(socket: WebSocket, nowMs: number): Pulse {
+    const pulse: Pulse = { seenMs: nowMs, pingedMs: nowMs };
+    this.#pulses.set(socket, pulse);
+    socket.on('pong', () => (pulse.seenMs = performance.now()));
+    socket.once('close', () => this.#pulses.delete(socket));
+    return pulse;
+  }
+
+  /** To be called about once a second. */
+  tick(nowMs: number): void {
+    for (const [socket, pulse] of this.#pulses) {
+      // Nothing is read from a paused socket, not even its pongs, so its silence is our own.
+      if (socket.isPaused) pulse.seenMs = nowMs;
+      if (nowMs - pulse.seenMs > silentForMs) socket.terminate();
+      else if (nowMs - pulse.pingedMs >= pingEveryMs && socket.readyState === socket.OPEN) {
+        pulse.pingedMs = nowMs;
+        socket.ping(undefined, undefined, ignore);
+      }
+    }
+  }
+
+  terminateAll(): void {
+    for (const socket of this.#pulses.keys()) socket.terminate();
+  }
+}
+
+/** A ping that can't be written means that the socket is closing; its `close` event says so soon enough. */
+function ignore(): void {
+  // Nothing is left to do.
+}

@@ -1,0 +1,291 @@
+import { isUtf8 } from 'node:buffer';
+import { v7 as uuidv7 } from 'uuid';
+import type { Logger } from 'pino';
+import type { WebSocket } from 'ws';
+import type { AccountConfig } from '../config/Config.js';
+import type { ErrorCode, ReelayError } from '../config/ReelayError.js';
+import type { ProviderEvent, StartEvent, UpstreamEvent } from '../providers/Dialect.js';
+import type { StreamEndFacts, StreamFacts } from '../tap/TapRecord.js';
+import type { Admitted } from './Admission.js';
+import type { Call, CallStream, UpstreamState } from './Call.js';
+import { CloseCode } from './closeCode.js';
+import type { QueuedFrame } from './FrameQueue.js';
+import type { Problems } from './Problems.js';
+import type { RelayContext } from './RelayContext.js';
+import { streamFacts } from './streamFacts.js';
+import { TapFeed } from './TapFeed.js';
+import { Upstream } from './Upstream.js';
+import type { UpstreamOwner } from './Upstream.js';
+import { upstreamTarget } from './upstreamTarget.js';
+
+/** A provider closes its socket right after its stop; one that doesn't is closed from here. */
+const closeAfterStopMs = 5000;
+
+/**
+ * A stream after its start message: every message goes to the other side first, exactly as it came, and to the tap second.
+ * Nothing that a peer says here closes the stream; what can't be forwarded is counted and logged.
+ */
+export class LiveStream implements UpstreamOwner, CallStream {
+  readonly streamId: string;
+  readonly role: StreamFacts['role'];
+  readonly #provider: WebSocket;
+  readonly #admitted: Admitted;
+  readonly #context: RelayContext;
+  readonly #problems: Problems;
+  readonly #account: AccountConfig;
+  readonly #start: StartEvent;
+  readonly #call: Call;
+  readonly #feed: TapFeed;
+  readonly #log: Logger;
+  readonly #upstream: Upstream | undefined;
+  readonly #msPerByte: number;
+  #state: 'live' | 'closing' | 'ended' = 'live';
+  #overflowing = false;
+  #paused = false;
+  #stopTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: {
+    readonly provider: WebSocket;
+    readonly admitted: Admitted;
+    readonly context: RelayContext;
+    readonly problems: Problems;
+    /** The provider's messages up to its start message. */
+    readonly opening: readonly QueuedFrame[];
+    readonly account: AccountConfig;
+    readonly start: StartEvent;
+    readonly role: StreamFacts['role'];
+    readonly call: Call;
+    readonly arrivalMs: number;
+  }) {
+    const { start, account, role, call, admitted, arrivalMs, problems } = options;
+    const { dialect } = admitted;
+    this.streamId = start.streamId ?? uuidv7();
+    this.role = role;
+    this.#provider = options.provider;
+    this.#admitted = admitted;
+    this.#context = options.context;
+    this.#problems = problems;
+    this.#account = account;
+    this.#start = start;
+    this.#call = call;
+    this.#log = call.log.child({ streamId: this.streamId });
+    problems.identify(this.#log);
+    const sampleBytes = dialect.capabilities.encoding === 'pcm16' ? 2 : 1;
+    this.#msPerByte = 1000 / (start.sampleRate * start.channels * sampleBytes);
+    this.#upstream = this.#openUpstream(options.opening);
+    call.attach(this);
+    const facts = streamFacts({ dialect, account, start, streamId: this.streamId, role });
+    const { capabilities } = dialect;
+    this.#feed = new TapFeed({ call, facts, start, capabilities, problems, arrivalMs });
+    this.#context.counters.add('streams');
+    this.#log.info({ role, provider: dialect.name, sampleRate: start.sampleRate }, 'stream started');
+    this.#context.onChange();
+    void this.#upstream?.run();
+  }
+
+  get upstreamState(): UpstreamState {
+    const state = this.#upstream?.state ?? 'none';
+    return state === 'ended' ? 'none' : state;
+  }
+
+  /** A message of the provider. */
+  receive(event: ProviderEvent, data: Buffer, isBinary: boolean, arrivalMs: number): void {
+    this.#context.counters.add('framesFromProvider');
+    this.#context.counters.add('bytesFromProvider', data.length);
+    if (!this.#passesToUpstream(event)) return;
+    this.#toUpstream(event, data, isBinary, arrivalMs);
+    this.#feed.provider(event, data, arrivalMs);
+    if (event.kind === 'audio') this.#warn(event.warnings);
+    if (event.kind === 'stop') this.#stopped();
+    else if (event.kind === 'finish') this.#stopped(CloseCode.normal);
+  }
+
+  /** The provider's socket is gone. */
+  providerClosed(code: number): void {
+    clearTimeout(this.#stopTimer);
+    const proper = code === 1000 || code === 1005;
+    const reason = this.#state === 'closing' ? 'relay' : proper ? 'closed' : 'lost';
+    this.#end({ reason, closeCode: code }, reason === 'lost' ? CloseCode.goingAway : CloseCode.normal);
+  }
+
+  /** The daemon is ending: both sides are told so. */
+  shutDown(): void {
+    this.#upstream?.finish(CloseCode.goingAway);
+    this.#closeProvider(CloseCode.goingAway);
+  }
+
+  /** Something failed in the handling of this stream. */
+  abandon(): void {
+    this.#closeProvider(CloseCode.internalError);
+    this.#end({ reason: 'relay', closeCode: CloseCode.internalError }, CloseCode.goingAway);
+  }
+
+  upstreamMessage(data: Buffer, isBinary: boolean): void {
+    const arrivalMs = performance.now();
+    try {
+      this.#fromUpstream(data, isBinary, arrivalMs);
+    } catch (error) {
+      this.#problems.tell('stream_failed', { err: error });
+      this.abandon();
+    }
+  }
+
+  upstreamEnded(): void {
+    this.#feed.event('upstream_ended');
+    this.#closeProvider(CloseCode.normal);
+    this.#context.onChange();
+  }
+
+  upstreamLost(error: ReelayError, final: boolean): void {
+    const policy = this.#account.onUpstreamLoss;
+    this.#context.counters.add('upstreamLost');
+    this.#log.error({ code: error.code, value: error.value, policy }, error.message);
+    this.#feed.event('upstream_lost', { code: error.code });
+    if (final && policy === 'close') this.#closeProvider(CloseCode.normal);
+    this.#context.onChange();
+  }
+
+  upstreamChanged(): void {
+    this.#log.info('bot connected');
+    this.#context.onChange();
+  }
+
+  #openUpstream(opening: readonly QueuedFrame[]): Upstream | undefined {
+    const url = this.#account.upstream[this.#admitted.dialect.name];
+    if (this.role !== 'call' || url === null) return undefined;
+    const { dialect, protocol, config } = this.#admitted;
+    return new Upstream({
+      target: upstreamTarget({ url, dialect, account: this.#account, protocol }),
+      policy: this.#account.onUpstreamLoss,
+      opening,
+      limits: config.limits,
+      counters: this.#context.counters,
+      heartbeats: this.#context.heartbeats,
+      owner: this,
+    });
+  }
+
+  #passesToUpstream(event: ProviderEvent): boolean {
+    if (this.#state === 'ended' || event.kind === 'start' || event.kind === 'connected') {
+      this.#problems.note('event_out_of_order', { value: event.kind });
+      return false;
+    }
+    if (event.kind === 'invalid') {
+      this.#problems.note(event.code, { value: event.value });
+      return !event.drop;
+    }
+    return this.#isOwn(event, 'stream_mismatch');
+  }
+
+  /** A message without a stream id is taken to be of its socket's stream: not every provider writes one. */
+  #isOwn(
+    event: ProviderEvent | UpstreamEvent,
+    code: 'stream_mismatch' | 'upstream_message_invalid',
+  ): boolean {
+    const own = this.#start.streamId;
+    if (own === null || !('streamId' in event) || event.streamId === null || event.streamId === own)
+      return true;
+    const inner = code === 'stream_mismatch' ? undefined : 'stream_mismatch';
+    this.#problems.note(code, { value: event.streamId.slice(0, 80) }, inner);
+    return false;
+  }
+
+  #toUpstream(event: ProviderEvent, data: Buffer, isBinary: boolean, arrivalMs: number): void {
+    const upstream = this.#upstream;
+    if (upstream === undefined) return;
+    const audioMs = event.kind === 'audio' ? event.payload.length * this.#msPerByte : 0;
+    const direct = upstream.state === 'open';
+    const kept = upstream.send(data, isBinary, audioMs);
+    if (direct && kept) this.#observeLatency(arrivalMs);
+    if (kept === this.#overflowing) this.#overflow(!kept);
+  }
+
+  #overflow(overflowing: boolean): void {
+    this.#overflowing = overflowing;
+    if (!overflowing) return;
+    this.#problems.tell('upstream_overflow');
+    this.#feed.event('upstream_overflow');
+  }
+
+  #fromUpstream(data: Buffer, isBinary: boolean, arrivalMs: number): void {
+    this.#context.counters.add('framesFromUpstream');
+    this.#context.counters.add('bytesFromUpstream', data.length);
+    if (this.#state !== 'live') return;
+    const event: UpstreamEvent =
+      isBinary || isUtf8(data)
+        ? this.#admitted.dialect.readUpstream(data, isBinary)
+        : { kind: 'invalid', code: 'frame_not_json', drop: true };
+    if (!this.#passesToProvider(event)) return;
+    this.#provider.send(data, { binary: isBinary }, this.#onFlushed);
+    this.#observeLatency(arrivalMs);
+    this.#holdBack();
+    this.#feed.upstream(event, arrivalMs);
+    if (event.kind === 'audio' || event.kind === 'clip') this.#warn(event.warnings);
+  }
+
+  #passesToProvider(event: UpstreamEvent): boolean {
+    if (event.kind === 'invalid') {
+      this.#problems.note('upstream_message_invalid', { value: event.value }, event.code);
+      return !event.drop;
+    }
+    return this.#isReturned(event) && this.#isOwn(event, 'upstream_message_invalid');
+  }
+
+  /** What a jambonz client does with audio in the form that it wasn't told to expect is leak it. */
+  #isReturned(event: UpstreamEvent): boolean {
+    if (this.#admitted.dialect.capabilities.framing !== 'binary') return true;
+    const form = event.kind === 'audio' ? 'streaming' : event.kind === 'clip' ? 'playAudio' : undefined;
+    const { returns } = this.#account.jambonz;
+    if (form === undefined || form === returns) return true;
+    this.#problems.note('returns_not_configured', { value: form, returns });
+    return false;
+  }
+
+  /** The bot's socket is read no faster than the provider's is written. */
+  #holdBack(): void {
+    const limit = this.#admitted.config.limits.providerBufferBytes;
+    if (this.#paused || this.#provider.bufferedAmount <= limit) return;
+    this.#paused = true;
+    this.#context.counters.add('upstreamPauses');
+    this.#upstream?.pause();
+  }
+
+  /** One function for all frames, because a closure per frame would be garbage fifty times a second and call. */
+  readonly #onFlushed = (): void => {
+    if (!this.#paused) return;
+    if (this.#provider.bufferedAmount > this.#admitted.config.limits.providerBufferBytes / 2) return;
+    this.#paused = false;
+    this.#upstream?.resume();
+  };
+
+  #observeLatency(arrivalMs: number): void {
+    this.#context.counters.observeLatency((performance.now() - arrivalMs) / 1000);
+  }
+
+  #warn(warnings: readonly ErrorCode[]): void {
+    for (const code of warnings) this.#problems.note(code);
+  }
+
+  #stopped(code?: number): void {
+    this.#end({ reason: 'stop', closeCode: null }, CloseCode.normal);
+    if (code !== undefined) this.#provider.close(code);
+    else this.#stopTimer = setTimeout(() => this.#provider.close(CloseCode.normal), closeAfterStopMs);
+  }
+
+  /** What the provider still sends until its side of the closing handshake is the call's audio like any other. */
+  #closeProvider(code: number): void {
+    if (this.#state === 'live') this.#state = 'closing';
+    this.#provider.close(code);
+  }
+
+  #end(facts: StreamEndFacts, upstreamCode: number): void {
+    if (this.#state === 'ended') return;
+    this.#state = 'ended';
+    this.#upstream?.finish(upstreamCode);
+    this.#feed.end(facts);
+    this.#context.counters.add('streams', -1);
+    this.#log.info({ ...facts, problems: this.#problems.totals() }, 'stream ended');
+    this.#call.detach(this, facts.reason);
+    this.#context.onChange();
+  }
+}

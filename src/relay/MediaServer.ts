@@ -1,0 +1,256 @@
+import { createServer } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { Logger } from 'pino';
+import { WebSocketServer } from 'ws';
+import type { ServerOptions, WebSocket } from 'ws';
+import type { Config } from '../config/Config.js';
+import type { Dialect } from '../providers/Dialect.js';
+import type { Counters } from '../tap/Counters.js';
+import type { Tap } from '../tap/Tap.js';
+import { Admission } from './Admission.js';
+import type { Admitted } from './Admission.js';
+import type { CallView } from './Call.js';
+import { CallTable } from './CallTable.js';
+import { Heartbeats } from './Heartbeats.js';
+import { dialects, mediaRoute } from './MediaRoute.js';
+import { answerPlain, writeJson } from './PlainHttp.js';
+import type { Answer } from './PlainHttp.js';
+import { ProviderStream } from './ProviderStream.js';
+import type { RelayContext } from './RelayContext.js';
+import { UpgradeRefusal } from './UpgradeRefusal.js';
+
+export interface MediaServerOptions {
+  readonly config: Config;
+  readonly tap: Tap;
+  readonly counters: Counters;
+  /** Signs start tokens of accounts without an auth token; shared with whoever mints them. */
+  readonly tokenKey: Uint8Array;
+  readonly log: Logger;
+  /** Answers every plain request but the two for health. */
+  readonly answer: Answer;
+  /** State of every thread, as `/healthz` and `/readyz` show it. */
+  readonly threads: () => Readonly<Record<string, string>>;
+  /** At most four times a second, when {@link MediaServer.calls} would answer differently. */
+  readonly onCallsChanged?: () => void;
+}
+
+const tickMs = 1000;
+const changedMs = 250;
+const headersTimeoutMs = 5000;
+/** A client that doesn't finish the closing handshake is cut off. */
+const closeTimeoutMs = 5000;
+/** How long {@link MediaServer.close} waits for the closing handshakes. */
+const closeGraceMs = 1000;
+/** Sockets beyond those of the calls: health checks, webhooks, upgrades under way. */
+const spareConnections = 256;
+
+/**
+ * The media port. Providers' sockets come in here, are let in or refused at the upgrade, and become streams. It runs on the
+ * thread that moves media and does nothing that could block it.
+ */
+export class MediaServer {
+  readonly #options: MediaServerOptions;
+  readonly #server: Server;
+  readonly #acceptors: ReadonlyMap<Dialect, WebSocketServer>;
+  readonly #context: RelayContext;
+  readonly #streams = new Set<ProviderStream>();
+  #config: Config;
+  #draining = false;
+  #ticker: NodeJS.Timeout | undefined;
+  #changed: NodeJS.Timeout | undefined;
+  #onIdle: (() => void) | undefined;
+
+  constructor(options: MediaServerOptions) {
+    this.#options = options;
+    this.#config = options.config;
+    const { tap, counters, log } = options;
+    const onChange = (): void => this.#noteChange();
+    this.#context = {
+      admission: new Admission(options.tokenKey),
+      calls: new CallTable({ tap, counters, log, onChange }),
+      counters,
+      heartbeats: new Heartbeats(),
+      log,
+      onChange,
+    };
+    this.#acceptors = new Map(dialects.map((dialect) => [dialect, acceptorFor(dialect)]));
+    this.#server = this.#createServer();
+  }
+
+  /**
+   * @returns the port, which is a free one where the configuration says 0
+   * @throws the system's error when the port can't be had, for example `EADDRINUSE`
+   */
+  listen(): Promise<{ port: number }> {
+    const { host, port } = this.#config.media;
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen({ host, port }, () => {
+        this.#server.off('error', reject);
+        this.#server.on('error', (error) => this.#options.log.error({ err: error }, 'media port failed'));
+        this.#ticker = setInterval(() => this.#tick(), tickMs);
+        resolve({ port: (this.#server.address() as AddressInfo).port });
+      });
+    });
+  }
+
+  /** New sockets get the new configuration; streams that are up keep what they have. */
+  reload(config: Config): void {
+    this.#config = config;
+    this.#server.maxConnections = maxConnections(config);
+  }
+
+  /** The calls that are up, as plain data. */
+  calls(): CallView[] {
+    return this.#context.calls.views();
+  }
+
+  /** Takes no further sockets. Resolves when the calls that are up have ended by themselves. */
+  async drain(): Promise<void> {
+    this.#draining = true;
+    this.#context.calls.dontResume();
+    if (this.#streams.size === 0) return;
+    await new Promise<void>((resolve) => (this.#onIdle = resolve));
+  }
+
+  /** Ends what is still up, closing every socket with 1001, and gives the port back. */
+  async close(): Promise<void> {
+    this.#draining = true;
+    this.#context.calls.dontResume();
+    this.#context.calls.cutShort();
+    for (const stream of this.#streams) stream.shutDown();
+    await this.#settled();
+    this.#context.heartbeats.terminateAll();
+    await this.#settled();
+    clearInterval(this.#ticker);
+    clearTimeout(this.#changed);
+    this.#changed = undefined;
+    this.#server.closeAllConnections();
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  /** The closing handshakes, as far as they are finished in time. */
+  async #settled(): Promise<void> {
+    const untilMs = performance.now() + closeGraceMs;
+    while (this.#context.heartbeats.size > 0 && performance.now() < untilMs) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  #createServer(): Server {
+    const server = createServer(
+      {
+        headersTimeout: headersTimeoutMs,
+        requestTimeout: 2 * headersTimeoutMs,
+        connectionsCheckingInterval: tickMs,
+        noDelay: true,
+      },
+      (request, response) => this.#plain(request, response),
+    );
+    server.maxConnections = maxConnections(this.#config);
+    server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+      socket.on('error', ignore);
+      this.#upgrade(request, socket, head);
+    });
+    return server;
+  }
+
+  #plain(request: IncomingMessage, response: ServerResponse): void {
+    response.on('error', ignore);
+    const path = request.url?.split('?', 1)[0];
+    const threads = this.#options.threads();
+    if (path === '/healthz') writeJson(response, 200, { status: 'ok', threads });
+    else if (path === '/readyz') {
+      writeJson(response, this.#draining ? 503 : 200, {
+        status: this.#draining ? 'draining' : 'ready',
+        threads,
+      });
+    } else void answerPlain(request, response, this.#options.answer);
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    try {
+      const admitted = this.#admit(request);
+      this.#acceptors.get(admitted.dialect)?.handleUpgrade(request, socket, head, (accepted) => {
+        this.#accept(accepted, admitted);
+      });
+    } catch (error) {
+      const refusal = error instanceof UpgradeRefusal ? error : new UpgradeRefusal(500, 'stream_failed');
+      this.#logRefusal(request, refusal, error);
+      refusal.answer(socket);
+    }
+  }
+
+  /** @throws UpgradeRefusal */
+  #admit(request: IncomingMessage): Admitted {
+    const route = mediaRoute(request.url ?? '/');
+    if (route === null)
+      throw new UpgradeRefusal(404, 'path_unknown', { value: request.url?.split('?', 1)[0] });
+    if (this.#draining) throw new UpgradeRefusal(503, 'draining');
+    const { calls, pendingStreams } = this.#config.limits;
+    if (this.#context.calls.live >= calls)
+      throw new UpgradeRefusal(503, 'too_many_streams', { value: calls });
+    if (this.#context.counters.get('pendingStreams') >= pendingStreams) {
+      throw new UpgradeRefusal(503, 'too_many_streams', { value: pendingStreams });
+    }
+    return this.#context.admission.admit(request, route, this.#config);
+  }
+
+  #accept(socket: WebSocket, admitted: Admitted): void {
+    const stream = new ProviderStream({ socket, admitted, context: this.#context });
+    this.#streams.add(stream);
+    socket.once('close', () => {
+      this.#streams.delete(stream);
+      if (this.#streams.size === 0) this.#onIdle?.();
+    });
+  }
+
+  #logRefusal(request: IncomingMessage, refusal: UpgradeRefusal, cause: unknown): void {
+    this.#context.counters.add('refusedUpgrades');
+    const { code, value, message } = refusal.reason;
+    const path = request.url?.split('?', 1)[0]?.slice(0, 200);
+    const { remoteAddress } = request.socket;
+    const err = cause === refusal ? {} : { err: cause };
+    this.#options.log.warn({ code, value, path, remoteAddress, status: refusal.status, ...err }, message);
+  }
+
+  #tick(): void {
+    const nowMs = performance.now();
+    this.#options.tap.clock(nowMs);
+    this.#context.heartbeats.tick(nowMs);
+  }
+
+  #noteChange(): void {
+    if (this.#options.onCallsChanged === undefined) return;
+    this.#changed ??= setTimeout(() => {
+      this.#changed = undefined;
+      this.#options.onCallsChanged?.();
+    }, changedMs);
+  }
+}
+
+function acceptorFor(dialect: Dialect): WebSocketServer {
+  const { subprotocols, maxMessageBytes } = dialect.capabilities;
+  const options: ServerOptions & { readonly closeTimeout: number } = {
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: maxMessageBytes,
+    // Bytes are passed on as they came; what can't be read as JSON is found out when it is read.
+    skipUTF8Validation: true,
+    closeTimeout: closeTimeoutMs,
+    handleProtocols: (offered) => [...offered].find((name) => subprotocols.includes(name)) ?? false,
+  };
+  return new WebSocketServer(options);
+}
+
+/** A call has its own stream, perhaps a tap, and for a moment the one that takes its place. */
+function maxConnections(config: Config): number {
+  return 3 * config.limits.calls + config.limits.pendingStreams + spareConnections;
+}
+
+function ignore(): void {
+  // A socket that broke before it became a stream is nobody's loss.
+}

@@ -1,0 +1,247 @@
+import { isUtf8 } from 'node:buffer';
+import { v7 as uuidv7 } from 'uuid';
+import type { WebSocket } from 'ws';
+import { ReelayError } from '../config/ReelayError.js';
+import type { ProviderEvent, StartEvent } from '../providers/Dialect.js';
+import type { StreamFacts } from '../tap/TapRecord.js';
+import type { Admitted } from './Admission.js';
+import { CloseCode, closeCode } from './closeCode.js';
+import type { QueuedFrame } from './FrameQueue.js';
+import type { Pulse } from './Heartbeats.js';
+import { LiveStream } from './LiveStream.js';
+import { Problems } from './Problems.js';
+import type { RelayContext } from './RelayContext.js';
+
+/** Audio that a jambonz socket may deliver before its start message is given up, at the default 8 kHz mono. */
+const provisionalMs = 3000;
+const provisionalRate = 8000;
+const provisionalBytes = (provisionalMs / 1000) * provisionalRate * 2;
+/** Messages that may come before the start message. */
+const maxOpening = 16;
+const maxEarly = 1000;
+
+interface EarlyMessage {
+  readonly event: ProviderEvent;
+  readonly data: Buffer;
+  readonly isBinary: boolean;
+  readonly arrivalMs: number;
+}
+
+/**
+ * One socket of a provider, from its upgrade to its end. Until the start message has named a call and its account has been
+ * found to be the one that opened the socket, nothing is forwarded and nothing recorded; from then on a {@link LiveStream}
+ * has the messages.
+ */
+export class ProviderStream {
+  readonly #socket: WebSocket;
+  readonly #admitted: Admitted;
+  readonly #context: RelayContext;
+  readonly #problems: Problems;
+  readonly #pulse: Pulse;
+  readonly #opening: QueuedFrame[] = [];
+  #early: EarlyMessage[] = [];
+  #earlyBytes = 0;
+  #state: 'awaiting' | 'live' | 'refused' = 'awaiting';
+  #live: LiveStream | undefined;
+  #startTimer: NodeJS.Timeout | undefined;
+  #provisionalTimer: NodeJS.Timeout | undefined;
+
+  constructor(options: {
+    readonly socket: WebSocket;
+    readonly admitted: Admitted;
+    readonly context: RelayContext;
+  }) {
+    this.#socket = options.socket;
+    this.#admitted = options.admitted;
+    this.#context = options.context;
+    this.#problems = new Problems(
+      this.#context.log.child({
+        provider: this.#admitted.dialect.name,
+        remoteAddress: this.#admitted.remoteAddress,
+      }),
+      this.#context.counters,
+    );
+    this.#pulse = this.#context.heartbeats.watch(this.#socket, performance.now());
+    this.#context.counters.add('pendingStreams');
+    const { startTimeoutMs } = this.#admitted.config.limits;
+    this.#startTimer = setTimeout(() => this.#refuse(new ReelayError('start_timeout')), startTimeoutMs);
+    this.#listen();
+  }
+
+  /** The daemon is ending. */
+  shutDown(): void {
+    if (this.#live === undefined) this.#refuse(new ReelayError('draining'));
+    else this.#live.shutDown();
+  }
+
+  #listen(): void {
+    this.#socket.on('message', (data, isBinary) => {
+      const arrivalMs = performance.now();
+      this.#guard(() => this.#receive(data as Buffer, isBinary, arrivalMs));
+    });
+    this.#socket.on('error', (error) => this.#broken(error));
+    this.#socket.on('close', (code) => this.#guard(() => this.#closed(code)));
+  }
+
+  #receive(data: Buffer, isBinary: boolean, arrivalMs: number): void {
+    this.#pulse.seenMs = arrivalMs;
+    if (this.#state === 'refused') return;
+    const event = this.#admitted.dialect.readProvider(data, isBinary);
+    if (this.#live === undefined) this.#awaiting({ event, data, isBinary, arrivalMs });
+    else if (isBinary || isUtf8(data)) this.#live.receive(event, data, isBinary, arrivalMs);
+    // A bot's WebSocket library would close the connection for it (RFC 6455 section 8.1).
+    else
+      this.#live.receive({ kind: 'invalid', code: 'frame_not_json', drop: true }, data, isBinary, arrivalMs);
+  }
+
+  #awaiting(message: EarlyMessage): void {
+    const { event, data, isBinary } = message;
+    if (event.kind === 'start') {
+      // jambonz cuts a long start anywhere, perhaps inside a character.
+      const text = isUtf8(data) ? data : Buffer.from(data.toString('utf8'));
+      this.#opening.push({ data: text, isBinary, audioMs: 0 });
+      this.#start(event, message.arrivalMs);
+    } else if (event.kind === 'connected' || (event.kind === 'unknown' && !this.#toleratesNoStart)) {
+      if (this.#opening.length >= maxOpening) this.#refuse(new ReelayError('event_out_of_order'));
+      else this.#opening.push({ data, isBinary, audioMs: 0 });
+    } else if (event.kind === 'invalid') {
+      if (this.#early.length > 0) this.#problems.note(event.code, { value: event.value });
+      else this.#refuse(new ReelayError(event.code, { value: event.value }));
+    } else if (this.#toleratesNoStart) this.#keepEarly(message);
+    else this.#refuse(new ReelayError('event_out_of_order', { value: `${event.kind} before start` }));
+  }
+
+  /** jambonz loses its first text frame now and then; the audio follows anyway. */
+  get #toleratesNoStart(): boolean {
+    return this.#admitted.dialect.capabilities.framing === 'binary';
+  }
+
+  #keepEarly(message: EarlyMessage): void {
+    this.#early.push(message);
+    this.#earlyBytes += message.data.length;
+    this.#provisionalTimer ??= setTimeout(() => this.#guard(() => this.#startProvisionally()), provisionalMs);
+    const enough = this.#earlyBytes >= provisionalBytes || this.#early.length >= maxEarly;
+    if (enough || message.event.kind === 'finish') this.#startProvisionally();
+  }
+
+  #startProvisionally(): void {
+    if (this.#state !== 'awaiting') return;
+    const accountId = this.#admitted.onlyAccountId;
+    if (accountId === null) {
+      this.#refuse(
+        new ReelayError('account_unknown', {
+          remedy: 'No start message came, and no single account has these credentials.',
+        }),
+      );
+      return;
+    }
+    this.#problems.note('start_invalid', { value: 'no start message', accountId });
+    this.#start(
+      {
+        kind: 'start',
+        accountId,
+        callId: `unknown-${uuidv7().slice(-12)}`,
+        streamId: null,
+        sampleRate: provisionalRate,
+        channels: 1,
+        tracks: ['caller'],
+        from: null,
+        to: null,
+        direction: null,
+        parameters: {},
+        warnings: [],
+      },
+      performance.now(),
+    );
+  }
+
+  #start(start: StartEvent, messageMs: number): void {
+    const arrivalMs = this.#early[0]?.arrivalMs ?? messageMs;
+    const { dialect, config } = this.#admitted;
+    try {
+      const account = this.#context.admission.accountOfStart(this.#admitted, start);
+      const role = roleOf(this.#admitted, start, account.upstream[dialect.name]);
+      const call = this.#context.calls.callFor({ account, config, dialect, start, role, arrivalMs });
+      this.#settle('live');
+      this.#live = new LiveStream({
+        provider: this.#socket,
+        admitted: this.#admitted,
+        context: this.#context,
+        problems: this.#problems,
+        opening: this.#opening,
+        account,
+        start,
+        role,
+        call,
+        arrivalMs,
+      });
+    } catch (error) {
+      if (!(error instanceof ReelayError)) throw error;
+      this.#refuse(error, start);
+      return;
+    }
+    for (const code of start.warnings) this.#problems.note(code);
+    for (const { event, data, isBinary, arrivalMs } of this.#early) {
+      this.#live.receive(event, data, isBinary, arrivalMs);
+    }
+    this.#early = [];
+  }
+
+  #refuse(error: ReelayError, start?: StartEvent): void {
+    if (this.#state !== 'awaiting') return;
+    this.#settle('refused');
+    this.#context.counters.add('refusedStreams');
+    const ids = start === undefined ? {} : { callId: start.callId, accountId: start.accountId };
+    this.#problems.tell(error.code, { ...ids, value: error.value, remedy: error.remedy });
+    this.#early = [];
+    this.#socket.close(closeCode(error.code), error.code);
+  }
+
+  #settle(state: 'live' | 'refused'): void {
+    this.#state = state;
+    clearTimeout(this.#startTimer);
+    clearTimeout(this.#provisionalTimer);
+    this.#context.counters.add('pendingStreams', -1);
+  }
+
+  #closed(code: number): void {
+    if (this.#state === 'awaiting' && this.#early.length > 0) this.#startProvisionally();
+    if (this.#state === 'awaiting') this.#settle('refused');
+    this.#live?.providerClosed(code);
+  }
+
+  #broken(error: Error & { readonly code?: string }): void {
+    if (error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') {
+      this.#problems.note('payload_oversized', {
+        value: `more than ${this.#admitted.dialect.capabilities.maxMessageBytes} bytes`,
+      });
+    } else if (error.code?.startsWith('WS_ERR_') === true) {
+      this.#problems.note('websocket_violation', { value: error.message });
+    }
+    // Anything else is the network's, and the close event that follows tells it.
+  }
+
+  /** Whatever fails in here ends this stream and nothing else. */
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#problems.tell('stream_failed', { err: error });
+      if (this.#live !== undefined) this.#live.abandon();
+      else if (this.#state === 'awaiting') this.#refuse(new ReelayError('stream_failed'));
+      else this.#socket.close(CloseCode.internalError, 'stream_failed');
+    }
+  }
+}
+
+/**
+ * Whether the bot talks on the stream. A one-way stream looks just like a bidirectional one as long as it carries the
+ * caller alone, so such a stream says it itself with the custom parameter `reelay.oneWay`.
+ */
+function roleOf(admitted: Admitted, start: StartEvent, upstream: string | null): StreamFacts['role'] {
+  if (admitted.tap) return 'tap';
+  const declared = start.parameters['reelay.oneWay'];
+  const oneWay =
+    upstream === null || start.tracks.includes('bot') || declared === 'true' || declared === true;
+  return oneWay ? 'oneway' : 'call';
+}

@@ -1,0 +1,157 @@
+import type { Capabilities, ProviderEvent, StartEvent, UpstreamEvent } from '../providers/Dialect.js';
+import { Encoding, Track } from '../tap/TapRecord.js';
+import type { StreamEndFacts, StreamFacts } from '../tap/TapRecord.js';
+import type { StreamTap } from '../tap/Tap.js';
+import type { Call } from './Call.js';
+import { PcmAlignment } from './PcmAlignment.js';
+import type { Problems } from './Problems.js';
+import { silentStream } from './SilentTap.js';
+import { publicParameters } from './parameters.js';
+
+const trackOf = { caller: Track.caller, bot: Track.botHeard, both: Track.both, mixed: Track.mixed } as const;
+/** How far a provider's time may run ahead of the time that has passed here. */
+const aheadMs = 3_600_000;
+/** Messages of unknown kinds that go into a manifest, and the longest of them, bytes. */
+const maxUnknown = 100;
+const maxUnknownBytes = 8192;
+
+/**
+ * Turns the messages of one stream into tap records. Everything here happens after the message has been forwarded, and
+ * whatever goes wrong here ends this stream's recording at most: the frames go on.
+ */
+export class TapFeed {
+  readonly #call: Call;
+  readonly #problems: Problems;
+  readonly #encoding: Encoding;
+  readonly #onlyTrack: Track | undefined;
+  readonly #playout: StreamFacts['playout'];
+  readonly #startedMs: number;
+  readonly #fromProvider: PcmAlignment | undefined;
+  readonly #fromUpstream: PcmAlignment | undefined;
+  #tap: StreamTap = silentStream;
+  #unknown = 0;
+
+  constructor(options: {
+    readonly call: Call;
+    readonly facts: StreamFacts;
+    readonly start: StartEvent;
+    readonly capabilities: Capabilities;
+    readonly problems: Problems;
+    readonly arrivalMs: number;
+  }) {
+    const { call, facts, start, capabilities } = options;
+    const raw = capabilities.encoding === 'pcm16';
+    this.#call = call;
+    this.#problems = options.problems;
+    this.#encoding = raw ? Encoding.pcm16 : Encoding.mulaw;
+    this.#onlyTrack = capabilities.framing === 'binary' ? trackOf[start.tracks[0] ?? 'caller'] : undefined;
+    this.#playout = facts.playout;
+    this.#startedMs = options.arrivalMs;
+    this.#fromProvider = raw ? new PcmAlignment(2 * start.channels) : undefined;
+    this.#fromUpstream = raw ? new PcmAlignment(2) : undefined;
+    this.#guard(() => (this.#tap = call.tap.startStream(facts, options.arrivalMs)));
+  }
+
+  provider(event: ProviderEvent, data: Buffer, arrivalMs: number): void {
+    this.#guard(() => this.#provider(event, data, arrivalMs));
+  }
+
+  upstream(event: UpstreamEvent, arrivalMs: number): void {
+    this.#guard(() => this.#upstream(event, arrivalMs));
+  }
+
+  event(type: string, details: Readonly<Record<string, unknown>> = {}): void {
+    this.#guard(() => this.#call.event({ ...details, type }, performance.now()));
+  }
+
+  end(facts: StreamEndFacts): void {
+    this.#guard(() => this.#tap.end(facts, performance.now()));
+    this.#tap = silentStream;
+  }
+
+  #provider(event: ProviderEvent, data: Buffer, arrivalMs: number): void {
+    switch (event.kind) {
+      case 'audio': {
+        if (!this.#call.keepsAudio || this.#isAbsurd(event.timestampMs, arrivalMs)) return;
+        const payload = this.#fromProvider?.push(event.payload) ?? event.payload;
+        const track = this.#onlyTrack ?? trackOf[event.track];
+        this.#audio(track, payload, event.timestampMs, arrivalMs);
+        return;
+      }
+      case 'mark':
+        this.#tap.markEcho(event.name, arrivalMs);
+        return;
+      case 'dtmf':
+        this.#tap.dtmf({ digit: event.digit, durationMs: event.durationMs }, arrivalMs);
+        return;
+      case 'clipDone':
+        this.#tap.clipDone({ id: event.id, playedMs: event.playedMs }, arrivalMs);
+        return;
+      case 'unknown':
+        this.#keepUnknown(event.name, data, arrivalMs);
+        return;
+      default:
+    }
+  }
+
+  #upstream(event: UpstreamEvent, arrivalMs: number): void {
+    switch (event.kind) {
+      case 'audio':
+        if (!this.#call.keepsAudio || this.#playout === 'none') return;
+        this.#audio(Track.botSent, this.#fromUpstream?.push(event.payload) ?? event.payload, NaN, arrivalMs);
+        return;
+      case 'clip': {
+        const { id, queued, sampleRate, payload } = event;
+        this.#tap.clip({ id, queued, sampleRate }, arrivalMs);
+        if (this.#call.keepsAudio && this.#playout === 'clips') {
+          this.#audio(Track.botSent, payload, NaN, arrivalMs);
+        }
+        return;
+      }
+      case 'mark':
+        this.#tap.mark(event.name, arrivalMs);
+        return;
+      case 'clear':
+        this.#tap.clear(arrivalMs);
+        return;
+      default:
+    }
+  }
+
+  #audio(track: Track, payload: Uint8Array, providerMs: number, arrivalMs: number): void {
+    if (payload.length > 0) this.#tap.audio(track, this.#encoding, payload, providerMs, arrivalMs);
+  }
+
+  /** A timestamp far ahead would make hours of silence out of one message; the frame goes to the bot all the same. */
+  #isAbsurd(timestampMs: number, arrivalMs: number): boolean {
+    if (!(timestampMs - (arrivalMs - this.#startedMs) > aheadMs)) return false;
+    if (this.#problems.note('timestamp_absurd', { value: String(timestampMs) })) {
+      this.event('timestamp_absurd', { timestampMs });
+    }
+    return true;
+  }
+
+  #keepUnknown(name: string, data: Buffer, arrivalMs: number): void {
+    if (++this.#unknown > maxUnknown) return;
+    this.#call.event({ ...publicMessage(data), type: 'unknown_message', name }, arrivalMs);
+  }
+
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#tap = silentStream;
+      this.#problems.tell('stream_failed', { err: error, part: 'tap' });
+    }
+  }
+}
+
+/** The message as far as it may be written down: a long one, or one with something in front of its JSON, isn't. */
+function publicMessage(data: Buffer): Readonly<Record<string, unknown>> {
+  if (data.length > maxUnknownBytes) return {};
+  try {
+    return { message: publicParameters(JSON.parse(data.toString('utf8')) as Record<string, unknown>) };
+  } catch {
+    return {};
+  }
+}

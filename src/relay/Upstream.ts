@@ -1,0 +1,214 @@
+import pRetry, { AbortError } from 'p-retry';
+import WebSocket from 'ws';
+import type { Config, UpstreamLossPolicy } from '../config/Config.js';
+import { ReelayError } from '../config/ReelayError.js';
+import type { Counters } from '../tap/Counters.js';
+import { FrameQueue } from './FrameQueue.js';
+import type { QueuedFrame } from './FrameQueue.js';
+import type { Heartbeats } from './Heartbeats.js';
+
+/** Where the bot is and what its upgrade carries. */
+export interface UpstreamTarget {
+  readonly url: string;
+  readonly protocols: readonly string[];
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The stream that the bot belongs to. None of these may throw. */
+export interface UpstreamOwner {
+  upstreamMessage(data: Buffer, isBinary: boolean): void;
+  /** The bot closed its socket properly: it is done with the stream. */
+  upstreamEnded(): void;
+  /** The socket couldn't be opened or broke. `final`: it won't be dialled again. */
+  upstreamLost(error: ReelayError, final: boolean): void;
+  upstreamChanged(): void;
+}
+
+const handshakeTimeoutMs = 10_000;
+/** A bot may send a whole utterance in one message. */
+const maxPayload = 16 * 1024 * 1024;
+/** Room for control messages above the bound for audio: a bot that reads nothing at all gets none of those either. */
+const controlRoomBytes = 1024 * 1024;
+/** A connection that lasted this long starts the backoff anew when it breaks. */
+const settledMs = 5000;
+const backoff = { minTimeout: 100, maxTimeout: 2000, randomize: true } as const;
+
+/**
+ * The bot's side of one stream: a socket that is dialled at once, and under the policy `reconnect` again and again. Frames
+ * wait in a bounded queue while there is no connection, and are dropped rather than kept when the bot doesn't read.
+ */
+export class Upstream {
+  readonly #target: UpstreamTarget;
+  readonly #policy: UpstreamLossPolicy;
+  readonly #opening: readonly QueuedFrame[];
+  readonly #limits: Config['limits'];
+  readonly #counters: Counters;
+  readonly #heartbeats: Heartbeats;
+  readonly #owner: UpstreamOwner;
+  readonly #queue: FrameQueue;
+  readonly #ending = new AbortController();
+  #socket: WebSocket | undefined;
+  #state: 'connecting' | 'open' | 'lost' | 'ended' = 'connecting';
+  #connections = 0;
+  /** A bot that stays away is reported once, not at every attempt. */
+  #reported = false;
+
+  constructor(options: {
+    readonly target: UpstreamTarget;
+    readonly policy: UpstreamLossPolicy;
+    /** The provider's messages up to its start, replayed on every connection. */
+    readonly opening: readonly QueuedFrame[];
+    readonly limits: Config['limits'];
+    readonly counters: Counters;
+    readonly heartbeats: Heartbeats;
+    readonly owner: UpstreamOwner;
+  }) {
+    this.#target = options.target;
+    this.#policy = options.policy;
+    this.#opening = options.opening;
+    this.#limits = options.limits;
+    this.#counters = options.counters;
+    this.#heartbeats = options.heartbeats;
+    this.#owner = options.owner;
+    this.#queue = new FrameQueue(options.limits.upstreamQueueMs);
+  }
+
+  get state(): 'connecting' | 'open' | 'lost' | 'ended' {
+    return this.#state;
+  }
+
+  /** Dials, and goes on until the bot or the stream ends, or the bot is lost for good. */
+  async run(): Promise<void> {
+    do {
+      try {
+        await this.#dialUntilEnded();
+        this.#state = 'ended';
+        if (!this.#isOver) this.#owner.upstreamEnded();
+        return;
+      } catch {
+        // Each loss has been reported where it happened.
+        if (this.#policy !== 'reconnect') return;
+      }
+    } while (!this.#isOver);
+  }
+
+  /**
+   * Hands a message over, or queues it. Neither copies.
+   *
+   * @param audioMs - length of the audio in the message, 0 for a control message
+   * @returns false when it, or older audio in its stead, was dropped
+   */
+  send(data: Buffer, isBinary: boolean, audioMs: number): boolean {
+    if (this.#state === 'lost' || this.#state === 'ended') return true;
+    const dropped =
+      this.#state === 'open' ? this.#write(data, isBinary, audioMs) : this.#enqueue(data, isBinary, audioMs);
+    if (dropped > 0) this.#counters.add('framesDroppedToUpstream', dropped);
+    return dropped === 0;
+  }
+
+  /** Stops reading from the bot until {@link resume}. */
+  pause(): void {
+    this.#socket?.pause();
+  }
+
+  resume(): void {
+    if (this.#socket?.isPaused === true) this.#socket.resume();
+  }
+
+  /** The stream is over: closes the socket when everything that was handed over has been written. */
+  finish(code: number): void {
+    if (this.#isOver) return;
+    this.#ending.abort();
+    this.#state = 'ended';
+    this.resume();
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.close(code);
+    else this.#socket?.terminate();
+  }
+
+  get #isOver(): boolean {
+    return this.#ending.signal.aborted;
+  }
+
+  async #dialUntilEnded(): Promise<void> {
+    const retries = this.#policy === 'reconnect' ? Infinity : 0;
+    await pRetry(() => this.#session(), { ...backoff, retries, signal: this.#ending.signal });
+  }
+
+  /** One connection, from the dial to its end. Resolves when the bot closed it properly, rejects when it was lost. */
+  #session(): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      const socket = this.#dial(reject);
+      if (socket === undefined) return;
+      let openedMs = NaN;
+      let cause: Error | undefined;
+      socket.on('open', () => {
+        openedMs = performance.now();
+        this.#opened(socket);
+      });
+      socket.on('error', (error) => (cause = error));
+      socket.on('close', (code) => {
+        if (this.#isOver || code === 1000 || code === 1005) resolve();
+        else {
+          const error = this.#lost({ code, cause, opened: !Number.isNaN(openedMs) });
+          const settled = performance.now() - openedMs > settledMs;
+          reject(settled ? new AbortError(error) : error);
+        }
+      });
+    });
+  }
+
+  #dial(reject: (error: Error) => void): WebSocket | undefined {
+    try {
+      return (this.#socket = new WebSocket(this.#target.url, [...this.#target.protocols], {
+        headers: { ...this.#target.headers },
+        perMessageDeflate: false,
+        handshakeTimeout: handshakeTimeoutMs,
+        maxPayload,
+        skipUTF8Validation: true,
+      }));
+    } catch (error) {
+      reject(this.#lost({ code: null, cause: error, opened: false }));
+      return undefined;
+    }
+  }
+
+  #opened(socket: WebSocket): void {
+    if (this.#connections++ > 0) this.#counters.add('upstreamReconnects');
+    const pulse = this.#heartbeats.watch(socket, performance.now());
+    socket.on('message', (data, isBinary) => {
+      pulse.seenMs = performance.now();
+      this.#owner.upstreamMessage(data as Buffer, isBinary);
+    });
+    this.#state = 'open';
+    this.#reported = false;
+    for (const frame of [...this.#opening, ...this.#queue.drain()]) {
+      socket.send(frame.data, { binary: frame.isBinary });
+    }
+    this.#owner.upstreamChanged();
+  }
+
+  #lost(how: { code: number | null; cause: unknown; opened: boolean }): ReelayError {
+    const final = this.#policy !== 'reconnect';
+    const error = new ReelayError(how.opened ? 'upstream_lost' : 'upstream_unreachable', {
+      value: how.cause instanceof Error ? how.cause.message : `close code ${how.code ?? 'none'}`,
+      cause: how.cause,
+    });
+    this.#state = final ? 'lost' : 'connecting';
+    if (!this.#reported) this.#owner.upstreamLost(error, final);
+    this.#reported = true;
+    return error;
+  }
+
+  #enqueue(data: Buffer, isBinary: boolean, audioMs: number): number {
+    return this.#queue.push({ data, isBinary, audioMs });
+  }
+
+  #write(data: Buffer, isBinary: boolean, audioMs: number): number {
+    const socket = this.#socket;
+    if (socket?.readyState !== WebSocket.OPEN) return this.#enqueue(data, isBinary, audioMs);
+    const room = this.#limits.upstreamBufferBytes + (audioMs > 0 ? 0 : controlRoomBytes);
+    if (socket.bufferedAmount > room) return 1;
+    socket.send(data, { binary: isBinary });
+    return 0;
+  }
+}
