@@ -89,6 +89,21 @@ function alawOctet(sample: number): number {
 const octets = Uint8Array.from({ length: 256 }, (_, octet) => octet);
 const everySample = Int16Array.from({ length: 65_536 }, (_, index) => index - 32_768);
 
+/** Samples at any even offset of a larger buffer, extremes included. */
+const samplesAnywhere = fc
+  .tuple(
+    fc.array(fc.oneof(fc.integer({ min: -32_768, max: 32_767 }), fc.constantFrom(-32_768, -1, 0, 32_767)), {
+      maxLength: 400,
+      size: 'max',
+    }),
+    fc.nat(15),
+  )
+  .map(([values, offset]) => {
+    const view = new Int16Array(new ArrayBuffer(2 * (values.length + offset)), 2 * offset);
+    view.set(values);
+    return view;
+  });
+
 const implementations: [string, Kernels][] = [['typescript', kernelsTypescript]];
 let notBuilt: string | undefined;
 try {
@@ -246,21 +261,6 @@ if (notBuilt === undefined) {
     t.end();
   });
 }
-
-/** Samples at any even offset of a larger buffer, extremes included. */
-const samplesAnywhere = fc
-  .tuple(
-    fc.array(fc.oneof(fc.integer({ min: -32_768, max: 32_767 }), fc.constantFrom(-32_768, -1, 0, 32_767)), {
-      maxLength: 400,
-      size: 'max',
-    }),
-    fc.nat(15),
-  )
-  .map(([values, offset]) => {
-    const view = new Int16Array(new ArrayBuffer(2 * (values.length + offset)), 2 * offset);
-    view.set(values);
-    return view;
-  });
 
 /** Every kernel's result for two channels of one length; octets lie at an odd address. */
 function everything(tested: Kernels, a: Int16Array, b: Int16Array): unknown {
