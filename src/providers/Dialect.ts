@@ -57,17 +57,21 @@ export interface StartEvent {
 
 export interface AudioEvent {
   readonly kind: 'audio';
+  /** What the message says. A jambonz message says nothing: it is `caller` here, and the start's only track is the truth. */
   readonly track: 'caller' | 'bot' | 'both' | 'mixed';
   /** Raw audio in the dialect's encoding; a fresh buffer or a view of the message. */
   readonly payload: Uint8Array;
   /** ms since stream start; NaN where the dialect gives none. */
   readonly timestampMs: number;
   readonly streamId: string | null;
+  /** Things about the audio worth a log line; it is used all the same. */
+  readonly warnings: readonly ErrorCode[];
 }
 
 export interface InvalidEvent {
   readonly kind: 'invalid';
   readonly code: ErrorCode;
+  /** The offending part, at most 80 characters. */
   readonly value?: string;
   /** Whether the message should be kept from the other side too. */
   readonly drop: boolean;
@@ -107,13 +111,14 @@ export type UpstreamEvent =
     }
   | { readonly kind: 'mark'; readonly name: string; readonly streamId: string | null }
   | { readonly kind: 'clear'; readonly streamId: string | null }
-  /** jambonz playAudio: 16-bit samples at `sampleRate`. */
+  /** jambonz playAudio: 16-bit mono samples, an even number of bytes, at the `sampleRate` at which the client plays them. */
   | {
       readonly kind: 'clip';
       readonly id: string | null;
       readonly queued: boolean;
       readonly sampleRate: number;
       readonly payload: Uint8Array;
+      readonly warnings: readonly ErrorCode[];
     }
   /** jambonz: forget pending marks without echoes. */
   | { readonly kind: 'clearMarks' }
