@@ -140,7 +140,9 @@ export const kernelsTypescript: Kernels = {
   peak(src) {
     needSamples(src, 'peak', 'src');
     let largest = 0;
-    for (const sample of src) {
+    // Downwards with an index: an iterator over the samples takes several times as long.
+    for (let i = src.length - 1; i >= 0; i--) {
+      const sample = src[i] ?? 0;
       const magnitude = sample < 0 ? -sample : sample;
       if (magnitude > largest) largest = magnitude;
     }
