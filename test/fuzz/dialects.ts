@@ -81,8 +81,8 @@ const tokens = [
   '"../"',
   '\\u0000',
   '\u0000',
-  '{"a":'.repeat(3000),
-  '['.repeat(3000),
+  '{"a":'.repeat(20_000),
+  '['.repeat(20_000),
   '"sampleRate":"1"',
   '"callSid":',
   '=',
@@ -156,7 +156,7 @@ const values = [
   '"start"',
   '"playAudio"',
   '"CA1"',
-  `${'['.repeat(3000)}${']'.repeat(3000)}`,
+  `${'['.repeat(20_000)}${']'.repeat(20_000)}`,
   `"${'x'.repeat(2000)}"`,
 ].map((text) => Buffer.from(text));
 
