@@ -63,11 +63,18 @@ export const errorCodes = {
   spool_locked: 'The spool folder belongs to a daemon that is running',
   spool_unwritable: 'The spool cannot be written',
   store_unwritable: 'The store refused an object',
+  object_missing: 'The store has no object under this key',
+  object_key_invalid: 'A key would lead out of its store',
+  checksum_mismatch: 'The bytes of a file are not what its checksum says',
+  spool_leftover: 'A stored recording has files in the spool that nobody asked for; they were kept',
+  chunk_missing: 'A chunk that the manifest lists is neither in the spool nor in the store',
   thread_lost: 'A worker thread ended or stopped answering and was started again',
   // Control port
   unauthorized: 'The key is missing or wrong',
   not_found: 'There is nothing under this name for this key',
   range_unsatisfiable: 'The requested range lies outside the recording',
+  recording_failed: 'The recording failed and has no audio',
+  starting: 'The list of recordings is still being rebuilt',
   request_invalid: 'The request is not one this route understands',
   // Verification
   verify_failed: 'A recording is not whole',

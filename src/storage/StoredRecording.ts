@@ -1,0 +1,57 @@
+import type { Readable } from 'node:stream';
+import { documentSchemas } from '../spool/documentSchemas.js';
+import { manifestName } from '../spool/layout.js';
+import type { Manifest } from '../spool/Manifest.js';
+import type { ObjectStore } from './ObjectStore.js';
+import { folderOf } from './SpooledRecording.js';
+
+/** Larger manifests are not read: somebody else's file. An hour of call with a chunk a second has one of 1 MiB. */
+const maxManifestBytes = 64 * 2 ** 20;
+
+/** A finished recording in a store. */
+export interface StoredRecording {
+  /** Below the store's root. */
+  readonly folder: string;
+  readonly manifest: Manifest;
+}
+
+const manifestKey = /^[^/]+\/\d{8}\/[^/]+\/[^/]+\/manifest\.json$/;
+
+/** Every recording of a store whose manifest can be read and lies where it says that it belongs. */
+export async function* storedRecordings(store: ObjectStore): AsyncGenerator<StoredRecording> {
+  for await (const { key } of store.list('')) {
+    if (!manifestKey.test(key)) continue;
+    const folder = key.slice(0, -manifestName.length - 1);
+    const manifest = await readStoredManifest(store, folder);
+    if (manifest !== null) yield { folder, manifest };
+  }
+}
+
+/**
+ * @returns the manifest, or null when there is none that can be read or it belongs to another folder
+ * @throws the store's own error when it can't be asked
+ */
+export async function readStoredManifest(store: ObjectStore, folder: string): Promise<Manifest | null> {
+  const key = `${folder}/${manifestName}`;
+  if ((await store.size(key)) === null) return null;
+  const manifest = await parseManifest(await store.read(key));
+  return manifest !== null && folderOf(manifest) === folder ? manifest : null;
+}
+
+async function parseManifest(stream: Readable): Promise<Manifest | null> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of stream as AsyncIterable<Buffer>) {
+    bytes += piece.length;
+    if (bytes > maxManifestBytes) return null;
+    pieces.push(piece);
+  }
+  try {
+    const { success, data } = documentSchemas.manifest.safeParse(
+      JSON.parse(Buffer.concat(pieces).toString()),
+    );
+    return success ? data : null;
+  } catch {
+    return null;
+  }
+}
