@@ -34,7 +34,7 @@ export interface CallTap {
 
 export interface StreamTap {
   /**
-   * @param payload - raw audio in `encoding`; any length, split here into records of at most 64 KiB
+   * @param payload - raw audio in `encoding`; any length, split here into records of at most 1 MiB
    * @param providerMs - the provider's time of the first sample, ms since stream start; NaN where it gives none
    */
   audio(track: Track, encoding: Encoding, payload: Uint8Array, providerMs: number, arrivalMs: number): void;

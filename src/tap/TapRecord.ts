@@ -19,8 +19,11 @@
  */
 export const recordHeaderBytes = 40;
 
-/** Largest payload of one record; longer audio is written as several records with the same arrival time. */
-export const maxPayloadBytes = 65_536;
+/**
+ * Largest payload of one record; longer audio is written as several records with the same arrival time. It holds the largest
+ * message of a jambonz client (5 s of 48 kHz stereo), whose length tells of an overrun.
+ */
+export const maxPayloadBytes = 1_048_576;
 
 export const RecordKind = {
   /** Payload: JSON {@link CallFacts}. */

@@ -1,0 +1,174 @@
+import pLimit from 'p-limit';
+import type { Logger } from 'pino';
+import { ReelayError } from '../config/ReelayError.js';
+import type { SpoolEvent } from '../spool/SpoolEvent.js';
+import { RingReader } from '../tap/Ring.js';
+import type { Journal } from './Journal.js';
+import { openJournal, recover, unread } from './JournalReader.js';
+import type { Recording, RecordingHome } from './Recording.js';
+import type { RecordingSet } from './RecordingSet.js';
+
+/** Seals that wait for the disk at once. They share the process's pool of file threads with everything else, so: few. */
+const sealsAtOnce = 2;
+/** How often the growing chunks are brought up to date, ms. */
+const progressMs = 500;
+
+export interface RecorderOptions {
+  readonly ring: SharedArrayBuffer;
+  readonly spoolDir: string;
+  readonly daemonDir: string;
+  readonly flushMs: number;
+  readonly syncMs: number;
+  readonly log: Logger;
+  readonly announce: (event: SpoolEvent) => void;
+  /** Called at every turn of the loop. */
+  readonly beat: () => void;
+}
+
+/**
+ * The recorder's loop: ring → journal → timelines → chunk files. It wakes by itself, twice per flush interval; nobody ever
+ * wakes it per frame. Records leave the ring only after the journal has them, so whatever ends this thread, its successor
+ * finds every record in one or the other.
+ */
+export class Recorder {
+  readonly #options: RecorderOptions;
+  readonly #log: Logger;
+  readonly #ring: RingReader;
+  readonly #home: Omit<RecordingHome, 'checkpointPath' | 'synced'>;
+  #journal: Journal | null = null;
+  #recordings: RecordingSet | null = null;
+  #lastSequence = 0;
+  #timer: NodeJS.Timeout | null = null;
+  #lastSyncMs = 0;
+  #lastProgressMs = 0;
+  #diskRefused = false;
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+    this.#log = options.log;
+    this.#ring = new RingReader(options.ring);
+    const limit = pLimit(sealsAtOnce);
+    this.#home = {
+      spoolDir: options.spoolDir,
+      run: (job) => limit(job),
+      started: (folder, manifest) => options.announce({ type: 'started', folder, manifest }),
+      sealed: (folder, sidecar) => options.announce({ type: 'sealed', folder, sidecar }),
+      ended: (folder, manifest) => options.announce({ type: 'ended', folder, manifest }),
+      failed: (recordingId, error) =>
+        this.#log.error(
+          { err: error, recordingId, code: 'spool_unwritable' },
+          'the spool refuses; trying again',
+        ),
+    };
+  }
+
+  /** Reads the own journal, starts the loop, and recovers behind it what former daemons left. */
+  start(): void {
+    const opening = openJournal(this.#options.daemonDir, this.#home, this.#log);
+    let step = opening.next();
+    while (step.done !== true) {
+      this.#options.beat();
+      step = opening.next();
+    }
+    this.#journal = step.value.journal;
+    this.#recordings = step.value.recordings;
+    this.#lastSequence = step.value.lastSequence;
+    this.#turn();
+    this.#recoverBehind();
+  }
+
+  /** Takes what is left in the ring, ends what is live as interrupted, and waits until all of it is sealed. */
+  async stop(): Promise<void> {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    if (this.#recordings === null || this.#journal === null) return;
+    this.#drain(this.#journal, this.#recordings);
+    this.#recordings.finish('process_ended');
+    const beating = setInterval(this.#options.beat, 200);
+    await this.#recordings.settled();
+    clearInterval(beating);
+    this.#journal.close();
+  }
+
+  #turn(): void {
+    this.#options.beat();
+    if (this.#journal !== null && this.#recordings !== null) this.#work(this.#journal, this.#recordings);
+    this.#timer = setTimeout(() => this.#turn(), this.#options.flushMs / 2);
+  }
+
+  #work(journal: Journal, recordings: RecordingSet): void {
+    this.#drain(journal, recordings);
+    const now = performance.now();
+    // Half the interval: what arrives just after a sync waits for the whole of the next one.
+    if (now - this.#lastSyncMs >= this.#options.syncMs / 2) {
+      this.#lastSyncMs = now;
+      journal.sync().catch((error: unknown) => this.#refused(error));
+    }
+    if (now - this.#lastProgressMs >= progressMs) {
+      this.#lastProgressMs = now;
+      for (const recording of recordings.live) this.#progress(recording);
+      journal.release(recordings.neededAfter(this.#lastSequence) + 1);
+      recordings.forget(journal.firstSequence);
+    }
+  }
+
+  /** Everything that waits in the ring goes into the journal, then to the timelines; only then does the ring get it back. */
+  #drain(journal: Journal, recordings: RecordingSet): void {
+    for (let waiting = this.#ring.peek(); waiting.length > 0; waiting = this.#ring.peek()) {
+      // A predecessor may have ended between journal and ring: what it wrote down already is passed over.
+      const { records, first, last } = unread(waiting, this.#lastSequence);
+      if (records.length > 0) {
+        try {
+          journal.append(records, first, last);
+          this.#accepted();
+        } catch (error) {
+          this.#refused(error);
+          return;
+        }
+        recordings.apply(records);
+        this.#lastSequence = last;
+      }
+      this.#ring.release(waiting.length);
+    }
+  }
+
+  #progress(recording: Recording): void {
+    try {
+      const peaks = recording.progress();
+      const { recordingId, folder, samples } = recording;
+      this.#options.announce({ type: 'progress', recordingId, folder, samples, peaks });
+    } catch (error) {
+      this.#refused(error);
+    }
+  }
+
+  #recoverBehind(): void {
+    const run = async (): Promise<void> => {
+      const recovery = recover(this.#options.daemonDir, this.#home, this.#log);
+      while ((await recovery.next()).done !== true) {
+        this.#options.beat();
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    };
+    run().catch((error: unknown) =>
+      this.#log.error({ err: error }, 'recovery stopped; what is left waits for the next start'),
+    );
+  }
+
+  #refused(error: unknown): void {
+    if (!this.#diskRefused) {
+      const told = new ReelayError('spool_unwritable', {
+        cause: error,
+        value: error instanceof Error ? error.message : String(error),
+        remedy: 'Make room or mend the disk; audio waits in memory as long as the ring lasts.',
+      });
+      this.#log.error({ err: told, code: told.code }, told.message);
+    }
+    this.#diskRefused = true;
+  }
+
+  #accepted(): void {
+    if (this.#diskRefused) this.#log.info('the spool accepts audio again');
+    this.#diskRefused = false;
+  }
+}

@@ -1,0 +1,28 @@
+import type { MessagePort } from 'node:worker_threads';
+
+/** `workerData` of the recorder thread. */
+export interface RecorderData {
+  readonly ring: SharedArrayBuffer;
+  /** Int32 cell 0: raised by the thread at every turn of its loop. */
+  readonly heartbeat: SharedArrayBuffer;
+  readonly spoolDir: string;
+  /** The daemon's own folder below the spool: journal, checkpoints, and what it adopted. */
+  readonly daemonDir: string;
+  readonly flushMs: number;
+  readonly syncMs: number;
+  readonly logLevel: string;
+  /** Announcements to the control thread. */
+  readonly controlPort: MessagePort;
+}
+
+export type ToRecorder =
+  /** A new control thread took the place of the old one. */
+  | { readonly type: 'control'; readonly port: MessagePort }
+  /** Do this to yourself; only with `REELAY_FAULTS=1`. */
+  | { readonly type: 'fault'; readonly fault: 'throw' | 'hang' | 'exit' | 'heap' }
+  /** Take what is in the ring, seal what can be sealed, and post `stopped`. */
+  | { readonly type: 'stop' };
+
+export type FromRecorder =
+  /** The journal is read and the ring is being emptied. */
+  { readonly type: 'ready' } | { readonly type: 'stopped' };

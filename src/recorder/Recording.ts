@@ -1,0 +1,343 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { kernels } from '../audio/kernels.js';
+import { manifestName, recordingFolder } from '../spool/layout.js';
+import type { Gap, Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
+import type { CallFacts, TapRecord } from '../tap/TapRecord.js';
+import { ChunkFile } from './ChunkFile.js';
+import { encodeCheckpoint, type Checkpoint, type RecordingSnapshot } from './Checkpoint.js';
+import { manifestOf } from './manifestOf.js';
+import { sealChunk, sealFile } from './seal.js';
+import { channelsOf, gapsWithin, render } from './timeline/render.js';
+import { Timeline } from './timeline/Timeline.js';
+
+/** Where a recording puts its files, and whom it tells. */
+export interface RecordingHome {
+  readonly spoolDir: string;
+  readonly checkpointPath: (recordingId: string) => string;
+  /** Runs jobs that wait for the disk, a bounded number at once. */
+  readonly run: <T>(job: () => Promise<T>) => Promise<T>;
+  /** Puts the journal onto the disk: what is sealed must never be ahead of what it was rendered from. */
+  readonly synced: () => Promise<void>;
+  readonly sealed: (folder: string, sidecar: Sidecar) => void;
+  readonly started: (folder: string, manifest: Manifest) => void;
+  readonly ended: (folder: string, manifest: Manifest) => void;
+  /** A job on the disk failed; it will be tried again. */
+  readonly failed: (recordingId: string, error: unknown) => void;
+}
+
+/**
+ * One call's recording: its timeline, the chunks that grow from it, and their sealing. Applying records and writing audio
+ * happens at once; whatever waits for the disk runs behind, in order, and is tried again until it succeeds.
+ */
+export class Recording {
+  readonly call: number;
+  readonly folder: string;
+  readonly timeline: Timeline;
+  /** Records up to this sequence need not be kept for this recording. */
+  neededAfter: number;
+  /** Everything is sealed and announced. */
+  done = false;
+  readonly #home: RecordingHome;
+  readonly #files = new Map<number, ChunkFile>();
+  #sequence: number;
+  /** Audio up to here has been written to the chunk files; up to `#settled` it is final and forgotten here. */
+  #written: number;
+  #settled: number;
+  /** Next chunk to be sealed. */
+  #next: number;
+  #channels = 0;
+  #chunks: ManifestChunk[];
+  /** Gaps of what is settled. */
+  readonly #gaps: Gap[];
+  #finished = false;
+  #work: Promise<void> = Promise.resolve();
+
+  constructor(home: RecordingHome, start: { call: number; sequence: number; facts: CallFacts } | Checkpoint) {
+    const snapshot = 'recording' in start ? start.recording : null;
+    this.#home = home;
+    this.call = start.call;
+    this.#sequence = start.sequence;
+    this.neededAfter = 'recording' in start ? start.sequence : start.sequence - 1;
+    this.timeline = new Timeline('facts' in start ? { facts: start.facts } : { state: stateOf(start) });
+    const { facts } = this.timeline.state;
+    this.folder = recordingFolder({ ...facts, startMs: facts.wallClockMs });
+    this.#channels = snapshot?.channels ?? 0;
+    this.#chunks = [...(snapshot?.chunks ?? [])];
+    this.#gaps = [...(snapshot?.gaps ?? [])];
+    this.#written = this.#settled = snapshot?.position ?? 0;
+    this.#next = this.#chunks.length;
+    // Whatever the snapshot holds beyond the last sealed chunk has to be written again.
+    this.timeline.takeDirty();
+    this.#enqueue(async () => {
+      const manifest = await this.#writeManifest(
+        facts.failed === undefined ? 'recording' : 'failed',
+        facts.failed ?? null,
+      );
+      this.#home.started(this.folder, manifest);
+    });
+  }
+
+  get recordingId(): string {
+    return this.timeline.state.facts.recordingId;
+  }
+
+  /** Applies a record of this call; one that a checkpoint already holds is passed over. */
+  apply(record: TapRecord): void {
+    if (record.sequence <= this.#sequence) return;
+    this.#sequence = record.sequence;
+    if (this.timeline.state.facts.failed === undefined) this.timeline.apply(record);
+  }
+
+  /** Time has come this far, says a record that belongs to no call. */
+  advance(record: TapRecord): void {
+    if (record.sequence <= this.#sequence) return;
+    this.#sequence = record.sequence;
+    this.timeline.advance(record.arrivalMs);
+  }
+
+  /**
+   * Brings the chunk files up to date and seals what has become final.
+   *
+   * @returns the loudest sample per channel since the last time, 0 to 32768
+   * @throws the file system's error; the same audio is written again at the next try
+   */
+  progress(): number[] {
+    if (this.timeline.state.streams.size === 0) return [];
+    this.#channels ||= channelsOf(this.timeline.state).length;
+    const end = this.timeline.preview();
+    const from = Math.max(this.#settled, Math.min(this.#written, this.timeline.takeDirty()));
+    const written = Math.max(this.#written, end);
+    this.#written = from; // in case the disk refuses
+    const peaks = this.#write(from, end);
+    this.#written = written;
+    while (this.#boundary() <= this.timeline.final) this.#close(this.#boundary());
+    this.#settle(this.timeline.final);
+    return peaks;
+  }
+
+  /** Samples per channel that a listener may be given. */
+  get samples(): number {
+    return this.#written;
+  }
+
+  /**
+   * Ends the recording and seals what is left.
+   *
+   * @param reason - why it has to be called interrupted, null when it was whole
+   */
+  finish(reason: string | null): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    const { state } = this.timeline;
+    if (state.facts.failed === undefined) {
+      const length = this.timeline.finish();
+      this.#enqueue(() => {
+        this.progress();
+        if (length > this.#startOf(this.#next)) this.#close(length);
+        this.#discardFiles();
+      });
+    }
+    this.#enqueue(() => {
+      // Behind the sealing of the last chunks, which the job before has put into the queue.
+      this.#enqueue(() => this.#sealManifest(reason ?? (state.lossy ? 'audio_dropped' : null)));
+    });
+  }
+
+  /** Settles when everything that was to be done on the disk so far is done. */
+  async settled(): Promise<void> {
+    for (let work: Promise<void> | null = null; work !== this.#work;) {
+      work = this.#work;
+      await work;
+    }
+  }
+
+  /** Writes `[from, to)` to the files of the chunks it lies in. */
+  #write(from: number, to: number): number[] {
+    const peaks = new Array<number>(this.#channels).fill(0);
+    let position = from;
+    while (position < to) {
+      const index = Math.floor(position / this.#chunkSamples());
+      const end = Math.min(to, this.#startOf(index + 1));
+      const pcm = render(this.timeline.state, this.#channels, position, end);
+      this.#fileOf(index).write(position - this.#startOf(index), pcm);
+      raisePeaks(peaks, pcm);
+      position = end;
+    }
+    return peaks;
+  }
+
+  /** The chunk that ends at `end` is complete: it is sealed behind, and rendering can go on from there after a restart. */
+  #close(end: number): void {
+    const index = this.#next;
+    const start = this.#startOf(index);
+    const file = this.#fileOf(index);
+    file.cut(end - start);
+    file.close();
+    this.#files.delete(index);
+    this.#next++;
+    this.#settle(end);
+    const snapshot = {
+      timeline: structuredClone(this.timeline.state),
+      position: end,
+      channels: this.#channels,
+      gaps: [...this.#gaps],
+    };
+    this.#seal(index, start, file.path, snapshot, this.#sequence);
+  }
+
+  #seal(
+    index: number,
+    start: number,
+    openPath: string,
+    snapshot: Omit<RecordingSnapshot, 'chunks'>,
+    sequence: number,
+  ): void {
+    const gaps = snapshot.gaps.flatMap((gap) => cutGap(gap, start, snapshot.position));
+    let sidecar: Sidecar | null = null;
+    this.#enqueue(async () => {
+      await this.#home.synced();
+      if (sidecar === null) {
+        const facts = this.#sidecarFacts(index, start, snapshot.position - start, gaps);
+        const sealed = await sealChunk(this.#path(), openPath, facts);
+        this.#chunks = [...this.#chunks, sealed.chunk];
+        ({ sidecar } = sealed);
+      }
+      await this.#writeManifest('recording', null);
+      await this.#checkpoint(sequence, { ...snapshot, chunks: this.#chunks });
+      this.#home.sealed(this.folder, sidecar);
+    });
+  }
+
+  /** Takes down the gaps of what has become final and forgets its audio. */
+  #settle(final: number): void {
+    if (final <= this.#settled) return;
+    this.#gaps.push(...gapsWithin(this.timeline.state, this.#channels, this.#settled, final));
+    this.timeline.trim(final);
+    this.#settled = final;
+  }
+
+  async #sealManifest(reason: string | null): Promise<void> {
+    const { failed } = this.timeline.state.facts;
+    const state = failed !== undefined ? 'failed' : reason === null ? 'uploading' : 'interrupted';
+    const manifest = await this.#writeManifest(state, failed ?? reason);
+    await this.#checkpoint(this.#sequence, null);
+    this.done = true;
+    this.#home.ended(this.folder, manifest);
+  }
+
+  async #writeManifest(state: Manifest['state'], reason: string | null): Promise<Manifest> {
+    const samples = this.#chunks.reduce((sum, chunk) => sum + chunk.samples, 0);
+    const gaps = this.#gaps.flatMap((gap) => cutGap(gap, 0, samples));
+    const sealed = { state, reason, chunks: this.#chunks, gaps };
+    const manifest = manifestOf(this.timeline.state, sealed);
+    await sealFile(join(this.#path(), manifestName), JSON.stringify(manifest, null, 2) + '\n');
+    return manifest;
+  }
+
+  async #checkpoint(sequence: number, recording: Checkpoint['recording']): Promise<void> {
+    const { recordingId } = this;
+    const checkpoint: Checkpoint = { version: 1, recordingId, call: this.call, sequence, recording };
+    await sealFile(this.#home.checkpointPath(recordingId), encodeCheckpoint(checkpoint));
+    this.neededAfter = sequence;
+  }
+
+  #sidecarFacts(
+    index: number,
+    start: number,
+    samples: number,
+    gaps: Gap[],
+  ): Omit<Sidecar, 'bytes' | 'sha256'> {
+    const { facts } = this.timeline.state;
+    const { recordingId, callId, accountId, provider, sampleRate, wallClockMs } = facts;
+    return {
+      schema: 1,
+      recordingId,
+      callId,
+      accountId,
+      provider,
+      index,
+      startTime: new Date(wallClockMs + (start / sampleRate) * 1000).toISOString(),
+      startSample: start,
+      samples,
+      sampleRate,
+      channels: channelsOf(this.timeline.state),
+      gaps,
+      previousSha256: this.#chunks.at(-1)?.sha256 ?? null,
+    };
+  }
+
+  /** Disk work of one recording runs in order; a job that fails is tried again, and the ones behind it wait. */
+  #enqueue(job: () => Promise<void> | void): void {
+    this.#work = this.#work.then(async () => {
+      for (let wait = 250; ; wait = Math.min(wait * 2, 5000)) {
+        try {
+          await this.#home.run(async () => job());
+          return;
+        } catch (error) {
+          this.#home.failed(this.recordingId, error);
+          await new Promise((resolve) => setTimeout(resolve, wait));
+        }
+      }
+    });
+  }
+
+  /** The live view may have been ahead of where a lost stream turned out to end. */
+  #discardFiles(): void {
+    for (const file of this.#files.values()) {
+      file.close();
+      rmSync(file.path, { force: true });
+    }
+    this.#files.clear();
+  }
+
+  #fileOf(index: number): ChunkFile {
+    let file = this.#files.get(index);
+    if (file === undefined) {
+      const { sampleRate } = this.timeline.state.facts;
+      file = new ChunkFile(this.#path(), index, { sampleRate, channels: this.#channels });
+      this.#files.set(index, file);
+    }
+    return file;
+  }
+
+  #path(): string {
+    return join(this.#home.spoolDir, this.folder);
+  }
+
+  #chunkSamples(): number {
+    const { chunkSeconds, sampleRate } = this.timeline.state.facts;
+    return Math.round(chunkSeconds * sampleRate);
+  }
+
+  #startOf(index: number): number {
+    return index * this.#chunkSamples();
+  }
+
+  #boundary(): number {
+    return this.#startOf(this.#next + 1);
+  }
+}
+
+function stateOf(checkpoint: Checkpoint): Timeline['state'] {
+  if (checkpoint.recording === null) throw new TypeError('A tombstone cannot be continued.');
+  return checkpoint.recording.timeline;
+}
+
+function cutGap(gap: Gap, from: number, to: number): Gap[] {
+  const start = Math.max(gap.startSample, from);
+  const end = Math.min(gap.startSample + gap.samples, to);
+  return start < end ? [{ ...gap, startSample: start, samples: end - start }] : [];
+}
+
+function raisePeaks(peaks: number[], pcm: Int16Array): void {
+  if (peaks.length === 1) {
+    peaks[0] = Math.max(peaks[0] ?? 0, kernels.peak(pcm));
+    return;
+  }
+  const left = new Int16Array(pcm.length >> 1);
+  const right = new Int16Array(pcm.length >> 1);
+  kernels.deinterleave(pcm, left, right);
+  peaks[0] = Math.max(peaks[0] ?? 0, kernels.peak(left));
+  peaks[1] = Math.max(peaks[1] ?? 0, kernels.peak(right));
+}

@@ -1,0 +1,108 @@
+import type { Logger } from 'pino';
+import { RecordKind, type CallEndFacts, type CallFacts, type TapRecord } from '../tap/TapRecord.js';
+import { readFacts, readRecords } from '../tap/RecordReader.js';
+import { rmSync } from 'node:fs';
+import type { Checkpoint } from './Checkpoint.js';
+import { Recording, type RecordingHome } from './Recording.js';
+
+/** The recordings that one journal feeds: hands each record to the recording it belongs to. */
+export class RecordingSet {
+  readonly #home: RecordingHome;
+  readonly #log: Logger;
+  readonly #byCall = new Map<number, Recording>();
+  /** Ended calls whose disk work is still under way. */
+  readonly #ending = new Set<Recording>();
+  /** Calls that were finished before a restart. */
+  readonly #finished: Map<number, { readonly recordingId: string; readonly sequence: number }>;
+
+  /** @param checkpoints - what the journal's former readers left */
+  constructor(home: RecordingHome, checkpoints: readonly Checkpoint[], log: Logger) {
+    this.#home = home;
+    this.#log = log;
+    this.#finished = new Map(
+      checkpoints.filter((each) => each.recording === null).map((each) => [each.call, each]),
+    );
+    for (const checkpoint of checkpoints) {
+      if (checkpoint.recording !== null) this.#byCall.set(checkpoint.call, new Recording(home, checkpoint));
+    }
+  }
+
+  /** Live recordings. */
+  get live(): readonly Recording[] {
+    return [...this.#byCall.values()];
+  }
+
+  /** Sequence up to which no record is needed any more, given that everything up to `last` was applied. */
+  neededAfter(last: number): number {
+    for (const recording of this.#ending) {
+      if (!recording.done) continue;
+      this.#ending.delete(recording);
+      const { recordingId, neededAfter } = recording;
+      this.#finished.set(recording.call, { recordingId, sequence: neededAfter });
+    }
+    return [...this.#byCall.values(), ...this.#ending].reduce(
+      (least, each) => Math.min(least, each.neededAfter),
+      last,
+    );
+  }
+
+  /** Removes the tombstones of recordings whose records the journal, beginning at `firstSequence`, no longer holds. */
+  forget(firstSequence: number): void {
+    for (const [call, { recordingId, sequence }] of this.#finished) {
+      if (sequence >= firstSequence) continue;
+      rmSync(this.#home.checkpointPath(recordingId), { force: true });
+      this.#finished.delete(call);
+    }
+  }
+
+  /**
+   * Applies records in order. One that can't be applied is logged and passed over: a fault in one call must not end the
+   * recording of the others, nor meet its successor again and again.
+   */
+  apply(records: Uint8Array): void {
+    readRecords(records, (record) => {
+      try {
+        this.#applyOne(record);
+      } catch (error) {
+        const { call, kind, sequence } = record;
+        this.#log.error({ err: error, call, kind, sequence }, 'a record could not be applied');
+      }
+    });
+  }
+
+  /** Ends every recording that is still live. */
+  finish(reason: string): void {
+    for (const recording of this.live) this.#end(recording, reason);
+  }
+
+  /** Settles when all that ended is sealed. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#byCall.values(), ...this.#ending].map((recording) => recording.settled()));
+  }
+
+  #applyOne(record: TapRecord): void {
+    if (record.kind === RecordKind.clock) {
+      for (const recording of this.#byCall.values()) recording.advance(record);
+      return;
+    }
+    if (record.kind === RecordKind.callStart) this.#start(record);
+    const recording = this.#byCall.get(record.call);
+    recording?.apply(record);
+    if (recording !== undefined && record.kind === RecordKind.callEnd) {
+      this.#end(recording, (readFacts(record) as CallEndFacts).ended ? null : 'end_missed');
+    }
+  }
+
+  #start(record: TapRecord): void {
+    if (this.#finished.has(record.call) || this.#byCall.has(record.call)) return;
+    const facts = readFacts(record) as CallFacts;
+    const { call, sequence } = record;
+    this.#byCall.set(call, new Recording(this.#home, { call, sequence, facts }));
+  }
+
+  #end(recording: Recording, reason: string | null): void {
+    this.#byCall.delete(recording.call);
+    this.#ending.add(recording);
+    recording.finish(reason);
+  }
+}

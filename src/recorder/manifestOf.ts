@@ -1,0 +1,99 @@
+import type {
+  Gap,
+  Manifest,
+  ManifestChunk,
+  ManifestEvent,
+  PlayoutError,
+  RecordingState,
+} from '../spool/Manifest.js';
+import { channelsOf } from './timeline/render.js';
+import type { TimelineState } from './timeline/TimelineState.js';
+
+/** Everything that `manifest.json` says, from what the timeline knows and what has been sealed. */
+export function manifestOf(
+  state: TimelineState,
+  sealed: {
+    readonly state: RecordingState;
+    readonly reason: string | null;
+    readonly chunks: readonly ManifestChunk[];
+    readonly gaps: readonly Gap[];
+  },
+): Manifest {
+  const { facts } = state;
+  const samples = sealed.chunks.reduce((sum, chunk) => sum + chunk.samples, 0);
+  const channels = channelsOf(state);
+  const gaps = mergeGaps(sealed.gaps);
+  const timeOf = (sample: number): string =>
+    new Date(facts.wallClockMs + (sample / facts.sampleRate) * 1000).toISOString();
+  return {
+    schema: 1,
+    recordingId: facts.recordingId,
+    callId: facts.callId,
+    accountId: facts.accountId,
+    provider: facts.provider,
+    state: sealed.state,
+    reason: sealed.reason,
+    from: facts.from,
+    to: facts.to,
+    direction: facts.direction,
+    parameters: facts.parameters,
+    startTime: timeOf(0),
+    endTime: state.length === null ? null : timeOf(state.length),
+    sampleRate: facts.sampleRate,
+    channels,
+    samples,
+    durationSeconds: samples / facts.sampleRate,
+    chunkSeconds: facts.chunkSeconds,
+    chunks: sealed.chunks,
+    streams: [...state.streams.values()].map((stream) => ({
+      streamId: stream.facts.streamId,
+      role: stream.facts.role,
+      startSample: stream.startSample,
+      endSample: stream.endSample,
+      endReason: stream.endReason,
+    })),
+    events: eventsOf(state),
+    gaps,
+    completeness: channels.map((_, channel) => completeness(gaps, channel, samples)),
+    playout: playoutOf(state),
+  };
+}
+
+/** Gaps that were cut at a chunk's edge, in one piece again; sorted by channel and position. */
+function mergeGaps(gaps: readonly Gap[]): Gap[] {
+  const merged: Gap[] = [];
+  for (const gap of [...gaps].sort((a, b) => a.channel - b.channel || a.startSample - b.startSample)) {
+    const last = merged.at(-1);
+    const touches = last?.channel === gap.channel && last.startSample + last.samples === gap.startSample;
+    if (last !== undefined && touches && last.cause === gap.cause) {
+      merged[merged.length - 1] = { ...last, samples: last.samples + gap.samples };
+    } else merged.push(gap);
+  }
+  return merged;
+}
+
+function completeness(gaps: readonly Gap[], channel: number, samples: number): number {
+  if (samples === 0) return 1;
+  const lost = gaps.filter((gap) => gap.channel === channel).reduce((sum, gap) => sum + gap.samples, 0);
+  return (samples - lost) / samples;
+}
+
+function eventsOf(state: TimelineState): ManifestEvent[] {
+  const events = [...state.events];
+  if (state.eventsOmitted > 0) {
+    events.push({ type: 'events_omitted', sample: state.now, count: state.eventsOmitted });
+  }
+  return events.sort((a, b) => a.sample - b.sample);
+}
+
+function playoutOf(state: TimelineState): PlayoutError {
+  const errors = [...state.streams.values()].flatMap((stream) => stream.playout?.errors ?? []);
+  const sorted = errors.sort((a, b) => a - b);
+  const round = (ms: number | undefined): number | null =>
+    ms === undefined ? null : Math.round(ms * 10) / 10;
+  const largest = sorted.reduce<number | undefined>(
+    (most, each) => (most === undefined || Math.abs(each) > Math.abs(most) ? each : most),
+    undefined,
+  );
+  return { marks: sorted.length, medianMs: round(sorted[sorted.length >> 1]), maxMs: round(largest) };
+}

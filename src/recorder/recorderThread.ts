@@ -1,0 +1,46 @@
+import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
+import { pino } from 'pino';
+import { Recorder } from './Recorder.js';
+import type { FromRecorder, RecorderData, ToRecorder } from './RecorderMessage.js';
+
+/** The recorder's thread: a {@link Recorder} and the message ports around it. */
+const data = workerData as RecorderData;
+const heartbeat = new Int32Array(data.heartbeat);
+let controlPort: MessagePort = data.controlPort;
+
+const recorder = new Recorder({
+  ...data,
+  log: pino({ level: data.logLevel, base: { thread: 'recorder' } }),
+  announce: (event) => controlPort.postMessage(event),
+  beat: () => {
+    heartbeat[0] = ((heartbeat[0] ?? 0) + 1) | 0;
+  },
+});
+
+parentPort?.on('message', (message: ToRecorder) => {
+  if (message.type === 'control') controlPort = message.port;
+  else if (message.type === 'stop') void stop();
+  else commit(message.fault);
+});
+
+recorder.start();
+post({ type: 'ready' });
+
+async function stop(): Promise<void> {
+  await recorder.stop();
+  post({ type: 'stopped' });
+}
+
+function post(message: FromRecorder): void {
+  parentPort?.postMessage(message);
+}
+
+/** Fails in the way that was asked for; main passes this on only with `REELAY_FAULTS=1`. */
+function commit(fault: 'throw' | 'hang' | 'exit' | 'heap'): void {
+  if (fault === 'exit') process.exit(1);
+  if (fault === 'throw') throw new Error('The recorder was asked to throw.');
+  const hoard: object[] = [];
+  for (;;) {
+    if (fault === 'heap') hoard.push(new Array(10_000).fill({}));
+  }
+}

@@ -1,0 +1,229 @@
+import { eraseLane, moveLane, writeLane, type LaneState } from './Lane.js';
+
+/**
+ * When the caller hears what the bot sent. A provider queues the bot's audio and plays it in real time, so a piece sounds at
+ * max(now, queue end); a clear drops what hasn't sounded; a mark's echo tells where playout really is. All positions are
+ * samples of the recording; `now` is the position at which the event arrived here.
+ *
+ * Pieces are laid into the lane at once, ahead of time, and taken out again by a clear: only what lies behind `now` has
+ * been heard.
+ */
+export interface PlayoutState {
+  readonly kind: 'queue' | 'prebuffered' | 'clips';
+  /** Samples per ms of the recording. */
+  readonly perMs: number;
+  /** Position at which the provider's queue runs empty. */
+  queueEnd: number;
+  /** Raised by every clear; `cut` is where the last one cut. */
+  generation: number;
+  cut: number;
+  /** Estimated time from here to the caller's ear, samples. */
+  delay: number;
+  readonly marks: PendingMark[];
+  /** Differences between echo and model, ms: the recent ones that may correct the model, and all for the manifest. */
+  recent: number[];
+  readonly errors: number[];
+  /** Pre-buffer of jambonz streaming: audio held back until the threshold is reached, in samples. */
+  readonly held: Int16Array[];
+  heldSamples: number;
+  threshold: number;
+  readonly laterThreshold: number;
+  readonly clips: PendingClip[];
+}
+
+interface PendingMark {
+  readonly name: string;
+  at: number;
+  readonly generation: number;
+}
+
+interface PendingClip {
+  readonly id: string | null;
+  start: number;
+  end: number;
+}
+
+/** Twilio discards what would make its queue longer than about ten minutes (warning 31931). */
+const maxQueueMs = 600_000;
+/** jambonz keeps a queue of eleven clips and loses further ones. */
+const maxClips = 11;
+/** jambonz empties its playout buffer at the next tick. */
+const tickMs = 20;
+/** Echoes that must agree before the model is moved, and the difference that is worth moving it, ms. */
+const correctionMarks = 4;
+const correctionMs = 15;
+const maxErrors = 4096;
+/** A provider that never echoes must not make this list grow for ever. */
+const maxMarks = 10_000;
+
+export function createPlayout(
+  kind: PlayoutState['kind'],
+  rates: { readonly recording: number; readonly returned: number; readonly leg: number },
+  marksTellPlayout: boolean,
+): PlayoutState {
+  // The client compares samples of the return rate with 1280 and 640 times this factor.
+  const factor = Math.max(1, Math.floor(rates.returned / rates.leg));
+  const scale = (factor * rates.recording) / rates.returned;
+  return {
+    kind,
+    perMs: rates.recording / 1000,
+    queueEnd: 0,
+    generation: 0,
+    cut: 0,
+    delay: 0,
+    marks: [],
+    recent: marksTellPlayout ? [] : [NaN],
+    errors: [],
+    held: [],
+    heldSamples: 0,
+    threshold: kind === 'prebuffered' ? 1280 * scale : 0,
+    laterThreshold: kind === 'prebuffered' ? 640 * scale : 0,
+    clips: [],
+  };
+}
+
+/** The bot sent audio. @returns the samples that the provider's full queue discarded */
+export function play(playout: PlayoutState, lane: LaneState, now: number, pcm: Int16Array): number {
+  if (playout.kind === 'clips') return playClip(playout, lane, pcm);
+  if (playout.kind === 'queue') return enqueue(playout, lane, now, pcm);
+  playout.held.push(pcm.slice());
+  playout.heldSamples += pcm.length;
+  if (playout.heldSamples < playout.threshold) return 0;
+  playout.threshold = playout.laterThreshold;
+  playout.heldSamples = 0;
+  return playout.held.splice(0).reduce((lost, piece) => lost + enqueue(playout, lane, now, piece), 0);
+}
+
+function enqueue(playout: PlayoutState, lane: LaneState, now: number, pcm: Int16Array): number {
+  const start = Math.max(playout.queueEnd, now + playout.delay);
+  const room = Math.max(0, now + maxQueueMs * playout.perMs - start);
+  const kept = pcm.length > room ? pcm.subarray(0, Math.floor(room)) : pcm;
+  writeLane(lane, start, kept);
+  playout.queueEnd = start + kept.length;
+  return pcm.length - kept.length;
+}
+
+/** The bot asked to drop what is queued. @returns the position from which on nothing of it is heard */
+export function clearPlayout(playout: PlayoutState, lane: LaneState, now: number): number {
+  const wait = playout.kind === 'prebuffered' ? tickMs * playout.perMs : playout.delay;
+  const cut = Math.round(now + wait);
+  eraseLane(lane, cut);
+  playout.queueEnd = Math.min(playout.queueEnd, cut);
+  playout.generation++;
+  playout.cut = cut;
+  playout.recent = playout.recent.filter(Number.isNaN);
+  playout.clips.length = 0;
+  return cut;
+}
+
+/** The bot put a mark at the end of the queue. */
+export function putMark(playout: PlayoutState, now: number, name: string): void {
+  const at = Math.max(playout.queueEnd, now + playout.delay);
+  playout.marks.push({ name, at, generation: playout.generation });
+  if (playout.marks.length > maxMarks) playout.marks.shift();
+}
+
+/**
+ * The provider echoed a mark. Names repeat, so echoes are matched in order. An echo of a generation that was cleared only
+ * acknowledges the clear; one of the running generation measures the model, and several that agree correct it: an echo is
+ * late by the way to the ear and the way back, so half of the difference is the delay.
+ *
+ * @param final - nothing before this position may change
+ * @returns whether the mark was reached by playout, or undefined when no such mark is pending
+ */
+export function echoMark(
+  playout: PlayoutState,
+  lane: LaneState,
+  now: number,
+  name: string,
+  final: number,
+): boolean | undefined {
+  const index = playout.marks.findIndex((mark) => mark.name === name);
+  const mark = playout.marks[index];
+  if (mark === undefined) return undefined;
+  playout.marks.splice(0, index + 1);
+  if (mark.generation !== playout.generation) return mark.at < playout.cut;
+  const errorMs = (now - mark.at) / playout.perMs;
+  if (playout.errors.length < maxErrors) playout.errors.push(errorMs);
+  if (Number.isNaN(playout.recent[0])) return true;
+  playout.recent = [...playout.recent.slice(1 - correctionMarks), errorMs];
+  if (playout.recent.length === correctionMarks) correct(playout, lane, now, final);
+  return true;
+}
+
+function correct(playout: PlayoutState, lane: LaneState, now: number, final: number): void {
+  const least = Math.min(...playout.recent);
+  const most = Math.max(...playout.recent);
+  // All late: audio sounds later than modelled. All early: the model has audio in the queue that the provider has not.
+  const lateMs = least > 0 ? least / 2 : most < 0 ? most : 0;
+  if (Math.abs(lateMs) < correctionMs) return;
+  const shift = Math.round(lateMs * playout.perMs);
+  const from = Math.max(now, final);
+  const to = Math.max(from + shift, final);
+  if (playout.queueEnd > from) {
+    moveLane(lane, shift > 0 ? from : from - shift, shift > 0 ? to : from);
+    playout.queueEnd = Math.max(playout.queueEnd + shift, from);
+  }
+  for (const mark of playout.marks) mark.at = Math.max(mark.at + shift, from);
+  playout.delay = Math.min(Math.max(0, playout.delay + shift), 500 * playout.perMs);
+  playout.recent = [];
+}
+
+/** The bot sent a clip; its audio follows. @returns false when the provider's queue of clips is full and it will not sound */
+export function startClip(
+  playout: PlayoutState,
+  lane: LaneState,
+  now: number,
+  clip: { readonly id: string | null; readonly queued: boolean },
+): boolean {
+  if (clip.queued) {
+    const waiting = playout.clips.filter((each) => each.end > now);
+    if (waiting.length > maxClips) return false;
+  } else {
+    clearPlayout(playout, lane, now);
+  }
+  const start = Math.max(playout.queueEnd, Math.round(now));
+  playout.clips.push({ id: clip.id, start, end: start });
+  playout.queueEnd = start;
+  return true;
+}
+
+function playClip(playout: PlayoutState, lane: LaneState, pcm: Int16Array): number {
+  const clip = playout.clips.at(-1);
+  if (clip === undefined) return pcm.length;
+  writeLane(lane, clip.end, pcm);
+  clip.end += pcm.length;
+  playout.queueEnd = clip.end;
+  return 0;
+}
+
+/** The provider finished or killed a clip: what of it lies ahead is not heard; one that sounded later is moved there. */
+export function finishClip(
+  playout: PlayoutState,
+  lane: LaneState,
+  now: number,
+  done: { readonly id: string | null; readonly playedMs: number | null },
+  final: number,
+): void {
+  const index = Math.max(
+    0,
+    playout.clips.findIndex((clip) => clip.id === done.id),
+  );
+  const clip = playout.clips[index];
+  if (clip === undefined) return;
+  playout.clips.splice(0, index + 1);
+  const end = Math.round(now);
+  const start = done.playedMs === null ? null : Math.round(end - done.playedMs * playout.perMs);
+  if (start !== null && start - clip.start > tickMs * playout.perMs && clip.start >= final) {
+    moveLane(lane, clip.start, start);
+    for (const later of playout.clips) {
+      later.start += start - clip.start;
+      later.end += start - clip.start;
+    }
+    playout.queueEnd += start - clip.start;
+  }
+  if (clip.end > end && playout.clips.length === 0) {
+    eraseLane(lane, Math.max(end, final));
+    playout.queueEnd = Math.min(playout.queueEnd, end);
+  }
+}

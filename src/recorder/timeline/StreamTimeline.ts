@@ -1,0 +1,87 @@
+import type { StreamFacts } from '../../tap/TapRecord.js';
+import type { ManifestStream } from '../../spool/Manifest.js';
+import { createPlayout, type PlayoutState } from './Playout.js';
+import { createStreamClock, streamTime, type StreamClockState } from './StreamClock.js';
+import type { ResamplerState } from '../../audio/Resampler.js';
+
+/** One provider stream on the recording's axis. Positions are samples of the recording. */
+export interface StreamState {
+  readonly facts: StreamFacts;
+  readonly clock: StreamClockState;
+  readonly playout: PlayoutState | null;
+  readonly startSample: number;
+  /** Position of the stream's own time zero. */
+  base: number;
+  /** Ends of what was received per track; a track without frames is absent. */
+  readonly ends: { caller?: number; bot?: number };
+  /** Position of the last thing the provider itself said. */
+  lastHeard: number;
+  /** Frames in a row whose time lay before audio that was already placed. */
+  backwards: number;
+  /** A silence on the wire that may turn out to be lost audio (streams without timestamps). */
+  idle: { readonly at: number; readonly sinceMs: number; leastMs: number } | null;
+  lastArrivalMs: number;
+  readonly resamplers: {
+    caller: ResamplerState | null;
+    bot: ResamplerState | null;
+    sent: ResamplerState | null;
+  };
+  endSample: number | null;
+  endReason: ManifestStream['endReason'];
+}
+
+/**
+ * @param startSample - where the recording stands when the stream starts
+ * @param rate - of the recording, Hz
+ */
+export function createStream(
+  facts: StreamFacts,
+  startSample: number,
+  rate: number,
+  arrivalMs: number,
+): StreamState {
+  const rates = { recording: rate, returned: facts.returnSampleRate, leg: facts.legSampleRate };
+  const { playout } = facts;
+  return {
+    facts,
+    clock: createStreamClock(arrivalMs),
+    playout:
+      playout === 'none' || playout === 'heard'
+        ? null
+        : createPlayout(playout, rates, facts.marksTellPlayout),
+    startSample,
+    base: startSample,
+    ends: {},
+    lastHeard: startSample,
+    backwards: 0,
+    idle: null,
+    lastArrivalMs: arrivalMs,
+    resamplers: { caller: null, bot: null, sent: null },
+    endSample: null,
+    endReason: null,
+  };
+}
+
+/** Position of the recording at a moment of the local clock, by this stream's clock. */
+export function positionAt(stream: StreamState, arrivalMs: number, perMs: number): number {
+  return Math.max(stream.startSample, stream.base + Math.round(streamTime(stream.clock, arrivalMs) * perMs));
+}
+
+/** End of everything that was received on the stream. */
+export function receivedEnd(stream: StreamState): number {
+  return Math.max(stream.startSample, stream.ends.caller ?? 0, stream.ends.bot ?? 0);
+}
+
+/** How far the stream's slowest track has come; a track that has brought nothing yet stands at the stream's start. */
+export function slowestTrack(stream: StreamState): number {
+  const { tracks } = stream.facts;
+  const ends = tracks.map(
+    (track) => (track === 'bot' ? stream.ends.bot : stream.ends.caller) ?? stream.startSample,
+  );
+  return Math.min(...ends);
+}
+
+/** Whether silence on the bot's channel is the bot being silent, rather than its track missing frames. */
+export function assumesBotSilence(stream: StreamState): boolean {
+  return !stream.facts.tracks.some((track) => track === 'bot' || track === 'both');
+}

@@ -1,0 +1,268 @@
+import { readFacts, readText } from '../../tap/RecordReader.js';
+import {
+  RecordKind,
+  Track,
+  type CallFacts,
+  type ClipDoneFacts,
+  type ClipFacts,
+  type DroppedFacts,
+  type DtmfFacts,
+  type EventFacts,
+  type PauseFacts,
+  type StreamEndFacts,
+  type StreamFacts,
+  type TapRecord,
+} from '../../tap/TapRecord.js';
+import { cover, cutBefore } from './Coverage.js';
+import { eraseLane, takeDirty, trimLane } from './Lane.js';
+import { decode, endOf, placeAudio, resampled } from './placement.js';
+import { clearPlayout, echoMark, finishClip, play, putMark, startClip } from './Playout.js';
+import {
+  assumesBotSilence,
+  createStream,
+  positionAt,
+  slowestTrack,
+  type StreamState,
+} from './StreamTimeline.js';
+import { addEvent, createTimelineState, liveStreams, type TimelineState } from './TimelineState.js';
+
+/** Nothing is waited for longer than this: a track that stays away becomes a gap. */
+const longestWaitMs = 30_000;
+/** How far the live view waits for a caller whose frames are late before it shows silence. */
+const previewWaitMs = 2000;
+/** Time between a caller's last frame and the stream's end that is the provider taking leave, not a loss. */
+const farewellMs = 200;
+
+/**
+ * From facts to positions: what each party heard when, as a pure function of the call's tap records. It reads no clock and
+ * touches no file, so the same journal always gives the same recording, however it is cut into chunks or flushed.
+ *
+ * A region is *final* once every track has passed it by the amend window, or after half a minute at most; until then late
+ * frames and clears still change it. {@link final} moves with the records alone.
+ */
+export class Timeline {
+  readonly state: TimelineState;
+
+  /** @param start - the facts of a new call, or the state of one that is to be continued */
+  constructor(start: { readonly facts: CallFacts } | { readonly state: TimelineState }) {
+    this.state = 'state' in start ? start.state : createTimelineState(start.facts);
+  }
+
+  get final(): number {
+    return this.state.final;
+  }
+
+  /** Applies the next record of this call. */
+  apply(record: TapRecord): void {
+    const { state } = this;
+    if (state.length !== null) return;
+    if (record.kind === RecordKind.streamStart) this.#startStream(record);
+    const stream = state.streams.get(record.stream) ?? this.#reference();
+    if (stream !== undefined) {
+      this.#advanceTo(this.#position(stream, record.arrivalMs));
+      this.#dispatch(record, stream);
+    }
+    this.#settle();
+  }
+
+  /** Time has come to `arrivalMs` without a record of this call. */
+  advance(arrivalMs: number): void {
+    const stream = this.#reference();
+    if (stream === undefined || this.state.length !== null) return;
+    this.#advanceTo(this.#position(stream, arrivalMs));
+    this.#settle();
+  }
+
+  /** Ends the recording: streams that are still there were lost with whoever wrote the journal. */
+  finish(): number {
+    const { state } = this;
+    for (const stream of liveStreams(state)) this.#endStream(stream, 'lost');
+    const ends = [...state.streams.values()].map((stream) => stream.endSample ?? 0);
+    state.length ??= Math.max(0, ...ends);
+    for (const lane of Object.values(state.lanes)) eraseLane(lane, state.length);
+    state.final = state.length;
+    return state.length;
+  }
+
+  /** Position up to which a listener may already be given audio, final or not. */
+  preview(): number {
+    const { state } = this;
+    if (state.length !== null) return state.length;
+    const perMs = state.facts.sampleRate / 1000;
+    const tracks = liveStreams(state).map(slowestTrack);
+    const slowest = tracks.length === 0 ? state.now : Math.min(...tracks);
+    return Math.max(state.final, Math.min(state.now, Math.max(slowest, state.now - previewWaitMs * perMs)));
+  }
+
+  /** From where on the audio has changed since this was last asked; Infinity when it has not. */
+  takeDirty(): number {
+    return Math.min(...Object.values(this.state.lanes).map(takeDirty));
+  }
+
+  /** Forgets the audio before `position`, which must be final. */
+  trim(position: number): void {
+    const { lanes, silence, causes } = this.state;
+    for (const lane of Object.values(lanes)) trimLane(lane, position);
+    for (const coverage of silence) cutBefore(coverage, position);
+    while ((causes[0]?.to ?? Infinity) <= position) causes.shift();
+  }
+
+  #startStream(record: TapRecord): void {
+    const { state } = this;
+    const facts = readFacts(record) as StreamFacts;
+    const before = this.#reference();
+    const start =
+      before === undefined ? 0 : Math.max(this.#position(before, record.arrivalMs), before.endSample ?? 0);
+    if (before !== undefined && liveStreams(state).length === 0) {
+      const end = Math.max(...[...state.streams.values()].map((stream) => stream.endSample ?? 0));
+      state.causes.push({ from: end, to: start, cause: 'between_streams' });
+    }
+    if (facts.tracks.includes('both')) state.heard = 'adds';
+    state.streams.set(record.stream, createStream(facts, start, state.facts.sampleRate, record.arrivalMs));
+    addEvent(state, 'stream_started', start, { streamId: facts.streamId, role: facts.role });
+  }
+
+  #dispatch(record: TapRecord, stream: StreamState): void {
+    const { state } = this;
+    if (stream.endSample !== null && record.kind !== RecordKind.event && record.kind !== RecordKind.callEnd)
+      return;
+    switch (record.kind) {
+      case RecordKind.audio:
+        return this.#audio(record, stream);
+      case RecordKind.clear:
+        return this.#clear(stream);
+      case RecordKind.mark:
+        if (stream.playout !== null) putMark(stream.playout, state.now, readText(record));
+        return addEvent(state, 'mark', stream.playout?.queueEnd ?? state.now, { name: readText(record) });
+      case RecordKind.markEcho:
+        return this.#markEcho(record, stream);
+      case RecordKind.dtmf:
+        stream.lastHeard = state.now;
+        return addEvent(state, 'dtmf', stream.ends.caller ?? state.now, {
+          ...(readFacts(record) as DtmfFacts),
+        });
+      case RecordKind.clip:
+        return this.#clip(readFacts(record) as ClipFacts, stream);
+      case RecordKind.clipDone:
+        return this.#clipDone(readFacts(record) as ClipDoneFacts, stream);
+      case RecordKind.pause:
+        return addEvent(state, (readFacts(record) as PauseFacts).paused ? 'paused' : 'resumed', state.now);
+      case RecordKind.streamEnd:
+        return this.#endStream(stream, (readFacts(record) as StreamEndFacts).reason);
+      case RecordKind.dropped:
+        return this.#dropped(readFacts(record) as DroppedFacts, stream);
+      case RecordKind.event: {
+        const { type, ...detail } = readFacts(record) as EventFacts;
+        return addEvent(state, type, state.now, detail);
+      }
+      case RecordKind.callStart:
+      case RecordKind.streamStart:
+      case RecordKind.callEnd:
+      case RecordKind.clock:
+    }
+  }
+
+  #audio(record: TapRecord, stream: StreamState): void {
+    const { state } = this;
+    if (record.track !== Track.botSent) {
+      placeAudio(state, stream, record);
+      stream.lastHeard = Math.max(stream.lastHeard, this.#position(stream, record.arrivalMs));
+      return;
+    }
+    if (stream.playout === null) return;
+    const { returnSampleRate } = stream.facts;
+    const pcm = resampled(stream, 'sent', decode(record), returnSampleRate, state.facts.sampleRate);
+    const lost = play(stream.playout, state.lanes.botSent, Math.max(state.now, state.final), pcm);
+    if (lost > 0) addEvent(state, 'provider_queue_full', state.now, { samples: lost });
+  }
+
+  #clear(stream: StreamState): void {
+    const { state } = this;
+    if (stream.playout === null) return addEvent(state, 'clear', state.now);
+    const cut = clearPlayout(stream.playout, state.lanes.botSent, Math.max(state.now, state.final));
+    addEvent(state, 'clear', cut);
+  }
+
+  #markEcho(record: TapRecord, stream: StreamState): void {
+    const { state } = this;
+    stream.lastHeard = state.now;
+    const name = readText(record);
+    const played =
+      stream.playout === null
+        ? undefined
+        : echoMark(stream.playout, state.lanes.botSent, state.now, name, state.final);
+    addEvent(state, 'mark_echo', state.now, { name, played: played ?? null });
+  }
+
+  #clip(facts: ClipFacts, stream: StreamState): void {
+    const { state } = this;
+    const started =
+      stream.playout !== null && startClip(stream.playout, state.lanes.botSent, state.now, facts);
+    addEvent(state, started ? 'clip' : 'clip_not_played', state.now, { id: facts.id });
+  }
+
+  #clipDone(facts: ClipDoneFacts, stream: StreamState): void {
+    const { state } = this;
+    stream.lastHeard = state.now;
+    if (stream.playout !== null)
+      finishClip(stream.playout, state.lanes.botSent, state.now, facts, state.final);
+    addEvent(state, 'clip_done', state.now, { id: facts.id, playedMs: facts.playedMs });
+  }
+
+  #dropped(facts: DroppedFacts, stream: StreamState): void {
+    const { state } = this;
+    const from = Math.max(this.#position(stream, facts.sinceMs), state.final);
+    state.causes.push({ from, to: state.now, cause: 'dropped_by_reelay' });
+    state.lossy = true;
+    addEvent(state, 'dropped_by_reelay', from, { records: facts.records });
+  }
+
+  #endStream(stream: StreamState, reason: StreamState['endReason']): void {
+    const { state } = this;
+    const perMs = state.facts.sampleRate / 1000;
+    const end = endOf(stream, reason, state.now, state.final);
+    stream.endSample = end;
+    stream.endReason = reason;
+    const callerEnd = stream.ends.caller ?? stream.startSample;
+    if (end - callerEnd <= farewellMs * perMs) cover(state.silence[0], callerEnd, end);
+    if (assumesBotSilence(stream)) cover(state.silence[1], stream.startSample, end);
+    else if (end - (stream.ends.bot ?? callerEnd) <= farewellMs * perMs) {
+      cover(state.silence[1], stream.ends.bot ?? callerEnd, end);
+    }
+    if (liveStreams(state).every((other) => other.playout === null)) eraseLane(state.lanes.botSent, end);
+    state.now = Math.max(state.now, end);
+    addEvent(state, 'stream_ended', end, { streamId: stream.facts.streamId, reason });
+  }
+
+  /** The stream whose clock tells where the recording stands: the youngest that is live, else the youngest. */
+  #reference(): StreamState | undefined {
+    return liveStreams(this.state).at(-1) ?? [...this.state.streams.values()].at(-1);
+  }
+
+  #position(stream: StreamState, arrivalMs: number): number {
+    return positionAt(stream, arrivalMs, this.state.facts.sampleRate / 1000);
+  }
+
+  #advanceTo(position: number): void {
+    const { state } = this;
+    const before = state.now;
+    state.now = position;
+    for (const stream of liveStreams(state)) {
+      const from = Math.max(stream.startSample, before);
+      if (assumesBotSilence(stream)) cover(state.silence[1], from, position);
+      if (stream.facts.tracks.every((track) => track === 'bot')) cover(state.silence[0], from, position);
+    }
+  }
+
+  /** Moves the border of what is final as far as the records allow. */
+  #settle(): void {
+    const { state } = this;
+    const perMs = state.facts.sampleRate / 1000;
+    const live = liveStreams(state);
+    const all = [...state.streams.values()];
+    const amend = Math.max(0, ...all.map((stream) => stream.facts.amendMs)) * perMs;
+    const slowest = Math.min(state.now, ...live.map(slowestTrack));
+    const border = Math.max(slowest - amend, state.now - longestWaitMs * perMs);
+    state.final = Math.max(state.final, Math.floor(border));
+  }
+}

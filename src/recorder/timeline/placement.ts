@@ -1,0 +1,226 @@
+import { Resampler, type ResamplerState } from '../../audio/Resampler.js';
+import { kernels } from '../../audio/kernels.js';
+import { Encoding, Track, type TapRecord } from '../../tap/TapRecord.js';
+import { cover } from './Coverage.js';
+import { moveLane, writeLane, type LaneState } from './Lane.js';
+import { createStreamClock, observe, streamTime } from './StreamClock.js';
+import { positionAt, receivedEnd, type StreamState } from './StreamTimeline.js';
+import { addEvent, type TimelineState } from './TimelineState.js';
+
+/**
+ * Where the provider's own audio goes. Frames with timestamps are placed by them, never by arrival; frames without (jambonz)
+ * by the number of samples received, with losses recognised by the client's fingerprint or by time that never catches up.
+ */
+
+/** A timestamp this far ahead of the clock is not believed; the audio is put behind what is there. */
+const absurdMs = 60_000;
+/** So many frames in a row with times that lie in the past mean that the provider's clock began anew. */
+const rebaseAfter = 5;
+/** A first message this little late can't be told from the network's own delay. */
+const slackMs = 60;
+/** A wait this long may be lost audio; whether it is shows within the time after it, by the deficit that stays. */
+const idleMs = 400;
+const idleVerdictMs = 1000;
+const caughtUpMs = 100;
+/** After a client overrun the next message is this many bytes short of whole ticks. */
+const overrunBytes = 16;
+
+/** Lays down an audio record of the provider. */
+export function placeAudio(state: TimelineState, stream: StreamState, record: TapRecord): void {
+  const { sampleRate } = stream.facts;
+  const pcm = decode(record);
+  const lanes = lanesOf(state, stream, record.track);
+  const [first, second] = record.track === Track.both ? split(pcm) : [pcm];
+  const from = stream.facts.placement === 'timestamp' ? byTimestamp : byCount;
+  const track = record.track === Track.botHeard ? 'bot' : 'caller';
+  const samples = resampled(stream, track, first, sampleRate, state.facts.sampleRate);
+  const position = from(state, stream, record, track, samples.length);
+  const placed = clip(position, samples, state.final);
+  writeLane(lanes[0], placed.position, placed.pcm);
+  if (second !== undefined && lanes[1] !== undefined) {
+    const other = clip(
+      position,
+      resampled(stream, 'bot', second, sampleRate, state.facts.sampleRate),
+      state.final,
+    );
+    writeLane(lanes[1], other.position, other.pcm);
+  }
+  const ends = stream.ends[track];
+  if (ends === undefined && track === 'caller') cover(state.silence[0], stream.startSample, position);
+  if (ends === undefined && (track === 'bot' || second !== undefined)) {
+    cover(state.silence[1], stream.startSample, position);
+  }
+  stream.ends[track] = Math.max(ends ?? stream.startSample, position + samples.length);
+  stream.lastArrivalMs = record.arrivalMs;
+}
+
+function byTimestamp(
+  state: TimelineState,
+  stream: StreamState,
+  record: TapRecord,
+  track: 'caller' | 'bot',
+  samples: number,
+): number {
+  const perMs = state.facts.sampleRate / 1000;
+  const behind = stream.ends[track] ?? stream.base;
+  if (Number.isNaN(record.providerMs)) return behind;
+  if (record.providerMs > streamTime(stream.clock, record.arrivalMs) + absurdMs) {
+    addEvent(state, 'timestamp_absurd', behind, { timestamp: record.providerMs });
+    return behind;
+  }
+  const position = stream.base + Math.round(record.providerMs * perMs);
+  if (position + samples > behind) {
+    stream.backwards = 0;
+  } else if (++stream.backwards >= rebaseAfter) {
+    return rebase(state, stream, record, behind, samples);
+  } else if (stream.backwards === 1) {
+    addEvent(state, 'timestamp_backwards', behind, { timestamp: record.providerMs });
+  }
+  observe(stream.clock, record.arrivalMs, record.providerMs + samples / perMs);
+  return position;
+}
+
+/** The provider's clock began anew: from here on its times count from where the recording stands. */
+function rebase(
+  state: TimelineState,
+  stream: StreamState,
+  record: TapRecord,
+  behind: number,
+  samples: number,
+): number {
+  const perMs = state.facts.sampleRate / 1000;
+  const position = Math.max(behind, positionAt(stream, record.arrivalMs, perMs) - samples);
+  stream.base = position - Math.round(record.providerMs * perMs);
+  Object.assign(stream.clock, createStreamClock(stream.clock.startArrivalMs));
+  observe(stream.clock, record.arrivalMs, record.providerMs + samples / perMs);
+  stream.backwards = 0;
+  addEvent(state, 'clock_restarted', position, { timestamp: record.providerMs });
+  return position;
+}
+
+function byCount(
+  state: TimelineState,
+  stream: StreamState,
+  record: TapRecord,
+  track: 'caller' | 'bot',
+  samples: number,
+): number {
+  const perMs = state.facts.sampleRate / 1000;
+  const behind = stream.ends[track];
+  if (behind === undefined) {
+    const leadMs = record.arrivalMs - stream.clock.startArrivalMs - samples / perMs;
+    const position = stream.base + (leadMs > slackMs ? Math.round(leadMs * perMs) : 0);
+    observe(stream.clock, record.arrivalMs, (position + samples - stream.base) / perMs);
+    return position;
+  }
+  let position = behind;
+  const lagMs = streamTime(stream.clock, record.arrivalMs) - (behind + samples - stream.base) / perMs;
+  if (isOverrun(stream, record) && lagMs > 0) {
+    position += Math.max(Math.round(lagMs * perMs), 1);
+    state.causes.push({ from: behind, to: position, cause: 'client_overrun' });
+    addEvent(state, 'client_overrun', behind, { samples: position - behind });
+    stream.idle = null;
+  } else {
+    position += lateOrLost(state, stream, record, behind, lagMs);
+  }
+  observe(stream.clock, record.arrivalMs, (position + samples - stream.base) / perMs);
+  return position;
+}
+
+/**
+ * A pause on the wire: either the audio is only late and what follows comes faster than real time, or it was never sent and
+ * the deficit stays. Decided a second after the pause; a deficit that stays is inserted where the pause was.
+ *
+ * @returns samples by which the audio received since has been moved
+ */
+function lateOrLost(
+  state: TimelineState,
+  stream: StreamState,
+  record: TapRecord,
+  behind: number,
+  lagMs: number,
+): number {
+  const { idle } = stream;
+  if (idle === null) {
+    if (lagMs > idleMs && record.arrivalMs - stream.lastArrivalMs > idleMs) {
+      stream.idle = { at: behind, sinceMs: record.arrivalMs, leastMs: lagMs };
+    }
+    return 0;
+  }
+  idle.leastMs = Math.min(idle.leastMs, lagMs);
+  if (idle.leastMs >= caughtUpMs && record.arrivalMs - idle.sinceMs < idleVerdictMs) return 0;
+  stream.idle = null;
+  if (idle.leastMs < caughtUpMs || idle.at < state.final) return 0;
+  const gap = Math.round((idle.leastMs * state.facts.sampleRate) / 1000);
+  moveLane(state.lanes.caller, idle.at, idle.at + gap);
+  if (stream.facts.tracks.includes('both')) moveLane(state.lanes.botHeard, idle.at, idle.at + gap);
+  addEvent(state, 'audio_missing', idle.at, { samples: gap });
+  return gap;
+}
+
+function isOverrun(stream: StreamState, record: TapRecord): boolean {
+  if (!stream.facts.overrunFingerprint) return false;
+  const channels = record.track === Track.both ? 2 : 1;
+  const tick = (stream.facts.sampleRate / 50) * 2 * channels;
+  return (record.payload.length + overrunBytes) % tick === 0;
+}
+
+function lanesOf(state: TimelineState, stream: StreamState, track: Track): [LaneState, LaneState?] {
+  const { lanes } = state;
+  if (track === Track.botHeard) return [lanes.botHeard];
+  if (track === Track.both) return [lanes.caller, lanes.botHeard];
+  return [stream.facts.role === 'tap' ? lanes.callerTap : lanes.caller];
+}
+
+/** Cuts off what lies before `final`: it can't be changed any more. */
+function clip(position: number, pcm: Int16Array, final: number): { position: number; pcm: Int16Array } {
+  const cut = Math.min(Math.max(0, final - position), pcm.length);
+  return { position: position + cut, pcm: pcm.subarray(cut) };
+}
+
+/** The record's audio as samples; a fresh array. */
+export function decode(record: TapRecord): Int16Array {
+  const { payload } = record;
+  if (record.encoding === Encoding.mulaw) {
+    const pcm = new Int16Array(payload.length);
+    kernels.decodeMulaw(payload, pcm);
+    return pcm;
+  }
+  const pcm = new Int16Array(payload.length >> 1);
+  new Uint8Array(pcm.buffer).set(payload.subarray(0, pcm.byteLength));
+  return pcm;
+}
+
+function split(pcm: Int16Array): [Int16Array, Int16Array] {
+  const left = new Int16Array(pcm.length >> 1);
+  const right = new Int16Array(pcm.length >> 1);
+  kernels.deinterleave(pcm, left, right);
+  return [left, right];
+}
+
+/** Audio at the recording's rate; a stream that has that rate anyway passes untouched. */
+export function resampled(
+  stream: StreamState,
+  track: 'caller' | 'bot' | 'sent',
+  pcm: Int16Array,
+  from: number,
+  to: number,
+): Int16Array {
+  if (from === to) return pcm;
+  const resampler: Resampler = new Resampler(from, to, stream.resamplers[track] ?? undefined);
+  const output = resampler.push(pcm);
+  const state: ResamplerState = resampler.state;
+  stream.resamplers[track] = state;
+  return output;
+}
+
+/** Where a stream's audio ends when the stream does. */
+export function endOf(
+  stream: StreamState,
+  reason: StreamState['endReason'],
+  now: number,
+  final: number,
+): number {
+  const heard = Math.max(receivedEnd(stream), final);
+  return reason === 'lost' ? Math.max(heard, stream.lastHeard) : Math.max(heard, now);
+}

@@ -1,0 +1,132 @@
+import { recordBytes } from './TapRecord.js';
+
+/**
+ * Where the threads meet: a ring of records in shared memory. This is the only file that touches `Atomics`.
+ *
+ * Roles are fixed: one producer (the media thread, {@link RingWriter}) and one consumer (the recorder, {@link RingReader}).
+ * Both are wait-free: the producer never waits for the consumer, a full ring makes `reserve` answer -1.
+ *
+ *     0        8        16                                                        64 + capacity
+ *     | W | R  | epoch  |  …  | record | record | record | (free) | record | skip |
+ *                       64    ^ R                         ^ W
+ *
+ * W and R are Int32 cells counting in units of 8 bytes, modulo 2^32: W is where the next record goes, R the first record the
+ * consumer has not released. Records never wrap: one that doesn't fit before the end is preceded by a skip marker (length
+ * 0xFFFFFFFF) and begins at the start. Whatever lies between R and W outlives the consumer: a recorder that dies leaves it
+ * for its successor. `epoch` counts the consumers.
+ */
+const headerBytes = 64;
+const writeCell = 0;
+const readCell = 1;
+const epochCell = 2;
+const unit = 8;
+const skipMarker = 0xff_ff_ff_ff;
+
+/** @param bytes - capacity, rounded up to a power of two, at least 4 MiB so that the largest record fits easily */
+export function createRing(bytes: number): SharedArrayBuffer {
+  const capacity = 2 ** Math.ceil(Math.log2(Math.max(bytes, 4_194_304)));
+  return new SharedArrayBuffer(headerBytes + capacity);
+}
+
+/** The producer's end. No method allocates; none throws for lack of room. */
+export class RingWriter {
+  /** The ring's record area; a reserved record is written here at the offset that `reserve` gave. */
+  readonly bytes: Uint8Array;
+  readonly view: DataView;
+  readonly #cells: Int32Array;
+  readonly #capacity: number;
+  #write: number;
+  #end: number;
+
+  constructor(ring: SharedArrayBuffer) {
+    this.#capacity = ring.byteLength - headerBytes;
+    this.bytes = new Uint8Array(ring, headerBytes);
+    this.view = new DataView(ring, headerBytes);
+    this.#cells = new Int32Array(ring, 0, headerBytes / 4);
+    this.#write = Atomics.load(this.#cells, writeCell);
+    this.#end = this.#write;
+  }
+
+  /**
+   * Room for one record, not yet visible to the consumer.
+   *
+   * @returns its byte offset in {@link bytes}, or -1 when the ring is full
+   */
+  reserve(payloadBytes: number): number {
+    const need = recordBytes(payloadBytes);
+    const offset = this.#offsetOf(this.#write);
+    const tail = this.#capacity - offset;
+    const skipped = tail < need ? tail : 0;
+    if (this.usedBytes() + skipped + need > this.#capacity) return -1;
+    if (skipped > 0) this.view.setUint32(offset, skipMarker, true);
+    this.#end = (this.#write + (skipped + need) / unit) | 0;
+    return skipped > 0 ? 0 : offset;
+  }
+
+  /** Shows the reserved record to the consumer. */
+  commit(): void {
+    this.#write = this.#end;
+    Atomics.store(this.#cells, writeCell, this.#write);
+  }
+
+  /** Bytes that the consumer hasn't released. */
+  usedBytes(): number {
+    return ((this.#write - Atomics.load(this.#cells, readCell)) >>> 0) * unit;
+  }
+
+  #offsetOf(position: number): number {
+    return ((position >>> 0) * unit) % this.#capacity;
+  }
+}
+
+/** The consumer's end. */
+export class RingReader {
+  /** Which consumer of this ring this is, from 1. */
+  readonly epoch: number;
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #cells: Int32Array;
+  readonly #capacity: number;
+
+  /** Becomes the ring's consumer. The predecessor must have ended: two consumers at once corrupt the ring. */
+  constructor(ring: SharedArrayBuffer) {
+    this.#capacity = ring.byteLength - headerBytes;
+    this.#bytes = new Uint8Array(ring, headerBytes);
+    this.#view = new DataView(ring, headerBytes);
+    this.#cells = new Int32Array(ring, 0, headerBytes / 4);
+    this.epoch = Atomics.add(this.#cells, epochCell, 1) + 1;
+  }
+
+  /**
+   * The longest run of whole records that lies in one piece, as a view of shared memory: valid until it is released.
+   * An empty view means that nothing is waiting.
+   */
+  peek(): Uint8Array {
+    for (;;) {
+      const read = Atomics.load(this.#cells, readCell);
+      const waiting = ((Atomics.load(this.#cells, writeCell) - read) >>> 0) * unit;
+      const start = ((read >>> 0) * unit) % this.#capacity;
+      if (waiting === 0) return this.#bytes.subarray(0, 0);
+      const run = this.#runOf(start, Math.min(waiting, this.#capacity - start));
+      if (run > 0) return this.#bytes.subarray(start, start + run);
+      this.release(this.#capacity - start); // a skip marker stands here: go on at the ring's start
+    }
+  }
+
+  /** Gives the first `bytes` of what `peek` showed back to the producer. */
+  release(bytes: number): void {
+    const read = Atomics.load(this.#cells, readCell);
+    Atomics.store(this.#cells, readCell, (read + bytes / unit) | 0);
+  }
+
+  /** Length of the records from `start`, up to a skip marker or to `limit` bytes. */
+  #runOf(start: number, limit: number): number {
+    let run = 0;
+    while (run < limit) {
+      const length = this.#view.getUint32(start + run, true);
+      if (length === skipMarker) break;
+      run += (length + 7) & ~7;
+    }
+    return run;
+  }
+}

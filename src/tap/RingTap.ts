@@ -1,0 +1,262 @@
+import type { Counters } from './Counters.js';
+import { RingWriter } from './Ring.js';
+import type { CallTap, StreamTap, Tap } from './Tap.js';
+import {
+  Encoding,
+  RecordKind,
+  Track,
+  maxPayloadBytes,
+  recordHeaderBytes,
+  type CallEndFacts,
+  type CallFacts,
+  type ClipDoneFacts,
+  type ClipFacts,
+  type DtmfFacts,
+  type DroppedFacts,
+  type EventFacts,
+  type PauseFacts,
+  type StreamEndFacts,
+  type StreamFacts,
+} from './TapRecord.js';
+
+const noPayload = new Uint8Array(0);
+
+interface RecordHead {
+  readonly kind: RecordKind;
+  readonly call: number;
+  readonly stream: number;
+  readonly arrivalMs: number;
+  readonly track?: Track;
+  readonly encoding?: Encoding;
+  readonly providerMs?: number;
+}
+
+interface HeldRecord {
+  readonly head: RecordHead;
+  readonly payload: Uint8Array;
+}
+
+/**
+ * The tap over a shared-memory ring. An audio record costs one copy of the payload and forty bytes of header; nothing is
+ * allocated for it.
+ *
+ * When the ring is full, audio, marks and events are dropped and counted per call. The records that give the others their
+ * meaning (starts and ends) are held here instead and go first when there is room again, followed by one `dropped` record.
+ */
+export class RingTap implements Tap {
+  readonly #ring: RingWriter;
+  readonly #counters: Counters | null;
+  /** Calls with held records or unreported drops; looked at once a second. */
+  readonly #behind = new Set<RingCallTap>();
+  #sequence = 0;
+  #calls = 0;
+  #streams = 0;
+
+  constructor(ring: SharedArrayBuffer, counters: Counters | null = null) {
+    this.#ring = new RingWriter(ring);
+    this.#counters = counters;
+  }
+
+  startCall(facts: CallFacts, arrivalMs: number): CallTap {
+    const call = new RingCallTap(this, ++this.#calls, facts.recordingId);
+    call.hold(RecordKind.callStart, 0, facts, arrivalMs);
+    return call;
+  }
+
+  clock(arrivalMs: number): void {
+    for (const call of this.#behind) call.catchUp(arrivalMs);
+    this.write({ kind: RecordKind.clock, call: 0, stream: 0, arrivalMs }, noPayload);
+    this.#counters?.set('tapRingBytes', this.#ring.usedBytes());
+  }
+
+  nextStream(): number {
+    return ++this.#streams;
+  }
+
+  /** Marks a call as having something to say as soon as there is room, or as being up to date. */
+  setBehind(call: RingCallTap, behind: boolean): void {
+    if (behind) this.#behind.add(call);
+    else this.#behind.delete(call);
+  }
+
+  /** @returns false when the ring is full: nothing was written */
+  write(head: RecordHead, payload: Uint8Array): boolean {
+    const offset = this.#ring.reserve(payload.length);
+    if (offset < 0) {
+      this.#counters?.add('tapDroppedRecords');
+      return false;
+    }
+    const { view, bytes } = this.#ring;
+    view.setUint32(offset, recordHeaderBytes + payload.length, true);
+    view.setUint16(offset + 4, head.kind, true);
+    view.setUint8(offset + 6, head.track ?? Track.none);
+    view.setUint8(offset + 7, head.encoding ?? Encoding.none);
+    view.setUint32(offset + 8, head.call, true);
+    view.setUint32(offset + 12, head.stream, true);
+    view.setFloat64(offset + 16, head.arrivalMs, true);
+    view.setFloat64(offset + 24, head.providerMs ?? NaN, true);
+    view.setFloat64(offset + 32, ++this.#sequence, true);
+    bytes.set(payload, offset + recordHeaderBytes);
+    this.#ring.commit();
+    this.#counters?.add('tapRecords');
+    return true;
+  }
+}
+
+class RingCallTap implements CallTap {
+  readonly recordingId: string;
+  readonly #tap: RingTap;
+  readonly #call: number;
+  #held: HeldRecord[] = [];
+  #dropped = 0;
+  #droppedSinceMs = 0;
+
+  constructor(tap: RingTap, call: number, recordingId: string) {
+    this.#tap = tap;
+    this.#call = call;
+    this.recordingId = recordingId;
+  }
+
+  startStream(facts: StreamFacts, arrivalMs: number): StreamTap {
+    const stream = this.#tap.nextStream();
+    this.hold(RecordKind.streamStart, stream, facts, arrivalMs);
+    return new RingStreamTap(this, stream);
+  }
+
+  event(facts: EventFacts, arrivalMs: number): void {
+    this.write(RecordKind.event, 0, json(facts), arrivalMs);
+  }
+
+  pause(facts: PauseFacts, arrivalMs: number): void {
+    this.hold(RecordKind.pause, 0, facts, arrivalMs);
+  }
+
+  end(facts: CallEndFacts, arrivalMs: number): void {
+    this.hold(RecordKind.callEnd, 0, facts, arrivalMs);
+  }
+
+  /** Writes a record that must not be lost: at once, or as soon as there is room. */
+  hold(kind: RecordKind, stream: number, facts: object, arrivalMs: number): void {
+    this.#held.push({ head: { kind, call: this.#call, stream, arrivalMs }, payload: json(facts) });
+    this.catchUp(arrivalMs);
+  }
+
+  write(
+    kind: RecordKind,
+    stream: number,
+    payload: Uint8Array,
+    arrivalMs: number,
+    audio?: Pick<RecordHead, 'track' | 'encoding' | 'providerMs'>,
+  ): void {
+    if ((this.#dropped > 0 || this.#held.length > 0) && !this.catchUp(arrivalMs)) {
+      this.#drop(arrivalMs);
+      return;
+    }
+    if (!this.#tap.write({ kind, call: this.#call, stream, arrivalMs, ...audio }, payload))
+      this.#drop(arrivalMs);
+  }
+
+  /** Writes what was held and reports what was dropped. @returns whether all of it found room */
+  catchUp(arrivalMs: number): boolean {
+    const waiting = this.#held;
+    this.#held = [];
+    while (waiting.length > 0) {
+      const record = waiting[0];
+      if (record !== undefined && !this.#writeHeld(record)) break;
+      waiting.shift();
+    }
+    this.#held = waiting;
+    const done = waiting.length === 0 && this.#reportDropped(arrivalMs);
+    this.#tap.setBehind(this, !done);
+    return done;
+  }
+
+  #writeHeld(record: HeldRecord): boolean {
+    // What was lost before a held record is reported in front of it, so that the journal stays in order.
+    const isStart = record.head.kind === RecordKind.callStart;
+    return (
+      (isStart || this.#reportDropped(record.head.arrivalMs)) && this.#tap.write(record.head, record.payload)
+    );
+  }
+
+  #reportDropped(arrivalMs: number): boolean {
+    if (this.#dropped === 0) return true;
+    const facts: DroppedFacts = { records: this.#dropped, sinceMs: this.#droppedSinceMs };
+    const head = { kind: RecordKind.dropped, call: this.#call, stream: 0, arrivalMs };
+    if (!this.#tap.write(head, json(facts))) return false;
+    this.#dropped = 0;
+    return true;
+  }
+
+  #drop(arrivalMs: number): void {
+    if (this.#dropped === 0) this.#droppedSinceMs = arrivalMs;
+    this.#dropped++;
+    this.#tap.setBehind(this, true);
+  }
+}
+
+class RingStreamTap implements StreamTap {
+  readonly #call: RingCallTap;
+  readonly #stream: number;
+
+  constructor(call: RingCallTap, stream: number) {
+    this.#call = call;
+    this.#stream = stream;
+  }
+
+  audio(track: Track, encoding: Encoding, payload: Uint8Array, providerMs: number, arrivalMs: number): void {
+    if (payload.length <= maxPayloadBytes) {
+      this.#call.write(RecordKind.audio, this.#stream, payload, arrivalMs, { track, encoding, providerMs });
+      return;
+    }
+    for (let from = 0; from < payload.length; from += maxPayloadBytes) {
+      const piece = payload.subarray(from, from + maxPayloadBytes);
+      // Only the first piece carries the provider's time: the rest follows it without a seam.
+      const time = from === 0 ? providerMs : NaN;
+      this.#call.write(RecordKind.audio, this.#stream, piece, arrivalMs, {
+        track,
+        encoding,
+        providerMs: time,
+      });
+    }
+  }
+
+  clear(arrivalMs: number): void {
+    this.#call.write(RecordKind.clear, this.#stream, noPayload, arrivalMs);
+  }
+
+  mark(name: string, arrivalMs: number): void {
+    this.#call.write(RecordKind.mark, this.#stream, text(name), arrivalMs);
+  }
+
+  markEcho(name: string, arrivalMs: number): void {
+    this.#call.write(RecordKind.markEcho, this.#stream, text(name), arrivalMs);
+  }
+
+  dtmf(facts: DtmfFacts, arrivalMs: number): void {
+    this.#call.write(RecordKind.dtmf, this.#stream, json(facts), arrivalMs);
+  }
+
+  clip(facts: ClipFacts, arrivalMs: number): void {
+    this.#call.write(RecordKind.clip, this.#stream, json(facts), arrivalMs);
+  }
+
+  clipDone(facts: ClipDoneFacts, arrivalMs: number): void {
+    this.#call.write(RecordKind.clipDone, this.#stream, json(facts), arrivalMs);
+  }
+
+  end(facts: StreamEndFacts, arrivalMs: number): void {
+    this.#call.hold(RecordKind.streamEnd, this.#stream, facts, arrivalMs);
+  }
+}
+
+function json(facts: object): Uint8Array {
+  const bytes = Buffer.from(JSON.stringify(facts));
+  // Facts are small; one that is not (a start message full of custom parameters) must still fit into a record.
+  if (bytes.length <= maxPayloadBytes) return bytes;
+  return Buffer.from(JSON.stringify({ ...facts, parameters: { truncated: true } }));
+}
+
+function text(name: string): Uint8Array {
+  return Buffer.from(name).subarray(0, maxPayloadBytes);
+}
