@@ -50,6 +50,7 @@ export class Upstream {
   #socket: WebSocket | undefined;
   #state: 'connecting' | 'open' | 'lost' | 'ended' = 'connecting';
   #connections = 0;
+  #finalCode = 1000;
   /** A bot that stays away is reported once, not at every attempt. */
   #reported = false;
 
@@ -115,14 +116,17 @@ export class Upstream {
     if (this.#socket?.isPaused === true) this.#socket.resume();
   }
 
-  /** The stream is over: closes the socket when everything that was handed over has been written. */
+  /**
+   * The stream is over: closes the socket when everything that was handed over has been written. A connection that is still
+   * being opened is awaited, because the bot should hear of a short call too.
+   */
   finish(code: number): void {
     if (this.#isOver) return;
     this.#ending.abort();
     this.#state = 'ended';
+    this.#finalCode = code;
     this.resume();
     if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.close(code);
-    else this.#socket?.terminate();
   }
 
   get #isOver(): boolean {
@@ -139,11 +143,16 @@ export class Upstream {
     return new Promise<void>((resolve, reject) => {
       const socket = this.#dial(reject);
       if (socket === undefined) return;
+      const pulse = this.#heartbeats.watch(socket, performance.now());
       let openedMs = NaN;
       let cause: Error | undefined;
       socket.on('open', () => {
         openedMs = performance.now();
         this.#opened(socket);
+      });
+      socket.on('message', (data, isBinary) => {
+        pulse.seenMs = performance.now();
+        this.#owner.upstreamMessage(data as Buffer, isBinary);
       });
       socket.on('error', (error) => (cause = error));
       socket.on('close', (code) => {
@@ -174,16 +183,15 @@ export class Upstream {
 
   #opened(socket: WebSocket): void {
     if (this.#connections++ > 0) this.#counters.add('upstreamReconnects');
-    const pulse = this.#heartbeats.watch(socket, performance.now());
-    socket.on('message', (data, isBinary) => {
-      pulse.seenMs = performance.now();
-      this.#owner.upstreamMessage(data as Buffer, isBinary);
-    });
-    this.#state = 'open';
-    this.#reported = false;
     for (const frame of [...this.#opening, ...this.#queue.drain()]) {
       socket.send(frame.data, { binary: frame.isBinary });
     }
+    if (this.#isOver) {
+      socket.close(this.#finalCode);
+      return;
+    }
+    this.#state = 'open';
+    this.#reported = false;
     this.#owner.upstreamChanged();
   }
 
