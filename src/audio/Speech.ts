@@ -1,6 +1,7 @@
 import { once } from 'node:events';
-import { createReadStream, type WriteStream } from 'node:fs';
-import { open } from 'node:fs/promises';
+import type { WriteStream } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { opus } from 'prism-media';
 import wav from 'wav';
@@ -9,7 +10,7 @@ import { kernels } from './kernels.js';
 import { createOpusCodec, type OpusCodec } from './Opus.js';
 import { bytesOf, channelOf, interleaved, samplesOf } from './pcm.js';
 import { Resampler } from './Resampler.js';
-import { WavFormat } from './wav.js';
+import { readWavHeader, WavFormat, type WavHeader } from './wav.js';
 
 /** Opus always decodes at 48 kHz here: pre-skip is counted at that rate (RFC 7845 section 4.2). */
 const opusRate = 48_000;
@@ -28,7 +29,7 @@ interface Recorded {
  * @throws ReelayError `speech_unreadable`, `wav_invalid`, `opus_invalid` or `sample_rate_invalid`
  */
 export async function readSpeech(file: string, sampleRate: number): Promise<Int16Array> {
-  const recorded = await readRecorded(file, await firstFourBytes(file));
+  const recorded = await decodeFile(file, await bytesOfFile(file));
   const resampler = new Resampler(recorded.sampleRate, sampleRate);
   const parts = [resampler.push(recorded.samples), resampler.flush()];
   return concatenated(parts);
@@ -54,73 +55,61 @@ export async function writeWav(
   await finished;
 }
 
-async function firstFourBytes(file: string): Promise<string> {
-  try {
-    const handle = await open(file);
-    try {
-      const { buffer, bytesRead } = await handle.read(Buffer.alloc(4), 0, 4, 0);
-      return buffer.toString('latin1', 0, bytesRead);
-    } finally {
-      await handle.close();
-    }
-  } catch (cause) {
+async function bytesOfFile(file: string): Promise<Buffer> {
+  return readFile(file).catch((cause: unknown) => {
     throw new ReelayError('speech_unreadable', {
       value: file,
       remedy: 'Check that the file is there.',
       cause,
     });
-  }
+  });
 }
 
-async function readRecorded(file: string, magic: string): Promise<Recorded> {
-  if (magic === 'RIFF') return readWav(file);
-  if (magic === 'OggS') return readOggOpus(file);
+async function decodeFile(file: string, bytes: Buffer): Promise<Recorded> {
+  const magic = bytes.toString('latin1', 0, 4);
+  if (magic === 'RIFF') return decodeWav(file, bytes);
+  if (magic === 'OggS') return decodeOggOpus(file, bytes);
   throw new ReelayError('speech_unreadable', {
     value: file,
     remedy: 'Convert it first, for example: ffmpeg -i FILE -c:a pcm_s16le speech.wav',
   });
 }
 
-async function readWav(file: string): Promise<Recorded> {
-  const reader = new wav.Reader();
-  let format: wav.Format | undefined;
-  reader.on('format', (read) => (format = read));
-  const chunks: Buffer[] = [];
-  reader.on('data', (chunk: Buffer) => chunks.push(chunk));
-  await pipeline(createReadStream(file), reader).catch((cause: unknown) => {
-    throw new ReelayError('wav_invalid', { value: file, cause });
-  });
-  if (format === undefined || chunks.length === 0) {
-    throw new ReelayError('wav_invalid', { value: `${file} holds no audio` });
-  }
-  const samples = linear(Buffer.concat(chunks), format, file);
-  return { samples: channelOf(samples, 0, format.channels), sampleRate: format.sampleRate };
+/*
+ * WAV files are written with the `wav` library but not read with it: version 1.0.2 throws where nobody can catch it on an
+ * empty chunk, and loses the audio behind a chunk of odd length. Both occur in files from real tools.
+ */
+function decodeWav(file: string, bytes: Buffer): Recorded {
+  const header = readWavHeader(bytes);
+  const rest = bytes.subarray(header.dataOffset);
+  // A writer that could not seek leaves 0, or more than there is; the audio then goes to the end of the file.
+  const audio = header.dataBytes === 0 ? rest : rest.subarray(0, header.dataBytes);
+  const samples = channelOf(linear(audio, header, file), 0, header.channels);
+  if (samples.length === 0) throw new ReelayError('wav_invalid', { value: `${file} holds no audio` });
+  return { samples, sampleRate: header.sampleRate };
 }
 
-function linear(audio: Buffer, format: wav.Format, file: string): Int16Array {
-  const { audioFormat, bitDepth } = format;
-  // The library doesn't show the sub-format of an extensible header; with 16 bits it can only be PCM.
-  const isPcm = audioFormat === WavFormat.pcm || audioFormat === WavFormat.extensible;
-  if (isPcm && bitDepth === 16) return samplesOf(audio);
+function linear(audio: Buffer, { formatTag, bitsPerSample }: WavHeader, file: string): Int16Array {
+  if (formatTag === WavFormat.pcm && bitsPerSample === 16) return samplesOf(audio);
   const samples = new Int16Array(audio.length);
-  if (audioFormat === WavFormat.mulaw && bitDepth === 8) kernels.decodeMulaw(audio, samples);
-  else if (audioFormat === WavFormat.alaw && bitDepth === 8) kernels.decodeAlaw(audio, samples);
+  if (formatTag === WavFormat.mulaw && bitsPerSample === 8) kernels.decodeMulaw(audio, samples);
+  else if (formatTag === WavFormat.alaw && bitsPerSample === 8) kernels.decodeAlaw(audio, samples);
   else {
     throw new ReelayError('wav_invalid', {
-      value: `${file} has format ${audioFormat} with ${bitDepth} bits`,
+      value: `${file} has format ${formatTag} with ${bitsPerSample} bits`,
       remedy: 'Convert it to 16-bit PCM, for example: ffmpeg -i FILE -c:a pcm_s16le speech.wav',
     });
   }
   return samples;
 }
 
-async function readOggOpus(file: string): Promise<Recorded> {
+async function decodeOggOpus(file: string, bytes: Buffer): Promise<Recorded> {
   const demuxer = new opus.OggDemuxer();
   let head: Buffer | undefined;
   demuxer.on('head', (read: Buffer) => (head = read));
   const packets: Buffer[] = [];
   demuxer.on('data', (packet: Buffer) => packets.push(packet));
-  await pipeline(createReadStream(file), demuxer).catch((cause: unknown) => {
+  await pipeline(Readable.from([bytes]), demuxer).catch((cause: unknown) => {
     throw new ReelayError('speech_unreadable', { value: file, cause });
   });
   if (head === undefined || head.length < 19 || packets.length === 0) {

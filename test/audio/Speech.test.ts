@@ -1,5 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import t from 'tap';
 import { kernels } from '../../src/audio/kernels.js';
 import { bytesOf, samplesOf } from '../../src/audio/pcm.js';
@@ -110,6 +111,58 @@ await t.test('what is no speech is refused with a code', async (t) => {
   await t.rejects(readSpeech(join(dir, 'torn.opus'), 8000), { code: 'speech_unreadable' });
   writeFileSync(join(dir, 'broken.opus'), Buffer.concat([readFileSync(toneFile), Buffer.alloc(100, 'x')]));
   await t.rejects(readSpeech(join(dir, 'broken.opus'), 8000), { code: 'speech_unreadable' });
+});
+
+/** A WAV of the ramp with these bytes between its format and its data. */
+function rampWith(between: string): Buffer {
+  const header = wavHeader({ sampleRate: 8000, channels: 1, samples: ramp.length });
+  const middle = Buffer.from(between, 'latin1');
+  return Buffer.concat([header.subarray(0, 36), middle, header.subarray(36), bytesOf(ramp)]);
+}
+
+await t.test('chunks in front of the audio do no harm, also empty and odd ones', async (t) => {
+  const file = join(t.testdir(), 'chunks.wav');
+  for (const between of ['LIST\0\0\0\0', 'LIST\x03\0\0\0abc\0', 'fact\0\0\0\0', 'bext\x02\0\0\0ab']) {
+    writeFileSync(file, rampWith(between));
+    t.same(await readSpeech(file, 8000), ramp, JSON.stringify(between));
+  }
+});
+
+await t.test('audio goes to the end of the file when its writer could not know its length', async (t) => {
+  const file = join(t.testdir(), 'piped.wav');
+  for (const length of [0, 0xffff_ffff, 2001]) {
+    const bytes = rampWith('');
+    bytes.writeUInt32LE(length, 40);
+    writeFileSync(file, bytes);
+    t.same(await readSpeech(file, 8000), ramp, `${length} bytes by its header`);
+  }
+});
+
+await t.test('a damaged file gives speech or an error with a code, never a crash', async (t) => {
+  const file = join(t.testdir(), 'damaged');
+  const opusFile = readFileSync(toneFile);
+  let refused = 0;
+  const damage = fc.record({
+    wav: fc.boolean(),
+    bytes: fc.array(fc.tuple(fc.integer({ min: 4, max: 120 }), fc.constantFrom(0, 1, 127, 255)), {
+      minLength: 1,
+      maxLength: 4,
+    }),
+    length: fc.integer({ min: 0, max: 2000 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(damage, async ({ wav, bytes, length }) => {
+      const whole = Buffer.from(wav ? rampWith('LIST\x02\0\0\0ab') : opusFile);
+      for (const [at, value] of bytes) whole[at] = value;
+      writeFileSync(file, whole.subarray(0, whole.length - (wav ? length : 0)));
+      await readSpeech(file, 8000).catch((error: unknown) => {
+        refused++;
+        t.match(error, { name: 'ReelayError' });
+      });
+    }),
+    { numRuns: 300 },
+  );
+  t.ok(refused > 0, `${refused} files were refused`);
 });
 
 await t.test('writing fails with the error of the file system, or when channels do not fit', async (t) => {
