@@ -1,3 +1,4 @@
+import { join, resolve, sep } from 'node:path';
 import { type Command, type CommanderError, InvalidArgumentError } from 'commander';
 import { ReelayError } from '../config/ReelayError.js';
 import { isFolder, RecordingFolder, recordingsBelow, recordingsById } from '../spool/RecordingFolder.js';
@@ -34,13 +35,33 @@ export async function locateRecordings(
 ): Promise<RecordingFolder[]> {
   if (await isFolder(target)) {
     const paths = await recordingsBelow(target);
-    if (paths.length > 0) return paths.map((path) => new RecordingFolder([path]));
+    if (paths.length > 0) return await withOtherHalves(paths, [searched.store, searched.spool]);
     throw new ReelayError('recording_unknown', { value: target, remedy: 'The folder holds no recording.' });
   }
   const found = await recordingsById(target, [searched.store, searched.spool]);
   if (found.length > 0) return found;
   const remedy = `Searched ${searched.store} and ${searched.spool}; name others with --store and --spool.`;
   throw new ReelayError('recording_unknown', { value: target, remedy });
+}
+
+/**
+ * A recording that is being uploaded lies half in the store and half in the spool: a folder in one of them is taken together
+ * with the same folder in the other. A folder elsewhere, such as a copy, stands for itself.
+ */
+async function withOtherHalves(
+  paths: readonly string[],
+  roots: readonly string[],
+): Promise<RecordingFolder[]> {
+  const found = new Map<string, RecordingFolder>();
+  for (const path of paths) {
+    const halves = roots.map((root) => join(resolve(root), ...resolve(path).split(sep).slice(-4)));
+    const own = halves.indexOf(resolve(path));
+    const other = own === -1 ? undefined : halves[1 - own];
+    const isSplit = other !== undefined && (await isFolder(other));
+    const key = isSplit ? halves.join() : resolve(path);
+    if (!found.has(key)) found.set(key, new RecordingFolder(isSplit ? [path, other] : [path]));
+  }
+  return [...found.values()];
 }
 
 /** Runs a command's work; an error that has a code is printed in one line and gives 2. */

@@ -133,9 +133,9 @@ function chunkFindings(chunk: ChunkOnDisk, manifest: Manifest, recording: Record
   ];
 }
 
-/** While a call is recorded its newest chunk is sealed a moment before the manifest lists it. */
+/** While a call is recorded its newest chunks are sealed a moment before the manifest lists them. */
 function unlistedFindings(chunk: ChunkOnDisk, manifest: Manifest): Finding[] {
-  const isJustSealed = manifest.state === 'recording' && chunk.index === manifest.chunks.length;
+  const isJustSealed = manifest.state === 'recording' && chunk.index >= manifest.chunks.length;
   return isJustSealed ? [] : [finding('chunk_unlisted', wavName(chunk.index))];
 }
 

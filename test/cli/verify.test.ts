@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
-import { rm, truncate } from 'node:fs/promises';
-import { join } from 'node:path';
+import { cp, rm, truncate } from 'node:fs/promises';
+import { join, relative } from 'node:path';
 import t from 'tap';
 import { runVerify, type Verdict, type VerifyOptions } from '../../src/cli/verify.js';
 import { fabricateRecording } from '../fixtures/recording.js';
@@ -71,6 +71,27 @@ await t.test('an id is found in the store and in the spool', async (t) => {
   t.equal((await run(manifest.recordingId, { store })).code, 0);
   t.equal((await run(manifest.callId, { spool: store })).code, 0);
 });
+
+await t.test(
+  'a recording that is half uploaded is whole, from either side; a copy with half of it is not',
+  async (t) => {
+    const dir = t.testdir({ store: {}, spool: {}, copy: {} });
+    const roots = { store: join(dir, 'store'), spool: join(dir, 'spool') };
+    const { folder, manifest } = await fabricateRecording(roots.spool, { state: 'uploading' });
+    await cp(roots.spool, roots.store, { recursive: true });
+    const stored = join(roots.store, relative(roots.spool, folder));
+    await rm(join(stored, 'manifest.json'));
+    await rm(join(stored, '2-audio.wav'));
+    await rm(join(folder, '0-audio.wav'));
+    for (const target of [roots.store, roots.spool, folder, stored, dir, manifest.recordingId]) {
+      const { code, out } = await run(target, roots);
+      t.equal(code, 0, target);
+      t.equal(out.split('\n').length, 3, 'one recording');
+    }
+    await cp(roots.spool, join(dir, 'copy'), { recursive: true });
+    t.match(await run(join(dir, 'copy'), roots), { code: 1, out: /chunk_missing/ });
+  },
+);
 
 await t.test('JSON holds the same verdicts', async (t) => {
   const { folder, manifest } = await fabricateRecording(t.testdir(), {
