@@ -96,15 +96,18 @@ function withScript(command: Command): Command {
     .option('--vanish <at>', 'destroy the connection without closing it (ms)', positive);
 }
 
-async function call(url: string, flags: CallFlags): Promise<void> {
+async function call(url: string, flags: CallFlags, command: Command): Promise<void> {
+  const write = (text: string): void => command.configureOutput().writeOut?.(text);
   const callers = await callersOf(url, flags);
   const hangUp = (): void => callers.forEach((caller) => caller.hangUp());
   process.once('SIGINT', hangUp).once('SIGTERM', hangUp);
   const results = await Promise.all(callers.map((caller, index) => callAfter(caller, index * staggerMs)));
   process.off('SIGINT', hangUp).off('SIGTERM', hangUp);
   const report = callReport(results);
-  process.stdout.write(flags.json ? `${JSON.stringify(report, null, 2)}\n` : reportText(report));
-  if (flags.output !== undefined) await save(results, flags.output, flags.json);
+  write(flags.json ? `${JSON.stringify(report, null, 2)}\n` : reportText(report));
+  if (flags.output !== undefined) {
+    for (const name of await save(results, flags.output)) if (!flags.json) write(`saved ${name}\n`);
+  }
   if (hasFailed(report)) process.exitCode = 1;
 }
 
@@ -114,13 +117,15 @@ async function callAfter(caller: Caller, delayMs: number): Promise<CallResult> {
 }
 
 /** One file, or one per call with its number before the ending. */
-async function save(results: readonly CallResult[], file: string, quiet: boolean): Promise<void> {
+async function save(results: readonly CallResult[], file: string): Promise<string[]> {
+  const saved: string[] = [];
   for (const [index, result] of results.entries()) {
     if (result.streams.length === 0) continue;
     const name = results.length === 1 ? file : file.replace(/(\.wav)?$/i, `-${index + 1}.wav`);
     await writeHeardWav(result, name);
-    if (!quiet) process.stdout.write(`saved ${name}\n`);
+    saved.push(name);
   }
+  return saved;
 }
 
 async function callersOf(url: string, flags: CallFlags): Promise<Caller[]> {

@@ -366,7 +366,8 @@ export abstract class Caller extends EventEmitter<CallerEvents> implements Rider
     if (restart === undefined || this.#over || done.closedBy !== 'caller') this.#finish();
     else {
       const dialAtMs = done.startMs + done.endMs + restart.afterMs;
-      this.#redial = setTimeout(() => this.#connect(), Math.max(0, dialAtMs - performance.now()));
+      // Timers may fire a fraction of a millisecond early; a seam is never shorter than was asked for.
+      this.#redial = setTimeout(() => this.#connect(), Math.ceil(dialAtMs - performance.now()) + 1);
     }
   }
 

@@ -121,6 +121,8 @@ export class JambonzCaller extends Caller {
     let ticks: number[] = [];
     for (let frame = from; frame < to; frame += 1) {
       if (this.isDropped(stream, frame)) {
+        if (ticks.length > 0) this.#sendTicks(stream, ticks);
+        ticks = [];
         this.#lose(frameSamples);
         continue;
       }
