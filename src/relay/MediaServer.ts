@@ -18,6 +18,7 @@ import { dialects, mediaRoute } from './MediaRoute.js';
 import { answerPlain, writeJson } from './PlainHttp.js';
 import type { Answer } from './PlainHttp.js';
 import { ProviderStream } from './ProviderStream.js';
+import { RefusalLog } from './RefusalLog.js';
 import type { RelayContext } from './RelayContext.js';
 import { UpgradeRefusal } from './UpgradeRefusal.js';
 
@@ -56,6 +57,7 @@ export class MediaServer {
   readonly #acceptors: ReadonlyMap<Dialect, WebSocketServer>;
   readonly #context: RelayContext;
   readonly #streams = new Set<ProviderStream>();
+  readonly #refusals: RefusalLog;
   #config: Config;
   #draining = false;
   #ticker: NodeJS.Timeout | undefined;
@@ -66,6 +68,7 @@ export class MediaServer {
     this.#options = options;
     this.#config = options.config;
     const { tap, counters, log } = options;
+    this.#refusals = new RefusalLog(log);
     const onChange = (): void => this.#noteChange();
     this.#context = {
       admission: new Admission(options.tokenKey),
@@ -150,6 +153,7 @@ export class MediaServer {
       (request, response) => this.#plain(request, response),
     );
     server.maxConnections = maxConnections(this.#config);
+    server.on('drop', () => this.#context.counters.add('refusedUpgrades'));
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       socket.on('error', ignore);
       this.#upgrade(request, socket, head);
@@ -213,13 +217,14 @@ export class MediaServer {
     const path = request.url?.split('?', 1)[0]?.slice(0, 200);
     const { remoteAddress } = request.socket;
     const err = cause === refusal ? {} : { err: cause };
-    this.#options.log.warn({ code, value, path, remoteAddress, status: refusal.status, ...err }, message);
+    this.#refusals.warn({ code, value, path, remoteAddress, status: refusal.status, ...err }, message);
   }
 
   #tick(): void {
     const nowMs = performance.now();
     this.#options.tap.clock(nowMs);
     this.#context.heartbeats.tick(nowMs);
+    this.#refusals.tick();
   }
 
   #noteChange(): void {

@@ -71,7 +71,9 @@ function asRequest(request: IncomingMessage, body: Uint8Array): MediaRequest {
 async function readBody(request: IncomingMessage): Promise<Uint8Array | null> {
   const parts: Buffer[] = [];
   let bytes = 0;
-  for await (const part of request as AsyncIterable<Buffer>) {
+  // A request that is destroyed takes its socket along, and with it the answer.
+  const whole = request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>;
+  for await (const part of whole) {
     bytes += part.length;
     if (bytes > maxBodyBytes) return null;
     parts.push(part);

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
+import * as fc from 'fast-check';
 import t from 'tap';
 import { signatureOf } from '../../src/providers/twilio/signature.js';
 import { Track } from '../../src/tap/TapRecord.js';
@@ -179,6 +180,7 @@ await t.test('a flood of upgrades is bounded, and the calls that are up go on', 
   t.equal(codeOf(refused ?? { body: '{}' }), 'too_many_streams');
   caller.send(media(0));
   await until(() => relay.tap.stream().notes.length === 1, 'the frame');
+  t.ok(relay.lines('too_many_streams').length <= 40, 'the log is bounded too');
   for (const one of flood) one.socket.terminate();
   await until(() => relay.counters.get('pendingStreams') === 0, 'the flood to pass');
   await relay.twilio().open();
@@ -235,6 +237,36 @@ await t.test('what fails inside one call leaves another undisturbed', async (t) 
   t.same(relay.tap.stream(0).heard(Track.caller), payload(0));
 });
 
+await t.test('whatever twenty sockets send, a call beside them loses nothing', async (t) => {
+  const relay = await Relay.start(t, { limits: { pendingStreams: 500 } });
+  const good = await relay.twilio().open();
+  good.send(connected, start({ callSid: 'CAgood' }));
+  const bot = await relay.bot.connection();
+  const seeds = [connected, start(), media(0), media(1), stop(), '{"event":"mark","mark":{"name":"m"}}'];
+  const garbled = fc
+    .tuple(fc.constantFrom(...seeds), fc.nat(), fc.nat(12), fc.string({ maxLength: 12 }))
+    .map(
+      ([seed, at, cut, put]) => seed.slice(0, at % seed.length) + put + seed.slice((at % seed.length) + cut),
+    );
+  const message = fc.oneof(fc.constantFrom(...seeds), garbled, fc.json(), fc.uint8Array({ maxLength: 400 }));
+  const scripts = fc.sample(fc.array(message, { minLength: 1, maxLength: 60 }), { numRuns: 60, seed: 20_26 });
+  let frames = 0;
+  for (const script of scripts) {
+    const caller = frames % 2 === 0 ? relay.twilio() : relay.jambonz();
+    await caller.open();
+    caller.send(start(), ...script);
+    good.send(media(frames++));
+    caller.socket.close(1000);
+    await caller.closed();
+  }
+  await until(() => bot.received.length === 2 + frames, 'every frame at the bot');
+  await until(() => relay.tap.stream().notes.length === frames, 'every frame in the tap');
+  t.same(relay.lines('stream_failed'), []);
+  t.equal(good.close, undefined);
+  await until(() => relay.counters.get('streams') === 1, 'the others to be gone');
+  t.equal(relay.counters.get('pendingStreams'), 0);
+});
+
 await t.test('plain requests are answered elsewhere, within their bounds', async (t) => {
   const requests: unknown[] = [];
   const relay = await Relay.start(t, {
@@ -257,7 +289,7 @@ await t.test('plain requests are answered elsewhere, within their bounds', async
       headers: { host: String },
     },
   ]);
-  const large = await fetch(`${base}/twilio/voice`, { method: 'POST', body: 'x'.repeat(65_537) });
+  const large = await fetch(`${base}/twilio/voice`, { method: 'POST', body: 'x'.repeat(1_000_000) });
   t.equal(large.status, 413);
   const broken = await fetch(`${base}/broken`);
   t.equal(broken.status, 503);
