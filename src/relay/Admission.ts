@@ -31,11 +31,19 @@ export interface Admitted {
 const signatureShape = /^[A-Za-z0-9+/]{27}=$/;
 
 /**
+ * Time per second that upgrades may take which are refused in the end. A guess costs one digest for each account, token and
+ * spelling of the URL, and whoever guesses must not take that time from the calls that are up.
+ */
+const refusalBudgetMs = 200;
+
+/**
  * Who may come in. The upgrade proves a set of accounts by their secrets; the start message then names one, which must be
  * among them. Nothing that the peer says about itself adds to what its secret proved.
  */
 export class Admission {
   readonly #tokens: StartTokens;
+  #windowMs = 0;
+  #spentMs = 0;
 
   /** @param tokenKey - the process's key for start tokens of accounts without an auth token */
   constructor(tokenKey: Uint8Array) {
@@ -44,6 +52,37 @@ export class Admission {
 
   /** @throws UpgradeRefusal */
   admit(request: IncomingMessage, route: MediaRoute, config: Config): Admitted {
+    const startMs = performance.now();
+    if (startMs - this.#windowMs >= 1000) {
+      this.#windowMs = startMs;
+      this.#spentMs = 0;
+    }
+    if (this.#spentMs >= refusalBudgetMs) throw new UpgradeRefusal(503, 'too_many_streams');
+    try {
+      return this.#prove(request, route, config);
+    } catch (error) {
+      this.#spentMs += performance.now() - startMs;
+      throw error;
+    }
+  }
+
+  /**
+   * The account of a stream's call. A start token, once accepted, is used up.
+   *
+   * @throws ReelayError `account_unknown`, `account_mismatch`, `token_missing`, `token_invalid`
+   */
+  accountOfStart(admitted: Admitted, start: StartEvent): AccountConfig {
+    const account = accountOf(admitted.config, start.accountId);
+    if (account === undefined) throw new ReelayError('account_unknown', { value: start.accountId });
+    const expected = admitted.pathAccount ?? start.accountId;
+    if (!admitted.proven.has(account.id) || expected !== start.accountId) {
+      throw new ReelayError('account_mismatch', { value: start.accountId });
+    }
+    if (admitted.dialect.name === 'twilio') this.#checkToken(admitted, account, start);
+    return account;
+  }
+
+  #prove(request: IncomingMessage, route: MediaRoute, config: Config): Admitted {
     const remoteAddress = request.socket.remoteAddress ?? '';
     const candidates = candidatesOf(route, config);
     const proven = new Set(
@@ -65,22 +104,6 @@ export class Admission {
       protocol: offeredProtocol(request, route.dialect),
       remoteAddress,
     };
-  }
-
-  /**
-   * The account of a stream's call. A start token, once accepted, is used up.
-   *
-   * @throws ReelayError `account_unknown`, `account_mismatch`, `token_missing`, `token_invalid`
-   */
-  accountOfStart(admitted: Admitted, start: StartEvent): AccountConfig {
-    const account = accountOf(admitted.config, start.accountId);
-    if (account === undefined) throw new ReelayError('account_unknown', { value: start.accountId });
-    const expected = admitted.pathAccount ?? start.accountId;
-    if (!admitted.proven.has(account.id) || expected !== start.accountId) {
-      throw new ReelayError('account_mismatch', { value: start.accountId });
-    }
-    if (admitted.dialect.name === 'twilio') this.#checkToken(admitted, account, start);
-    return account;
   }
 
   #checkToken(admitted: Admitted, account: AccountConfig, start: StartEvent): void {

@@ -186,6 +186,24 @@ await t.test('a flood of upgrades is bounded, and the calls that are up go on', 
   await relay.twilio().open();
 });
 
+await t.test(
+  'guessing signatures takes a bounded share of the time, however many accounts there are',
+  async (t) => {
+    const many = Array.from({ length: 3000 }, (_, index) =>
+      account({ id: `AC${index}`, twilio: { authTokens: [`token-${index}`], requireToken: false } }),
+    );
+    const relay = await Relay.start(t, { accounts: () => many });
+    const guesses = Array.from({ length: 30 }, () => relay.twilio('/twilio', 'guess'));
+    const statuses = await Promise.all(guesses.map(async (guess) => (await guess.refusal()).status));
+    t.ok(statuses.includes(403) && statuses.includes(503), statuses.join(' '));
+    let caller = relay.twilio('/twilio/AC2999', 'token-2999');
+    await until(() => {
+      if (caller.refused !== undefined) caller = relay.twilio('/twilio/AC2999', 'token-2999');
+      return caller.opened;
+    }, 'an honest caller to be let in');
+  },
+);
+
 await t.test('sockets that never finish their upgrade are bounded', async (t) => {
   const relay = await Relay.start(t, { limits: { calls: 1, pendingStreams: 1 } });
   const sockets = Array.from({ length: 300 }, () => connect(relay.port, '127.0.0.1'));
