@@ -154,8 +154,9 @@ export function echoMark(
 function correct(playout: PlayoutState, lane: LaneState, now: number, final: number): void {
   const least = Math.min(...playout.recent);
   const most = Math.max(...playout.recent);
-  // All late: audio sounds later than modelled. All early: the model has audio in the queue that the provider has not.
-  const lateMs = least > 0 ? least / 2 : most < 0 ? most : 0;
+  // All late: the echo took the way to the ear, of which the model knows `delay`, and the way back, taken for as long.
+  // All early: the model has audio in the queue that the provider has not.
+  const lateMs = least > 0 ? (least - playout.delay / playout.perMs) / 2 : most < 0 ? most : 0;
   if (Math.abs(lateMs) < correctionMs) return;
   const shift = Math.round(lateMs * playout.perMs);
   const from = Math.max(now, final);
