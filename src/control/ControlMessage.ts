@@ -13,13 +13,17 @@ export interface ServeFlags {
 /** `workerData` of the control thread. */
 export interface ControlData {
   readonly flags: ServeFlags;
-  /** Set for a successor: the configuration that is in force, used if the file can't be read any more. */
+  /** Set for a successor: the configuration that is in force; a restart of the thread is not a reload. */
   readonly config: Config | null;
+  /** Set for a successor: the port that its predecessor listened on, which matters where the configured one is 0. */
+  readonly listenPort?: number;
   readonly counters: SharedArrayBuffer;
   /** Int32 cell 0: raised by the thread every 200 ms while its event loop turns. */
   readonly heartbeat: SharedArrayBuffer;
   /** Announcements of the recorder ({@link SpoolEvent}). */
   readonly recorderPort: MessagePort;
+  /** Whether `begin` need not be waited for: a successor's main holds the lock already. */
+  readonly begun: boolean;
   /** Signs start tokens of accounts that have no auth token; 32 random bytes of this process. */
   readonly tokenKey: Uint8Array;
   /** Which implementation of the audio kernels the media process runs. */
@@ -64,6 +68,8 @@ export interface PlainResponse {
 }
 
 export type ToControl =
+  /** Main holds the spool's lock: from now on control may look into the spool, store, and listen. */
+  | { readonly type: 'begin' }
   | { readonly type: 'reload' }
   | { readonly type: 'http'; readonly id: number; readonly request: PlainRequest }
   /** Sent when something changed, at most four times a second. */

@@ -1,0 +1,20 @@
+import { createRequire } from 'node:module';
+import { Command } from 'commander';
+import { botCommand } from './bot.js';
+import { callCommand } from './call.js';
+import { mergeCommand } from './merge.js';
+import { serveCommand } from './serve.js';
+import { verifyCommand } from './verify.js';
+
+/** The command line: `reelay <command>`. */
+export function program(): Command {
+  const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+  return new Command('reelay')
+    .description('Relays voice-bot media streams and keeps a sample-exact recording of every call.')
+    .version(version)
+    .addCommand(serveCommand())
+    .addCommand(callCommand())
+    .addCommand(botCommand())
+    .addCommand(verifyCommand())
+    .addCommand(mergeCommand());
+}

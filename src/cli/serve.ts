@@ -1,0 +1,53 @@
+import { Command, InvalidArgumentError } from 'commander';
+import type { ServeFlags } from '../control/ControlMessage.js';
+import { Daemon } from '../supervisor/Daemon.js';
+
+/** Exit code when recordings are left that wait for their store; the next start goes on with them. */
+export const exitUnstored = 75;
+
+/** `reelay serve`: runs the daemon until SIGTERM or SIGINT; SIGHUP reads the configuration again. */
+export function serveCommand(): Command {
+  return new Command('serve')
+    .description('run the daemon')
+    .option('--config <file>', 'YAML or JSON configuration')
+    .option('--upstream <url>', 'the bot to relay to, when no configuration names one')
+    .option('--store <dir>', 'where recordings go, when no configuration names it')
+    .option('--media-port <port>', 'port for providers', port)
+    .option('--control-port <port>', 'port for the HTTP API', port)
+    .action(async (flags: ServeFlags) => {
+      await serve(flags);
+    });
+}
+
+async function serve(flags: ServeFlags): Promise<void> {
+  const daemon = new Daemon(flags);
+  let stopping = false;
+  const stop = (): void => {
+    if (stopping) return;
+    stopping = true;
+    void daemon.stop().then((unstored) => process.exit(unstored === 0 ? 0 : exitUnstored));
+  };
+  // A fault that nobody caught must not take the other calls down: it is told loudly, and the daemon goes on.
+  process.on('uncaughtException', (error) => {
+    console.error(
+      JSON.stringify({ level: 60, msg: 'uncaught exception', stack: error.stack ?? String(error) }),
+    );
+  });
+  try {
+    await daemon.start();
+  } catch (error) {
+    console.error(error instanceof Error ? error.message : String(error));
+    process.exit(1);
+  }
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+  process.on('SIGHUP', () => daemon.reload());
+}
+
+function port(text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 0 || number > 65_535) {
+    throw new InvalidArgumentError('A port is a whole number from 0 to 65535.');
+  }
+  return number;
+}

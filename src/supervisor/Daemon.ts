@@ -1,0 +1,250 @@
+import { randomBytes } from 'node:crypto';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { pino, type Logger } from 'pino';
+import { implementation } from '../audio/kernels.js';
+import type { Config } from '../config/Config.js';
+import type {
+  ControlData,
+  FromControl,
+  ServeFlags,
+  ThreadStates,
+  ToControl,
+} from '../control/ControlMessage.js';
+import type { FromRecorder, RecorderData, ToRecorder } from '../recorder/RecorderMessage.js';
+import { MediaServer } from '../relay/MediaServer.js';
+import { DaemonFolder } from '../spool/DaemonFolder.js';
+import { Counters } from '../tap/Counters.js';
+import { createRing } from '../tap/Ring.js';
+import { RingTap } from '../tap/RingTap.js';
+import { ControlLink, isFromControl, needsRestart } from './ControlLink.js';
+import { SupervisedThread } from './SupervisedThread.js';
+
+/** Heap of the worker threads, MiB. Audio lies outside the heap, so this is bookkeeping and messages. */
+const recorderHeapMiB = 512;
+const controlHeapMiB = 512;
+
+/**
+ * The whole daemon: this thread moves media and supervises; the recorder and the control thread hang on it by shared memory
+ * and message ports and may end at any time without it noticing more than a log line.
+ *
+ *     start: control thread → configuration → lock on the spool → recorder thread → media port
+ *     stop:  media port → recorder (seals) → control (stores) → lock
+ */
+export class Daemon {
+  readonly #flags: ServeFlags;
+  readonly #counters = new Counters();
+  readonly #tokenKey = randomBytes(32);
+  readonly #control: SupervisedThread;
+  readonly #link: ControlLink;
+  #log: Logger = pino({ level: 'info', base: { thread: 'media' } });
+  #config: Config | null = null;
+  #folder: DaemonFolder | null = null;
+  #recorder: SupervisedThread | null = null;
+  #media: MediaServer | null = null;
+  #states: ThreadStates = { media: 'ready', recorder: 'starting', control: 'starting' };
+  #recorderStopped: (() => void) | null = null;
+  #controlStopped: ((unstored: number) => void) | null = null;
+  #configured: { resolve: (config: Config) => void; reject: (error: Error) => void } | null = null;
+  #controlReady: ((port: number) => void) | null = null;
+
+  constructor(flags: ServeFlags) {
+    this.#flags = flags;
+    this.#link = new ControlLink((message) => this.#control.post(message));
+    this.#control = new SupervisedThread({
+      name: 'control',
+      entry: new URL('../control/ControlThread.js', import.meta.url),
+      data: (heartbeat) => this.#controlData(heartbeat),
+      heapMiB: controlHeapMiB,
+      onMessage: (message) => isFromControl(message) && this.#fromControl(message),
+      onLost: () => this.#controlLost(),
+      log: this.#log,
+    });
+  }
+
+  /**
+   * @returns the ports that are being listened on
+   * @throws Error with the configuration's faults; ReelayError `spool_locked`, `spool_unwritable`; the system's errors for ports
+   */
+  async start(): Promise<{ mediaPort: number; controlPort: number }> {
+    try {
+      const configured = new Promise<Config>((resolve, reject) => (this.#configured = { resolve, reject }));
+      const ready = new Promise<number>((resolve) => (this.#controlReady = resolve));
+      this.#control.start();
+      const config = (this.#config = await configured);
+      this.#log = pino({ level: config.log.level, base: { thread: 'media' } });
+      this.#folder = await DaemonFolder.claim(config.spool.dir);
+      const tap = this.#startRecorder(config, this.#folder.path);
+      this.#media = this.#createMedia(config, tap);
+      const { port: mediaPort } = await this.#media.listen();
+      this.#tellControl({ type: 'begin' });
+      const controlPort = await ready;
+      this.#log.info({ mediaPort, controlPort, kernels: implementation }, 'reelay is ready');
+      return { mediaPort, controlPort };
+    } catch (error) {
+      await this.#recorder?.stop();
+      await this.#control.stop();
+      await this.#folder?.release();
+      throw error;
+    }
+  }
+
+  /** Asks control to read the configuration again; running calls keep what they have. */
+  reload(): void {
+    this.#tellControl({ type: 'reload' });
+  }
+
+  /**
+   * Ends calls, seals and stores.
+   *
+   * @returns the number of recordings that are not in their store yet; the next start goes on with them
+   */
+  async stop(): Promise<number> {
+    this.#states = { ...this.#states, media: 'draining' };
+    await this.#media?.close();
+    if (this.#recorder !== null) {
+      const stopped = new Promise<void>((resolve) => (this.#recorderStopped = resolve));
+      this.#tellRecorder({ type: 'stop' });
+      await stopped;
+      await this.#recorder.stop();
+    }
+    const unstored = new Promise<number>((resolve) => (this.#controlStopped = resolve));
+    this.#tellControl({ type: 'stop' });
+    const left = await unstored;
+    await this.#control.stop();
+    await this.#folder?.release();
+    this.#log.info({ unstored: left }, 'reelay has stopped');
+    return left;
+  }
+
+  #startRecorder(config: Config, daemonDir: string): RingTap {
+    const ring = createRing(config.limits.ringBytes);
+    this.#recorder = new SupervisedThread({
+      name: 'recorder',
+      entry: new URL('../recorder/recorderThread.js', import.meta.url),
+      data: (heartbeat) => this.#recorderData(heartbeat, ring, daemonDir, config),
+      heapMiB: recorderHeapMiB,
+      onMessage: (message) => this.#fromRecorder(message as FromRecorder),
+      onLost: () => {
+        this.#counters.add('recorderRestarts');
+        this.#setStates({ recorder: 'restarting' });
+      },
+      log: this.#log,
+    });
+    this.#recorder.start();
+    return new RingTap(ring, this.#counters);
+  }
+
+  #createMedia(config: Config, tap: RingTap): MediaServer {
+    return new MediaServer({
+      config,
+      tap,
+      counters: this.#counters,
+      tokenKey: this.#tokenKey,
+      log: this.#log,
+      answer: (request) => this.#link.ask(request),
+      threads: () => ({ ...this.#states }),
+      onCallsChanged: () => this.#tellControl({ type: 'calls', calls: this.#media?.calls() ?? [] }),
+    });
+  }
+
+  #controlData(heartbeat: SharedArrayBuffer): { data: ControlData; transfer: MessagePort[] } {
+    const { port1, port2 } = new MessageChannel();
+    // At the first start there is no recorder yet; it gets the other end when it comes.
+    this.#tellRecorder({ type: 'control', port: port1 }, [port1]);
+    const data: ControlData = {
+      flags: this.#flags,
+      config: this.#config,
+      counters: this.#counters.buffer,
+      heartbeat,
+      recorderPort: port2,
+      begun: this.#media !== null,
+      tokenKey: this.#tokenKey,
+      kernels: implementation,
+    };
+    return { data, transfer: [port2] };
+  }
+
+  #recorderData(
+    heartbeat: SharedArrayBuffer,
+    ring: SharedArrayBuffer,
+    daemonDir: string,
+    config: Config,
+  ): { data: RecorderData; transfer: MessagePort[] } {
+    const { port1, port2 } = new MessageChannel();
+    this.#tellControl({ type: 'recorder', port: port2 }, [port2]);
+    const { dir: spoolDir, flushMs, syncMs } = config.spool;
+    const data: RecorderData = {
+      ring,
+      heartbeat,
+      spoolDir,
+      daemonDir,
+      flushMs,
+      syncMs,
+      logLevel: config.log.level,
+      controlPort: port1,
+    };
+    return { data, transfer: [port1] };
+  }
+
+  #fromControl(message: FromControl): void {
+    switch (message.type) {
+      case 'config':
+        return this.#configure(message.config);
+      case 'configError':
+        if (this.#config === null) this.#configured?.reject(new Error(message.message));
+        else this.#log.error({ code: 'config_invalid' }, message.message);
+        return;
+      case 'ready':
+        this.#setStates({ control: 'ready' });
+        return this.#controlReady?.(message.port);
+      case 'httpAnswer':
+        return this.#link.answer(message.id, message.response);
+      case 'fault':
+        if (process.env['REELAY_FAULTS'] === '1') this.#tellRecorder(message);
+        return;
+      case 'stopped':
+        this.#controlStopped?.(message.unstored);
+    }
+  }
+
+  #configure(config: Config): void {
+    if (this.#config === null) {
+      this.#configured?.resolve(config);
+      return;
+    }
+    const keys = needsRestart(this.#config, config);
+    if (keys.length > 0) this.#log.warn({ keys }, 'these settings take effect at the next start');
+    this.#config = config;
+    this.#media?.reload(config);
+    this.#log.info({ accounts: config.accounts.length }, 'the configuration is in force');
+  }
+
+  #fromRecorder(message: FromRecorder): void {
+    if (message.type === 'ready') this.#setStates({ recorder: 'ready' });
+    else this.#recorderStopped?.();
+  }
+
+  /** A successor starts with an empty view of the calls and without leave to touch the spool: give it both. */
+  #controlLost(): void {
+    this.#counters.add('controlRestarts');
+    this.#link.lost();
+    this.#setStates({ control: 'restarting' });
+    if (this.#controlStopped !== null) this.#controlStopped(-1);
+  }
+
+  #setStates(change: Partial<ThreadStates>): void {
+    this.#states = { ...this.#states, ...change };
+    this.#tellControl({ type: 'threads', states: this.#states });
+    if (change.control === 'ready') {
+      this.#tellControl({ type: 'calls', calls: this.#media?.calls() ?? [] });
+    }
+  }
+
+  #tellControl(message: ToControl, transfer: MessagePort[] = []): void {
+    this.#control.post(message, transfer);
+  }
+
+  #tellRecorder(message: ToRecorder, transfer: MessagePort[] = []): void {
+    this.#recorder?.post(message, transfer);
+  }
+}
