@@ -1,0 +1,115 @@
+import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import { z } from 'zod';
+import { ReelayError } from '../config/ReelayError.js';
+import type { FaultKind, ThreadStates } from './ControlMessage.js';
+import { httpErrorOf } from './HttpError.js';
+import type { Keyring, Scope } from './Keyring.js';
+import type { Library } from './Library.js';
+import type { LiveCalls } from './LiveCalls.js';
+import type { Metrics } from './Metrics.js';
+import { recordingRoutes } from './recordingRoutes.js';
+
+export interface HttpApiOptions {
+  readonly library: Library;
+  readonly calls: LiveCalls;
+  readonly metrics: Metrics;
+  /** The keys that hold now. */
+  readonly keyring: () => Keyring;
+  readonly threads: () => ThreadStates;
+  /** Breaks a thread on purpose; null where that isn't allowed, and the route doesn't exist then. */
+  readonly fault: ((thread: 'recorder' | 'control', fault: FaultKind) => void) | null;
+  readonly log: Logger;
+}
+
+/** The control port's server, not listening yet. Errors are `{ code, message, remedy }`. */
+export function httpApi(options: HttpApiOptions): FastifyInstance {
+  const app = Fastify({
+    logger: false,
+    exposeHeadRoutes: false,
+    forceCloseConnections: true,
+    bodyLimit: 64 * 1024,
+  });
+  const scopeOf = (request: FastifyRequest) => authenticate(options.keyring(), request);
+  app.setErrorHandler((error, request, reply) => {
+    const { status, headers, body } = httpErrorOf(error);
+    if (status === 500)
+      options.log.error({ err: error, method: request.method, url: request.url }, 'request failed');
+    return reply.code(status).headers(headers).type('application/json; charset=utf-8').send(body);
+  });
+  app.setNotFoundHandler((request) => {
+    scopeOf(request);
+    throw new ReelayError('not_found', { value: `${request.method} ${request.url}` });
+  });
+  recordingRoutes(app, { library: options.library, calls: options.calls, scopeOf });
+  healthRoutes(app, options);
+  app.get('/metrics', async (request, reply) => {
+    insistOnAdmin(scopeOf(request), request);
+    return await reply
+      .type(options.metrics.registry.contentType)
+      .send(await options.metrics.registry.metrics());
+  });
+  if (options.fault !== null) faultRoute(app, options.fault, scopeOf);
+  return app;
+}
+
+function healthRoutes(app: FastifyInstance, { threads }: HttpApiOptions): void {
+  app.get('/healthz', () => ({ status: 'ok' }));
+  app.get('/readyz', (_request, reply) => {
+    const { status, body } = readinessOf(threads());
+    return reply.code(status).send(body);
+  });
+}
+
+/** What `/readyz` says: calls can be taken and recorded. */
+export function readinessOf(threads: ThreadStates): {
+  readonly status: number;
+  readonly body: { readonly ready: boolean; readonly threads: ThreadStates };
+} {
+  const ready = threads.media === 'ready' && threads.recorder === 'ready';
+  return { status: ready ? 200 : 503, body: { ready, threads } };
+}
+
+const faultRequest = z.strictObject({
+  thread: z.enum(['recorder', 'control']),
+  fault: z.enum(['throw', 'hang', 'exit', 'heap']),
+});
+
+function faultRoute(
+  app: FastifyInstance,
+  fault: (thread: 'recorder' | 'control', fault: FaultKind) => void,
+  scopeOf: (request: FastifyRequest) => Scope,
+): void {
+  app.post('/v1/faults', async (request, reply) => {
+    insistOnAdmin(scopeOf(request), request);
+    const { success, data } = faultRequest.safeParse(request.body);
+    if (!success) {
+      const remedy =
+        'Send { "thread": "recorder" or "control", "fault": "throw", "hang", "exit" or "heap" }.';
+      throw new ReelayError('request_invalid', { value: request.body, remedy });
+    }
+    // Only once the answer has left, because the thread that is to fail is the one that answers.
+    reply.raw.once('close', () => fault(data.thread, data.fault));
+    return await reply.code(202).header('connection', 'close').send({ accepted: data });
+  });
+}
+
+/** @throws ReelayError `unauthorized` */
+function authenticate(keyring: Keyring, request: FastifyRequest): Scope {
+  const { headers, socket } = request;
+  const scope = keyring.open({
+    authorization: headers.authorization,
+    host: headers.host,
+    remoteAddress: socket.remoteAddress ?? '',
+    isForwarded: headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined,
+  });
+  if (scope !== null) return scope;
+  const remedy =
+    'Send "Authorization: Bearer KEY"; without configured keys only this machine itself is answered.';
+  throw new ReelayError('unauthorized', { remedy });
+}
+
+/** An account's key doesn't learn that there is anything beyond its account. */
+function insistOnAdmin(scope: Scope, request: FastifyRequest): void {
+  if (!scope.isAdmin) throw new ReelayError('not_found', { value: `${request.method} ${request.url}` });
+}

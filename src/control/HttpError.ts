@@ -1,0 +1,48 @@
+import { type ErrorCode, ReelayError } from '../config/ReelayError.js';
+
+/** The HTTP status of an error, where it isn't the server's own fault. */
+const statuses: Partial<Record<ErrorCode, number>> = {
+  unauthorized: 401,
+  not_found: 404,
+  recording_failed: 409,
+  range_unsatisfiable: 416,
+  request_invalid: 400,
+  wav_too_long: 422,
+  starting: 503,
+  signature_missing: 403,
+  signature_invalid: 403,
+  account_unknown: 403,
+  account_loopback_only: 403,
+};
+
+export interface HttpError {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: { readonly code: string; readonly message: string; readonly remedy: string | null };
+}
+
+/** What an error looks like to who asked: an unexpected one tells nothing of the inside. */
+export function httpErrorOf(error: unknown): HttpError {
+  if (!(error instanceof ReelayError)) {
+    const status = clientStatusOf(error);
+    if (status !== undefined)
+      return httpErrorOf(new ReelayError('request_invalid', { value: (error as Error).message }));
+    const message = 'The request could not be answered; the log says why.';
+    return { status: 500, headers: {}, body: { code: 'internal', message, remedy: null } };
+  }
+  const status = statuses[error.code] ?? 500;
+  const headers: Record<string, string> = {};
+  if (status === 401) headers['www-authenticate'] = 'Bearer realm="reelay"';
+  if (status === 503) headers['retry-after'] = '2';
+  return {
+    status,
+    headers,
+    body: { code: error.code, message: error.message, remedy: error.remedy ?? null },
+  };
+}
+
+/** Fastify's own complaints about a request (a body that isn't JSON, one that is too long) carry their status. */
+function clientStatusOf(error: unknown): number | undefined {
+  const status = (error as { statusCode?: unknown } | null)?.statusCode;
+  return typeof status === 'number' && status >= 400 && status < 500 ? status : undefined;
+}

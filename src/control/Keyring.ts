@@ -1,0 +1,72 @@
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { accountOf, type Config } from '../config/Config.js';
+
+/** What somebody who asked may see. */
+export interface Scope {
+  readonly isAdmin: boolean;
+  /** Whether recordings and calls of this account may be seen. */
+  readonly sees: (accountId: string) => boolean;
+}
+
+/** Who asks, as far as the request tells. */
+export interface Caller {
+  readonly authorization: string | undefined;
+  readonly host: string | undefined;
+  readonly remoteAddress: string;
+  /** A proxy passed the request on, so that the peer's address says nothing. */
+  readonly isForwarded: boolean;
+}
+
+const everything: Scope = { isAdmin: true, sees: () => true };
+
+interface Lock {
+  readonly digest: Buffer;
+  readonly scope: Scope;
+}
+
+/** The Bearer keys of a configuration. Keys are held as digests and compared in a time that tells nothing about them. */
+export class Keyring {
+  readonly #salt = randomBytes(32);
+  readonly #locks: readonly Lock[];
+
+  constructor(config: Config) {
+    const admin = config.control.adminKeys.map((key) => ({ digest: this.#digest(key), scope: everything }));
+    const accounts = config.accounts.flatMap((account) => {
+      // Also for `*`: it sees what is recorded under it, not what has an entry of its own.
+      const sees = (accountId: string) => accountOf(config, accountId) === account;
+      const scope = { isAdmin: false, sees };
+      return account.apiKeys.map((key) => ({ digest: this.#digest(key), scope }));
+    });
+    this.#locks = [...admin, ...accounts];
+  }
+
+  /** @returns null for somebody who may see nothing */
+  open(caller: Caller): Scope | null {
+    if (this.#locks.length === 0) return isAtHome(caller) ? everything : null;
+    const key = /^Bearer +(\S+)\s*$/i.exec(caller.authorization ?? '')?.[1];
+    if (key === undefined) return null;
+    const digest = this.#digest(key);
+    let found: Scope | null = null;
+    // Every lock is tried, so that the time doesn't tell which one opened.
+    for (const lock of this.#locks) if (timingSafeEqual(lock.digest, digest)) found ??= lock.scope;
+    return found;
+  }
+
+  #digest(key: string): Buffer {
+    return createHmac('sha256', this.#salt).update(key).digest();
+  }
+}
+
+/**
+ * Whether a request comes from this machine and was meant for it. The Host header is checked because a page in a browser can
+ * have its own name resolve to 127.0.0.1 (DNS rebinding).
+ */
+function isAtHome({ host, remoteAddress, isForwarded }: Caller): boolean {
+  if (isForwarded || !isLoopback(remoteAddress)) return false;
+  const name = (host ?? '').replace(/:\d+$/, '').toLowerCase();
+  return name === 'localhost' || name === '[::1]' || isLoopback(name);
+}
+
+export function isLoopback(address: string): boolean {
+  return address === '::1' || /^(?:::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/i.test(address);
+}

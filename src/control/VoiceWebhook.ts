@@ -1,0 +1,83 @@
+import { accountOf, type AccountConfig, type Config } from '../config/Config.js';
+import { ReelayError } from '../config/ReelayError.js';
+import { isSafeId } from '../providers/Dialect.js';
+import {
+  formParameters,
+  type FormParameters,
+  urlCandidates,
+  verifySignature,
+} from '../providers/twilio/signature.js';
+import { startTokenParameter, type StartTokens } from '../providers/twilio/startToken.js';
+import { voiceResponse } from '../providers/twilio/voiceResponse.js';
+import type { PlainRequest } from './ControlMessage.js';
+import { isLoopback } from './Keyring.js';
+
+/** Where the TwiML sends the stream; part of what the start token is good for. */
+const streamPath = '/twilio';
+
+/**
+ * Answers Twilio's voice webhook (`POST /twilio/voice`) with TwiML that connects the call to this relay. Asked twice for one
+ * call it answers twice the same way; each answer carries a start token of its own, and each token admits one stream.
+ *
+ * @returns TwiML
+ * @throws ReelayError `request_invalid`, `account_unknown`, `account_loopback_only`, `signature_missing`, `signature_invalid`
+ */
+export function answerVoice(
+  config: Config,
+  request: PlainRequest,
+  tokens: StartTokens,
+  nowMs: number,
+): string {
+  const params = formParameters(Buffer.from(request.body).toString());
+  const { AccountSid: accountId, CallSid: callId } = params;
+  if (!isSafeId(accountId) || !isSafeId(callId)) {
+    const remedy = 'Twilio sends AccountSid and CallSid as a form; point the number’s voice webhook here.';
+    throw new ReelayError('request_invalid', { value: 'AccountSid or CallSid', remedy });
+  }
+  const account = accountOf(config, accountId);
+  if (account === undefined) throw new ReelayError('account_unknown', { value: accountId });
+  prove(config, account, request, params);
+  const { authTokens } = account.twilio;
+  const token = tokens.mint({ accountId, callId, path: streamPath, authTokens, nowMs });
+  return voiceResponse({ url: streamUrl(config, request), parameters: { [startTokenParameter]: token } });
+}
+
+/** The webhook is signed with one of the account's tokens; an account without any is served on loopback only. */
+function prove(config: Config, account: AccountConfig, request: PlainRequest, params: FormParameters): void {
+  const tokens = account.twilio.authTokens;
+  if (tokens.length === 0) {
+    if (isFromHere(request)) return;
+    const remedy = 'Give the account its twilio.authToken.';
+    throw new ReelayError('account_loopback_only', { value: account.id, remedy });
+  }
+  const header = headerOf(request, 'x-twilio-signature');
+  if (header === undefined) throw new ReelayError('signature_missing');
+  const candidates = urlCandidates({
+    publicUrl: config.media.publicUrl,
+    hostHeader: headerOf(request, 'host'),
+    path: request.url,
+    schemes: ['https', 'http'],
+  });
+  if (verifySignature({ header, tokens, candidates, params })) return;
+  const remedy = 'Compare media.publicUrl with the webhook’s URL, and twilio.authToken with the account’s.';
+  throw new ReelayError('signature_invalid', { value: candidates[0]?.url, remedy });
+}
+
+/** Twilio dials `wss` alone; only a caller on this machine, a simulator, can do without TLS. */
+function streamUrl({ media }: Config, request: PlainRequest): string {
+  if (media.publicUrl !== null) return media.publicUrl.replace(/^http/, 'ws') + streamPath;
+  const host = headerOf(request, 'host');
+  if (host === undefined || !/^[A-Za-z0-9.:[\]_-]+$/.test(host))
+    throw new ReelayError('request_invalid', { value: 'Host', remedy: 'Set media.publicUrl.' });
+  return `${isFromHere(request) ? 'ws' : 'wss'}://${host}${streamPath}`;
+}
+
+function isFromHere(request: PlainRequest): boolean {
+  const isForwarded = ['x-forwarded-for', 'forwarded'].some((name) => headerOf(request, name) !== undefined);
+  return !isForwarded && isLoopback(request.remoteAddress);
+}
+
+function headerOf({ headers }: PlainRequest, name: string): string | undefined {
+  const value = headers[name];
+  return typeof value === 'string' ? value : value?.[0];
+}

@@ -1,0 +1,240 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { wavHeaderBytes } from '../audio/wav.js';
+import type { CatalogueEntry } from '../catalogue/Catalogue.js';
+import { ReelayError } from '../config/ReelayError.js';
+import { sidecarName } from '../spool/layout.js';
+import type { ObjectStore } from '../storage/ObjectStore.js';
+import { readSpooled } from '../storage/SpooledRecording.js';
+import { readPart, type Whereabouts } from './AudioSnapshot.js';
+import { readRange } from './ByteRange.js';
+import type { Scope } from './Keyring.js';
+import type { Library } from './Library.js';
+import type { LiveCalls } from './LiveCalls.js';
+
+/** What the routes of recordings and calls answer from. */
+export interface RecordingSources {
+  readonly library: Library;
+  readonly calls: LiveCalls;
+  /** @throws ReelayError `unauthorized` */
+  readonly scopeOf: (request: FastifyRequest) => Scope;
+}
+
+type ById = FastifyRequest<{ Params: { id: string } }>;
+type ByFile = FastifyRequest<{ Params: { id: string; file: string } }>;
+
+const time = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));
+const query = z.strictObject({
+  account: z.string().optional(),
+  callId: z.string().optional(),
+  state: z.enum(['recording', 'uploading', 'complete', 'interrupted', 'failed']).optional(),
+  from: time.optional(),
+  to: time.optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  cursor: z.string().optional(),
+});
+
+/** Calls that are up, and everything under `/v1/recordings`. */
+export function recordingRoutes(app: FastifyInstance, sources: RecordingSources): void {
+  const { scopeOf } = sources;
+  app.get('/v1/calls', async (request) => ({ calls: await liveCalls(sources, scopeOf(request)) }));
+  app.get('/v1/recordings', async (request) => await list(sources, scopeOf(request), request.query));
+  app.get('/v1/recordings/:id', async (request: ById, reply) => {
+    const entry = await find(sources, scopeOf(request), request.params.id);
+    if (entry === null) return await notYet(reply, { recordingId: request.params.id, state: 'recording' });
+    const manifest = await sources.library.manifest(entry);
+    return manifest ?? (await notYet(reply, statusOf(entry)));
+  });
+  app.route({
+    method: ['GET', 'HEAD'],
+    url: '/v1/recordings/:id/audio.wav',
+    handler: async (request: ById, reply) => {
+      const entry = await find(sources, scopeOf(request), request.params.id);
+      if (entry === null) return await notYet(reply, { recordingId: request.params.id, state: 'recording' });
+      return await sendAudio(sources, entry, request, reply);
+    },
+  });
+  app.route({
+    method: ['GET', 'HEAD'],
+    url: '/v1/recordings/:id/chunks/:file',
+    handler: async (request: ByFile, reply) => {
+      const entry = await find(sources, scopeOf(request), request.params.id);
+      const [, index, kind] = /^(0|[1-9]\d{0,8})\.(wav|json)$/.exec(request.params.file) ?? [];
+      if (entry === null || index === undefined) throw notFound(request.url);
+      const where = sources.library.whereabouts(entry);
+      if (kind === 'json') return await sendSidecar(where, Number(index), request, reply);
+      return await sendChunk(sources, entry, Number(index), request, reply);
+    },
+  });
+}
+
+async function liveCalls({ calls, library }: RecordingSources, scope: Scope): Promise<object[]> {
+  const seen = calls.all.filter(({ accountId }) => scope.sees(accountId));
+  return await Promise.all(
+    seen.map(async (call) => {
+      const entry = call.recordingId === null ? undefined : await library.find(call.recordingId);
+      const progress = call.recordingId === null ? undefined : library.progress(call.recordingId);
+      const samples = progress?.samples ?? 0;
+      const seconds = entry === undefined ? 0 : samples / entry.sampleRate;
+      return { ...call, samples, seconds, peaks: progress?.peaks ?? [] };
+    }),
+  );
+}
+
+async function list({ library }: RecordingSources, scope: Scope, asked: unknown): Promise<object> {
+  const { success, data, error } = query.safeParse(asked);
+  if (!success) {
+    const value = error.issues.map(({ path, message }) => `${path.join('.')} ${message}`.trim()).join('; ');
+    const remedy =
+      'The query takes account, callId, from, to (ISO 8601), state, limit (1 to 1000) and cursor.';
+    throw new ReelayError('request_invalid', { value, remedy });
+  }
+  const { from, to, ...rest } = data;
+  const page = await library.list({ ...rest, fromMs: from, toMs: to, visible: scope.sees });
+  return { recordings: page.entries.map((entry) => described(library, entry)), next: page.next };
+}
+
+/** An entry as lists show it: a live recording with what has come in so far. */
+function described(library: Library, entry: CatalogueEntry): object {
+  const progress = library.progress(entry.recordingId);
+  if (entry.state !== 'recording' || progress === undefined) return entry;
+  return { ...entry, samples: progress.samples, durationSeconds: progress.samples / entry.sampleRate };
+}
+
+/**
+ * @returns null for a recording that a call has named and the recorder not yet announced
+ * @throws ReelayError `not_found`, also for what somebody else may see
+ */
+async function find(
+  { library, calls }: RecordingSources,
+  scope: Scope,
+  id: string,
+): Promise<CatalogueEntry | null> {
+  const entry = await library.find(id);
+  const accountId = entry?.accountId ?? calls.accountOfRecording(id);
+  if (accountId === undefined || !scope.sees(accountId)) throw notFound(id);
+  return entry ?? null;
+}
+
+async function sendAudio(
+  { library }: RecordingSources,
+  entry: CatalogueEntry,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const manifest = await library.manifest(entry);
+  if (manifest === null) return await notYet(reply, statusOf(entry));
+  const { state, reason } = manifest;
+  if (state === 'failed') {
+    const remedy = 'Its manifest has the reason; there is no audio to wait for.';
+    throw new ReelayError('recording_failed', { value: reason ?? state, remedy });
+  }
+  const audio = await library.audio(entry, manifest);
+  if (audio.samples === 0 && (state === 'recording' || manifest.chunks.length > 0))
+    return await notYet(reply, statusOf(entry));
+  reply.header('x-reelay-state', state);
+  return await sendBytes(request, reply, {
+    bytes: audio.bytes,
+    etag: `"${entry.recordingId}-${audio.samples}"`,
+    read: (start, end) => audio.read({ start, end }),
+  });
+}
+
+async function sendChunk(
+  { library }: RecordingSources,
+  entry: CatalogueEntry,
+  index: number,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const where = library.whereabouts(entry);
+  const sidecar = await readSidecar(where, index);
+  if (sidecar === null) throw notFound(request.url);
+  const { bytes, sha256 } = z.object({ bytes: z.number(), sha256: z.string() }).parse(JSON.parse(sidecar));
+  if (bytes < wavHeaderBytes) throw notFound(request.url);
+  const read = (start: number, end: number) => readPart(where, index, start, end);
+  return await sendBytes(request, reply, { bytes, etag: `"${sha256}"`, read });
+}
+
+async function sendSidecar(
+  where: Whereabouts,
+  index: number,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const sidecar = await readSidecar(where, index);
+  if (sidecar === null) throw notFound(request.url);
+  return await reply.type('application/json; charset=utf-8').send(request.method === 'HEAD' ? '' : sidecar);
+}
+
+/** A chunk's sidecar from spool or store; looked for twice, since it may be moved from the one to the other meanwhile. */
+async function readSidecar({ spoolDir, folder, store }: Whereabouts, index: number): Promise<string | null> {
+  const name = sidecarName(index);
+  for (let look = 0; look < 2; look++) {
+    const spooled = await readFile(join(spoolDir, folder, name), 'utf8').catch(() => null);
+    if (spooled !== null) return spooled;
+    const stored = await readObject(store(), `${folder}/${name}`);
+    if (stored !== null) return stored;
+    if ((await readSpooled(spoolDir, folder)) === undefined) return null;
+  }
+  return null;
+}
+
+async function readObject(store: ObjectStore | null, key: string): Promise<string | null> {
+  if (store === null || (await store.size(key)) === null) return null;
+  return (await buffer(await store.read(key))).toString();
+}
+
+interface Content {
+  readonly bytes: number;
+  readonly etag: string;
+  readonly read: (start: number, end: number) => AsyncGenerator<Uint8Array>;
+}
+
+/** Answers with bytes or a range of them: RFC 9110, sections 13 (conditions) and 14 (ranges). */
+async function sendBytes(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  content: Content,
+): Promise<FastifyReply> {
+  const { bytes, etag } = content;
+  const { range, 'if-range': ifRange, 'if-none-match': ifNoneMatch } = request.headers;
+  reply.header('accept-ranges', 'bytes').header('etag', etag).header('cache-control', 'no-cache, private');
+  if (ifNoneMatch?.split(',').some((tag) => [etag, '*'].includes(tag.trim().replace(/^W\//, ''))))
+    return await reply.code(304).send();
+  // Without dates of its own, only the ETag can say that a part belongs to what the client has already.
+  const isSame = ifRange === undefined || ifRange === etag;
+  const wanted = isSame ? readRange(range, bytes) : undefined;
+  if (wanted === null) {
+    reply.header('content-range', `bytes */${bytes}`);
+    throw new ReelayError('range_unsatisfiable', { value: range, remedy: `There are ${bytes} bytes.` });
+  }
+  const { start, end } = wanted ?? { start: 0, end: bytes - 1 };
+  if (wanted !== undefined) reply.code(206).header('content-range', `bytes ${start}-${end}/${bytes}`);
+  reply.type('audio/wav').header('content-length', end - start + 1);
+  if (request.method === 'HEAD') return await reply.send();
+  return await reply.send(Readable.from(content.read(start, end), { objectMode: false }));
+}
+
+/** There is a recording and nothing to give of it yet: when to ask again. */
+async function notYet(reply: FastifyReply, status: object): Promise<FastifyReply> {
+  return await reply
+    .code(202)
+    .header('retry-after', '1')
+    .send({ ...status, retryAfterSeconds: 1 });
+}
+
+function statusOf({ recordingId, callId, accountId, state, reason }: CatalogueEntry): object {
+  return { recordingId, callId, accountId, state, reason };
+}
+
+function notFound(value: string): ReelayError {
+  return new ReelayError('not_found', {
+    value,
+    remedy: 'Check the id, and whether the key is of its account.',
+  });
+}
