@@ -19,7 +19,10 @@ export class UpgradeRefusal extends Error {
   /** Writes the answer to the bare socket and closes it; a peer that doesn't close its side is cut off. */
   answer(socket: Duplex): void {
     const body = JSON.stringify({ code: this.reason.code, message: this.reason.message });
-    const challenge = this.status === 401 ? ['WWW-Authenticate: Basic realm="reelay"'] : [];
+    const challenge =
+      this.reason.code === 'credentials_invalid' && this.status === 401
+        ? ['WWW-Authenticate: Basic realm="reelay"']
+        : [];
     const head = [
       `HTTP/1.1 ${this.status} ${STATUS_CODES[this.status] ?? 'Error'}`,
       'Connection: close',
