@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { kernels } from '../audio/kernels.js';
 import { manifestName, recordingFolder } from '../spool/layout.js';
@@ -70,6 +71,7 @@ export class Recording {
     // Whatever the snapshot holds beyond the last sealed chunk has to be written again.
     this.timeline.takeDirty();
     this.#enqueue(async () => {
+      await mkdir(this.#path(), { recursive: true });
       const manifest = await this.#writeManifest(
         facts.failed === undefined ? 'recording' : 'failed',
         facts.failed ?? null,

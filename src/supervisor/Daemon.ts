@@ -45,7 +45,9 @@ export class Daemon {
   #recorderStopped: (() => void) | null = null;
   #controlStopped: ((unstored: number) => void) | null = null;
   #configured: { resolve: (config: Config) => void; reject: (error: Error) => void } | null = null;
-  #controlReady: ((port: number) => void) | null = null;
+  #controlReady: { resolve: (port: number) => void; reject: (error: Error) => void } | null = null;
+  /** The control port that was listened on, for successors of the thread. */
+  #controlPort: number | null = null;
 
   constructor(flags: ServeFlags) {
     this.#flags = flags;
@@ -68,7 +70,6 @@ export class Daemon {
   async start(): Promise<{ mediaPort: number; controlPort: number }> {
     try {
       const configured = new Promise<Config>((resolve, reject) => (this.#configured = { resolve, reject }));
-      const ready = new Promise<number>((resolve) => (this.#controlReady = resolve));
       this.#control.start();
       const config = (this.#config = await configured);
       this.#log = pino({ level: config.log.level, base: { thread: 'media' } });
@@ -76,11 +77,13 @@ export class Daemon {
       const tap = this.#startRecorder(config, this.#folder.path);
       this.#media = this.#createMedia(config, tap);
       const { port: mediaPort } = await this.#media.listen();
+      const ready = new Promise<number>((resolve, reject) => (this.#controlReady = { resolve, reject }));
       this.#tellControl({ type: 'begin' });
-      const controlPort = await ready;
+      const controlPort = (this.#controlPort = await ready);
       this.#log.info({ mediaPort, controlPort, kernels: implementation }, 'reelay is ready');
       return { mediaPort, controlPort };
     } catch (error) {
+      await this.#media?.close();
       await this.#recorder?.stop();
       await this.#control.stop();
       await this.#folder?.release();
@@ -157,7 +160,8 @@ export class Daemon {
       counters: this.#counters.buffer,
       heartbeat,
       recorderPort: port2,
-      begun: this.#media !== null,
+      begun: this.#controlPort !== null,
+      listenPort: this.#controlPort,
       tokenKey: this.#tokenKey,
       kernels: implementation,
     };
@@ -191,12 +195,13 @@ export class Daemon {
       case 'config':
         return this.#configure(message.config);
       case 'configError':
-        if (this.#config === null) this.#configured?.reject(new Error(message.message));
-        else this.#log.error({ code: 'config_invalid' }, message.message);
-        return;
+        // Before the daemon has started this ends it; later the configuration in force stays.
+        this.#log.debug({ code: 'config_invalid' }, message.message);
+        this.#configured?.reject(new Error(message.message));
+        return this.#controlReady?.reject(new Error(message.message));
       case 'ready':
         this.#setStates({ control: 'ready' });
-        return this.#controlReady?.(message.port);
+        return this.#controlReady?.resolve(message.port);
       case 'httpAnswer':
         return this.#link.answer(message.id, message.response);
       case 'fault':

@@ -19,7 +19,11 @@ function during(ms: number, events: Record<number, (script: CallScript) => void>
     }
     script.at(at + 20).caller(numbered(at * 8, 160), at);
   }
-  return script.at(ms).stop().at(ms + 5000).end();
+  return script
+    .at(ms)
+    .stop()
+    .at(ms + 5000)
+    .end();
 }
 
 void t.test('the caller is placed by timestamp, whatever the jitter', (t) => {
@@ -35,18 +39,21 @@ void t.test('the caller is placed by timestamp, whatever the jitter', (t) => {
   t.end();
 });
 
-void t.test('three seconds of missing frames are silence and a gap; the other channel notices nothing', (t) => {
-  const script = new CallScript().at(0).stream();
-  talk(script, 0, 1000);
-  script.at(1010).bot(numbered(9000, 8 * 5000));
-  talk(script, 4000, 6100);
-  const { channels, gaps } = renderScript(script.at(6100).stop().end());
-  t.strictSame(gaps, [{ channel: 0, startSample: 8000, samples: 24_000, cause: 'lost_by_provider' }]);
-  t.strictSame(channels[0]?.subarray(8000, 32_000), new Int16Array(24_000));
-  t.strictSame(channels[0]?.subarray(32_000, 48_000), numbered(32_000, 16_000));
-  t.strictSame(channels[1]?.subarray(8080, 8080 + 40_000), numbered(9000, 40_000));
-  t.end();
-});
+void t.test(
+  'three seconds of missing frames are silence and a gap; the other channel notices nothing',
+  (t) => {
+    const script = new CallScript().at(0).stream();
+    talk(script, 0, 1000);
+    script.at(1010).bot(numbered(9000, 8 * 5000));
+    talk(script, 4000, 6100);
+    const { channels, gaps } = renderScript(script.at(6100).stop().end());
+    t.strictSame(gaps, [{ channel: 0, startSample: 8000, samples: 24_000, cause: 'lost_by_provider' }]);
+    t.strictSame(channels[0]?.subarray(8000, 32_000), new Int16Array(24_000));
+    t.strictSame(channels[0]?.subarray(32_000, 48_000), numbered(32_000, 16_000));
+    t.strictSame(channels[1]?.subarray(8080, 8080 + 40_000), numbered(9000, 40_000));
+    t.end();
+  },
+);
 
 void t.test('a stall of 1.2 s with continuous timestamps leaves no trace', (t) => {
   const script = new CallScript().at(0).stream();
@@ -68,25 +75,31 @@ void t.test('ten seconds sent in one message are heard for ten seconds', (t) => 
   t.end();
 });
 
-void t.test('500 frames in 50 ms and a clear after 1.5 s: exactly 1.5 s were heard, and no flushed mark was', (t) => {
-  const script = during(4000, {
-    100: (s) => {
-      for (let i = 0; i < 500; i++) s.at(100 + i / 10).bot(numbered(i * 160, 160)).mark('same');
-    },
-    1600: (s) => s.clear(),
-    1640: (s) => {
-      for (let i = 0; i < 500 - 75; i++) s.echo('same');
-    },
-  });
-  const { channels, timeline } = renderScript(script, 5);
-  t.strictSame(channels[1]?.subarray(800, 12_800), numbered(0, 12_000));
-  t.strictSame(channels[1]?.subarray(12_800), new Int16Array(32_000 - 12_800));
-  const echoes = timeline.state.events.filter((event) => event.type === 'mark_echo');
-  t.equal(echoes.length, 425);
-  // The marks before the cut were not echoed here, so the first echoes are taken for theirs, in order; the 75th lies on it.
-  t.equal(echoes.filter((event) => event['played'] === true).length, 74);
-  t.end();
-});
+void t.test(
+  '500 frames in 50 ms and a clear after 1.5 s: exactly 1.5 s were heard, and no flushed mark was',
+  (t) => {
+    const script = during(4000, {
+      100: (s) => {
+        for (let i = 0; i < 500; i++)
+          s.at(100 + i / 10)
+            .bot(numbered(i * 160, 160))
+            .mark('same');
+      },
+      1600: (s) => s.clear(),
+      1640: (s) => {
+        for (let i = 0; i < 500 - 75; i++) s.echo('same');
+      },
+    });
+    const { channels, timeline } = renderScript(script, 5);
+    t.strictSame(channels[1]?.subarray(800, 12_800), numbered(0, 12_000));
+    t.strictSame(channels[1]?.subarray(12_800), new Int16Array(32_000 - 12_800));
+    const echoes = timeline.state.events.filter((event) => event.type === 'mark_echo');
+    t.equal(echoes.length, 425);
+    // The marks before the cut were not echoed here, so the first echoes are taken for theirs, in order; the 75th lies on it.
+    t.equal(echoes.filter((event) => event['played'] === true).length, 74);
+    t.end();
+  },
+);
 
 void t.test('a clear on an empty queue changes nothing', (t) => {
   const script = during(3000, { 100: (s) => s.bot(numbered(0, 800)), 1000: (s) => s.clear() });
@@ -209,12 +222,22 @@ void t.test('a tap is what gets recorded while it is there, and the model when i
   script.at(0).stream();
   for (let ms = 0; ms < 3000; ms += 20) {
     if (ms < 1000) {
-      script.on(1).at(ms + 20).caller(numbered(ms * 8, 160), ms);
+      script
+        .on(1)
+        .at(ms + 20)
+        .caller(numbered(ms * 8, 160), ms);
       script.caller(numbered(ms * 8 + 5, 160), ms, Track.botHeard);
     }
     if (ms === 1000) script.on(1).at(1000).stop();
-    if (ms === 100) script.on(2).at(100).bot(numbered(12_000, 24_000 - 800));
-    script.on(2).at(ms + 20).caller(numbered(ms * 8 + 10_000, 160), ms);
+    if (ms === 100)
+      script
+        .on(2)
+        .at(100)
+        .bot(numbered(12_000, 24_000 - 800));
+    script
+      .on(2)
+      .at(ms + 20)
+      .caller(numbered(ms * 8 + 10_000, 160), ms);
   }
   const { channels, gaps } = renderScript(script.on(2).at(3000).stop().end());
   t.strictSame(channels[0]?.subarray(0, 8000), numbered(0, 8000));
@@ -255,7 +278,9 @@ void t.test('a provider that plays later than modelled moves what has not been h
       for (let i = 0; i < 100; i++) s.bot(numbered(i * 400, 400)).mark(`m${i}`);
     },
     // Each mark lies 50 ms behind the one before; every echo is 100 ms late.
-    ...Object.fromEntries(Array.from({ length: 100 }, (_, i) => [250 + i * 50, (s: CallScript) => s.echo(`m${i}`)])),
+    ...Object.fromEntries(
+      Array.from({ length: 100 }, (_, i) => [250 + i * 50, (s: CallScript) => s.echo(`m${i}`)]),
+    ),
   });
   const { timeline } = renderScript(script);
   const playout = timeline.state.streams.get(1)?.playout;

@@ -104,25 +104,28 @@ void t.test('a mixed stream is one channel', (t) => {
   t.end();
 });
 
-void t.test('the pre-buffer holds back: 160 ms at first, 80 ms later, and a short tail is never heard', (t) => {
-  const s = script();
-  const sends: Record<number, number> = { 100: 640, 200: 640, 1000: 480, 1500: 160, 3000: 320 };
-  let sent = 0;
-  for (let ms = 0; ms < 4000; ms += 20) {
-    const samples = sends[ms];
-    if (samples !== undefined) s.at(ms).bot(numbered(sent, samples));
-    sent += samples ?? 0;
-    s.at(ms + 20).caller(numbered(ms * 8, 160));
-  }
-  const { channels } = renderScript(s.at(4000).stop('closed').end(), 5);
-  const bot = channels[1] ?? new Int16Array(0);
-  t.strictSame(bot.subarray(0, 1600), new Int16Array(1600), 'the first 80 ms wait');
-  t.strictSame(bot.subarray(1600, 2880), numbered(0, 1280), '160 ms start when they are complete');
-  t.strictSame(bot.subarray(2880, 12_000), new Int16Array(12_000 - 2880), '60 ms wait');
-  t.strictSame(bot.subarray(12_000, 12_640), numbered(1280, 640), 'for 20 ms more');
-  t.strictSame(bot.subarray(12_640), new Int16Array(32_000 - 12_640), 'the last 40 ms stay unheard');
-  t.end();
-});
+void t.test(
+  'the pre-buffer holds back: 160 ms at first, 80 ms later, and a short tail is never heard',
+  (t) => {
+    const s = script();
+    const sends: Record<number, number> = { 100: 640, 200: 640, 1000: 480, 1500: 160, 3000: 320 };
+    let sent = 0;
+    for (let ms = 0; ms < 4000; ms += 20) {
+      const samples = sends[ms];
+      if (samples !== undefined) s.at(ms).bot(numbered(sent, samples));
+      sent += samples ?? 0;
+      s.at(ms + 20).caller(numbered(ms * 8, 160));
+    }
+    const { channels } = renderScript(s.at(4000).stop('closed').end(), 5);
+    const bot = channels[1] ?? new Int16Array(0);
+    t.strictSame(bot.subarray(0, 1600), new Int16Array(1600), 'the first 80 ms wait');
+    t.strictSame(bot.subarray(1600, 2880), numbered(0, 1280), '160 ms start when they are complete');
+    t.strictSame(bot.subarray(2880, 12_000), new Int16Array(12_000 - 2880), '60 ms wait');
+    t.strictSame(bot.subarray(12_000, 12_640), numbered(1280, 640), 'for 20 ms more');
+    t.strictSame(bot.subarray(12_640), new Int16Array(32_000 - 12_640), 'the last 40 ms stay unheard');
+    t.end();
+  },
+);
 
 void t.test('killAudio cuts at the next tick', (t) => {
   const s = script();

@@ -37,7 +37,9 @@ export function renderScript(script: CallScript, pullEvery = 0): Rendered {
   take();
   const count = channelsOf(timeline.state).length;
   const all = concat(parts);
-  const channels = Array.from({ length: count }, (_, channel) => all.filter((__, i) => i % count === channel));
+  const channels = Array.from({ length: count }, (_, channel) =>
+    all.filter((__, i) => i % count === channel),
+  );
   return { channels, gaps: joined(gaps), length, timeline };
 }
 
