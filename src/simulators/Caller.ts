@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
 import { frameMs, type CallerAudio } from './CallerAudio.js';
 import type { CallerOptions } from './CallerOptions.js';
+import { CallSchedule } from './CallSchedule.js';
 import {
   writeHeardWav,
   type CallResult,
@@ -60,12 +61,11 @@ export abstract class Caller extends EventEmitter<CallerEvents> implements Rider
   readonly options: CallerOptions;
   dueMs = Infinity;
   protected readonly latency = new LatencyMeter();
+  protected readonly script: CallSchedule;
   protected stream: LiveStream | null = null;
   readonly #metronome: Metronome;
   readonly #streams: StreamResult[] = [];
   readonly #violations: Violation[] = [];
-  readonly #restarts: { readonly atMs: number; readonly afterMs: number }[];
-  readonly #dtmf: { readonly atMs: number; readonly digit: string }[];
   #refused: CallResult['refused'] = null;
   #firstStartMs: number | null = null;
   #framesSent = 0;
@@ -85,8 +85,7 @@ export abstract class Caller extends EventEmitter<CallerEvents> implements Rider
     this.callSid = ids.callSid;
     this.accountSid = ids.accountSid;
     this.#metronome = options.metronome ?? Metronome.shared;
-    this.#restarts = [...(options.restarts ?? [])].sort((a, b) => a.atMs - b.atMs);
-    this.#dtmf = [...(options.dtmf ?? [])].sort((a, b) => a.atMs - b.atMs);
+    this.script = new CallSchedule(options, options.seconds);
   }
 
   protected abstract readonly sampleRate: number;
@@ -97,7 +96,7 @@ export abstract class Caller extends EventEmitter<CallerEvents> implements Rider
   protected abstract dial(): WebSocket;
   /** Sends the start message(s); returns the stream's id. Time zero is when it returns. */
   protected abstract sendStart(socket: WebSocket): string | null;
-  /** Sends frames [from, to) of the stream, all of which are complete. `late` counts those held back by a stall. */
+  /** Sends frames [from, to) of the stream, all of which are complete. */
   protected abstract sendFrames(stream: LiveStream, from: number, to: number): void;
   protected abstract sendDigit(stream: LiveStream, digit: string): void;
   protected abstract sendStop(stream: LiveStream): void;
@@ -111,7 +110,8 @@ export abstract class Caller extends EventEmitter<CallerEvents> implements Rider
   call(): Promise<CallResult> {
     this.#finished ??= new Promise((resolve) => {
       this.#resolve = resolve;
-      this.#connect();
+      if (this.#over) this.#finish();
+      else this.#connect();
     });
     return this.#finished;
   }
@@ -203,12 +203,6 @@ export abstract class Caller extends EventEmitter<CallerEvents> implements Rider
     this.emit('media', receipt);
   }
 
-  /** Whether the script loses the frame. */
-  protected isDropped(stream: LiveStream, frame: number): boolean {
-    const atMs = this.callMs(stream, frame);
-    return this.options.drops?.some(({ fromMs, toMs }) => atMs >= fromMs && atMs < toMs) ?? false;
-  }
-
   /** When a frame of a stream begins on the call's clock. */
   protected callMs(stream: LiveStream, frame: number): number {
     return (stream.firstFrame + frame) * frameMs;
@@ -226,7 +220,8 @@ export abstract class Caller extends EventEmitter<CallerEvents> implements Rider
       const from = stream.nextFrame;
       stream.nextFrame = complete;
       this.sendFrames(stream, from, complete);
-      this.#sendDigits(stream);
+      const digits = this.script.takeDigits(this.callMs(stream, complete));
+      for (const digit of digits) this.sendDigit(stream, digit);
     }
     this.reportPlayback(stream, nowMs);
     if (this.stream !== stream || stream.endMs !== null) return;
@@ -242,33 +237,20 @@ export abstract class Caller extends EventEmitter<CallerEvents> implements Rider
 
   /** First frame that is not sent any more: the call, or this stream of it, ends there. */
   #lastFrame(stream: LiveStream): number {
-    const ends = [(this.options.seconds ?? Infinity) * 1000, this.options.vanishAtMs ?? Infinity];
-    const endMs = Math.min(...ends, this.#restarts[0]?.atMs ?? Infinity);
-    return Math.max(0, Math.round(endMs / frameMs) - stream.firstFrame);
+    return Math.max(0, Math.round(this.script.endMs / frameMs) - stream.firstFrame);
   }
 
   #endByScript(stream: LiveStream, last: number): void {
-    const callMs = this.callMs(stream, last);
-    const restart = this.#restarts[0];
-    if (this.options.vanishAtMs !== undefined && callMs >= this.options.vanishAtMs) this.vanish();
-    else if (restart !== undefined && callMs >= restart.atMs) this.#stop(stream);
+    const ending = this.script.endingAt(this.callMs(stream, last));
+    if (ending === 'vanish') this.vanish();
+    else if (ending === 'restart') this.#stop(stream);
     else this.hangUp();
   }
 
   #stalledUntil(stream: LiveStream, nowMs: number): number | null {
     const offsetMs = this.callMs(stream, 0);
-    const stall = this.options.stalls?.find(
-      ({ atMs, forMs }) => nowMs + offsetMs >= atMs && nowMs + offsetMs < atMs + forMs,
-    );
-    return stall === undefined ? null : stall.atMs + stall.forMs - offsetMs;
-  }
-
-  #sendDigits(stream: LiveStream): void {
-    const callMs = this.callMs(stream, stream.nextFrame);
-    for (let next = this.#dtmf[0]; next !== undefined && next.atMs <= callMs; next = this.#dtmf[0]) {
-      this.#dtmf.shift();
-      this.sendDigit(stream, next.digit);
-    }
+    const until = this.script.stalledUntil(nowMs + offsetMs);
+    return until === null ? null : until - offsetMs;
   }
 
   #connect(): void {
@@ -362,7 +344,7 @@ export abstract class Caller extends EventEmitter<CallerEvents> implements Rider
 
   /** A stream that the script ended early is followed by the next one. */
   #goOn(done: StreamResult): void {
-    const restart = this.#restarts.shift();
+    const restart = this.script.takeRestart();
     if (restart === undefined || this.#over || done.closedBy !== 'caller') this.#finish();
     else {
       const dialAtMs = done.startMs + done.endMs + restart.afterMs;

@@ -120,7 +120,7 @@ export class JambonzCaller extends Caller {
     const capacity = Math.floor((this.#options.bufferSeconds ?? 2) * 50);
     let ticks: number[] = [];
     for (let frame = from; frame < to; frame += 1) {
-      if (this.isDropped(stream, frame)) {
+      if (this.script.isDropped(this.callMs(stream, frame))) {
         if (ticks.length > 0) this.#sendTicks(stream, ticks);
         ticks = [];
         this.#lose(frameSamples);

@@ -121,7 +121,7 @@ export class TwilioCaller extends Caller {
   protected sendFrames(stream: LiveStream, from: number, to: number): void {
     for (let frame = from; frame < to; frame += 1) {
       this.#chunk += 1;
-      if (this.isDropped(stream, frame)) {
+      if (this.script.isDropped(this.callMs(stream, frame))) {
         this.#sequence += this.#tracks.length;
         this.#lost += frameSamples;
         continue;
@@ -133,7 +133,7 @@ export class TwilioCaller extends Caller {
 
   #sendFrame(stream: LiveStream, frame: number, track: Track): void {
     const { payload, base64 } = this.#frameOf(stream, frame, track);
-    const timestampMs = Math.max(0, frame * frameMs + this.#jumpAt(stream, frame));
+    const timestampMs = Math.max(0, frame * frameMs + this.script.jumpAt(this.callMs(stream, frame)));
     this.#sequence += 1;
     const sentMs = this.nowMs(stream);
     // Written out by hand: this line runs 50 times a second for each call of a load test.
@@ -204,11 +204,6 @@ export class TwilioCaller extends Caller {
     const { outboundOf, outboundAudio } = this.#options;
     if (outboundOf !== undefined) return mulawFrame(outboundOf.heardFrame(stream.startMs + frame * frameMs));
     return (outboundAudio ?? CallerAudio.silence(sampleRate)).mulawFrame(index);
-  }
-
-  #jumpAt(stream: LiveStream, frame: number): number {
-    const atMs = this.callMs(stream, frame);
-    return (this.#options.jumps ?? []).reduce((sum, jump) => sum + (atMs >= jump.atMs ? jump.byMs : 0), 0);
   }
 
   #numbered(stream: LiveStream): { streamSid: string; sequenceNumber: number } {

@@ -386,3 +386,30 @@ void t.test('many callers share one timer and one encoding', async (t) => {
   const results = await Promise.all(callers.map((caller) => caller.call()));
   t.ok(results.every(({ framesSent, violations }) => framesSent === 30 && violations.length === 0));
 });
+
+void t.test('a caller can hang up at any time: in the call, before it, between two streams', async (t) => {
+  const { bot, url } = await botFor(t);
+  const early = new TwilioCaller({ url });
+  early.hangUp();
+  t.same((await early.call()).streams, []);
+  t.equal(bot.calls.length, 0, 'nothing was dialled');
+  const talking = new TwilioCaller({ url });
+  talking.once('open', () => talking.hangUp());
+  t.match((await talking.call()).streams, [{ closedBy: 'caller', closeCode: 1000 }]);
+  const between = new TwilioCaller({ url, restarts: [{ atMs: 40, afterMs: 60_000 }] });
+  between.once('closed', () => setImmediate(() => between.hangUp()));
+  t.equal((await between.call()).streams.length, 1);
+});
+
+void t.test('a caller that stops reading goes on speaking', async (t) => {
+  const { bot, url } = await botFor(t, { onStart: (call) => call.say(chirp(2)) });
+  const caller = new TwilioCaller({ url, seconds: 0.5 });
+  caller.once('open', () => caller.pauseReading());
+  const done = caller.call();
+  const call = await bot.call(0);
+  await new Promise<void>((resolve) => call.on('audio', () => call.frames.length === 10 && resolve()));
+  caller.resumeReading();
+  const [stream] = (await done).streams;
+  t.ok((stream?.receipts[0]?.atMs ?? 0) >= 200, 'nothing was read before');
+  t.equal(stream?.receipts.length, 100);
+});
