@@ -74,6 +74,7 @@ export const errorCodes = {
   not_found: 'There is nothing under this name for this key',
   range_unsatisfiable: 'The requested range lies outside the recording',
   recording_failed: 'The recording failed and has no audio',
+  internal: 'The request could not be answered; the log says why',
   starting: 'The list of recordings is still being rebuilt',
   request_invalid: 'The request is not one this route understands',
   // Verification

@@ -37,6 +37,8 @@ export class Control {
   readonly #data: ControlData;
   readonly #post: (message: FromControl) => void;
   readonly #log: Logger;
+  /** Where it was at the start; a reload doesn't move it. */
+  readonly #spoolDir: string;
   readonly #calls = new LiveCalls();
   readonly #library: Library;
   readonly #uploader: Uploader;
@@ -57,10 +59,11 @@ export class Control {
     this.#post = post;
     this.#log = log;
     this.#config = config;
+    this.#spoolDir = config.spool.dir;
     this.#stores = new Stores(config);
     this.#keyring = new Keyring(config);
     this.#tokens = new StartTokens(data.tokenKey);
-    this.#library = new Library(new MemoryCatalogue(), config.spool.dir, this.#stores);
+    this.#library = new Library(new MemoryCatalogue(), this.#spoolDir, this.#stores);
     this.#uploader = this.#makeUploader();
     this.#metrics = new Metrics({
       counters: new Counters(data.counters),
@@ -205,7 +208,7 @@ export class Control {
   async #look(): Promise<void> {
     if (this.#looking === null) return;
     await this.#uploader.wakeAll();
-    this.#spoolBytes = await spoolSize(this.#config.spool.dir);
+    this.#spoolBytes = await spoolSize(this.#spoolDir);
   }
 
   async #stop(): Promise<void> {
@@ -221,7 +224,7 @@ export class Control {
     await this.#uploader.wakeAll();
     const late = new AbortController();
     const patience = sleep(finishMs, undefined, { signal: late.signal }).catch(() => undefined);
-    await Promise.race([this.#uploader.idle(), patience]);
+    await Promise.race([this.#uploader.settled(), patience]);
     await Promise.race([this.#uploader.stop(), patience]);
     late.abort();
     return await this.#uploader.unstored();
@@ -229,7 +232,7 @@ export class Control {
 
   #makeUploader(): Uploader {
     return new Uploader({
-      spoolDir: this.#config.spool.dir,
+      spoolDir: this.#spoolDir,
       storeOf: (accountId) => this.#stores.of(accountId),
       observer: {
         stored: ({ name, bytes }) => {

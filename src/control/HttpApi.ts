@@ -29,6 +29,8 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
     exposeHeadRoutes: false,
     forceCloseConnections: true,
     bodyLimit: 64 * 1024,
+    // For a request to come in, not for its answer to go out.
+    requestTimeout: 30_000,
   });
   const scopeOf = (request: FastifyRequest) => authenticate(options.keyring(), request);
   app.setErrorHandler((error, request, reply) => {

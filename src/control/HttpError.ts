@@ -24,11 +24,9 @@ export interface HttpError {
 /** What an error looks like to who asked: an unexpected one tells nothing of the inside. */
 export function httpErrorOf(error: unknown): HttpError {
   if (!(error instanceof ReelayError)) {
-    const status = clientStatusOf(error);
-    if (status !== undefined)
-      return httpErrorOf(new ReelayError('request_invalid', { value: (error as Error).message }));
-    const message = 'The request could not be answered; the log says why.';
-    return { status: 500, headers: {}, body: { code: 'internal', message, remedy: null } };
+    const isTheirs = clientStatusOf(error) !== undefined;
+    const value = isTheirs ? (error as Error).message : undefined;
+    return httpErrorOf(new ReelayError(isTheirs ? 'request_invalid' : 'internal', { value }));
   }
   const status = statuses[error.code] ?? 500;
   const headers: Record<string, string> = {};

@@ -20,6 +20,13 @@ export class Lanes {
     this.#next(lane);
   }
 
+  /** Jobs that run now. */
+  get running(): number {
+    let count = 0;
+    for (const jobs of this.#running.values()) count += jobs.size;
+    return count;
+  }
+
   /** Resolves when nothing runs or waits. */
   async idle(): Promise<void> {
     if (!this.#isBusy()) return;

@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -47,8 +46,8 @@ export async function readNote(folder: string): Promise<UploadNote> {
   }
 }
 
+/** @throws the file system's error; what was confirmed and couldn't be noted is stored again */
 export function writeNote(folder: string, content: UploadNote): void {
-  mkdirSync(folder, { recursive: true });
   writeDurably(join(folder, uploadName), `${JSON.stringify(content)}\n`);
 }
 

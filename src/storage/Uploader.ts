@@ -68,6 +68,9 @@ export class Uploader {
   readonly #stopping = new AbortController();
   readonly #oldest = new Map<string, number>();
   readonly #resting = new Map<string, NodeJS.Timeout>();
+  /** Folders between two attempts. */
+  readonly #pausing = new Set<string>();
+  #settled: (() => void)[] = [];
 
   constructor(options: UploaderOptions) {
     this.#options = options;
@@ -84,9 +87,21 @@ export class Uploader {
     for await (const folder of spooledFolders(this.#options.spoolDir)) this.wake(folder);
   }
 
-  /** Resolves when everything was done that can be done now; not while a store is being tried again. */
+  /** Resolves when nothing is left to do; never while a store is away that something waits for. */
   async idle(): Promise<void> {
     await this.#lanes.idle();
+  }
+
+  /** Resolves when everything was done that can be done now: what is left waits for a store to come back. */
+  async settled(): Promise<void> {
+    const settled = new Promise<void>((resolve) => this.#settled.push(resolve));
+    this.#settle();
+    await settled;
+  }
+
+  #settle(): void {
+    if (this.#pausing.size < this.#lanes.running) return;
+    for (const resolve of this.#settled.splice(0)) resolve();
   }
 
   /** Recordings in the spool whose audio is not yet all in their store. */
@@ -120,6 +135,9 @@ export class Uploader {
       const error = cause instanceof Error ? cause : new Error(String(cause));
       this.#options.observer.stuck({ folder, error });
       this.#rest(folder);
+    } finally {
+      // A turn later, when the lane has let the next one in.
+      setImmediate(() => this.#settle());
     }
   }
 
@@ -253,7 +271,9 @@ export class Uploader {
       onFailedAttempt: async ({ error, attemptNumber }) => {
         const delayMs = this.#pauseMs(attemptNumber);
         this.#options.observer.retrying({ folder, error, delayMs });
-        await sleep(delayMs, undefined, { signal });
+        this.#pausing.add(folder);
+        this.#settle();
+        await sleep(delayMs, undefined, { signal }).finally(() => this.#pausing.delete(folder));
       },
     });
   }

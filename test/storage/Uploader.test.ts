@@ -296,13 +296,14 @@ await t.test('a store that is down delays its own account only, and is tried unt
   });
   await uploader.wakeAll();
   await healthyDone.fired;
+  await uploader.settled();
   t.equal(watcher.finished.length, 1);
+  t.notOk(existsSync(healthy.folder));
   t.ok(uploader.oldestUnstoredMs !== null, 'the age of what waits is known');
   t.equal(await uploader.unstored(), 9);
   isDown = false;
   await uploader.idle();
   t.equal(watcher.finished.length, 10);
-  t.notOk(existsSync(healthy.folder));
   t.ok(watcher.retries.length >= 4);
   t.equal(uploader.oldestUnstoredMs, null);
   t.equal(await uploader.unstored(), 0);

@@ -1,0 +1,282 @@
+import { existsSync } from 'node:fs';
+import { readFile, unlink, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { join, relative } from 'node:path';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import t, { type Test } from 'tap';
+import type { ControlData, FromControl, ToControl } from '../../src/control/ControlMessage.js';
+import type { Manifest, Sidecar } from '../../src/spool/Manifest.js';
+import type { SpoolEvent } from '../../src/spool/SpoolEvent.js';
+import { Counters } from '../../src/tap/Counters.js';
+import { bytesOf } from '../fixtures/ApiBench.js';
+import { fabricateRecording, wavOf } from '../fixtures/recording.js';
+
+type Message<Type extends FromControl['type']> = Extract<FromControl, { type: Type }>;
+
+/** A real control thread, and everything that it has posted. */
+class Thread {
+  readonly worker: Worker;
+  readonly exited: Promise<unknown>;
+  readonly heartbeat = new SharedArrayBuffer(4);
+  readonly messages: FromControl[] = [];
+  readonly #recorder: MessagePort;
+
+  constructor(t: Test, flags: ControlData['flags'], more: Partial<ControlData> = {}) {
+    const { port1, port2 } = new MessageChannel();
+    this.#recorder = port1;
+    const workerData: ControlData = {
+      flags,
+      config: null,
+      counters: new Counters().buffer,
+      heartbeat: this.heartbeat,
+      recorderPort: port2,
+      begun: false,
+      tokenKey: new Uint8Array(32),
+      kernels: 'typescript',
+      ...more,
+    };
+    this.worker = new Worker(new URL('../../src/control/ControlThread.js', import.meta.url), {
+      workerData,
+      transferList: [port2],
+      env: { ...process.env, REELAY_FAULTS: '1', REELAY_LOG_LEVEL: 'silent' },
+      resourceLimits: { maxOldGenerationSizeMb: 64 },
+      stdout: true,
+      stderr: true,
+    });
+    this.worker.on('message', (message: FromControl) => this.messages.push(message));
+    this.worker.on('error', () => undefined);
+    this.exited = new Promise((resolve) => this.worker.once('exit', resolve));
+    t.teardown(() => this.worker.terminate());
+  }
+
+  async next<Type extends FromControl['type']>(type: Type): Promise<Message<Type>> {
+    for (;;) {
+      const index = this.messages.findIndex((message) => message.type === type);
+      if (index >= 0) return this.messages.splice(index, 1)[0] as Message<Type>;
+      await once(this.worker, 'message');
+    }
+  }
+
+  post(message: ToControl): void {
+    this.worker.postMessage(message);
+  }
+
+  announce(event: SpoolEvent): void {
+    this.#recorder.postMessage(event);
+  }
+
+  async begin(): Promise<string> {
+    this.post({ type: 'begin' });
+    const { port } = await this.next('ready');
+    return `http://127.0.0.1:${port}`;
+  }
+}
+
+const ports = { mediaPort: 0, controlPort: 0 };
+
+async function configIn(dir: string, more = ''): Promise<string> {
+  const path = join(dir, 'reelay.yaml');
+  await writeFile(path, `accounts: [{ id: "*", store: { type: file, dir: recordings } }]\n${more}`);
+  return path;
+}
+
+/** Asks until the answer is as wanted; what changes it is announced to the thread, not to us. */
+async function until<T>(ask: () => Promise<T>, isDone: (answer: T) => boolean): Promise<T> {
+  for (;;) {
+    const answer = await ask();
+    if (isDone(answer)) return answer;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+await t.test('the configuration comes first, and nothing is touched before main has begun', async (t) => {
+  const dir = t.testdir({});
+  const { folder } = await fabricateRecording(join(dir, 'spool'), {
+    state: 'uploading',
+    samplesPerChunk: 80,
+  });
+  const thread = new Thread(t, { ...ports, config: await configIn(dir), upstream: 'ws://127.0.0.1:9' });
+  const { config } = await thread.next('config');
+  t.match(config, { media: { port: 0 }, spool: { dir: join(dir, 'spool') } });
+  t.equal(config.accounts[0]?.upstream.twilio, 'ws://127.0.0.1:9');
+  t.strictSame(thread.messages, []);
+  t.ok(existsSync(folder));
+  await thread.begin();
+  await until(
+    () => Promise.resolve(existsSync(folder)),
+    (exists) => !exists,
+  );
+  t.ok(existsSync(join(dir, 'recordings', relative(join(dir, 'spool'), folder), 'manifest.json')));
+  t.ok(Atomics.load(new Int32Array(thread.heartbeat), 0) >= 0);
+});
+
+await t.test('a configuration that is wrong is told, and nothing starts', async (t) => {
+  const dir = t.testdir({});
+  const thread = new Thread(t, { config: await configIn(dir, 'media: { prot: 1 }') });
+  t.match((await thread.next('configError')).message, /did you mean "port"/);
+});
+
+await t.test('a recording is known, growing, stored and whole as the recorder announces it', async (t) => {
+  const dir = t.testdir({});
+  const thread = new Thread(t, { ...ports, config: await configIn(dir) });
+  const url = await thread.begin();
+  const spool = join(dir, 'spool');
+  const recording = await fabricateRecording(spool, {
+    state: 'recording',
+    chunks: 2,
+    samplesPerChunk: 80,
+    openSamples: 20,
+  });
+  const { manifest } = recording;
+  const folder = relative(spool, recording.folder);
+  const path = `${url}/v1/recordings/${manifest.recordingId}`;
+  const sidecar = JSON.parse(await readFile(join(recording.folder, '0-metadata.json'), 'utf8')) as Sidecar;
+  t.equal((await fetch(path)).status, 404);
+  thread.announce({ type: 'started', folder, manifest: { ...manifest, chunks: [], samples: 0 } });
+  const { recordingId } = manifest;
+  thread.announce({ type: 'progress', recordingId, folder, samples: 180, peaks: [1, 2] });
+  await until(
+    async () => (await fetch(path)).status,
+    (status) => status === 200,
+  );
+  t.ok((await bytesOf(await fetch(`${path}/audio.wav`))).equals(wavOf(recording.pcm, 8000, 2)));
+  thread.announce({ type: 'sealed', folder, sidecar });
+  await until(
+    () => Promise.resolve(existsSync(join(recording.folder, '1-metadata.json'))),
+    (exists) => !exists,
+  );
+  t.ok(
+    (await bytesOf(await fetch(`${path}/audio.wav`))).equals(wavOf(recording.pcm, 8000, 2)),
+    'from two places',
+  );
+  // As when a lost stream turns out to have ended with the last sealed chunk.
+  const over: Manifest = { ...manifest, state: 'uploading', endTime: manifest.startTime };
+  await writeFile(join(recording.folder, 'manifest.json'), JSON.stringify(over));
+  await unlink(join(recording.folder, '2-audio.wav.open'));
+  thread.announce({ type: 'ended', folder, manifest: over });
+  const last = await until(
+    async () => (await (await fetch(path)).json()) as Manifest,
+    ({ state }) => state === 'complete',
+  );
+  t.strictSame(last, { ...over, state: 'complete' });
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  t.match(metrics, /^reelay_chunks_stored_total 2$/m);
+  t.match(metrics, /^reelay_recordings_stored_total\{state="complete"\} 1$/m);
+});
+
+for (const fault of ['throw', 'exit', 'hang', 'heap'] as const) {
+  await t.test(`after ${fault} a successor knows everything that its predecessor knew`, async (t) => {
+    const dir = t.testdir({});
+    const live = await fabricateRecording(join(dir, 'spool'), {
+      state: 'recording',
+      chunks: 1,
+      samplesPerChunk: 80,
+      openSamples: 20,
+    });
+    const failed = await fabricateRecording(join(dir, 'spool'), {
+      state: 'failed',
+      reason: 'no_store',
+      chunks: 0,
+    });
+    const done = await fabricateRecording(join(dir, 'recordings'), { samplesPerChunk: 80 });
+    const thread = new Thread(t, { ...ports, config: await configIn(dir) });
+    const { config } = await thread.next('config');
+    const url = await thread.begin();
+    const list = async (base: string) => await (await fetch(`${base}/v1/recordings`)).json();
+    const before = await list(url);
+    const answer = await fetch(`${url}/v1/faults`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ thread: 'control', fault }),
+    });
+    t.equal(answer.status, 202);
+    if (fault === 'hang') {
+      await stopsBeating(thread);
+      await thread.worker.terminate();
+    }
+    await thread.exited;
+    const port = Number(new URL(url).port);
+    const successor = new Thread(t, {}, { config, begun: true, listenPort: port });
+    t.equal((await successor.next('ready')).port, port, 'on the same port');
+    t.strictSame(await list(url), before);
+    for (const { manifest } of [live, failed, done])
+      t.equal((await fetch(`${url}/v1/recordings/${manifest.recordingId}`)).status, 200);
+    const audio = await fetch(`${url}/v1/recordings/${live.manifest.recordingId}/audio.wav`);
+    t.ok((await bytesOf(audio)).equals(wavOf(live.pcm, 8000, 2)));
+  });
+}
+
+await t.test('a fault of the recorder is main’s to pass on', async (t) => {
+  const dir = t.testdir({});
+  const thread = new Thread(t, { ...ports, config: await configIn(dir) });
+  const url = await thread.begin();
+  await fetch(`${url}/v1/faults`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ thread: 'recorder', fault: 'heap' }),
+  });
+  t.strictSame(await thread.next('fault'), { type: 'fault', fault: 'heap' });
+});
+
+await t.test('a reload takes effect, and a wrong one changes nothing', async (t) => {
+  const dir = t.testdir({});
+  const config = await configIn(dir);
+  const thread = new Thread(t, { ...ports, config });
+  await thread.next('config');
+  const url = await thread.begin();
+  t.equal((await fetch(`${url}/v1/calls`)).status, 200);
+  await configIn(dir, 'control: { adminKeys: [k] }');
+  thread.post({ type: 'reload' });
+  t.match((await thread.next('config')).config, { control: { adminKeys: ['k'] } });
+  t.equal((await fetch(`${url}/v1/calls`)).status, 401);
+  await writeFile(config, 'media: []');
+  thread.post({ type: 'reload' });
+  t.match((await thread.next('configError')).message, /media/);
+  t.equal((await fetch(`${url}/v1/calls`, { headers: { authorization: 'Bearer k' } })).status, 200);
+});
+
+await t.test('plain requests of the media port are answered over the message port', async (t) => {
+  const dir = t.testdir({});
+  const thread = new Thread(t, { ...ports, config: await configIn(dir) });
+  await thread.next('config');
+  const headers = { host: 'localhost:1' };
+  const body = Buffer.from('AccountSid=AC1&CallSid=CA1');
+  const request = { method: 'POST', url: '/twilio/voice', headers, body, remoteAddress: '127.0.0.1' };
+  thread.post({ type: 'http', id: 7, request });
+  const { id, response } = await thread.next('httpAnswer');
+  t.equal(id, 7);
+  t.match(response, { status: 200, body: /<Stream url="ws:\/\/localhost:1\/twilio">/ });
+});
+
+await t.test('stop stores what can be stored and says what cannot', async (t) => {
+  const dir = t.testdir({});
+  const file = join(dir, 'no-folder');
+  await writeFile(file, 'in the way');
+  await writeFile(
+    join(dir, 'reelay.yaml'),
+    `accounts: [{ id: AC1, store: { type: file, dir: recordings } }, { id: AC2, store: { type: file, dir: no-folder } }]`,
+  );
+  const thread = new Thread(t, { ...ports, config: join(dir, 'reelay.yaml') });
+  await thread.begin();
+  const good = await fabricateRecording(join(dir, 'spool'), {
+    state: 'uploading',
+    accountId: 'AC1',
+    samplesPerChunk: 80,
+  });
+  await fabricateRecording(join(dir, 'spool'), { state: 'uploading', accountId: 'AC2', samplesPerChunk: 80 });
+  await fabricateRecording(join(dir, 'spool'), { state: 'failed', accountId: 'AC1', chunks: 0 });
+  thread.post({ type: 'stop' });
+  t.strictSame(await thread.next('stopped'), { type: 'stopped', unstored: 1 });
+  t.notOk(existsSync(good.folder));
+});
+
+/** A thread that hangs says nothing; only its heartbeat tells. */
+async function stopsBeating(thread: Thread): Promise<void> {
+  const beat = new Int32Array(thread.heartbeat);
+  for (let last = Atomics.load(beat, 0); ;) {
+    if (Atomics.wait(beat, 0, last, 0) === 'not-equal') last = Atomics.load(beat, 0);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    if (Atomics.load(beat, 0) === last) return;
+    last = Atomics.load(beat, 0);
+  }
+}

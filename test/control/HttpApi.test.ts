@@ -1,0 +1,251 @@
+import { join } from 'node:path';
+import { request } from 'node:http';
+import { once } from 'node:events';
+import t from 'tap';
+import { ApiBench } from '../fixtures/ApiBench.js';
+import { fabricateRecording } from '../fixtures/recording.js';
+
+const accounts = [
+  { id: 'AC1', apiKeys: ['key-one'] },
+  { id: 'AC2', apiKeys: ['key-two'] },
+  { id: '*', apiKeys: ['key-any'] },
+];
+
+function bearer(key: string): Record<string, string> {
+  return { authorization: `Bearer ${key}` };
+}
+
+await t.test('every key sees its own recordings on every route, and no other', async (t) => {
+  const dir = t.testdir({});
+  const recordings = new Map<string, string>();
+  for (const accountId of ['AC1', 'AC2', 'AC9']) {
+    const { manifest } = await fabricateRecording(join(dir, accountId === 'AC1' ? 'spool' : 'recordings'), {
+      accountId,
+      state: accountId === 'AC1' ? 'uploading' : 'complete',
+      samplesPerChunk: 80,
+    });
+    recordings.set(accountId, manifest.recordingId);
+  }
+  const bench = await ApiBench.start(t, dir, { accounts, adminKeys: ['admin'] });
+  bench.calls.take(
+    ['AC1', 'AC2', 'AC9'].map((accountId) => ({
+      recordingId: recordings.get(accountId) ?? null,
+      accountId,
+      provider: 'twilio',
+      callId: 'CA1',
+      from: null,
+      to: null,
+      direction: null,
+      startTime: new Date().toISOString(),
+      streams: [],
+      upstream: 'open' as const,
+    })),
+  );
+  const owners = { 'key-one': ['AC1'], 'key-two': ['AC2'], 'key-any': ['AC9'], admin: ['AC1', 'AC2', 'AC9'] };
+  for (const [key, mine] of Object.entries(owners)) {
+    for (const [accountId, id] of recordings) {
+      const expected = mine.includes(accountId) ? 200 : 404;
+      for (const path of ['', '/audio.wav', '/chunks/0.wav', '/chunks/0.json']) {
+        const response = await bench.get(`/v1/recordings/${id}${path}`, bearer(key));
+        t.equal(response.status, expected, `${key} asks for ${accountId}${path}`);
+        const body = await response.text();
+        if (expected === 404) t.notMatch(body, new RegExp(accountId), 'the refusal tells nothing');
+      }
+    }
+    const page = (await (await bench.get('/v1/recordings', bearer(key))).json()) as {
+      recordings: { accountId: string }[];
+    };
+    t.strictSame(page.recordings.map(({ accountId }) => accountId).sort(), mine);
+    const foreign = await bench.get('/v1/recordings?account=AC2', bearer(key));
+    const found = (await foreign.json()) as { recordings: unknown[] };
+    t.equal(found.recordings.length, mine.includes('AC2') ? 1 : 0);
+    const live = (await (await bench.get('/v1/calls', bearer(key))).json()) as {
+      calls: { accountId: string }[];
+    };
+    t.strictSame(
+      live.calls.map(({ accountId }) => accountId),
+      mine,
+    );
+    t.equal((await bench.get('/metrics', bearer(key))).status, key === 'admin' ? 200 : 404);
+  }
+});
+
+await t.test('without a key, or with a wrong one, nothing is told but health', async (t) => {
+  const bench = await ApiBench.start(t, t.testdir({}), { accounts, adminKeys: ['admin'] });
+  for (const path of [
+    '/v1/calls',
+    '/v1/recordings',
+    '/v1/recordings/x',
+    '/v1/recordings/x/audio.wav',
+    '/metrics',
+    '/nothing',
+  ]) {
+    for (const headers of [
+      {},
+      bearer('wrong'),
+      bearer('admin2'),
+      { authorization: 'Basic YWRtaW46YWRtaW4=' },
+    ]) {
+      const response = await bench.get(path, headers);
+      t.equal(response.status, 401, path);
+      t.equal(response.headers.get('www-authenticate'), 'Bearer realm="reelay"');
+      t.match(await response.json(), { code: 'unauthorized', message: String, remedy: String });
+    }
+  }
+  for (const path of ['/healthz', '/readyz']) t.equal((await bench.get(path)).status, 200);
+});
+
+await t.test(
+  'without any configured key this machine is answered, and nobody who only seems to be on it',
+  async (t) => {
+    const bench = await ApiBench.start(t, t.testdir({}));
+    const ask = async (headers: Record<string, string>) => {
+      const asked = request(`${bench.url}/v1/calls`, { headers }).end();
+      const [response] = (await once(asked, 'response')) as [import('node:http').IncomingMessage];
+      response.resume();
+      return response.statusCode;
+    };
+    const { port } = new URL(bench.url);
+    for (const host of [`127.0.0.1:${port}`, `localhost:${port}`, `[::1]:${port}`])
+      t.equal(await ask({ host }), 200, host);
+    for (const host of ['evil.example.com', `127.0.0.1.example.com:${port}`, '10.0.0.1'])
+      t.equal(await ask({ host }), 401, host);
+    t.equal(await ask({ 'x-forwarded-for': '203.0.113.5' }), 401, 'a proxy’s guest is not this machine');
+  },
+);
+
+await t.test('lists filter, turn pages and refuse what they do not understand', async (t) => {
+  const dir = t.testdir({});
+  const base = Date.UTC(2026, 10, 20);
+  for (let hour = 0; hour < 5; hour++)
+    await fabricateRecording(join(dir, 'recordings'), {
+      chunks: 0,
+      startMs: base + hour * 3_600_000,
+      recordingId: `r${hour}`,
+      callId: `CA${hour}`,
+    });
+  const bench = await ApiBench.start(t, dir);
+  const ids = async (query: string) => {
+    const page = (await (await bench.get(`/v1/recordings?${query}`)).json()) as {
+      recordings: { recordingId: string }[];
+      next: string | null;
+    };
+    return { ids: page.recordings.map(({ recordingId }) => recordingId), next: page.next };
+  };
+  t.strictSame(await ids(''), { ids: ['r4', 'r3', 'r2', 'r1', 'r0'], next: null });
+  t.strictSame((await ids('callId=CA3')).ids, ['r3']);
+  t.strictSame((await ids('state=failed')).ids, []);
+  t.strictSame((await ids('from=2026-11-20T02:00:00Z&to=2026-11-20T05:00:00%2B01:00')).ids, ['r3', 'r2']);
+  const first = await ids('limit=3');
+  t.strictSame(first.ids, ['r4', 'r3', 'r2']);
+  t.strictSame(await ids(`limit=3&cursor=${first.next ?? ''}`), { ids: ['r1', 'r0'], next: null });
+  for (const query of ['limit=0', 'limit=1001', 'state=gone', 'from=yesterday', 'cursor=x', 'color=red']) {
+    const response = await bench.get(`/v1/recordings?${query}`);
+    t.equal(response.status, 400, query);
+    t.match(await response.json(), { code: 'request_invalid', remedy: String });
+  }
+});
+
+await t.test('live calls show how far their recording is', async (t) => {
+  const dir = t.testdir({});
+  const { manifest, folder } = await fabricateRecording(join(dir, 'spool'), {
+    state: 'recording',
+    chunks: 0,
+  });
+  const bench = await ApiBench.start(t, dir);
+  const { recordingId, accountId, callId, startTime } = manifest;
+  const about = {
+    recordingId,
+    accountId,
+    provider: 'twilio',
+    callId,
+    from: null,
+    to: null,
+    direction: null,
+    startTime,
+  };
+  bench.calls.take([{ ...about, streams: ['MZ1'], upstream: 'open' }]);
+  await bench.library.take({ type: 'progress', recordingId, folder, samples: 12_000, peaks: [100, 32_768] });
+  const answer = await (await bench.get('/v1/calls')).json();
+  t.match(answer, {
+    calls: [{ callId, samples: 12_000, seconds: 1.5, peaks: [100, 32_768], upstream: 'open' }],
+  });
+  const page = await (await bench.get('/v1/recordings')).json();
+  t.match(page, { recordings: [{ recordingId, state: 'recording', samples: 12_000, durationSeconds: 1.5 }] });
+});
+
+await t.test('what a bucket says about another account’s recordings is not believed', async (t) => {
+  const dir = t.testdir({});
+  const { manifest } = await fabricateRecording(join(dir, 'one'), { accountId: 'AC2', samplesPerChunk: 80 });
+  const bench = await ApiBench.start(t, dir, {
+    accounts: [
+      { id: 'AC1', store: { type: 'file', dir: join(dir, 'one') } },
+      { id: 'AC2', store: { type: 'file', dir: join(dir, 'two') } },
+    ],
+  });
+  t.equal((await bench.get(`/v1/recordings/${manifest.recordingId}`)).status, 404);
+});
+
+await t.test('metrics have names, kinds and what the media thread counted', async (t) => {
+  const bench = await ApiBench.start(t, t.testdir({}));
+  bench.counters.add('calls', 3);
+  bench.counters.observeLatency(0.00007);
+  bench.counters.observeLatency(3);
+  const text = await (await bench.get('/metrics')).text();
+  for (const line of [
+    'reelay_calls 3',
+    '# TYPE reelay_calls gauge',
+    '# TYPE reelay_tap_dropped_frames_total counter',
+    'reelay_relay_latency_seconds_bucket{le="0.00005"} 0',
+    'reelay_relay_latency_seconds_bucket{le="0.0001"} 1',
+    'reelay_relay_latency_seconds_bucket{le="+Inf"} 2',
+    'reelay_relay_latency_seconds_count 2',
+    'reelay_spool_bytes 12',
+    'reelay_chunks_stored_total 0',
+    'reelay_upload_retries_total 0',
+    'reelay_oldest_unstored_chunk_seconds 0',
+    'reelay_thread_ready{thread="recorder"} 1',
+  ])
+    t.ok(text.split('\n').includes(line), line);
+});
+
+await t.test('the daemon is ready when calls can be taken and recorded', async (t) => {
+  const bench = await ApiBench.start(t, t.testdir({}), { adminKeys: ['admin'] });
+  t.match(await (await bench.get('/readyz')).json(), { ready: true, threads: { recorder: 'ready' } });
+  bench.threads = { ...bench.threads, recorder: 'restarting' };
+  t.equal((await bench.get('/readyz')).status, 503);
+  bench.threads = { media: 'draining', recorder: 'ready', control: 'ready' };
+  t.equal((await bench.get('/readyz')).status, 503);
+});
+
+await t.test('faults exist only where they were allowed, and for admins alone', async (t) => {
+  const post = (bench: ApiBench, key: string, body: unknown) =>
+    fetch(`${bench.url}/v1/faults`, {
+      method: 'POST',
+      headers: { ...bearer(key), 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  const options = { accounts, adminKeys: ['admin'] };
+  const closed = await ApiBench.start(t, t.testdir({}), options);
+  t.equal((await post(closed, 'admin', { thread: 'control', fault: 'throw' })).status, 404);
+  const open = await ApiBench.start(t, t.testdir({}), { ...options, faults: true });
+  t.equal((await post(open, 'key-one', { thread: 'control', fault: 'throw' })).status, 404);
+  t.equal((await post(open, 'admin', { thread: 'media', fault: 'throw' })).status, 400);
+  t.strictSame(open.faults, []);
+  t.equal((await post(open, 'admin', { thread: 'recorder', fault: 'hang' })).status, 202);
+  await open.get('/healthz');
+  t.strictSame(open.faults, [['recorder', 'hang']]);
+});
+
+await t.test('what is not a request of this API is refused in JSON', async (t) => {
+  const bench = await ApiBench.start(t, t.testdir({}), { faults: true });
+  t.match(await (await bench.get('/v2/nothing')).json(), { code: 'not_found', message: /GET \/v2\/nothing/ });
+  t.equal((await bench.get('/v1/recordings', {}, 'DELETE')).status, 404);
+  const broken = await fetch(`${bench.url}/v1/faults`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: '{',
+  });
+  t.equal(broken.status, 400);
+  t.match(await broken.json(), { code: 'request_invalid' });
+});

@@ -1,0 +1,309 @@
+import { mkdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { once } from 'node:events';
+import { join, relative } from 'node:path';
+import fc from 'fast-check';
+import t from 'tap';
+import { FileStore } from '../../src/storage/FileStore.js';
+import { Uploader } from '../../src/storage/Uploader.js';
+import { ApiBench, bytesOf } from '../fixtures/ApiBench.js';
+import {
+  fabricateRecording,
+  type FabricatedRecording,
+  type Fabrication,
+  wavOf,
+} from '../fixtures/recording.js';
+
+const idle = {
+  stored: () => undefined,
+  retrying: () => undefined,
+  stuck: ({ error }: { error: Error }) => {
+    throw error;
+  },
+  finished: () => Promise.resolve(),
+};
+
+/** Moves what can be moved into the store, as the daemon would by now. */
+async function upload(spoolDir: string, kept: string): Promise<void> {
+  const uploader = new Uploader({ spoolDir, storeOf: () => new FileStore(kept), observer: idle });
+  await uploader.wakeAll();
+  await uploader.idle();
+}
+
+/** The file that the whole recording is, by the fixture's own header. */
+function wholeOf({ manifest, pcm }: FabricatedRecording): Buffer {
+  return wavOf(pcm, manifest.sampleRate, manifest.channels.length);
+}
+
+await t.test('a finished recording is one WAV, from the spool and from the store', async (t) => {
+  const dir = t.testdir({});
+  const spooled = await fabricateRecording(join(dir, 'spool'), {
+    state: 'uploading',
+    samplesPerChunk: 800,
+    lastSamples: 300,
+  });
+  const stored = await fabricateRecording(join(dir, 'recordings'), {
+    samplesPerChunk: 800,
+    channels: 1,
+    rate: 16_000,
+  });
+  const bench = await ApiBench.start(t, dir);
+  for (const recording of [spooled, stored]) {
+    const whole = wholeOf(recording);
+    const response = await bench.audio(recording.manifest.recordingId);
+    t.equal(response.status, 200);
+    t.equal(response.headers.get('content-type'), 'audio/wav');
+    t.equal(response.headers.get('accept-ranges'), 'bytes');
+    t.equal(Number(response.headers.get('content-length')), whole.length);
+    t.ok((await bytesOf(response)).equals(whole));
+  }
+});
+
+await t.test('while the call is up the answer grows, and each part fits the one before', async (t) => {
+  const dir = t.testdir({});
+  const wanted: Fabrication = { state: 'recording', chunks: 2, samplesPerChunk: 800, openSamples: 160 };
+  const recording = await fabricateRecording(join(dir, 'spool'), wanted);
+  const whole = wholeOf(recording);
+  const bench = await ApiBench.start(t, dir);
+  const { recordingId } = recording.manifest;
+  const before = await bench.audio(recordingId);
+  const seen = await bytesOf(before);
+  t.ok(seen.equals(whole));
+  await upload(bench.spoolDir, bench.kept);
+  t.ok(
+    (await bytesOf(await bench.audio(recordingId))).equals(whole),
+    'also when the first chunks are stored',
+  );
+  const more = Int16Array.from({ length: 700 }, (_, index) => index);
+  const grown = new Int16Array([...recording.pcm.subarray(3200), ...more]);
+  await writeFile(join(recording.folder, '2-audio.wav.open'), wavOf(grown, 8000, 2));
+  const after = await bench.audio(recordingId, { range: `bytes=${seen.length}-` });
+  t.equal(after.status, 206);
+  t.not(after.headers.get('etag'), before.headers.get('etag'), 'another length, another tag');
+  t.ok((await bytesOf(after)).equals(Buffer.from(more.buffer)));
+  const etag = before.headers.get('etag') ?? '';
+  const stale = await bench.audio(recordingId, { range: 'bytes=0-9', 'if-range': etag });
+  t.equal(stale.status, 200, 'a part of what has grown since is not given as a part of what it was');
+  await stale.body?.cancel();
+});
+
+await t.test('a chunk that is full and may still be amended is followed by the one that grows', async (t) => {
+  const dir = t.testdir({});
+  const recording = await fabricateRecording(join(dir, 'spool'), {
+    state: 'recording',
+    chunks: 1,
+    samplesPerChunk: 800,
+    openSamples: 800,
+  });
+  const more = Int16Array.from({ length: 50 }, (_, index) => index);
+  await writeFile(join(recording.folder, '2-audio.wav.open'), wavOf(more, 8000, 2));
+  const bench = await ApiBench.start(t, dir);
+  const whole = wavOf(new Int16Array([...recording.pcm, ...more]), 8000, 2);
+  t.ok((await bytesOf(await bench.audio(recording.manifest.recordingId))).equals(whole));
+  // At the moment between a chunk's renaming and its sidecar nothing of it is missing either.
+  await rename(join(recording.folder, '1-audio.wav.open'), join(recording.folder, '1-audio.wav'));
+  t.ok((await bytesOf(await bench.audio(recording.manifest.recordingId))).equals(whole));
+});
+
+await t.test('bytes behind what the growing header says are not given out', async (t) => {
+  const dir = t.testdir({});
+  const recording = await fabricateRecording(join(dir, 'spool'), {
+    state: 'recording',
+    chunks: 0,
+    samplesPerChunk: 800,
+    openSamples: 20,
+  });
+  const path = join(recording.folder, '0-audio.wav.open');
+  await writeFile(path, Buffer.concat([await readFile(path), Buffer.alloc(33, 1)]));
+  const bench = await ApiBench.start(t, dir);
+  t.ok((await bytesOf(await bench.audio(recording.manifest.recordingId))).equals(wholeOf(recording)));
+});
+
+await t.test('any range of any layout is that slice of the whole file', async (t) => {
+  const root = t.testdir({});
+  let runs = 0;
+  const layout = fc.record({
+    chunks: fc.integer({ min: 0, max: 4 }),
+    samplesPerChunk: fc.integer({ min: 1, max: 40 }),
+    openSamples: fc.nat(30),
+    channels: fc.constantFrom<1 | 2>(1, 2),
+    stored: fc.boolean(),
+    ranges: fc.array(fc.tuple(fc.nat(500), fc.option(fc.nat(500))), { minLength: 1, maxLength: 8 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(layout, async ({ stored, ranges, ...shape }) => {
+      if (shape.chunks === 0 && shape.openSamples === 0) return;
+      const dir = join(root, `${runs++}`);
+      const wanted = { ...shape, openSamples: Math.min(shape.openSamples, shape.samplesPerChunk) };
+      const recording = await fabricateRecording(join(dir, 'spool'), { state: 'recording', ...wanted });
+      const bench = await ApiBench.start(t, dir);
+      if (stored) await upload(bench.spoolDir, bench.kept);
+      const whole = wholeOf(recording);
+      for (const [start, length] of ranges) {
+        const range = length === null ? `bytes=${start}-` : `bytes=${start}-${start + length}`;
+        const response = await bench.audio(recording.manifest.recordingId, { range });
+        const body = await bytesOf(response);
+        const slice = whole.subarray(start, length === null ? undefined : start + length + 1);
+        const fits =
+          start >= whole.length ? response.status === 416 : response.status === 206 && body.equals(slice);
+        if (!fits) throw new Error(`${range} of ${whole.length}: ${response.status}, ${body.length} bytes`);
+      }
+    }),
+    { numRuns: 40 },
+  );
+  t.ok(runs > 20);
+});
+
+await t.test('ranges, conditions and HEAD answer as RFC 9110 has it', async (t) => {
+  const dir = t.testdir({});
+  const recording = await fabricateRecording(join(dir, 'recordings'), { samplesPerChunk: 80 });
+  const bench = await ApiBench.start(t, dir);
+  const whole = wholeOf(recording);
+  const { recordingId } = recording.manifest;
+  const suffix = await bench.audio(recordingId, { range: 'bytes=-10' });
+  t.equal(
+    suffix.headers.get('content-range'),
+    `bytes ${whole.length - 10}-${whole.length - 1}/${whole.length}`,
+  );
+  t.ok((await bytesOf(suffix)).equals(whole.subarray(-10)));
+  const beyond = await bench.audio(recordingId, { range: `bytes=${whole.length}-` });
+  t.equal(beyond.status, 416);
+  t.equal(beyond.headers.get('content-range'), `bytes */${whole.length}`);
+  t.match(await beyond.json(), { code: 'range_unsatisfiable', remedy: `There are ${whole.length} bytes.` });
+  for (const range of ['bytes=9-2', 'bytes=a-b', 'bytes=0-1,4-5', 'lines=0-1', 'bytes=-']) {
+    const response = await bench.audio(recordingId, { range });
+    t.equal(response.status, 200, `${range} counts as no range`);
+    t.equal((await bytesOf(response)).length, whole.length);
+  }
+  const head = await bench.audio(recordingId, {}, 'HEAD');
+  t.equal(head.status, 200);
+  t.equal(Number(head.headers.get('content-length')), whole.length);
+  const etag = head.headers.get('etag') ?? '';
+  const part = await bench.audio(recordingId, { range: 'bytes=1-1', 'if-range': etag }, 'HEAD');
+  t.equal(part.status, 206);
+  t.equal(part.headers.get('content-length'), '1');
+  t.equal((await bench.audio(recordingId, { 'if-none-match': `"x", W/${etag}` })).status, 304);
+});
+
+await t.test(
+  'a read that is under way goes on while its chunks move from the spool to the store',
+  async (t) => {
+    const dir = t.testdir({});
+    // More than what the sockets between us hold, so that the answer can't be under way already when the chunks move.
+    const recording = await fabricateRecording(join(dir, 'spool'), {
+      state: 'uploading',
+      chunks: 8,
+      rate: 48_000,
+      samplesPerChunk: 480_000,
+    });
+    const bench = await ApiBench.start(t, dir);
+    const asked = request(`${bench.url}/v1/recordings/${recording.manifest.recordingId}/audio.wav`).end();
+    const [response] = (await once(asked, 'response')) as [import('node:http').IncomingMessage];
+    const first = ((await once(response, 'data')) as [Buffer])[0];
+    response.pause();
+    await upload(bench.spoolDir, bench.kept);
+    const pieces = [first];
+    for await (const piece of response as AsyncIterable<Buffer>) pieces.push(piece);
+    t.ok(Buffer.concat(pieces).equals(wholeOf(recording)));
+  },
+);
+
+await t.test(
+  'an answer whose audio has vanished breaks off; it is never filled up or cut short',
+  async (t) => {
+    const dir = t.testdir({});
+    const recording = await fabricateRecording(join(dir, 'recordings'), { samplesPerChunk: 80 });
+    const bench = await ApiBench.start(t, dir);
+    await unlink(join(recording.folder, '1-audio.wav'));
+    await t.rejects(bench.audio(recording.manifest.recordingId).then(bytesOf));
+    t.equal((await bench.get('/healthz')).status, 200);
+  },
+);
+
+await t.test('chunks and their sidecars are given one by one, wherever they lie', async (t) => {
+  const dir = t.testdir({});
+  const recording = await fabricateRecording(join(dir, 'spool'), {
+    state: 'recording',
+    chunks: 2,
+    samplesPerChunk: 80,
+    openSamples: 8,
+  });
+  const names = ['0-audio.wav', '0-metadata.json', '1-audio.wav', '1-metadata.json'];
+  const files = await Promise.all(names.map((name) => readFile(join(recording.folder, name))));
+  const bench = await ApiBench.start(t, dir);
+  const base = `/v1/recordings/${recording.manifest.recordingId}/chunks`;
+  for (const place of ['spool', 'store']) {
+    if (place === 'store') await upload(bench.spoolDir, bench.kept);
+    for (const [at, path] of ['0.wav', '0.json', '1.wav', '1.json'].entries()) {
+      const response = await bench.get(`${base}/${path}`);
+      t.ok((await bytesOf(response)).equals(files[at] ?? Buffer.alloc(0)), `${path} from the ${place}`);
+    }
+  }
+  const range = await bench.get(`${base}/1.wav`, { range: 'bytes=40-49' });
+  t.ok((await bytesOf(range)).equals(files[2]?.subarray(40, 50) ?? Buffer.alloc(0)));
+  for (const path of ['2.wav', '2.json', '99.wav', '..%2F..%2Fmanifest.json', '0.txt', '00.wav', '-1.wav'])
+    t.equal((await bench.get(`${base}/${path}`)).status, 404, path);
+});
+
+await t.test('before there is audio the answer is the state and when to ask again', async (t) => {
+  const dir = t.testdir({});
+  const recording = await fabricateRecording(join(dir, 'spool'), { state: 'recording', chunks: 0 });
+  const failed = await fabricateRecording(join(dir, 'spool'), {
+    state: 'failed',
+    reason: 'no_store',
+    chunks: 0,
+  });
+  const silent = await fabricateRecording(join(dir, 'recordings'), { chunks: 0 });
+  const bench = await ApiBench.start(t, dir);
+  const waiting = await bench.audio(recording.manifest.recordingId);
+  t.equal(waiting.status, 202);
+  t.equal(waiting.headers.get('retry-after'), '1');
+  t.match(await waiting.json(), { recordingId: recording.manifest.recordingId, state: 'recording' });
+  const refused = await bench.audio(failed.manifest.recordingId);
+  t.equal(refused.status, 409);
+  t.match(await refused.json(), { code: 'recording_failed', message: /no_store/ });
+  const empty = await bench.audio(silent.manifest.recordingId);
+  t.equal(empty.status, 200, 'a call without audio has a WAV without samples');
+  t.equal((await bytesOf(empty)).length, 44);
+});
+
+await t.test('the recording of a call is known before the recorder says so', async (t) => {
+  const dir = t.testdir({});
+  await mkdir(join(dir, 'spool'));
+  const bench = await ApiBench.start(t, dir);
+  const call = {
+    recordingId: 'r1',
+    accountId: 'AC1',
+    provider: 'twilio',
+    callId: 'CA1',
+    from: null,
+    to: null,
+    direction: null,
+    startTime: new Date().toISOString(),
+    streams: ['MZ1'],
+    upstream: 'open' as const,
+  };
+  bench.calls.take([call]);
+  for (const path of ['', '/audio.wav']) t.equal((await bench.get(`/v1/recordings/r1${path}`)).status, 202);
+  bench.calls.take([]);
+  t.equal((await bench.audio('r1')).status, 202, 'nor is it forgotten when the call ends first');
+  t.equal((await bench.audio('r2')).status, 404);
+});
+
+await t.test(
+  'a manifest is the recorder’s while the call is up, and the stored one when all is over',
+  async (t) => {
+    const dir = t.testdir({});
+    const recording = await fabricateRecording(join(dir, 'spool'), {
+      state: 'uploading',
+      samplesPerChunk: 80,
+    });
+    const bench = await ApiBench.start(t, dir);
+    const path = `/v1/recordings/${recording.manifest.recordingId}`;
+    t.strictSame(await (await bench.get(path)).json(), recording.manifest);
+    await upload(bench.spoolDir, bench.kept);
+    t.strictSame(await (await bench.get(path)).json(), { ...recording.manifest, state: 'complete' });
+    await rm(join(bench.kept, relative(bench.spoolDir, recording.folder)), { recursive: true });
+    t.equal((await bench.get(path)).status, 202, 'and a store that has lost it makes no error of the server');
+  },
+);
