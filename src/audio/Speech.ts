@@ -49,6 +49,8 @@ export async function writeWav(
   const writer = new wav.FileWriter(file, { sampleRate, channels: channels.length, bitDepth: 16 });
   // The library declares no type for its file and passes on none of that stream's errors.
   const { file: stream } = writer as unknown as { readonly file: WriteStream };
+  // At the end it opens the file a second time by name, which for short audio could come before the first open.
+  await once(stream, 'open');
   // It rewrites the header through a second descriptor, so "done" doesn't mean that the first one is finished.
   const finished = Promise.all([once(writer, 'done'), once(stream, 'close')]);
   writer.end(Buffer.from(bytesOf(interleaved(channels))));
