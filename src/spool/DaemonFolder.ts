@@ -66,7 +66,14 @@ export class DaemonFolder {
     return folder;
   }
 
-  /** Gives the lock back. The folder stays, for the next start. */
+  /** Removes the folder, once everything in its journal is sealed. What it adopted and has not recovered stays. */
+  forget(): void {
+    const adopted = join(this.path, 'adopted');
+    if (existsSync(adopted) && readdirSync(adopted).length > 0) return;
+    rmSync(this.path, { recursive: true, force: true });
+  }
+
+  /** Gives the lock back. A folder that was not forgotten stays, for the next start. */
   async release(): Promise<void> {
     await new Promise((resolve) => this.#lock.close(resolve));
   }

@@ -109,6 +109,7 @@ export class Daemon {
       this.#tellRecorder({ type: 'stop' });
       await stopped;
       await this.#recorder.stop();
+      this.#folder?.forget();
     }
     const unstored = new Promise<number>((resolve) => (this.#controlStopped = resolve));
     this.#tellControl({ type: 'stop' });
@@ -161,7 +162,7 @@ export class Daemon {
       heartbeat,
       recorderPort: port2,
       begun: this.#controlPort !== null,
-      listenPort: this.#controlPort,
+      ...(this.#controlPort === null ? {} : { listenPort: this.#controlPort }),
       tokenKey: this.#tokenKey,
       kernels: implementation,
     };

@@ -90,7 +90,10 @@ export class Timeline {
     if (state.length !== null) return state.length;
     const perMs = state.facts.sampleRate / 1000;
     const tracks = liveStreams(state).map(slowestTrack);
-    const slowest = tracks.length === 0 ? state.now : Math.min(...tracks);
+    // Between two streams nobody knows yet whether the call goes on.
+    if (tracks.length === 0)
+      return Math.max(0, ...[...state.streams.values()].map((each) => each.endSample ?? 0));
+    const slowest = Math.min(...tracks);
     return Math.max(state.final, Math.min(state.now, Math.max(slowest, state.now - previewWaitMs * perMs)));
   }
 
