@@ -14,7 +14,7 @@ import { Counters } from '../tap/Counters.js';
 import type { ControlData, FaultKind, FromControl, ThreadStates, ToControl } from './ControlMessage.js';
 import { commitFault } from './Fault.js';
 import { httpApi } from './HttpApi.js';
-import { Keyring } from './Keyring.js';
+import { isLoopback, Keyring } from './Keyring.js';
 import { Library } from './Library.js';
 import { LiveCalls } from './LiveCalls.js';
 import { answerMediaHttp } from './MediaHttp.js';
@@ -25,8 +25,7 @@ import { spoolSize } from './SpoolSize.js';
 const lookMs = 30_000;
 /** How long `stop` waits for uploads, ms. */
 const finishMs = 5000;
-/** A predecessor's socket may take a moment to go. */
-const listenTries = 20;
+/** Pause between a successor's tries to listen, ms. */
 const listenAgainMs = 100;
 
 /**
@@ -142,20 +141,26 @@ export class Control {
       { host: this.#config.control.host, port, kernels: this.#data.kernels },
       'control port is open',
     );
+    if (
+      this.#keyring.isEmpty &&
+      !isLoopback(this.#config.control.host) &&
+      this.#config.control.host !== 'localhost'
+    )
+      this.#log.warn('there are no keys: the control port answers this machine only; set control.adminKeys');
     this.#readStores();
     await this.#look();
   }
 
+  /** A successor tries for as long as it takes, since its predecessor's socket has to go first; at the start it says what is wrong. */
   async #listen(): Promise<number | null> {
     const { host, port } = this.#config.control;
-    for (let tries = 1; ; tries++) {
+    for (;;) {
       try {
         await this.#app.listen({ host, port: this.#data.listenPort ?? port });
         return (this.#app.server.address() as AddressInfo).port;
       } catch (error) {
-        const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
-        if (!isTaken || this.#data.config === null || tries === listenTries) {
-          const reason = (error as Error).message;
+        const reason = (error as Error).message;
+        if (this.#data.config === null) {
           const message = `control.host and control.port: cannot listen on ${host}:${port} (${reason}).`;
           this.#post({
             type: 'configError',
@@ -163,6 +168,7 @@ export class Control {
           });
           return null;
         }
+        this.#log.warn({ reason }, 'the control port is not free yet');
         await sleep(listenAgainMs);
       }
     }

@@ -40,9 +40,14 @@ export class Keyring {
     this.#locks = [...admin, ...accounts];
   }
 
+  /** No keys at all: only this machine is answered. */
+  get isEmpty(): boolean {
+    return this.#locks.length === 0;
+  }
+
   /** @returns null for somebody who may see nothing */
   open(caller: Caller): Scope | null {
-    if (this.#locks.length === 0) return isAtHome(caller) ? everything : null;
+    if (this.isEmpty) return isAtHome(caller) ? everything : null;
     const key = /^Bearer +(\S+)\s*$/i.exec(caller.authorization ?? '')?.[1];
     if (key === undefined) return null;
     const digest = this.#digest(key);

@@ -98,6 +98,11 @@ export class Library {
     return this.#progress.get(recordingId);
   }
 
+  /** What is known already, without waiting for stores to be read. */
+  async known(recordingId: string): Promise<CatalogueEntry | undefined> {
+    return await this.#catalogue.get(recordingId);
+  }
+
   /** @throws ReelayError `starting` when that isn't known yet */
   async find(recordingId: string): Promise<CatalogueEntry | undefined> {
     const known = await this.#catalogue.get(recordingId);

@@ -76,7 +76,7 @@ async function liveCalls({ calls, library }: RecordingSources, scope: Scope): Pr
   const seen = calls.all.filter(({ accountId }) => scope.sees(accountId));
   return await Promise.all(
     seen.map(async (call) => {
-      const entry = call.recordingId === null ? undefined : await library.find(call.recordingId);
+      const entry = call.recordingId === null ? undefined : await library.known(call.recordingId);
       const progress = call.recordingId === null ? undefined : library.progress(call.recordingId);
       const samples = progress?.samples ?? 0;
       const seconds = entry === undefined ? 0 : samples / entry.sampleRate;
@@ -114,8 +114,9 @@ async function find(
   scope: Scope,
   id: string,
 ): Promise<CatalogueEntry | null> {
-  const entry = await library.find(id);
-  const accountId = entry?.accountId ?? calls.accountOfRecording(id);
+  const caller = calls.accountOfRecording(id);
+  const entry = caller === undefined ? await library.find(id) : await library.known(id);
+  const accountId = entry?.accountId ?? caller;
   if (accountId === undefined || !scope.sees(accountId)) throw notFound(id);
   return entry ?? null;
 }
