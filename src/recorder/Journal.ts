@@ -179,14 +179,20 @@ export class Journal {
   }
 
   close(): void {
-    if (this.#file < 0) return;
-    fsyncSync(this.#file);
-    closeSync(this.#file);
+    if (this.#file >= 0) this.#leave(this.#file);
+  }
+
+  /** Puts a segment onto the disk for good. A sync that is under way still holds its file. */
+  #leave(file: number): void {
+    fsyncSync(file);
     this.#file = -1;
+    this.#unsynced = false;
+    if (this.#syncing === null) closeSync(file);
+    else void this.#syncing.catch(() => undefined).then(() => closeSync(file));
   }
 
   #rotate(): void {
-    if (this.#file >= 0) this.close();
+    if (this.#file >= 0) this.#leave(this.#file);
     const number = (this.#segments.at(-1)?.number ?? 0) + 1;
     const path = join(this.folder, `${String(number).padStart(8, '0')}.journal`);
     this.#file = openSync(path, 'w');

@@ -31,6 +31,7 @@ export const latencyBounds = [
   0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5,
 ] as const;
 
+const indexOf = Object.fromEntries(names.map((name, index) => [name, index])) as Record<CounterName, number>;
 const histogramStart = names.length;
 const sumIndex = histogramStart + latencyBounds.length + 1;
 const cells = sumIndex + 1;
@@ -45,16 +46,16 @@ export class Counters {
   }
 
   add(name: CounterName, amount = 1): void {
-    const index = names.indexOf(name);
-    this.#values[index] = this.get(name) + amount;
+    const index = indexOf[name];
+    this.#values[index] = (this.#values[index] ?? 0) + amount;
   }
 
   set(name: CounterName, value: number): void {
-    this.#values[names.indexOf(name)] = value;
+    this.#values[indexOf[name]] = value;
   }
 
   get(name: CounterName): number {
-    return this.#values[names.indexOf(name)] ?? 0;
+    return this.#values[indexOf[name]] ?? 0;
   }
 
   /** One frame's time from its arrival in JavaScript to its being handed to the other socket, seconds. */
