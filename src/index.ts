@@ -1,0 +1,25 @@
+/**
+ * What programs may import from `reelay`: the documents it writes, the checks on them, its errors, and the simulated caller
+ * and bot for tests of one's own. The daemon itself is the command `reelay serve`.
+ */
+export { errorCodes, ReelayError, type ErrorCode } from './config/ReelayError.js';
+export type {
+  Channel,
+  Gap,
+  GapCause,
+  Manifest,
+  ManifestChunk,
+  ManifestEvent,
+  ManifestStream,
+  PlayoutError,
+  RecordingState,
+  Sidecar,
+} from './spool/Manifest.js';
+export { RecordingFolder, recordingsBelow, type RecordingOnDisk } from './spool/RecordingFolder.js';
+export { findingCodes, verify, type Finding, type FindingCode } from './spool/Verification.js';
+export { Bot, type BotOptions } from './simulators/Bot.js';
+export { BotCall } from './simulators/BotCall.js';
+export { CallerAudio } from './simulators/CallerAudio.js';
+export type { CallResult, StreamResult } from './simulators/CallResult.js';
+export { JambonzCaller } from './simulators/JambonzCaller.js';
+export { TwilioCaller } from './simulators/TwilioCaller.js';
