@@ -1,4 +1,5 @@
 import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
@@ -47,5 +48,29 @@ export function writeWhole(file: number, data: Uint8Array, position: number | nu
   let done = 0;
   while (done < data.length) {
     done += writeSync(file, data, done, data.length - done, position === null ? null : position + done);
+  }
+}
+
+/** {@link writeDurably} for a thread that has others to answer while the disk takes its time. */
+export async function writeDurablyBehind(path: string, data: Uint8Array | string): Promise<void> {
+  const temporary = `${path}.tmp`;
+  const file = await open(temporary, 'w');
+  try {
+    await file.writeFile(data);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, path);
+  await syncFolderBehind(dirname(path));
+}
+
+/** {@link syncFolder}, likewise. */
+export async function syncFolderBehind(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }

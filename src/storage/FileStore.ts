@@ -4,6 +4,7 @@ import { mkdir, open, opendir, realpath, rename, rm, stat, unlink } from 'node:f
 import { dirname, join, resolve, sep } from 'node:path';
 import type { Readable } from 'node:stream';
 import { ReelayError } from '../config/ReelayError.js';
+import { syncFolderBehind } from '../spool/durable.js';
 import type { ByteRange, ObjectStore, StoredObject } from './ObjectStore.js';
 
 const temporarySuffix = '.part';
@@ -33,7 +34,7 @@ export class FileStore implements ObjectStore {
     } finally {
       await rm(temporary, { force: true });
     }
-    await syncFolder(dirname(target));
+    await syncFolderBehind(dirname(target));
     const { hash, bytes } = await hashOf(target);
     if (hash !== sha256) throw mismatch(target, 'The store gives back other bytes than it was given.');
     return { key, bytes };
@@ -100,7 +101,7 @@ export class FileStore implements ObjectStore {
     await this.#insist(dirname(path));
     if (first === undefined) return path;
     for (let made = dirname(path); made.length >= dirname(first).length; made = dirname(made)) {
-      await syncFolder(made);
+      await syncFolderBehind(made);
       if (made === dirname(made)) break;
     }
     return path;
@@ -158,15 +159,6 @@ async function hashOf(path: string): Promise<{ hash: string; bytes: number }> {
 
 function piecesOf(path: string): AsyncIterable<Buffer> {
   return createReadStream(path, { highWaterMark: 256 * 1024 });
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 function isMissing(error: unknown): boolean {

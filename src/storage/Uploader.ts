@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pRetry, { AbortError } from 'p-retry';
 import { ReelayError } from '../config/ReelayError.js';
-import { writeDurably } from '../spool/durable.js';
+import { writeDurablyBehind } from '../spool/durable.js';
 import { chunkName, manifestName, sidecarName, uploadName } from '../spool/layout.js';
 import type { Manifest, ManifestChunk } from '../spool/Manifest.js';
 import { Lanes } from './Lanes.js';
@@ -183,13 +183,13 @@ export class Uploader {
     const wav = join(path, chunkName(index));
     if (noted === undefined) {
       await this.#put(recording, store, wav, chunkName(index), sha256);
-      writeNote(path, withChunk(note, { ...chunk, sidecarStored: false }));
+      await writeNote(path, withChunk(note, { ...chunk, sidecarStored: false }));
       await unlink(wav);
     } else if (recording.wavs.has(index)) await unlinkConfirmed(wav, sha256);
     const sidecar = join(path, sidecarName(index));
     if (noted?.sidecarStored !== true) {
       await this.#put(recording, store, sidecar, sidecarName(index), sidecarSha256);
-      writeNote(path, withChunk(note, { ...chunk, sidecarStored: true }));
+      await writeNote(path, withChunk(note, { ...chunk, sidecarStored: true }));
       await unlink(sidecar);
     } else await unlinkConfirmed(sidecar, sidecarSha256);
     return true;
@@ -204,10 +204,10 @@ export class Uploader {
     }
     const text = `${JSON.stringify(finalManifest(manifest, note), null, 2)}\n`;
     const path = join(recording.path, finalName);
-    writeDurably(path, text);
+    await writeDurablyBehind(path, text);
     const sha256 = createHash('sha256').update(text).digest('hex');
     await this.#put(recording, store, path, manifestName, sha256);
-    writeNote(recording.path, { ...note, finished: true });
+    await writeNote(recording.path, { ...note, finished: true });
     return true;
   }
 
