@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { request } from 'node:http';
 import { once } from 'node:events';
@@ -248,4 +249,12 @@ await t.test('what is not a request of this API is refused in JSON', async (t) =
   });
   t.equal(broken.status, 400);
   t.match(await broken.json(), { code: 'request_invalid' });
+});
+
+await t.test('the documentation lists exactly the metrics that exist', async (t) => {
+  const bench = await ApiBench.start(t, t.testdir({}));
+  const text = await (await bench.get('/metrics')).text();
+  const shown = new Set([...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name));
+  const listed = new Set((await readFile('docs/control-api.md', 'utf8')).match(/reelay_[a-z_]*[a-z]/g));
+  t.strictSame([...listed].sort(), [...shown].sort());
 });
