@@ -60,6 +60,7 @@ const restMs = 60_000;
  * | noted, and the file still there | unlinked, if its bytes are those that were confirmed |
  * | recording over, all chunks noted | final manifest written, stored, noted |
  * | final manifest noted | catalogue told, folder removed |
+ * | final manifest noted, and the recorder has begun again | waited for its end, then as if the note weren't there |
  * | a listed chunk neither here nor noted | looked for in the store; if not there, the recording ends `interrupted` |
  */
 export class Uploader {
@@ -155,8 +156,10 @@ export class Uploader {
     const recording = await readSpooled(this.#options.spoolDir, folder);
     await this.#age(folder, recording);
     if (recording === undefined) return false;
-    if (recording.note.finished) return await this.#sweep(recording);
-    const { manifest } = recording;
+    const { manifest, note, path } = recording;
+    if (note.finished && manifest?.state !== 'recording') return await this.#sweep(recording);
+    // The recorder, killed before it had noted its own end, renders that end once more.
+    if (note.finished) await writeNote(path, { ...note, finished: false });
     // A failed recording has no audio to store; its manifest stays where its reason can be read.
     if (manifest === null || manifest.state === 'failed') return false;
     const store = this.#options.storeOf(manifest.accountId);

@@ -215,6 +215,21 @@ await t.test('after a crash while the folder was being removed, a new start remo
   await isMoved(t, at);
 });
 
+await t.test('a recorder that renders a recording’s end once more finds nobody in its way', async (t) => {
+  const at = await bench(t.testdir({}));
+  await upload(at);
+  await mkdir(at.recording.folder, { recursive: true });
+  const manifest = join(at.recording.folder, 'manifest.json');
+  await writeFile(join(at.recording.folder, 'upload.json'), '{"schema":1,"chunks":[],"finished":true}');
+  await writeFile(manifest, JSON.stringify({ ...at.recording.manifest, state: 'recording', endTime: null }));
+  await upload(at);
+  t.ok(existsSync(manifest), 'its folder stays while it works there');
+  await writeFile(manifest, at.originals.get('manifest.json') ?? '');
+  const watcher = await upload(at);
+  t.match(watcher.finished, [{ state: 'complete' }]);
+  await isMoved(t, at);
+});
+
 await t.test('without its note the store is asked what it has', async (t) => {
   const at = await bench(t.testdir({}));
   await halfway(at);
