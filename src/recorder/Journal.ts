@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { ReelayError } from '../config/ReelayError.js';
-import { syncFolder } from '../spool/durable.js';
+import { syncFolderHere } from '../spool/durable.js';
 
 /**
  * The append-only log of everything the recorder took from the ring, for all calls: the one thing that has to survive a
@@ -197,7 +197,7 @@ export class Journal {
     const path = join(this.folder, `${String(number).padStart(8, '0')}.journal`);
     this.#file = openSync(path, 'w');
     this.#fileBytes = 0;
-    syncFolder(this.folder);
+    syncFolderHere(this.folder);
     const lastSequence = this.#segments.at(-1)?.lastSequence ?? 0;
     this.#segments.push({ number, path, firstSequence: 0, lastSequence });
   }

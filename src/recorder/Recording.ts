@@ -1,14 +1,15 @@
 import { rmSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { kernels } from '../audio/kernels.js';
-import { manifestName, recordingFolder } from '../spool/layout.js';
+import { writeDurably } from '../spool/durable.js';
+import { manifestName, openExtension, recordingFolder } from '../spool/layout.js';
 import type { Gap, Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
 import type { CallFacts, TapRecord } from '../tap/TapRecord.js';
 import { ChunkFile } from './ChunkFile.js';
 import { encodeCheckpoint, type Checkpoint, type RecordingSnapshot } from './Checkpoint.js';
 import { manifestOf } from './manifestOf.js';
-import { sealChunk, sealFile } from './seal.js';
+import { sealChunk } from './sealChunk.js';
 import { channelsOf, gapsWithin, render } from './timeline/render.js';
 import { Timeline } from './timeline/Timeline.js';
 
@@ -71,7 +72,6 @@ export class Recording {
     // Whatever the snapshot holds beyond the last sealed chunk has to be written again.
     this.timeline.takeDirty();
     this.#enqueue(async () => {
-      await mkdir(this.#path(), { recursive: true });
       const manifest = await this.#writeManifest(
         facts.failed === undefined ? 'recording' : 'failed',
         facts.failed ?? null,
@@ -220,6 +220,7 @@ export class Recording {
   }
 
   async #sealManifest(reason: string | null): Promise<void> {
+    await this.#removeLeftovers();
     const { failed } = this.timeline.state.facts;
     const state = failed !== undefined ? 'failed' : reason === null ? 'uploading' : 'interrupted';
     const manifest = await this.#writeManifest(state, failed ?? reason);
@@ -228,19 +229,28 @@ export class Recording {
     this.#home.ended(this.folder, manifest);
   }
 
+  /** Growing chunks of a former life that had come further than the recording does: every chunk is sealed by now. */
+  async #removeLeftovers(): Promise<void> {
+    await mkdir(this.#path(), { recursive: true });
+    const leftover = (await readdir(this.#path())).filter((name) => name.endsWith(openExtension));
+    await Promise.all(leftover.map((name) => rm(join(this.#path(), name), { force: true })));
+  }
+
   async #writeManifest(state: Manifest['state'], reason: string | null): Promise<Manifest> {
     const samples = this.#chunks.reduce((sum, chunk) => sum + chunk.samples, 0);
     const gaps = this.#gaps.flatMap((gap) => cutGap(gap, 0, samples));
     const sealed = { state, reason, chunks: this.#chunks, gaps };
     const manifest = manifestOf(this.timeline.state, sealed);
-    await sealFile(join(this.#path(), manifestName), JSON.stringify(manifest, null, 2) + '\n');
+    // After a crash control may have taken the folder away between two of these writes.
+    await mkdir(this.#path(), { recursive: true });
+    await writeDurably(join(this.#path(), manifestName), JSON.stringify(manifest, null, 2) + '\n');
     return manifest;
   }
 
   async #checkpoint(sequence: number, recording: Checkpoint['recording']): Promise<void> {
     const { recordingId } = this;
     const checkpoint: Checkpoint = { version: 1, recordingId, call: this.call, sequence, recording };
-    await sealFile(this.#home.checkpointPath(recordingId), encodeCheckpoint(checkpoint));
+    await writeDurably(this.#home.checkpointPath(recordingId), encodeCheckpoint(checkpoint));
     this.neededAfter = sequence;
   }
 

@@ -1,40 +1,51 @@
-import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
- * The one way in which a file of the spool becomes final: written beside its place, synced, renamed into it, and the folder
- * synced. After a crash at any moment the name holds either the old content or the new one, never a part.
+ * The one way in which a file becomes final: written beside its place, synced, renamed into it, and the folder synced. After a
+ * crash at any moment the name holds either the old content or the new one, never a part. The disk is waited for off the
+ * thread, which has others to answer.
  *
  * @throws the file system's error, for example `ENOSPC`; the file that was there before is untouched then
  */
-export function writeDurably(path: string, data: Uint8Array | string): void {
+export async function writeDurably(path: string, data: Uint8Array | string): Promise<void> {
   const temporary = `${path}.tmp`;
-  const file = openSync(temporary, 'w');
+  const file = await open(temporary, 'w');
   try {
-    writeWhole(file, typeof data === 'string' ? Buffer.from(data) : data);
-    fsyncSync(file);
+    await file.writeFile(data);
+    await file.sync();
   } finally {
-    closeSync(file);
+    await file.close();
   }
-  renameSync(temporary, path);
-  syncFolder(dirname(path));
+  await rename(temporary, path);
+  await syncFolder(dirname(path));
 }
 
-/** Makes a file that was written in place final under its own name: synced, renamed, folder synced. */
-export function renameDurably(from: string, to: string): void {
-  const file = openSync(from, 'r+');
+/** The same for a file that has grown under another name. */
+export async function renameDurably(from: string, to: string): Promise<void> {
+  const file = await open(from, 'r+');
   try {
-    fsyncSync(file);
+    await file.sync();
   } finally {
-    closeSync(file);
+    await file.close();
   }
-  renameSync(from, to);
-  syncFolder(dirname(to));
+  await rename(from, to);
+  await syncFolder(dirname(to));
 }
 
 /** Makes the names in a folder survive a loss of power. */
-export function syncFolder(folder: string): void {
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** {@link syncFolder}, waited for on this thread. */
+export function syncFolderHere(folder: string): void {
   const handle = openSync(folder, 'r');
   try {
     fsyncSync(handle);
@@ -48,29 +59,5 @@ export function writeWhole(file: number, data: Uint8Array, position: number | nu
   let done = 0;
   while (done < data.length) {
     done += writeSync(file, data, done, data.length - done, position === null ? null : position + done);
-  }
-}
-
-/** {@link writeDurably} for a thread that has others to answer while the disk takes its time. */
-export async function writeDurablyBehind(path: string, data: Uint8Array | string): Promise<void> {
-  const temporary = `${path}.tmp`;
-  const file = await open(temporary, 'w');
-  try {
-    await file.writeFile(data);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(temporary, path);
-  await syncFolderBehind(dirname(path));
-}
-
-/** {@link syncFolder}, likewise. */
-export async function syncFolderBehind(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

@@ -35,7 +35,10 @@ export function sidecarName(index: number): string {
   return `${index}-metadata.json`;
 }
 
+/** Ending of a chunk that is still growing. */
+export const openExtension = '.open';
+
 /** The growing chunk: a complete WAV file at every moment, its header kept current, but its samples may still change. */
 export function openChunkName(index: number): string {
-  return `${chunkName(index)}.open`;
+  return chunkName(index) + openExtension;
 }

@@ -4,7 +4,7 @@ import { mkdir, open, opendir, realpath, rename, rm, stat, unlink } from 'node:f
 import { dirname, join, resolve, sep } from 'node:path';
 import type { Readable } from 'node:stream';
 import { ReelayError } from '../config/ReelayError.js';
-import { syncFolderBehind } from '../spool/durable.js';
+import { syncFolder } from '../spool/durable.js';
 import type { ByteRange, ObjectStore, StoredObject } from './ObjectStore.js';
 
 const temporarySuffix = '.part';
@@ -34,7 +34,7 @@ export class FileStore implements ObjectStore {
     } finally {
       await rm(temporary, { force: true });
     }
-    await syncFolderBehind(dirname(target));
+    await syncFolder(dirname(target));
     const { hash, bytes } = await hashOf(target);
     if (hash !== sha256) throw mismatch(target, 'The store gives back other bytes than it was given.');
     return { key, bytes };
@@ -101,7 +101,7 @@ export class FileStore implements ObjectStore {
     await this.#insist(dirname(path));
     if (first === undefined) return path;
     for (let made = dirname(path); made.length >= dirname(first).length; made = dirname(made)) {
-      await syncFolderBehind(made);
+      await syncFolder(made);
       if (made === dirname(made)) break;
     }
     return path;

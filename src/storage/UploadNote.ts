@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeDurablyBehind } from '../spool/durable.js';
+import { writeDurably } from '../spool/durable.js';
 import { uploadName } from '../spool/layout.js';
 import type { ManifestChunk } from '../spool/Manifest.js';
 
@@ -48,7 +48,7 @@ export async function readNote(folder: string): Promise<UploadNote> {
 
 /** @throws the file system's error; what was confirmed and couldn't be noted is stored again */
 export async function writeNote(folder: string, content: UploadNote): Promise<void> {
-  await writeDurablyBehind(join(folder, uploadName), `${JSON.stringify(content)}\n`);
+  await writeDurably(join(folder, uploadName), `${JSON.stringify(content)}\n`);
 }
 
 /** The note with this chunk in it, in the place of an older entry of the same index. */

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pRetry, { AbortError } from 'p-retry';
 import { ReelayError } from '../config/ReelayError.js';
-import { writeDurablyBehind } from '../spool/durable.js';
+import { writeDurably } from '../spool/durable.js';
 import { chunkName, manifestName, sidecarName, uploadName } from '../spool/layout.js';
 import type { Manifest, ManifestChunk } from '../spool/Manifest.js';
 import { Lanes } from './Lanes.js';
@@ -207,7 +207,7 @@ export class Uploader {
     }
     const text = `${JSON.stringify(finalManifest(manifest, note), null, 2)}\n`;
     const path = join(recording.path, finalName);
-    await writeDurablyBehind(path, text);
+    await writeDurably(path, text);
     const sha256 = createHash('sha256').update(text).digest('hex');
     await this.#put(recording, store, path, manifestName, sha256);
     await writeNote(recording.path, { ...note, finished: true });

@@ -292,3 +292,14 @@ void t.test('a provider that plays later than modelled moves what has not been h
   );
   t.end();
 });
+
+void t.test('while a call waits for a stream that never comes, nothing behind its end becomes final', (t) => {
+  const script = new CallScript().at(0).stream();
+  talk(script, 0, 2000);
+  script.at(2000).stop();
+  for (let ms = 3000; ms <= 60_000; ms += 1000) script.at(ms).clock();
+  const { length, gaps } = renderScript(script.end(), 1);
+  t.equal(length, 16_000);
+  t.strictSame(gaps, []);
+  t.end();
+});

@@ -74,10 +74,7 @@ function spoolIn(dir: string, name: string): Spool {
 async function render(spool: Spool, reason = 'process_ended'): Promise<void> {
   const opening = openJournal(spool.daemonDir, homeOf(spool), log);
   let step = opening.next();
-  while (step.done !== true) {
-    step.value;
-    step = opening.next();
-  }
+  while (step.done !== true) step = opening.next();
   for (const recording of step.value.recordings.live) recording.progress();
   step.value.recordings.finish(reason);
   await step.value.recordings.settled();

@@ -266,6 +266,8 @@ export class Timeline {
     const amend = Math.max(0, ...all.map((stream) => stream.facts.amendMs)) * perMs;
     const slowest = Math.min(state.now, ...live.map(slowestTrack));
     const border = Math.max(slowest - amend, state.now - longestWaitMs * perMs);
-    state.final = Math.max(state.final, Math.floor(border));
+    // After the last stream's end nobody knows yet whether the call goes on: it may have ended right there.
+    const end = live.length > 0 ? Infinity : Math.max(0, ...all.map((stream) => stream.endSample ?? 0));
+    state.final = Math.max(state.final, Math.floor(Math.min(border, end)));
   }
 }
