@@ -16,11 +16,7 @@ export type GapCause =
   /** jambonz threw its client buffer away. */
   | 'client_overrun'
   /** The ring between relay and recorder was full. */
-  | 'dropped_by_reelay'
-  /** The frame came after the region was final. */
-  | 'late'
-  /** Recording was paused. */
-  | 'paused';
+  | 'dropped_by_reelay';
 
 export interface Channel {
   readonly role: 'caller' | 'bot' | 'mixed';

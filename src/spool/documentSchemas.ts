@@ -15,8 +15,6 @@ const gapCauses = {
   between_streams: 'between_streams',
   client_overrun: 'client_overrun',
   dropped_by_reelay: 'dropped_by_reelay',
-  late: 'late',
-  paused: 'paused',
 } satisfies { readonly [Cause in GapCause]: Cause };
 const gap = z.looseObject({ channel: count, startSample: count, samples: count, cause: z.enum(gapCauses) });
 

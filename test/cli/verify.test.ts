@@ -41,7 +41,7 @@ await t.test('an interrupted recording is whole as far as it goes and says so', 
 });
 
 await t.test('a completeness below 100 % is never rounded up to it', async (t) => {
-  const gaps = [{ channel: 1, startSample: 0, samples: 1, cause: 'late' }] as const;
+  const gaps = [{ channel: 1, startSample: 0, samples: 1, cause: 'lost_by_provider' }] as const;
   const { folder } = await fabricateRecording(t.testdir(), { samplesPerChunk: 480_000, gaps });
   const { code, out } = await run(folder);
   t.equal(code, 0);

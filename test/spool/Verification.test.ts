@@ -201,20 +201,20 @@ await t.test('every kind of damage is found under its own code', async (t) => {
       'gap_overlap',
       'two gaps over the same samples',
       (folder) => addGap(folder, { channel: 0, startSample: 149, samples: 10 }),
-      { gaps: [{ channel: 0, startSample: 100, samples: 50, cause: 'late' }] },
+      { gaps: [{ channel: 0, startSample: 100, samples: 50, cause: 'lost_by_provider' }] },
     ],
     [
       'gaps_differ',
       'a gap that the manifest hides',
       (folder) =>
         editManifest(folder, (manifest) => Object.assign(manifest, { gaps: [], completeness: [1, 1] })),
-      { gaps: [{ channel: 0, startSample: 100, samples: 50, cause: 'late' }] },
+      { gaps: [{ channel: 0, startSample: 100, samples: 50, cause: 'lost_by_provider' }] },
     ],
     [
       'completeness_wrong',
       'a completeness that flatters',
       (folder) => editManifest(folder, (manifest) => Object.assign(manifest, { completeness: [1, 1] })),
-      { gaps: [{ channel: 0, startSample: 100, samples: 50, cause: 'late' }] },
+      { gaps: [{ channel: 0, startSample: 100, samples: 50, cause: 'lost_by_provider' }] },
     ],
     [
       'duration_wrong',
