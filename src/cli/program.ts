@@ -8,7 +8,7 @@ import { verifyCommand } from './verify.js';
 
 /** The command line: `reelay <command>`. */
 export function program(): Command {
-  const { version } = createRequire(import.meta.url)('../../package.json') as { version: string };
+  const { version } = createRequire(import.meta.url)('reelay/package.json') as { version: string };
   return new Command('reelay')
     .description('Relays voice-bot media streams and keeps a sample-exact recording of every call.')
     .version(version)
