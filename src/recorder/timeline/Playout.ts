@@ -28,7 +28,9 @@ export interface PlayoutState {
   heldSamples: number;
   threshold: number;
   readonly laterThreshold: number;
-  readonly clips: PendingClip[];
+  clips: PendingClip[];
+  /** Rate of the clip whose audio comes next, Hz. */
+  clipSampleRate: number;
 }
 
 interface PendingMark {
@@ -41,6 +43,8 @@ interface PendingClip {
   readonly id: string | null;
   start: number;
   end: number;
+  /** It was cut while it played: all that is still to come is the provider's word that it ended. */
+  killed: boolean;
 }
 
 /** Twilio discards what would make its queue longer than about ten minutes (warning 31931). */
@@ -79,6 +83,7 @@ export function createPlayout(
     threshold: kind === 'prebuffered' ? 1280 * scale : 0,
     laterThreshold: kind === 'prebuffered' ? 640 * scale : 0,
     clips: [],
+    clipSampleRate: rates.returned,
   };
 }
 
@@ -112,7 +117,9 @@ export function clearPlayout(playout: PlayoutState, lane: LaneState, now: number
   playout.generation++;
   playout.cut = cut;
   playout.recent = playout.recent.filter(Number.isNaN);
-  playout.clips.length = 0;
+  // The one that plays is still going to be reported; those that wait never are.
+  playout.clips = playout.clips.filter((clip) => clip.start <= now && clip.end > now);
+  for (const clip of playout.clips) clip.killed = true;
   return cut;
 }
 
@@ -175,16 +182,17 @@ export function startClip(
   playout: PlayoutState,
   lane: LaneState,
   now: number,
-  clip: { readonly id: string | null; readonly queued: boolean },
+  clip: { readonly id: string | null; readonly queued: boolean; readonly sampleRate: number },
 ): boolean {
   if (clip.queued) {
-    const waiting = playout.clips.filter((each) => each.end > now);
+    const waiting = playout.clips.filter((each) => each.end > now && !each.killed);
     if (waiting.length > maxClips) return false;
   } else {
     clearPlayout(playout, lane, now);
   }
   const start = Math.max(playout.queueEnd, Math.round(now));
-  playout.clips.push({ id: clip.id, start, end: start });
+  playout.clips.push({ id: clip.id, start, end: start, killed: false });
+  playout.clipSampleRate = clip.sampleRate;
   playout.queueEnd = start;
   return true;
 }
@@ -206,13 +214,11 @@ export function finishClip(
   done: { readonly id: string | null; readonly playedMs: number | null },
   final: number,
 ): void {
-  const index = Math.max(
-    0,
-    playout.clips.findIndex((clip) => clip.id === done.id),
-  );
+  const index = done.id === null ? 0 : playout.clips.findIndex((clip) => clip.id === done.id);
   const clip = playout.clips[index];
   if (clip === undefined) return;
   playout.clips.splice(0, index + 1);
+  if (clip.killed) return;
   const end = Math.round(now);
   const start = done.playedMs === null ? null : Math.round(end - done.playedMs * playout.perMs);
   if (start !== null && start - clip.start > tickMs * playout.perMs && clip.start >= final) {

@@ -15,7 +15,7 @@ import {
 } from '../../tap/TapRecord.js';
 import { cover, cutBefore } from './Coverage.js';
 import { eraseLane, takeDirty, trimLane } from './Lane.js';
-import { decode, endOf, placeAudio, resampled } from './placement.js';
+import { endOf, placeAudio, sentAudio } from './placement.js';
 import { clearPlayout, echoMark, finishClip, play, putMark, startClip } from './Playout.js';
 import {
   assumesBotSilence,
@@ -173,8 +173,7 @@ export class Timeline {
       return;
     }
     if (stream.playout === null) return;
-    const { returnSampleRate } = stream.facts;
-    const pcm = resampled(stream, 'sent', decode(record), returnSampleRate, state.facts.sampleRate);
+    const pcm = sentAudio(stream, stream.playout, record, state.facts.sampleRate);
     const lost = play(stream.playout, state.lanes.botSent, Math.max(state.now, state.final), pcm);
     if (lost > 0) addEvent(state, 'provider_queue_full', state.now, { samples: lost });
   }
@@ -199,6 +198,7 @@ export class Timeline {
 
   #clip(facts: ClipFacts, stream: StreamState): void {
     const { state } = this;
+    stream.resamplers.sent = null;
     const started =
       stream.playout !== null && startClip(stream.playout, state.lanes.botSent, state.now, facts);
     addEvent(state, started ? 'clip' : 'clip_not_played', state.now, { id: facts.id });

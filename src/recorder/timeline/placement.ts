@@ -1,8 +1,9 @@
 import { Resampler, type ResamplerState } from '../../audio/Resampler.js';
 import { kernels } from '../../audio/kernels.js';
-import { Encoding, Track, type TapRecord } from '../../tap/TapRecord.js';
+import { Encoding, maxPayloadBytes, Track, type TapRecord } from '../../tap/TapRecord.js';
 import { cover } from './Coverage.js';
 import { moveLane, writeLane, type LaneState } from './Lane.js';
+import type { PlayoutState } from './Playout.js';
 import { createStreamClock, observe, streamTime } from './StreamClock.js';
 import { positionAt, receivedEnd, type StreamState } from './StreamTimeline.js';
 import { addEvent, type TimelineState } from './TimelineState.js';
@@ -212,6 +213,29 @@ export function resampled(
   const state: ResamplerState = resampler.state;
   stream.resamplers[track] = state;
   return output;
+}
+
+/**
+ * What the bot sent, at the recording's rate. Streamed audio is one signal; each clip has a rate and an end of its own, and
+ * only a record of the largest size can be followed by more of the same clip.
+ */
+export function sentAudio(
+  stream: StreamState,
+  playout: PlayoutState,
+  record: TapRecord,
+  rate: number,
+): Int16Array {
+  const isClip = playout.kind === 'clips';
+  const from = isClip ? playout.clipSampleRate : stream.facts.returnSampleRate;
+  const body = resampled(stream, 'sent', decode(record), from, rate);
+  const { sent } = stream.resamplers;
+  if (!isClip || sent === null || record.payload.length === maxPayloadBytes) return body;
+  stream.resamplers.sent = null;
+  const tail = new Resampler(from, rate, sent).flush();
+  const whole = new Int16Array(body.length + tail.length);
+  whole.set(body);
+  whole.set(tail, body.length);
+  return whole;
 }
 
 /** Where a stream's audio ends when the stream does. */
