@@ -1,0 +1,221 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { Manifest } from '../../src/spool/Manifest.js';
+import { RecordingFolder, recordingsBelow, recordingsById } from '../../src/spool/RecordingFolder.js';
+import { eventually } from './eventually.js';
+
+export interface DaemonOptions {
+  /** Holds configuration, spool and store; a restart finds there what its predecessor left. */
+  readonly dir: string;
+  readonly accounts: readonly AccountEntry[];
+  readonly chunkSeconds?: number;
+  /** Default 100. */
+  readonly flushMs?: number;
+  /** Calls at once; default: the daemon's own. */
+  readonly calls?: number;
+  /** Added to the environment. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** An account as the configuration file has it; its store is the test's. */
+export interface AccountEntry {
+  readonly id: string;
+  readonly upstream?: string | { readonly twilio: string; readonly jambonz: string };
+  readonly resumeSeconds?: number;
+  readonly jambonz?: Readonly<Record<string, unknown>>;
+}
+
+export interface LogLine {
+  readonly msg: string;
+  /** 30 tells, 40 warns, 50 is an error, 60 a fault that nobody caught. */
+  readonly level?: number;
+  readonly [key: string]: unknown;
+}
+
+/** A recording as the list shows it. */
+export interface ListedRecording {
+  readonly recordingId: string;
+  readonly callId: string;
+  readonly state: Manifest['state'];
+  readonly samples: number;
+}
+
+const entry = fileURLToPath(new URL('../../src/cli/reelay.js', import.meta.url));
+const running = new Set<ChildProcess>();
+// Whatever ends a test, no daemon outlives it.
+process.once('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
+/** The real daemon in a process of its own, as a person would start it, with ports of its own choice. */
+export class DaemonProcess {
+  readonly dir: string;
+  readonly flushMs: number;
+  readonly logs: LogLine[] = [];
+  mediaPort = 0;
+  controlPort = 0;
+  readonly #env: NodeJS.ProcessEnv;
+  #child: ChildProcess | null = null;
+  #stderr = '';
+
+  private constructor(options: DaemonOptions) {
+    const { dir, accounts, chunkSeconds = 60, flushMs = 100, calls, env = {} } = options;
+    this.dir = dir;
+    this.flushMs = flushMs;
+    this.#env = { ...process.env, ...env };
+    mkdirSync(dir, { recursive: true });
+    const config = {
+      media: { host: '127.0.0.1', port: 0 },
+      control: { host: '127.0.0.1', port: 0 },
+      spool: { dir: this.spoolDir, flushMs },
+      recording: { chunkSeconds },
+      ...(calls === undefined ? {} : { limits: { calls } }),
+      accounts: accounts.map((account) => ({ ...account, store: { type: 'file', dir: this.storeDir } })),
+    };
+    writeFileSync(this.#configFile, JSON.stringify(config, null, 2));
+  }
+
+  /** Writes the configuration and starts; resolves when both ports are open. */
+  static async start(options: DaemonOptions): Promise<DaemonProcess> {
+    const daemon = new DaemonProcess(options);
+    await daemon.restart();
+    return daemon;
+  }
+
+  get spoolDir(): string {
+    return join(this.dir, 'spool');
+  }
+
+  get storeDir(): string {
+    return join(this.dir, 'recordings');
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? -1;
+  }
+
+  get alive(): boolean {
+    return this.#child?.exitCode === null && this.#child.signalCode === null;
+  }
+
+  /** Starts it, again if it was ended, on the same folders. */
+  async restart(): Promise<void> {
+    this.#stderr = '';
+    const child = spawn(process.execPath, [entry, 'serve', '--config', this.#configFile], {
+      cwd: this.dir,
+      env: this.#env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child = child;
+    running.add(child);
+    child.once('exit', () => running.delete(child));
+    child.stderr.on('data', (text: Buffer) => (this.#stderr += text.toString()));
+    const lines = createInterface(child.stdout);
+    const ready = new Promise<LogLine>((resolve, reject) => {
+      lines.on('line', (text) => {
+        const line = parse(text);
+        this.logs.push(line);
+        if (line.msg === 'reelay is ready') resolve(line);
+      });
+      child.once('exit', (code) => reject(new Error(`The daemon ended with ${code}: ${this.#stderr}`)));
+    });
+    const { mediaPort, controlPort } = await ready;
+    this.mediaPort = Number(mediaPort);
+    this.controlPort = Number(controlPort);
+  }
+
+  /** Ends it and waits until it is gone. */
+  async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<{ code: number | null; signal: string | null }> {
+    const child = this.#child;
+    if (child === null) return { code: null, signal: null };
+    if (this.alive) {
+      const gone = once(child, 'exit');
+      child.kill(signal);
+      await gone;
+    }
+    return { code: child.exitCode, signal: child.signalCode };
+  }
+
+  /** The address of a media route. */
+  media(path: string): string {
+    return `ws://127.0.0.1:${this.mediaPort}${path}`;
+  }
+
+  /** Asks the control port. */
+  async get(path: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
+    return await fetch(`http://127.0.0.1:${this.controlPort}${path}`, { headers });
+  }
+
+  async json<T>(path: string): Promise<T> {
+    const response = await this.get(path);
+    if (!response.ok) throw new Error(`${path} gave ${response.status}: ${await response.text()}`);
+    return (await response.json()) as T;
+  }
+
+  /** Breaks a thread, as `REELAY_FAULTS=1` allows. */
+  async fault(thread: 'recorder' | 'control', fault: string): Promise<void> {
+    const response = await fetch(`http://127.0.0.1:${this.controlPort}/v1/faults`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ thread, fault }),
+    });
+    if (response.status !== 202) throw new Error(`fault gave ${response.status}: ${await response.text()}`);
+    await response.arrayBuffer();
+  }
+
+  async recordings(query = ''): Promise<ListedRecording[]> {
+    const { recordings } = await this.json<{ recordings: ListedRecording[] }>(
+      `/v1/recordings?limit=1000${query}`,
+    );
+    return recordings;
+  }
+
+  /** The value of a metric without labels. */
+  async metric(name: string): Promise<number> {
+    const text = await (await this.get('/metrics')).text();
+    const value = new RegExp(`^${name} (\\S+)$`, 'm').exec(text)?.[1];
+    if (value === undefined) throw new Error(`there is no metric ${name}`);
+    return Number(value);
+  }
+
+  /** The only recording of a call, once it is whole in its store. */
+  async stored(callId: string): Promise<RecordingFolder> {
+    await eventually(`the recording of ${callId} is stored`, async () => {
+      const [one] = await this.recordings(`&callId=${callId}`);
+      return one !== undefined && one.state !== 'recording' && one.state !== 'uploading';
+    });
+    const found = await recordingsById(callId, [this.storeDir]);
+    const [folder] = found;
+    if (folder === undefined || found.length > 1) {
+      throw new Error(`${found.length} recordings of ${callId} in the store`);
+    }
+    return folder;
+  }
+
+  /** Folders of recordings that the spool still holds. */
+  async spooled(): Promise<string[]> {
+    return await recordingsBelow(this.spoolDir);
+  }
+
+  /** Lines of the log from a level on: 40 are warnings, 50 errors, 60 faults that nobody caught. */
+  logged(level: number): LogLine[] {
+    const faults = this.#stderr === '' ? [] : [{ msg: this.#stderr, level: 60 }];
+    return [...this.logs, ...faults].filter((line) => (line.level ?? 0) >= level);
+  }
+
+  get #configFile(): string {
+    return join(this.dir, 'reelay.json');
+  }
+}
+
+function parse(text: string): LogLine {
+  try {
+    return JSON.parse(text) as LogLine;
+  } catch {
+    return { msg: text };
+  }
+}
