@@ -11,7 +11,6 @@ export const errorCodes = {
   frame_not_object: 'A text frame is JSON but not an object with an event or type',
   frame_binary: 'A binary frame came on a socket that carries text only',
   event_out_of_order: 'A message came before the start message, after the stop, or twice',
-  event_unknown: 'A message has an event that this dialect does not define',
   stream_mismatch: 'A message names a stream other than the one its socket started',
   start_invalid: 'The start message lacks something or holds something that cannot be used',
   start_timeout: 'A socket sent no start message in time',
@@ -57,7 +56,6 @@ export const errorCodes = {
   returns_not_configured: 'The bot sent audio in a form that the account does not configure',
   // Recording
   no_store: 'The account has no store, so its recordings cannot be kept',
-  tap_overflow: 'The ring between relay and recorder was full; recording frames were dropped',
   journal_torn: 'The journal ends in a torn record, which was cut off',
   journal_unreadable: 'A journal segment cannot be read; it was set aside',
   spool_locked: 'The spool folder belongs to a daemon that is running',
