@@ -56,8 +56,12 @@ export class Stage {
     await this.bots.close();
   }
 
-  /** Makes the calls, all at once, and waits for their recordings. */
-  async perform(scenarios: readonly Scenario[]): Promise<Performance[]> {
+  /**
+   * Makes the calls, all at once, and waits for their recordings.
+   *
+   * @param over - ends the calls that are still up when it resolves
+   */
+  async perform(scenarios: readonly Scenario[], over?: Promise<unknown>): Promise<Performance[]> {
     await this.#rehearse();
     const casts: { scenario: Scenario; caller: Caller }[] = [];
     for (const [index, scenario] of scenarios.entries()) {
@@ -65,6 +69,7 @@ export class Stage {
       await this.bots.expect(caller.callSid, scenario.name, 2 * index + 1);
       casts.push({ scenario, caller });
     }
+    void over?.finally(() => casts.forEach(({ caller }) => caller.hangUp()));
     // Callers don't take turns in step: each speaks at a moment of its own within the 20 ms of a frame.
     return await Promise.all(
       casts.map(async ({ scenario, caller }, index) => {
