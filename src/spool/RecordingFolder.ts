@@ -77,7 +77,7 @@ export class RecordingFolder {
   /** Reads every document and hashes every chunk, one file at a time, without holding audio in memory. */
   async read(): Promise<RecordingOnDisk> {
     const manifest = await this.manifest();
-    const names = (await Promise.all(this.paths.map((path) => readdir(path)))).flat();
+    const names = (await Promise.all(this.paths.map(namesIn))).flat();
     const indexes = new Set(manifest?.value?.chunks.map((chunk) => chunk.index));
     for (const name of names) {
       const index = chunkFile.exec(name)?.[1];
@@ -114,7 +114,8 @@ export class RecordingFolder {
  * own and are left out.
  */
 export async function recordingsBelow(dir: string): Promise<string[]> {
-  const entries = await readdir(dir, { withFileTypes: true });
+  // A daemon removes folders from its spool while they are being looked through.
+  const entries = (await ifPresent(() => readdir(dir, { withFileTypes: true }))) ?? [];
   if (entries.some(isPartOfRecording)) return [dir];
   const found: string[] = [];
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
@@ -150,6 +151,10 @@ export async function isFolder(path: string): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return (await ifPresent(() => readdir(folder))) ?? [];
 }
 
 function isPartOfRecording(entry: Dirent): boolean {
