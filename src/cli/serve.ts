@@ -25,14 +25,18 @@ async function serve(flags: ServeFlags): Promise<void> {
   const stop = (): void => {
     if (stopping) return;
     stopping = true;
-    void daemon.stop().then((unstored) => process.exit(unstored === 0 ? 0 : exitUnstored));
-  };
-  // A fault that nobody caught must not take the other calls down: it is told loudly, and the daemon goes on.
-  process.on('uncaughtException', (error) => {
-    console.error(
-      JSON.stringify({ level: 60, msg: 'uncaught exception', stack: error.stack ?? String(error) }),
+    daemon.stop().then(
+      (unstored) => process.exit(unstored === 0 ? 0 : exitUnstored),
+      (error: unknown) => {
+        daemon.uncaught(error);
+        process.exit(1);
+      },
     );
-  });
+  };
+  // A fault that nobody caught must not take the other calls down.
+  process.on('uncaughtException', (error) => daemon.uncaught(error));
+  // From the beginning: without a handler the signal ends the process.
+  process.on('SIGHUP', () => daemon.reload());
   try {
     await daemon.start();
   } catch (error) {
@@ -41,7 +45,6 @@ async function serve(flags: ServeFlags): Promise<void> {
   }
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
-  process.on('SIGHUP', () => daemon.reload());
 }
 
 function port(text: string): number {

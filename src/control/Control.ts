@@ -277,7 +277,7 @@ export class Control {
   }
 
   #fault(thread: 'recorder' | 'control', fault: FaultKind): void {
-    this.#log.warn({ thread, fault }, 'breaking a thread, as asked');
+    this.#log.warn({ worker: thread, fault }, 'breaking a thread, as asked');
     if (thread === 'recorder') this.#post({ type: 'fault', fault });
     else commitFault(fault);
   }

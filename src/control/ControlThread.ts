@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { pino } from 'pino';
+import { threadLog } from '../config/threadLog.js';
 import { Control } from './Control.js';
 import type { ControlData, FromControl, ToControl } from './ControlMessage.js';
 
@@ -15,7 +15,7 @@ setInterval(() => Atomics.add(heartbeat, 0, 1), beatMs);
 
 const control = Control.configure(
   data,
-  (config) => pino({ level: config.log.level, base: { thread: 'control' } }),
+  (config) => threadLog('control', config.log.level),
   (message: FromControl) => parentPort?.postMessage(message),
 );
 parentPort?.on('message', (message: ToControl) => control?.receive(message));

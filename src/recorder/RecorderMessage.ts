@@ -1,4 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
+import type { Config } from '../config/Config.js';
 
 /** `workerData` of the recorder thread. */
 export interface RecorderData {
@@ -10,7 +11,7 @@ export interface RecorderData {
   readonly daemonDir: string;
   readonly flushMs: number;
   readonly syncMs: number;
-  readonly logLevel: string;
+  readonly logLevel: Config['log']['level'];
   /** Announcements to the control thread. */
   readonly controlPort: MessagePort;
 }

@@ -1,5 +1,5 @@
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
-import { pino } from 'pino';
+import { threadLog } from '../config/threadLog.js';
 import { Recorder } from './Recorder.js';
 import type { FromRecorder, RecorderData, ToRecorder } from './RecorderMessage.js';
 
@@ -10,7 +10,7 @@ let controlPort: MessagePort = data.controlPort;
 
 const recorder = new Recorder({
   ...data,
-  log: pino({ level: data.logLevel, base: { thread: 'recorder' } }),
+  log: threadLog('recorder', data.logLevel),
   announce: (event) => controlPort.postMessage(event),
   beat: () => {
     heartbeat[0] = ((heartbeat[0] ?? 0) + 1) | 0;

@@ -3,6 +3,8 @@ import type { FromControl, PlainRequest, PlainResponse } from '../control/Contro
 
 /** A webhook's sender waits this long for its answer, ms. */
 const answerTimeoutMs = 5000;
+/** Requests that may wait at once, of up to 64 KiB each: whoever floods the media port must not fill memory with them. */
+const mostWaiting = 256;
 
 interface Waiting {
   readonly resolve: (response: PlainResponse) => void;
@@ -24,6 +26,7 @@ export class ControlLink {
 
   /** Has a plain HTTP request of the media port answered. */
   ask(request: PlainRequest): Promise<PlainResponse> {
+    if (this.#waiting.size >= mostWaiting) return Promise.resolve(unavailable);
     const id = ++this.#asked;
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.answer(id, unavailable), answerTimeoutMs);
@@ -49,7 +52,10 @@ export class ControlLink {
 const unavailable: PlainResponse = {
   status: 503,
   headers: { 'content-type': 'application/json', 'retry-after': '1' },
-  body: JSON.stringify({ code: 'thread_lost', message: 'The control thread is being started again.' }),
+  body: JSON.stringify({
+    code: 'thread_lost',
+    message: 'The control thread is busy or being started again.',
+  }),
 };
 
 /** Narrows a message of the control thread. */
@@ -68,6 +74,7 @@ export function needsRestart(before: Config, after: Config): string[] {
     ['spool.flushMs', before.spool.flushMs, after.spool.flushMs],
     ['spool.syncMs', before.spool.syncMs, after.spool.syncMs],
     ['limits.ringBytes', before.limits.ringBytes, after.limits.ringBytes],
+    ['log.level', before.log.level, after.log.level],
   ] as const;
   return fixed.filter(([, old, now]) => old !== now).map(([key]) => key);
 }

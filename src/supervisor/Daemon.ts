@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { pino, type Logger } from 'pino';
 import { implementation } from '../audio/kernels.js';
 import type { Config } from '../config/Config.js';
+import { lastLines, threadLog } from '../config/threadLog.js';
 import type {
   ControlData,
   FromControl,
@@ -22,6 +22,8 @@ import { SupervisedThread } from './SupervisedThread.js';
 /** Heap of the worker threads, MiB. Audio lies outside the heap, so this is bookkeeping and messages. */
 const recorderHeapMiB = 512;
 const controlHeapMiB = 512;
+/** Recorders that may be lost while they seal what the last one left, before the daemon ends without. */
+const lossesAtEnd = 3;
 
 /**
  * The whole daemon: this thread moves media and supervises; the recorder and the control thread hang on it by shared memory
@@ -36,18 +38,21 @@ export class Daemon {
   readonly #tokenKey = randomBytes(32);
   readonly #control: SupervisedThread;
   readonly #link: ControlLink;
-  #log: Logger = pino({ level: 'info', base: { thread: 'media' } });
+  readonly #log = threadLog('media');
   #config: Config | null = null;
   #folder: DaemonFolder | null = null;
   #recorder: SupervisedThread | null = null;
   #media: MediaServer | null = null;
   #states: ThreadStates = { media: 'ready', recorder: 'starting', control: 'starting' };
-  #recorderStopped: (() => void) | null = null;
+  #recorderStopped: ((isSealed: boolean) => void) | null = null;
   #controlStopped: ((unstored: number) => void) | null = null;
   #configured: { resolve: (config: Config) => void; reject: (error: Error) => void } | null = null;
   #controlReady: { resolve: (port: number) => void; reject: (error: Error) => void } | null = null;
   /** The control port that was listened on, for successors of the thread. */
   #controlPort: number | null = null;
+  /** Control may touch the spool, and each successor of it too. */
+  #begun = false;
+  #losses = 0;
 
   constructor(flags: ServeFlags) {
     this.#flags = flags;
@@ -72,12 +77,13 @@ export class Daemon {
       const configured = new Promise<Config>((resolve, reject) => (this.#configured = { resolve, reject }));
       this.#control.start();
       const config = (this.#config = await configured);
-      this.#log = pino({ level: config.log.level, base: { thread: 'media' } });
+      this.#log.level = config.log.level;
       this.#folder = await DaemonFolder.claim(config.spool.dir);
       const tap = this.#startRecorder(config, this.#folder.path);
       this.#media = this.#createMedia(config, tap);
       const { port: mediaPort } = await this.#media.listen();
       const ready = new Promise<number>((resolve, reject) => (this.#controlReady = { resolve, reject }));
+      this.#begun = true;
       this.#tellControl({ type: 'begin' });
       const controlPort = (this.#controlPort = await ready);
       this.#log.info({ mediaPort, controlPort, kernels: implementation }, 'reelay is ready');
@@ -93,7 +99,13 @@ export class Daemon {
 
   /** Asks control to read the configuration again; running calls keep what they have. */
   reload(): void {
-    this.#tellControl({ type: 'reload' });
+    if (this.#tellControl({ type: 'reload' })) return;
+    this.#log.error('the configuration was not reloaded: its thread is being started again; ask once more');
+  }
+
+  /** Something that nobody caught: the calls go on, and it is told loudly. */
+  uncaught(error: unknown): void {
+    this.#log.error({ err: error }, 'uncaught exception');
   }
 
   /**
@@ -105,18 +117,19 @@ export class Daemon {
     this.#states = { ...this.#states, media: 'draining' };
     await this.#media?.close();
     if (this.#recorder !== null) {
-      const stopped = new Promise<void>((resolve) => (this.#recorderStopped = resolve));
+      const stopped = new Promise<boolean>((resolve) => (this.#recorderStopped = resolve));
       this.#tellRecorder({ type: 'stop' });
-      await stopped;
+      const isSealed = await stopped;
       await this.#recorder.stop();
-      this.#folder?.forget();
+      if (isSealed) this.#folder?.forget();
     }
     const unstored = new Promise<number>((resolve) => (this.#controlStopped = resolve));
-    this.#tellControl({ type: 'stop' });
+    if (!this.#tellControl({ type: 'stop' })) this.#controlStopped?.(-1);
     const left = await unstored;
     await this.#control.stop();
     await this.#folder?.release();
     this.#log.info({ unstored: left }, 'reelay has stopped');
+    await lastLines(this.#log);
     return left;
   }
 
@@ -128,10 +141,7 @@ export class Daemon {
       data: (heartbeat) => this.#recorderData(heartbeat, ring, daemonDir, config),
       heapMiB: recorderHeapMiB,
       onMessage: (message) => this.#fromRecorder(message as FromRecorder),
-      onLost: () => {
-        this.#counters.add('recorderRestarts');
-        this.#setStates({ recorder: 'restarting' });
-      },
+      onLost: () => this.#recorderLost(),
       log: this.#log,
     });
     this.#recorder.start();
@@ -161,7 +171,7 @@ export class Daemon {
       counters: this.#counters.buffer,
       heartbeat,
       recorderPort: port2,
-      begun: this.#controlPort !== null,
+      begun: this.#begun,
       ...(this.#controlPort === null ? {} : { listenPort: this.#controlPort }),
       tokenKey: this.#tokenKey,
       kernels: implementation,
@@ -226,8 +236,20 @@ export class Daemon {
   }
 
   #fromRecorder(message: FromRecorder): void {
-    if (message.type === 'ready') this.#setStates({ recorder: 'ready' });
-    else this.#recorderStopped?.();
+    if (message.type === 'stopped') {
+      this.#recorderStopped?.(true);
+      return;
+    }
+    this.#setStates({ recorder: 'ready' });
+    // What its predecessor was told and didn't come to do.
+    if (this.#recorderStopped !== null) this.#tellRecorder({ type: 'stop' });
+  }
+
+  /** One that fails at the end again and again leaves its journal to the next start. */
+  #recorderLost(): void {
+    this.#counters.add('recorderRestarts');
+    this.#setStates({ recorder: 'restarting' });
+    if (this.#recorderStopped !== null && ++this.#losses >= lossesAtEnd) this.#recorderStopped(false);
   }
 
   /** A successor starts with an empty view of the calls and without leave to touch the spool: give it both. */
@@ -246,8 +268,9 @@ export class Daemon {
     }
   }
 
-  #tellControl(message: ToControl, transfer: MessagePort[] = []): void {
-    this.#control.post(message, transfer);
+  /** @returns whether there is a thread to tell */
+  #tellControl(message: ToControl, transfer: MessagePort[] = []): boolean {
+    return this.#control.post(message, transfer);
   }
 
   #tellRecorder(message: ToRecorder, transfer: MessagePort[] = []): void {

@@ -62,13 +62,15 @@ export class SupervisedThread {
     this.#worker = worker;
     worker.on('message', (message: unknown) => this.#options.onMessage(message));
     worker.on('error', (error) =>
-      log.error({ err: error, thread: name, code: 'thread_lost' }, 'a thread failed'),
+      log.error({ err: error, worker: name, code: 'thread_lost' }, 'a thread failed'),
     );
     worker.on('exit', (exitCode) => this.#ended(exitCode));
   }
 
-  post(message: object, transfer: Transferable[] = []): void {
+  /** @returns false when there is no thread just now; its successor won't hear of it either */
+  post(message: object, transfer: Transferable[] = []): boolean {
     this.#worker?.postMessage(message, transfer);
+    return this.#worker !== null;
   }
 
   /** Ends the thread for good. What it still had to do must have been waited for before. */
@@ -91,7 +93,7 @@ export class SupervisedThread {
     if (++this.#missedChecks * checkMs < patience || this.#worker === null) return;
     this.#missedChecks = 0;
     const { name, log } = this.#options;
-    log.error({ thread: name, code: 'thread_lost', patience }, 'a thread stopped answering and is ended');
+    log.error({ worker: name, code: 'thread_lost', patience }, 'a thread stopped answering and is ended');
     void this.#worker.terminate();
   }
 
@@ -101,7 +103,7 @@ export class SupervisedThread {
     if (performance.now() - this.#startedMs > livedLongMs) this.#backoffMs = firstBackoffMs;
     const { name, log } = this.#options;
     log.warn(
-      { thread: name, exitCode, backoffMs: this.#backoffMs, code: 'thread_lost' },
+      { worker: name, exitCode, backoffMs: this.#backoffMs, code: 'thread_lost' },
       'a thread is started again',
     );
     this.#options.onLost();

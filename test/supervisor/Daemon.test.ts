@@ -1,0 +1,155 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import WebSocket from 'ws';
+
+const entry = fileURLToPath(new URL('../../src/cli/serve.js', import.meta.url));
+// The command by itself, without the file that starts every command.
+const script = `import(${JSON.stringify(entry)}).then(({ serveCommand }) => serveCommand().parseAsync(process.argv.slice(1), { from: 'user' }))`;
+
+let served = 0;
+
+interface Line {
+  readonly msg: string;
+  readonly [field: string]: unknown;
+}
+
+/** The daemon in a process of its own, and what it logs. */
+class Served {
+  readonly child: ChildProcess;
+  readonly lines: Line[] = [];
+  readonly exited: Promise<unknown[]>;
+  #heard: () => void = () => undefined;
+
+  constructor(t: Test, config: object = {}, stdout: 'pipe' | number = 'pipe') {
+    const dir = join(t.testdirName, String(++served));
+    mkdirSync(dir, { recursive: true });
+    const file = join(dir, 'reelay.json');
+    const ports = { media: { host: '127.0.0.1', port: 0 }, control: { host: '127.0.0.1', port: 0 } };
+    const accounts = [{ id: '*', store: { type: 'file', dir: 'recordings' } }];
+    writeFileSync(file, JSON.stringify({ ...ports, accounts, ...config }));
+    this.child = spawn(process.execPath, ['-e', script, '--', '--config', file], {
+      cwd: dir,
+      env: { ...process.env, REELAY_FAULTS: '1' },
+      stdio: ['ignore', stdout, 'inherit'],
+    });
+    this.exited = once(this.child, 'exit');
+    t.teardown(() => this.child.kill('SIGKILL'));
+    if (this.child.stdout === null) return;
+    createInterface(this.child.stdout).on('line', (line) => {
+      this.lines.push(JSON.parse(line) as Line);
+      this.#heard();
+    });
+  }
+
+  /** The first line that fits, now or later. */
+  async line(fits: (line: Line) => boolean): Promise<Line> {
+    for (;;) {
+      const found = this.lines.find(fits);
+      if (found !== undefined) return found;
+      await new Promise<void>((resolve) => (this.#heard = resolve));
+    }
+  }
+
+  async ports(): Promise<{ media: string; control: string }> {
+    const { mediaPort, controlPort } = await this.line(({ msg }) => msg === 'reelay is ready');
+    return { media: `127.0.0.1:${String(mediaPort)}`, control: `http://127.0.0.1:${String(controlPort)}` };
+  }
+
+  /** Breaks a thread until its successor waits this long. */
+  async breakUntil(worker: 'recorder' | 'control', backoffMs: number): Promise<void> {
+    const { media, control } = await this.ports();
+    const body = JSON.stringify({ thread: worker, fault: 'exit' });
+    const request = { method: 'POST', headers: { 'content-type': 'application/json' }, body };
+    for (let next = 50; next <= backoffMs; next *= 2) {
+      await this.#ready(media, worker);
+      await fetch(`${control}/v1/faults`, request);
+      await this.line((line) => line['worker'] === worker && line['backoffMs'] === next);
+    }
+  }
+
+  /** Asks until there is an answer that isn't an error. */
+  async answered(url: string): Promise<Response> {
+    for (;;) {
+      const answer = await fetch(url).catch(() => undefined);
+      if (answer?.ok === true) return answer;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  async #ready(media: string, worker: string): Promise<void> {
+    for (;;) {
+      const answer = await fetch(`http://${media}/healthz`);
+      const { threads } = (await answer.json()) as { threads: Record<string, string> };
+      if (threads[worker] === 'ready') return;
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+await t.test('a log that cannot be written ends no thread', async (t) => {
+  const [mediaPort, controlPort] = [await freePort(), await freePort()];
+  const ports = {
+    media: { host: '127.0.0.1', port: mediaPort },
+    control: { host: '127.0.0.1', port: controlPort },
+  };
+  const full = openSync('/dev/full', 'w');
+  t.teardown(() => closeSync(full));
+  const daemon = new Served(t, ports, full);
+  const control = `http://127.0.0.1:${controlPort}`;
+  await daemon.answered(`${control}/readyz`);
+  for (let call = 0; call < 3; call++) {
+    const socket = new WebSocket(`ws://127.0.0.1:${mediaPort}/jambonz`);
+    await once(socket, 'open');
+    socket.send(JSON.stringify({ callSid: `call-${call}`, accountSid: 'a', sampleRate: 8000 }));
+    socket.close();
+    await once(socket, 'close');
+  }
+  const metrics = await (await daemon.answered(`${control}/metrics`)).text();
+  t.match(metrics, 'reelay_calls_total 3');
+  t.match(metrics, 'reelay_control_restarts_total 0');
+  t.match(metrics, 'reelay_recorder_restarts_total 0');
+  daemon.child.kill('SIGTERM');
+  t.same(await daemon.exited, [0, null]);
+});
+
+await t.test('it ends although its recorder is being started again', async (t) => {
+  const daemon = new Served(t);
+  await daemon.breakUntil('recorder', 400);
+  daemon.child.kill('SIGTERM');
+  t.same(await daemon.exited, [0, null]);
+});
+
+await t.test('it ends although its control thread is being started again', async (t) => {
+  const daemon = new Served(t);
+  await daemon.breakUntil('control', 400);
+  daemon.child.kill('SIGTERM');
+  const [code] = await daemon.exited;
+  t.equal(code, 75, 'nobody could say whether everything is stored');
+});
+
+await t.test('a port that is taken ends the start with the reason and 1', async (t) => {
+  const first = new Served(t);
+  const { media, control } = await first.ports();
+  for (const [section, address] of [
+    ['media', media],
+    ['control', control.slice('http://'.length)],
+  ] as const) {
+    const second = new Served(t, { [section]: { host: '127.0.0.1', port: Number(address.split(':')[1]) } });
+    t.same(await second.exited, [1, null], section);
+  }
+});
