@@ -244,9 +244,10 @@ export class LiveStream implements UpstreamOwner, CallStream {
   /** The bot's socket is read no faster than the provider's is written. */
   #holdBack(): void {
     const limit = this.#admitted.config.limits.providerBufferBytes;
-    if (this.#paused || this.#provider.bufferedAmount <= limit) return;
+    if (this.#provider.bufferedAmount <= limit) return;
+    if (!this.#paused) this.#context.counters.add('upstreamPauses');
     this.#paused = true;
-    this.#context.counters.add('upstreamPauses');
+    // Each time, because it may be another socket by now: a bot that was dialled again begins unpaused.
     this.#upstream?.pause();
   }
 

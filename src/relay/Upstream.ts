@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import pRetry, { AbortError } from 'p-retry';
 import WebSocket from 'ws';
 import type { Config, UpstreamLossPolicy } from '../config/Config.js';
@@ -167,14 +168,16 @@ export class Upstream {
   }
 
   #dial(reject: (error: Error) => void): WebSocket | undefined {
+    const { url, protocols, headers } = this.#target;
     try {
-      return (this.#socket = new WebSocket(this.#target.url, [...this.#target.protocols], {
-        headers: { ...this.#target.headers },
+      this.#socket = new WebSocket(url, [...protocols], {
+        headers: { ...headers },
         perMessageDeflate: false,
         handshakeTimeout: handshakeTimeoutMs,
         maxPayload,
         skipUTF8Validation: true,
-      }));
+      });
+      return this.#socket.once('upgrade', (response) => answerProtocol(response, protocols));
     } catch (error) {
       reject(this.#lost({ code: null, cause: error, opened: false }));
       return undefined;
@@ -219,4 +222,9 @@ export class Upstream {
     socket.send(data, { binary: isBinary });
     return 0;
   }
+}
+
+/** A bot may leave the offered sub-protocol unanswered, which jambonz takes and `ws` doesn't (RFC 6455, section 4.1). */
+function answerProtocol({ headers }: IncomingMessage, [offered]: readonly string[]): void {
+  if (offered !== undefined) headers['sec-websocket-protocol'] ??= offered;
 }

@@ -33,6 +33,22 @@ function relayWith(
   });
 }
 
+await t.test(
+  'a bot that says nothing to the sub-protocol gets the call, as it would from jambonz',
+  async (t) => {
+    const relay = await relayWith(t);
+    relay.bot.answersProtocol = false;
+    const caller = await relay.jambonz().open();
+    caller.send(first, pcm(320));
+    const bot = await relay.bot.connection();
+    await until(() => bot.received.length === 2, 'start and audio at the bot');
+    t.equal(bot.request.headers['sec-websocket-protocol'], 'audio.drachtio.org', 'it was offered');
+    bot.socket.send(pcm(640));
+    await until(() => caller.received.length === 1, 'the answer at the caller');
+    t.same(relay.lines('upstream_unreachable'), []);
+  },
+);
+
 await t.test('a streaming call goes through byte for byte in both directions and is tapped', async (t) => {
   const relay = await relayWith(t);
   const caller = await relay.jambonz().open();

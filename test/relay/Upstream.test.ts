@@ -208,3 +208,28 @@ await t.test('a provider that does not read pauses the bot, and gets everything 
   t.ok(caller.texts().every((text) => text === burst));
   t.equal(relay.tap.stream().heard(Track.botSent).length, 60 * 400_000);
 });
+
+await t.test('a bot that is dialled again is paused like the one before', async (t) => {
+  const relay = await relayWith(t, 'reconnect', { providerBufferBytes: 256 * 1024 });
+  const caller = await relay.twilio().open();
+  caller.send(connected, start());
+  const burst = twilioBotMedia(streamId, Buffer.alloc(400_000, 1));
+  const first = await relay.bot.connection();
+  caller.socket.pause();
+  for (let index = 0; index < 60; index++) first.socket.send(burst);
+  await until(() => relay.counters.get('upstreamPauses') > 0, 'the first bot to be paused');
+  first.socket.terminate();
+  // A paused socket shows that it is gone when something is written to it.
+  const probe = setInterval(() => caller.send(media(0)), 10);
+  t.teardown(() => clearInterval(probe));
+  const second = await relay.bot.connection(1);
+  clearInterval(probe);
+  const before = relay.counters.get('framesFromUpstream');
+  for (let index = 0; index < 60; index++) second.socket.send(burst);
+  // The other direction goes on meanwhile, and shows that time has passed at the relay.
+  for (let index = 1; index <= 40; index++) {
+    caller.send(media(index));
+    await until(() => second.texts().includes(media(index)), 'the frame at the bot');
+  }
+  t.ok(relay.counters.get('framesFromUpstream') - before < 60, 'the rest stays in the sockets');
+});
