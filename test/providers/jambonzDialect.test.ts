@@ -123,7 +123,7 @@ await t.test('a first frame that was cut at 8192 bytes still says whose call it 
     direction: 'inbound',
     warnings: ['start_invalid'],
   });
-  t.ok(event.kind === 'start' && event.parameters['unparsed'] === long.slice(0, 8192), 'the text is kept');
+  t.notMatch(JSON.stringify(event), 'xxx', 'text that nobody could read may hold secrets and is not kept');
   t.end();
 });
 

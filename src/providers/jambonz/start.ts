@@ -104,5 +104,5 @@ export function salvageStart(text: string): JsonObject | null {
     if (!found.has(name)) found.set(name, string ?? digits);
   }
   if (!found.has('callSid')) return null;
-  return { ...Object.fromEntries(found), unparsed: text.slice(0, clientBufferBytes) };
+  return Object.fromEntries(found);
 }
