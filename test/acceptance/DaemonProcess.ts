@@ -186,7 +186,8 @@ export class DaemonProcess {
   async stored(callId: string): Promise<RecordingFolder> {
     await eventually(`the recording of ${callId} is stored`, async () => {
       const [one] = await this.recordings(`&callId=${callId}`);
-      return one !== undefined && one.state !== 'recording' && one.state !== 'uploading';
+      if (one === undefined || one.state === 'recording' || one.state === 'uploading') return false;
+      return (await recordingsById(callId, [this.spoolDir])).length === 0;
     });
     const found = await recordingsById(callId, [this.storeDir]);
     const [folder] = found;

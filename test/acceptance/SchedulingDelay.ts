@@ -1,0 +1,30 @@
+import { Worker } from 'node:worker_threads';
+import { tickMs } from './schedulingDelayThread.js';
+
+/**
+ * How late this machine lets a thread run that asked to be woken: a thread of its own does nothing but sleep for 10 ms again
+ * and again and note by how much it overslept. The daemon's threads stand in the same queue for the same processors.
+ */
+export class SchedulingDelay {
+  readonly #worst = new Float64Array(new SharedArrayBuffer(8));
+  readonly #worker: Worker;
+
+  constructor() {
+    const workerData = { worst: this.#worst.buffer };
+    this.#worker = new Worker(new URL('./schedulingDelayThread.js', import.meta.url), { workerData });
+    this.#worker.unref();
+  }
+
+  /** The longest delay since it was last taken, ms; at least what the sleep's own resolution hides. */
+  take(): number {
+    const worst = this.#worst[0] ?? 0;
+    this.#worst[0] = 0;
+    return worst;
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
+
+  static readonly tickMs = tickMs;
+}
