@@ -55,6 +55,7 @@ export const errorCodes = {
   upstream_message_invalid: 'The bot sent something the provider would refuse; it was not forwarded',
   returns_not_configured: 'The bot sent audio in a form that the account does not configure',
   // Recording
+  tap_overflow: 'The ring between relay and recorder was full; recording frames were dropped',
   no_store: 'The account has no store, so its recordings cannot be kept',
   journal_torn: 'The journal ends in a torn record, which was cut off',
   journal_unreadable: 'A journal segment cannot be read; it was set aside',

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { ReelayError } from '../config/ReelayError.js';
@@ -12,6 +13,9 @@ import type { RecordingSet } from './RecordingSet.js';
 const sealsAtOnce = 2;
 /** How often the growing chunks are brought up to date, ms. */
 const progressMs = 500;
+/** At the end a disk that refuses is asked again this often, and for this long altogether, ms. */
+const drainAgainMs = 100;
+const stopPatienceMs = 10_000;
 
 export interface RecorderOptions {
   readonly ring: SharedArrayBuffer;
@@ -77,17 +81,36 @@ export class Recorder {
     this.#recoverBehind();
   }
 
-  /** Takes what is left in the ring, ends what is live as interrupted, and waits until all of it is sealed. */
-  async stop(): Promise<void> {
+  /**
+   * Takes what is left in the ring, ends what is live as interrupted, and seals it. A disk that refuses gets some seconds; what
+   * could not be written by then is lost with this process, and what the journal has is sealed by the next start.
+   *
+   * @returns whether everything is sealed
+   */
+  async stop(): Promise<boolean> {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    if (this.#recordings === null || this.#journal === null) return;
-    this.#drain(this.#journal, this.#recordings);
-    this.#recordings.finish('process_ended');
+    if (this.#recordings === null || this.#journal === null) return false;
     const beating = setInterval(this.#options.beat, 200);
-    await this.#recordings.settled();
+    const late = new AbortController();
+    const patience = sleep(stopPatienceMs, false, { signal: late.signal }).catch(() => false);
+    const sealed = await Promise.race([this.#finish(this.#journal, this.#recordings, late.signal), patience]);
+    late.abort();
     clearInterval(beating);
-    this.#journal.close();
+    if (!sealed)
+      this.#log.error({ code: 'spool_unwritable' }, 'not everything is sealed; the next start goes on');
+    else this.#journal.close();
+    return sealed;
+  }
+
+  async #finish(journal: Journal, recordings: RecordingSet, given: AbortSignal): Promise<boolean> {
+    for (this.#drain(journal, recordings); this.#ring.peek().length > 0; this.#drain(journal, recordings)) {
+      if (given.aborted) return false;
+      await sleep(drainAgainMs);
+    }
+    recordings.finish('process_ended');
+    await recordings.settled();
+    return true;
   }
 
   #turn(): void {

@@ -26,4 +26,8 @@ export type ToRecorder =
 
 export type FromRecorder =
   /** The journal is read and the ring is being emptied. */
-  { readonly type: 'ready' } | { readonly type: 'stopped' };
+  | { readonly type: 'ready' }
+  | /** `sealed`: nothing is left for the next start. */ {
+      readonly type: 'stopped';
+      readonly sealed: boolean;
+    };

@@ -1,5 +1,12 @@
 import type { Logger } from 'pino';
-import { RecordKind, type CallEndFacts, type CallFacts, type TapRecord } from '../tap/TapRecord.js';
+import { ReelayError } from '../config/ReelayError.js';
+import {
+  RecordKind,
+  type CallEndFacts,
+  type CallFacts,
+  type DroppedFacts,
+  type TapRecord,
+} from '../tap/TapRecord.js';
 import { readFacts, readRecords } from '../tap/RecordReader.js';
 import { rmSync } from 'node:fs';
 import type { Checkpoint } from './Checkpoint.js';
@@ -88,9 +95,19 @@ export class RecordingSet {
     if (record.kind === RecordKind.callStart) this.#start(record);
     const recording = this.#byCall.get(record.call);
     recording?.apply(record);
+    if (recording !== undefined && record.kind === RecordKind.dropped) this.#reportDropped(recording, record);
     if (recording !== undefined && record.kind === RecordKind.callEnd) {
       this.#end(recording, (readFacts(record) as CallEndFacts).ended ? null : 'end_missed');
     }
+  }
+
+  #reportDropped(recording: Recording, record: TapRecord): void {
+    const { records } = readFacts(record) as DroppedFacts;
+    const { code, message } = new ReelayError('tap_overflow', {
+      value: `${records} records`,
+      remedy: 'Look for what held the recorder up, or raise limits.ringBytes.',
+    });
+    this.#log.warn({ code, recordingId: recording.recordingId, records }, message);
   }
 
   #start(record: TapRecord): void {

@@ -27,8 +27,7 @@ recorder.start();
 post({ type: 'ready' });
 
 async function stop(): Promise<void> {
-  await recorder.stop();
-  post({ type: 'stopped' });
+  post({ type: 'stopped', sealed: await recorder.stop() });
 }
 
 function post(message: FromRecorder): void {

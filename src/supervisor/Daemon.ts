@@ -237,7 +237,7 @@ export class Daemon {
 
   #fromRecorder(message: FromRecorder): void {
     if (message.type === 'stopped') {
-      this.#recorderStopped?.(true);
+      this.#recorderStopped?.(message.sealed);
       return;
     }
     this.#setStates({ recorder: 'ready' });
