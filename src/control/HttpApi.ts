@@ -1,6 +1,7 @@
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { z } from 'zod';
+import { isFromHere } from '../config/isFromHere.js';
 import { ReelayError } from '../config/ReelayError.js';
 import type { FaultKind, ThreadStates } from './ControlMessage.js';
 import { httpErrorOf } from './HttpError.js';
@@ -101,9 +102,7 @@ function authenticate(keyring: Keyring, request: FastifyRequest): Scope {
   const { headers, socket } = request;
   const scope = keyring.open({
     authorization: headers.authorization,
-    host: headers.host,
-    remoteAddress: socket.remoteAddress ?? '',
-    isForwarded: headers['x-forwarded-for'] !== undefined || headers.forwarded !== undefined,
+    isFromHere: isFromHere({ remoteAddress: socket.remoteAddress, headers }),
   });
   if (scope !== null) return scope;
   const remedy =

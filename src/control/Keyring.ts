@@ -11,10 +11,8 @@ export interface Scope {
 /** Who asks, as far as the request tells. */
 export interface Caller {
   readonly authorization: string | undefined;
-  readonly host: string | undefined;
-  readonly remoteAddress: string;
-  /** A proxy passed the request on, so that the peer's address says nothing. */
-  readonly isForwarded: boolean;
+  /** Whether the request was made on this machine and meant for it. */
+  readonly isFromHere: boolean;
 }
 
 const everything: Scope = { isAdmin: true, sees: () => true };
@@ -47,7 +45,7 @@ export class Keyring {
 
   /** @returns null for somebody who may see nothing */
   open(caller: Caller): Scope | null {
-    if (this.isEmpty) return isAtHome(caller) ? everything : null;
+    if (this.isEmpty) return caller.isFromHere ? everything : null;
     const key = /^Bearer +(\S+)\s*$/i.exec(caller.authorization ?? '')?.[1];
     if (key === undefined) return null;
     const digest = this.#digest(key);
@@ -60,18 +58,4 @@ export class Keyring {
   #digest(key: string): Buffer {
     return createHmac('sha256', this.#salt).update(key).digest();
   }
-}
-
-/**
- * Whether a request comes from this machine and was meant for it. The Host header is checked because a page in a browser can
- * have its own name resolve to 127.0.0.1 (DNS rebinding).
- */
-function isAtHome({ host, remoteAddress, isForwarded }: Caller): boolean {
-  if (isForwarded || !isLoopback(remoteAddress)) return false;
-  const name = (host ?? '').replace(/:\d+$/, '').toLowerCase();
-  return name === 'localhost' || name === '[::1]' || isLoopback(name);
-}
-
-export function isLoopback(address: string): boolean {
-  return address === '::1' || /^(?:::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/i.test(address);
 }

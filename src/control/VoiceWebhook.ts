@@ -1,4 +1,5 @@
 import { accountOf, type AccountConfig, type Config } from '../config/Config.js';
+import { isFromHere } from '../config/isFromHere.js';
 import { ReelayError } from '../config/ReelayError.js';
 import { isSafeId } from '../providers/Dialect.js';
 import {
@@ -10,7 +11,6 @@ import {
 import { startTokenParameter, type StartTokens } from '../providers/twilio/startToken.js';
 import { voiceResponse } from '../providers/twilio/voiceResponse.js';
 import type { PlainRequest } from './ControlMessage.js';
-import { isLoopback } from './Keyring.js';
 
 /** Where the TwiML sends the stream; part of what the start token is good for. */
 const streamPath = '/twilio';
@@ -70,11 +70,6 @@ function streamUrl({ media }: Config, request: PlainRequest): string {
   if (host === undefined || !/^[A-Za-z0-9.:[\]_-]+$/.test(host))
     throw new ReelayError('request_invalid', { value: 'Host', remedy: 'Set media.publicUrl.' });
   return `${isFromHere(request) ? 'ws' : 'wss'}://${host}${streamPath}`;
-}
-
-function isFromHere(request: PlainRequest): boolean {
-  const isForwarded = ['x-forwarded-for', 'forwarded'].some((name) => headerOf(request, name) !== undefined);
-  return !isForwarded && isLoopback(request.remoteAddress);
 }
 
 function headerOf({ headers }: PlainRequest, name: string): string | undefined {

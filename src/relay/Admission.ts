@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { accountOf } from '../config/Config.js';
 import type { AccountConfig, Config } from '../config/Config.js';
+import { isFromHere } from '../config/isFromHere.js';
 import { ReelayError } from '../config/ReelayError.js';
 import type { Dialect, StartEvent } from '../providers/Dialect.js';
 import { accountsProvenBy, parseBasic } from '../providers/jambonz/credentials.js';
@@ -32,9 +33,10 @@ const signatureShape = /^[A-Za-z0-9+/]{27}=$/;
 
 /**
  * Time per second that upgrades may take which are refused in the end. A guess costs one digest for each account, token and
- * spelling of the URL, and whoever guesses must not take that time from the calls that are up.
+ * spelling of the URL, and whoever guesses must not take that time from the calls that are up. Nor may one address keep the
+ * others out by guessing: those that haven't guessed in this second are still heard when it has used up its share.
  */
-const refusalBudgetMs = 200;
+const refusalBudgetMs = { guesser: 200, anybody: 500 };
 
 /**
  * Who may come in. The upgrade proves a set of accounts by their secrets; the start message then names one, which must be
@@ -42,6 +44,7 @@ const refusalBudgetMs = 200;
  */
 export class Admission {
   readonly #tokens: StartTokens;
+  readonly #guessers = new Set<string>();
   #windowMs = 0;
   #spentMs = 0;
 
@@ -56,12 +59,16 @@ export class Admission {
     if (startMs - this.#windowMs >= 1000) {
       this.#windowMs = startMs;
       this.#spentMs = 0;
+      this.#guessers.clear();
     }
-    if (this.#spentMs >= refusalBudgetMs) throw new UpgradeRefusal(503, 'too_many_streams');
+    const address = request.socket.remoteAddress ?? '';
+    const budgetMs = refusalBudgetMs[this.#guessers.has(address) ? 'guesser' : 'anybody'];
+    if (this.#spentMs >= budgetMs) throw new UpgradeRefusal(503, 'too_many_streams');
     try {
       return this.#prove(request, route, config);
     } catch (error) {
       this.#spentMs += performance.now() - startMs;
+      this.#guessers.add(address);
       throw error;
     }
   }
@@ -91,7 +98,8 @@ export class Admission {
         : provenByCredentials(request, candidates),
     );
     const open = candidates.filter((account) => !hasSecret(account, route.dialect));
-    if (isLocal(request)) for (const account of open) proven.add(account.id);
+    if (isFromHere({ remoteAddress, headers: request.headers }))
+      for (const account of open) proven.add(account.id);
     if (proven.size === 0) throw refusal(request, route, open.length === candidates.length);
     return {
       dialect: route.dialect,
@@ -178,15 +186,6 @@ function refusal(request: IncomingMessage, route: MediaRoute, allOpen: boolean):
   }
   const given = parseBasic(request.headers.authorization);
   return new UpgradeRefusal(given === null ? 401 : 403, 'credentials_invalid', { value: given?.username });
-}
-
-/** A request that a proxy on this machine passed on comes from anywhere, whatever its socket's address says. */
-const forwardingHeaders = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'cf-connecting-ip', 'via'] as const;
-
-function isLocal(request: IncomingMessage): boolean {
-  const address = request.socket.remoteAddress ?? '';
-  if (!/^(?:::ffff:)?127\.|^::1$/.test(address)) return false;
-  return forwardingHeaders.every((name) => request.headers[name] === undefined);
 }
 
 function headerOf(request: IncomingMessage, name: string): string | undefined {

@@ -111,7 +111,10 @@ await t.test(
       t.equal(await ask({ host }), 200, host);
     for (const host of ['evil.example.com', `127.0.0.1.example.com:${port}`, '10.0.0.1'])
       t.equal(await ask({ host }), 401, host);
-    t.equal(await ask({ 'x-forwarded-for': '203.0.113.5' }), 401, 'a proxy’s guest is not this machine');
+    for (const header of ['x-forwarded-for', 'x-real-ip', 'via'])
+      t.equal(await ask({ [header]: '203.0.113.5' }), 401, 'a proxy’s guest is not this machine');
+    t.equal(await ask({ origin: 'https://evil.example.com' }), 401, 'nor is a page from elsewhere');
+    t.equal(await ask({ origin: `http://localhost:${port}` }), 200);
   },
 );
 

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import * as fc from 'fast-check';
 import t from 'tap';
+import type { ClientOptions } from 'ws';
 import { signatureOf } from '../../src/providers/twilio/signature.js';
 import { Track } from '../../src/tap/TapRecord.js';
 import {
@@ -125,11 +126,18 @@ await t.test('an account without secrets is served on loopback only', async (t) 
   const jambonz = await relay.jambonz('/jambonz', 'any:thing').open();
   jambonz.send('{"callSid":"c","accountSid":"a"}');
   await until(() => relay.tap.calls.length === 2, 'the jambonz call');
-  for (const header of ['X-Forwarded-For', 'Forwarded', 'X-Real-IP']) {
-    const refusal = await relay.twilio('/twilio', null, { [header]: '203.0.113.9' }).refusal();
-    t.equal(refusal.status, 403, header);
-    t.equal(codeOf(refusal), 'account_loopback_only', header);
+  const fromElsewhere = [
+    ...['X-Forwarded-For', 'Forwarded', 'X-Real-IP', 'Via'].map((name) => ({ [name]: '203.0.113.9' })),
+    { Origin: 'https://evil.example.com' },
+    { Origin: 'null' },
+    { Host: 'relay.example.com' },
+  ];
+  for (const headers of fromElsewhere) {
+    const refusal = await relay.twilio('/twilio', null, headers).refusal();
+    t.equal(refusal.status, 403, JSON.stringify(headers));
+    t.equal(codeOf(refusal), 'account_loopback_only', JSON.stringify(headers));
   }
+  await relay.twilio('/twilio', null, { Origin: 'http://localhost', Host: 'localhost' }).open();
 });
 
 await t.test('a catch-all without secrets opens no other account', async (t) => {
@@ -196,6 +204,10 @@ await t.test(
     const guesses = Array.from({ length: 30 }, () => relay.twilio('/twilio', 'guess'));
     const statuses = await Promise.all(guesses.map(async (guess) => (await guess.refusal()).status));
     t.ok(statuses.includes(403) && statuses.includes(503), statuses.join(' '));
+    const url = `ws://127.0.0.1:${relay.port}/twilio/AC2999`;
+    const headers = { 'X-Twilio-Signature': signatureOf('token-2999', url) };
+    const elsewhere: ClientOptions & { localAddress: string } = { headers, localAddress: '127.0.0.2' };
+    await new Caller(url, [], elsewhere).open();
     let caller = relay.twilio('/twilio/AC2999', 'token-2999');
     await until(() => {
       if (caller.refused !== undefined) caller = relay.twilio('/twilio/AC2999', 'token-2999');
