@@ -46,6 +46,8 @@ const closeTimeoutMs = 5000;
 const closeGraceMs = 1000;
 /** Sockets beyond those of the calls: health checks, webhooks, upgrades under way. */
 const spareConnections = 256;
+/** A client may send thousands of requests without waiting for an answer; the calls would wait for all of them. */
+const maxRequestsPerSocket = 100;
 
 /**
  * The media port. Providers' sockets come in here, are let in or refused at the upgrade, and become streams. It runs on the
@@ -153,6 +155,7 @@ export class MediaServer {
       (request, response) => this.#plain(request, response),
     );
     server.maxConnections = maxConnections(this.#config);
+    server.maxRequestsPerSocket = maxRequestsPerSocket;
     server.on('drop', () => this.#context.counters.add('refusedUpgrades'));
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       socket.on('error', ignore);

@@ -216,6 +216,21 @@ await t.test(
   },
 );
 
+await t.test('requests that nobody waits for are answered up to a bound', async (t) => {
+  let asked = 0;
+  const relay = await Relay.start(t, {
+    answer: () => {
+      asked++;
+      return Promise.resolve({ status: 200, headers: {}, body: '' });
+    },
+  });
+  const socket = connect(relay.port, '127.0.0.1');
+  socket.write('GET /elsewhere HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(5000));
+  socket.resume();
+  await once(socket, 'close');
+  t.equal(asked, 100);
+});
+
 await t.test('sockets that never finish their upgrade are bounded', async (t) => {
   const relay = await Relay.start(t, { limits: { calls: 1, pendingStreams: 1 } });
   const sockets = Array.from({ length: 300 }, () => connect(relay.port, '127.0.0.1'));
