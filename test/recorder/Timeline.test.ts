@@ -1,7 +1,7 @@
 import t from 'tap';
 import { RecordKind, Track } from '../../src/tap/TapRecord.js';
 import { CallScript, numbered } from './CallScript.js';
-import { renderScript } from './rendering.js';
+import { difference, renderScript } from './rendering.js';
 
 /** A caller who talks in 20 ms frames from `from` to `to` (ms of the stream), each arriving as soon as it ended. */
 function talk(script: CallScript, from: number, to: number, base = 0): CallScript {
@@ -301,5 +301,74 @@ void t.test('while a call waits for a stream that never comes, nothing behind it
   const { length, gaps } = renderScript(script.end(), 1);
   t.equal(length, 16_000);
   t.strictSame(gaps, []);
+  t.end();
+});
+
+void t.test(
+  'a caller whose first frame comes after the longest wait: the same, whenever it is taken',
+  (t) => {
+    const script = new CallScript().at(0).stream();
+    for (let ms = 1000; ms < 40_000; ms += 1000) script.at(ms).clock();
+    talk(script, 40_000, 42_000);
+    script.at(42_000).stop().end();
+    const once = renderScript(script);
+    const often = renderScript(script, 1);
+    t.strictSame(once.gaps, often.gaps);
+    t.equal(once.length, 42_000 * 8);
+    t.end();
+  },
+);
+
+void t.test('frames that come late fill the hole they left', (t) => {
+  const script = new CallScript().at(0).stream();
+  talk(script, 0, 1000);
+  talk(script, 1400, 1800);
+  for (let ms = 1000; ms < 1400; ms += 20) script.at(1810).caller(numbered(ms * 8, 160), ms);
+  talk(script, 1800, 4000);
+  const { channels, gaps } = renderScript(script.at(4000).stop().end(), 3);
+  t.equal(difference(channels[0], numbered(0, 32_000)), -1);
+  t.strictSame(gaps, []);
+  t.end();
+});
+
+void t.test(
+  'what was dropped at the start of a stream is a gap, not the silence before a first frame',
+  (t) => {
+    const script = new CallScript().at(0).stream();
+    script.at(1000).add(RecordKind.dropped, { records: 50, sinceMs: 1_000_020 });
+    talk(script, 1000, 2000);
+    const { gaps } = renderScript(script.at(2000).stop().end(), 4);
+    const gap = { startSample: 160, samples: 7840, cause: 'dropped_by_reelay' };
+    t.strictSame(gaps, [
+      { channel: 0, ...gap },
+      { channel: 1, ...gap },
+    ]);
+    t.end();
+  },
+);
+
+void t.test('the first stream decides how many channels there are', (t) => {
+  const script = new CallScript().at(0).stream();
+  talk(script, 0, 1000);
+  script
+    .at(1000)
+    .stop()
+    .at(1200)
+    .stream({ tracks: ['mixed'], placement: 'count', playout: 'none' });
+  for (let ms = 0; ms < 1000; ms += 20) script.at(1220 + ms).caller(numbered(ms * 8, 160), NaN, Track.mixed);
+  const { channels } = renderScript(script.at(2200).stop().end(), 5);
+  t.equal(channels.length, 2);
+  t.equal(difference(channels[0]?.subarray(9600), numbered(0, 8000)), -1);
+  t.end();
+});
+
+void t.test('marks in their thousands leave room for the events that are rare', (t) => {
+  const script = new CallScript().at(0).stream();
+  for (let i = 0; i < 6000; i++) script.at(i).mark('m').echo('m');
+  script.at(6000).add(RecordKind.dtmf, { digit: '5', durationMs: null });
+  const { timeline } = renderScript(script.at(6000).stop().end());
+  t.ok(timeline.state.events.some((event) => event.type === 'dtmf'));
+  t.ok(timeline.state.events.some((event) => event.type === 'stream_ended'));
+  t.ok(timeline.state.eventsOmitted > 0);
   t.end();
 });

@@ -1,7 +1,8 @@
 import t from 'tap';
 import { RecordKind, Track, type StreamFacts } from '../../src/tap/TapRecord.js';
 import { CallScript, numbered } from './CallScript.js';
-import { renderScript } from './rendering.js';
+import { difference, renderScript } from './rendering.js';
+import { Timeline } from '../../src/recorder/timeline/Timeline.js';
 
 const facts: Partial<StreamFacts> = {
   placement: 'count',
@@ -165,5 +166,97 @@ void t.test('clips queue, replace each other, and end where playDone says', (t) 
   t.strictSame(bot?.subarray(4800, 7200), numbered(5000, 2400), 'the second is cut by the third');
   t.strictSame(bot?.subarray(7200, 9600), numbered(10_000, 2400), 'the third was killed after 300 ms');
   t.strictSame(bot?.subarray(9600), new Int16Array(24_000 - 9600));
+  t.end();
+});
+
+/** What the daemon's clock says once a second from `from` to `to`, ms. */
+function clocks(s: CallScript, from: number, to: number): CallScript {
+  for (let ms = from; ms < to; ms += 1000) s.at(ms).clock();
+  return s;
+}
+
+for (const seconds of [12, 25, 29, 31, 45, 300]) {
+  void t.test(`a pause of ${seconds} s is a gap of its length, and what follows is recorded`, (t) => {
+    const s = ticks(script(), 0, 2000);
+    const resumed = 2000 + seconds * 1000;
+    ticks(clocks(s, 2500, resumed), resumed, resumed + 40_000);
+    const { channels, gaps, length } = renderScript(
+      s
+        .at(resumed + 40_000)
+        .stop('closed')
+        .end(),
+      5,
+    );
+    t.equal(length, (resumed + 40_000) * 8);
+    const samples = seconds * 8000;
+    t.strictSame(gaps, [{ channel: 0, startSample: 16_000, samples, cause: 'lost_by_provider' }]);
+    t.equal(difference(channels[0]?.subarray(resumed * 8), numbered(resumed * 8, 320_000)), -1);
+    t.end();
+  });
+}
+
+void t.test('two pauses, one soon after the other, are two gaps', (t) => {
+  const s = ticks(script(), 0, 2000);
+  ticks(s, 5000, 5500);
+  ticks(s, 9500, 14_000);
+  const { channels, gaps } = renderScript(s.at(14_000).stop('closed').end(), 5);
+  t.strictSame(gaps, [
+    { channel: 0, startSample: 16_000, samples: 24_000, cause: 'lost_by_provider' },
+    { channel: 0, startSample: 44_000, samples: 32_000, cause: 'lost_by_provider' },
+  ]);
+  t.equal(difference(channels[0]?.subarray(76_000), numbered(76_000, 36_000)), -1);
+  t.end();
+});
+
+void t.test('a backlog that takes seconds to drain is late, not lost', (t) => {
+  const s = ticks(script(), 0, 1000);
+  // Eight seconds stall; then the backlog comes at three times real time.
+  for (let ms = 1000; ms < 13_000; ms += 20) s.at(9000 + (ms - 980) / 3).caller(numbered(ms * 8, 160));
+  const { channels, gaps } = renderScript(ticks(s, 13_000, 16_000).at(16_000).stop('closed').end(), 3);
+  t.equal(difference(channels[0], numbered(0, 128_000)), -1);
+  t.strictSame(gaps, []);
+  t.end();
+});
+
+void t.test('a message that is short by chance, but not late, tells of nothing', (t) => {
+  const s = ticks(script(), 0, 1000);
+  s.at(1021).caller(numbered(8000, 152));
+  for (let ms = 1019; ms < 2000; ms += 20) s.at(ms + 22).caller(numbered(ms * 8, 160));
+  const { channels, gaps } = renderScript(s.at(2021).stop('closed').end());
+  t.equal(difference(channels[0]?.subarray(0, 15_992), numbered(0, 15_992)), -1);
+  t.ok(gaps.every((gap) => gap.cause !== 'client_overrun'));
+  t.end();
+});
+
+void t.test('what reelay dropped is a gap of its length, however short', (t) => {
+  const s = ticks(script(), 0, 1000);
+  s.at(1100).add(RecordKind.dropped, { records: 5, sinceMs: 1_001_020 });
+  const { channels, gaps } = renderScript(ticks(s, 1100, 3000).at(3000).stop('closed').end(), 7);
+  t.equal(difference(channels[0]?.subarray(8800), numbered(8800, 24_000 - 8800)), -1);
+  t.strictSame(
+    gaps.filter((gap) => gap.channel === 0).map((gap) => [gap.startSample, gap.samples]),
+    [
+      [8000, 160],
+      [8160, 640],
+    ],
+  );
+  t.end();
+});
+
+void t.test('positions are whole samples at rates that are no multiple of 1000', (t) => {
+  for (const rate of [8001, 11_025, 22_050, 24_000, 44_100]) {
+    const s = script({}, rate);
+    const tick = Math.round(rate / 50);
+    for (let i = 0; i < 400; i++)
+      s.at(((i + 1) * tick * 1000) / rate + (i % 7)).caller(numbered(i * tick, tick));
+    const timeline = new Timeline({ facts: s.facts });
+    for (const record of s.records) {
+      timeline.apply(record);
+      timeline.advance(record.arrivalMs + 500);
+      t.ok(Number.isInteger(timeline.preview()) && Number.isInteger(timeline.final));
+    }
+    const { channels } = renderScript(s.at(9000).stop('closed').end());
+    t.equal(difference(channels[0]?.subarray(0, 400 * tick), numbered(0, 400 * tick)), -1);
+  }
   t.end();
 });

@@ -73,3 +73,12 @@ function joined(gaps: readonly Gap[]): Gap[] {
   }
   return out;
 }
+
+/** Index of the first sample that differs, -1 when none does: long audio takes minutes to be shown as a difference. */
+export function difference(actual: Int16Array | undefined, expected: Int16Array): number {
+  if (actual === undefined) return 0;
+  for (let i = 0; i < Math.max(actual.length, expected.length); i++) {
+    if (actual[i] !== expected[i]) return i;
+  }
+  return -1;
+}

@@ -173,7 +173,7 @@ function correct(playout: PlayoutState, lane: LaneState, now: number, final: num
     playout.queueEnd = Math.max(playout.queueEnd + shift, from);
   }
   for (const mark of playout.marks) mark.at = Math.max(mark.at + shift, from);
-  playout.delay = Math.min(Math.max(0, playout.delay + shift), 500 * playout.perMs);
+  playout.delay = Math.min(Math.max(0, playout.delay + shift), Math.round(500 * playout.perMs));
   playout.recent = [];
 }
 

@@ -27,8 +27,12 @@ export function observe(clock: StreamClockState, arrivalMs: number, endMs: numbe
   const offsetMs = arrivalMs - endMs;
   const bucket = Math.floor(arrivalMs / bucketMs);
   const last = clock.buckets.at(-1);
-  if (last?.bucket === bucket) last.offsetMs = Math.min(last.offsetMs, offsetMs);
-  else clock.buckets.push({ bucket, offsetMs });
+  if (last?.bucket === bucket) {
+    last.offsetMs = Math.min(last.offsetMs, offsetMs);
+    clock.offsetMs = Math.min(clock.offsetMs ?? Infinity, offsetMs);
+    return;
+  }
+  clock.buckets.push({ bucket, offsetMs });
   const oldest = bucket - windowMs / bucketMs;
   while ((clock.buckets[0]?.bucket ?? Infinity) < oldest) clock.buckets.shift();
   clock.offsetMs = clock.buckets.reduce((least, each) => Math.min(least, each.offsetMs), Infinity);

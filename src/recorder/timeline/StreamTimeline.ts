@@ -18,8 +18,13 @@ export interface StreamState {
   lastHeard: number;
   /** Frames in a row whose time lay before audio that was already placed. */
   backwards: number;
-  /** A silence on the wire that may turn out to be lost audio (streams without timestamps). */
-  idle: { readonly at: number; readonly sinceMs: number; leastMs: number } | null;
+  /**
+   * A silence on the wire that may turn out to be lost audio (streams without timestamps): its position, since when the deficit
+   * stays what it is, and the smallest one seen.
+   */
+  idle: { readonly at: number; sinceMs: number; sinceLagMs: number; leastMs: number } | null;
+  /** Reelay dropped records since the last frame (streams without timestamps). */
+  dropped: boolean;
   lastArrivalMs: number;
   readonly resamplers: {
     caller: ResamplerState | null;
@@ -55,6 +60,7 @@ export function createStream(
     lastHeard: startSample,
     backwards: 0,
     idle: null,
+    dropped: false,
     lastArrivalMs: arrivalMs,
     resamplers: { caller: null, bot: null, sent: null },
     endSample: null,
@@ -74,14 +80,20 @@ export function receivedEnd(stream: StreamState): number {
 
 /** How far the stream's slowest track has come; a track that has brought nothing yet stands at the stream's start. */
 export function slowestTrack(stream: StreamState): number {
-  const { tracks } = stream.facts;
-  const ends = tracks.map(
-    (track) => (track === 'bot' ? stream.ends.bot : stream.ends.caller) ?? stream.startSample,
-  );
-  return Math.min(...ends);
+  let slowest = Infinity;
+  for (const track of stream.facts.tracks) {
+    const end = track === 'bot' ? stream.ends.bot : stream.ends.caller;
+    slowest = Math.min(slowest, end ?? stream.startSample);
+  }
+  return slowest;
 }
 
 /** Whether silence on the bot's channel is the bot being silent, rather than its track missing frames. */
 export function assumesBotSilence(stream: StreamState): boolean {
   return !stream.facts.tracks.some((track) => track === 'bot' || track === 'both');
+}
+
+/** Whether the stream tells of the bot alone, so that nothing of the caller can be missing from it. */
+export function assumesCallerSilence(stream: StreamState): boolean {
+  return stream.facts.tracks.every((track) => track === 'bot');
 }

@@ -19,12 +19,19 @@ import { endOf, placeAudio, sentAudio } from './placement.js';
 import { clearPlayout, echoMark, finishClip, play, putMark, startClip } from './Playout.js';
 import {
   assumesBotSilence,
+  assumesCallerSilence,
   createStream,
   positionAt,
   slowestTrack,
   type StreamState,
 } from './StreamTimeline.js';
-import { addEvent, createTimelineState, liveStreams, type TimelineState } from './TimelineState.js';
+import {
+  addEvent,
+  assumeSilence,
+  createTimelineState,
+  liveStreams,
+  type TimelineState,
+} from './TimelineState.js';
 
 /** Nothing is waited for longer than this: a track that stays away becomes a gap. */
 const longestWaitMs = 30_000;
@@ -42,10 +49,17 @@ const farewellMs = 200;
  */
 export class Timeline {
   readonly state: TimelineState;
+  /** What of the state is asked for with every record; kept by {@link #regard}. */
+  #live: StreamState[] = [];
+  #reference: StreamState | undefined;
+  #amendMs = 0;
+  /** End of the last stream that has ended. */
+  #ended = 0;
 
   /** @param start - the facts of a new call, or the state of one that is to be continued */
   constructor(start: { readonly facts: CallFacts } | { readonly state: TimelineState }) {
     this.state = 'state' in start ? start.state : createTimelineState(start.facts);
+    this.#regard();
   }
 
   get final(): number {
@@ -57,7 +71,7 @@ export class Timeline {
     const { state } = this;
     if (state.length !== null) return;
     if (record.kind === RecordKind.streamStart) this.#startStream(record);
-    const stream = state.streams.get(record.stream) ?? this.#reference();
+    const stream = state.streams.get(record.stream) ?? this.#reference;
     if (stream !== undefined) {
       this.#advanceTo(this.#position(stream, record.arrivalMs));
       this.#dispatch(record, stream);
@@ -67,7 +81,7 @@ export class Timeline {
 
   /** Time has come to `arrivalMs` without a record of this call. */
   advance(arrivalMs: number): void {
-    const stream = this.#reference();
+    const stream = this.#reference;
     if (stream === undefined || this.state.length !== null) return;
     this.#advanceTo(this.#position(stream, arrivalMs));
     this.#settle();
@@ -76,9 +90,8 @@ export class Timeline {
   /** Ends the recording: streams that are still there were lost with whoever wrote the journal. */
   finish(): number {
     const { state } = this;
-    for (const stream of liveStreams(state)) this.#endStream(stream, 'lost');
-    const ends = [...state.streams.values()].map((stream) => stream.endSample ?? 0);
-    state.length ??= Math.max(0, ...ends);
+    for (const stream of this.#live) this.#endStream(stream, 'lost');
+    state.length ??= this.#ended;
     for (const lane of Object.values(state.lanes)) eraseLane(lane, state.length);
     state.final = state.length;
     return state.length;
@@ -89,12 +102,11 @@ export class Timeline {
     const { state } = this;
     if (state.length !== null) return state.length;
     const perMs = state.facts.sampleRate / 1000;
-    const tracks = liveStreams(state).map(slowestTrack);
     // Between two streams nobody knows yet whether the call goes on.
-    if (tracks.length === 0)
-      return Math.max(0, ...[...state.streams.values()].map((each) => each.endSample ?? 0));
-    const slowest = Math.min(...tracks);
-    return Math.max(state.final, Math.min(state.now, Math.max(slowest, state.now - previewWaitMs * perMs)));
+    if (this.#live.length === 0) return Math.max(state.final, this.#ended);
+    const slowest = Math.min(...this.#live.map(slowestTrack));
+    const shown = Math.min(state.now, Math.max(slowest, state.now - previewWaitMs * perMs));
+    return Math.max(state.final, Math.floor(shown));
   }
 
   /** From where on the audio has changed since this was last asked; Infinity when it has not. */
@@ -113,15 +125,15 @@ export class Timeline {
   #startStream(record: TapRecord): void {
     const { state } = this;
     const facts = readFacts(record) as StreamFacts;
-    const before = this.#reference();
+    const before = this.#reference;
     const start =
       before === undefined ? 0 : Math.max(this.#position(before, record.arrivalMs), before.endSample ?? 0);
-    if (before !== undefined && liveStreams(state).length === 0) {
-      const end = Math.max(...[...state.streams.values()].map((stream) => stream.endSample ?? 0));
-      state.causes.push({ from: end, to: start, cause: 'between_streams' });
+    if (before !== undefined && this.#live.length === 0) {
+      state.causes.push({ from: this.#ended, to: start, cause: 'between_streams' });
     }
     if (facts.tracks.includes('both')) state.heard = 'adds';
     state.streams.set(record.stream, createStream(facts, start, state.facts.sampleRate, record.arrivalMs));
+    this.#regard();
     addEvent(state, 'stream_started', start, { streamId: facts.streamId, role: facts.role });
   }
 
@@ -200,7 +212,8 @@ export class Timeline {
     const { state } = this;
     stream.resamplers.sent = null;
     const started =
-      stream.playout !== null && startClip(stream.playout, state.lanes.botSent, state.now, facts);
+      stream.playout !== null &&
+      startClip(stream.playout, state.lanes.botSent, Math.max(state.now, state.final), facts);
     addEvent(state, started ? 'clip' : 'clip_not_played', state.now, { id: facts.id });
   }
 
@@ -217,6 +230,7 @@ export class Timeline {
     const from = Math.max(this.#position(stream, facts.sinceMs), state.final);
     state.causes.push({ from, to: state.now, cause: 'dropped_by_reelay' });
     state.lossy = true;
+    for (const each of this.#live) each.dropped = each.facts.placement === 'count';
     addEvent(state, 'dropped_by_reelay', from, { records: facts.records });
   }
 
@@ -226,20 +240,26 @@ export class Timeline {
     const end = endOf(stream, reason, state.now, state.final);
     stream.endSample = end;
     stream.endReason = reason;
+    this.#regard();
     const callerEnd = stream.ends.caller ?? stream.startSample;
-    if (end - callerEnd <= farewellMs * perMs) cover(state.silence[0], callerEnd, end);
-    if (assumesBotSilence(stream)) cover(state.silence[1], stream.startSample, end);
+    if (end - callerEnd <= farewellMs * perMs) assumeSilence(state, 0, callerEnd, end);
+    if (assumesBotSilence(stream)) assumeSilence(state, 1, stream.startSample, end);
     else if (end - (stream.ends.bot ?? callerEnd) <= farewellMs * perMs) {
-      cover(state.silence[1], stream.ends.bot ?? callerEnd, end);
+      assumeSilence(state, 1, stream.ends.bot ?? callerEnd, end);
     }
-    if (liveStreams(state).every((other) => other.playout === null)) eraseLane(state.lanes.botSent, end);
+    if (this.#live.every((other) => other.playout === null)) eraseLane(state.lanes.botSent, end);
     state.now = Math.max(state.now, end);
     addEvent(state, 'stream_ended', end, { streamId: stream.facts.streamId, reason });
   }
 
-  /** The stream whose clock tells where the recording stands: the youngest that is live, else the youngest. */
-  #reference(): StreamState | undefined {
-    return liveStreams(this.state).at(-1) ?? [...this.state.streams.values()].at(-1);
+  /** Looks again which streams there are: one began or ended. */
+  #regard(): void {
+    const all = [...this.state.streams.values()];
+    this.#live = liveStreams(this.state);
+    // Whose clock tells where the recording stands: the youngest that is live, else the youngest.
+    this.#reference = this.#live.at(-1) ?? all.at(-1);
+    this.#amendMs = all.reduce((most, { facts }) => Math.max(most, facts.amendMs), 0);
+    this.#ended = all.reduce((most, { endSample }) => Math.max(most, endSample ?? 0), 0);
   }
 
   #position(stream: StreamState, arrivalMs: number): number {
@@ -250,10 +270,10 @@ export class Timeline {
     const { state } = this;
     const before = state.now;
     state.now = position;
-    for (const stream of liveStreams(state)) {
+    for (const stream of this.#live) {
       const from = Math.max(stream.startSample, before);
       if (assumesBotSilence(stream)) cover(state.silence[1], from, position);
-      if (stream.facts.tracks.every((track) => track === 'bot')) cover(state.silence[0], from, position);
+      if (assumesCallerSilence(stream)) cover(state.silence[0], from, position);
     }
   }
 
@@ -261,13 +281,11 @@ export class Timeline {
   #settle(): void {
     const { state } = this;
     const perMs = state.facts.sampleRate / 1000;
-    const live = liveStreams(state);
-    const all = [...state.streams.values()];
-    const amend = Math.max(0, ...all.map((stream) => stream.facts.amendMs)) * perMs;
-    const slowest = Math.min(state.now, ...live.map(slowestTrack));
-    const border = Math.max(slowest - amend, state.now - longestWaitMs * perMs);
+    let slowest = state.now;
+    for (const stream of this.#live) slowest = Math.min(slowest, slowestTrack(stream));
+    const border = Math.max(slowest - this.#amendMs * perMs, state.now - longestWaitMs * perMs);
     // After the last stream's end nobody knows yet whether the call goes on: it may have ended right there.
-    const end = live.length > 0 ? Infinity : Math.max(0, ...all.map((stream) => stream.endSample ?? 0));
+    const end = this.#live.length > 0 ? Infinity : this.#ended;
     state.final = Math.max(state.final, Math.floor(Math.min(border, end)));
   }
 }

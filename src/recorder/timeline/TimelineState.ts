@@ -1,6 +1,6 @@
 import type { CallFacts } from '../../tap/TapRecord.js';
 import type { GapCause, ManifestEvent } from '../../spool/Manifest.js';
-import type { Coverage } from './Coverage.js';
+import { cover, type Coverage } from './Coverage.js';
 import { createLane, type LaneState } from './Lane.js';
 import type { StreamState } from './StreamTimeline.js';
 
@@ -48,6 +48,9 @@ export interface KnownCause {
 }
 
 const maxEvents = 5000;
+/** What comes with every piece of speech leaves this much of the list to what is rare. */
+const reservedEvents = 1000;
+const frequentEvents: readonly string[] = ['mark', 'mark_echo', 'clear'];
 
 export function createTimelineState(facts: CallFacts): TimelineState {
   return {
@@ -75,6 +78,11 @@ export function liveStreams(state: TimelineState): StreamState[] {
   return [...state.streams.values()].filter((stream) => stream.endSample === null);
 }
 
+/** Takes `[from, to)` for silence that counts as recorded. What is final already stays what it was found to be. */
+export function assumeSilence(state: TimelineState, channel: 0 | 1, from: number, to: number): void {
+  cover(state.silence[channel], Math.max(from, state.final), to);
+}
+
 /** Adds an event to the manifest's list; a list that is full only counts. */
 export function addEvent(
   state: TimelineState,
@@ -82,6 +90,7 @@ export function addEvent(
   sample: number,
   detail: Readonly<Record<string, unknown>> = {},
 ): void {
-  if (state.events.length >= maxEvents) state.eventsOmitted++;
+  const room = frequentEvents.includes(type) ? maxEvents - reservedEvents : maxEvents;
+  if (state.events.length >= room) state.eventsOmitted++;
   else state.events.push({ ...detail, type, sample });
 }

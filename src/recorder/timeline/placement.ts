@@ -1,12 +1,12 @@
 import { Resampler, type ResamplerState } from '../../audio/Resampler.js';
 import { kernels } from '../../audio/kernels.js';
 import { Encoding, maxPayloadBytes, Track, type TapRecord } from '../../tap/TapRecord.js';
-import { cover } from './Coverage.js';
+import { missing } from './Coverage.js';
 import { moveLane, writeLane, type LaneState } from './Lane.js';
 import type { PlayoutState } from './Playout.js';
 import { createStreamClock, observe, streamTime } from './StreamClock.js';
 import { positionAt, receivedEnd, type StreamState } from './StreamTimeline.js';
-import { addEvent, type TimelineState } from './TimelineState.js';
+import { addEvent, assumeSilence, type TimelineState } from './TimelineState.js';
 
 /**
  * Where the provider's own audio goes. Frames with timestamps are placed by them, never by arrival; frames without (jambonz)
@@ -23,6 +23,8 @@ const slackMs = 60;
 const idleMs = 400;
 const idleVerdictMs = 1000;
 const caughtUpMs = 100;
+/** A deficit that shrinks by more than this is still being caught up with. */
+const jitterMs = 20;
 /** After a client overrun the next message is this many bytes short of whole ticks. */
 const overrunBytes = 16;
 
@@ -47,9 +49,9 @@ export function placeAudio(state: TimelineState, stream: StreamState, record: Ta
     writeLane(lanes[1], other.position, other.pcm);
   }
   const ends = stream.ends[track];
-  if (ends === undefined && track === 'caller') cover(state.silence[0], stream.startSample, position);
+  if (ends === undefined && track === 'caller') assumeSilence(state, 0, stream.startSample, position);
   if (ends === undefined && (track === 'bot' || second !== undefined)) {
-    cover(state.silence[1], stream.startSample, position);
+    assumeSilence(state, 1, stream.startSample, position);
   }
   stream.ends[track] = Math.max(ends ?? stream.startSample, position + samples.length);
   stream.lastArrivalMs = record.arrivalMs;
@@ -70,7 +72,10 @@ function byTimestamp(
     return behind;
   }
   const position = stream.base + Math.round(record.providerMs * perMs);
-  if (position + samples > behind) {
+  if (
+    position + samples > behind ||
+    fillsHole(state, lanesOf(state, stream, record.track)[0], position, samples)
+  ) {
     stream.backwards = 0;
   } else if (++stream.backwards >= rebaseAfter) {
     return rebase(state, stream, record, behind, samples);
@@ -79,6 +84,15 @@ function byTimestamp(
   }
   observe(stream.clock, record.arrivalMs, record.providerMs + samples / perMs);
   return position;
+}
+
+/** Whether a frame from the past belongs where frames are missing, rather than telling of a clock that went back. */
+function fillsHole(state: TimelineState, lane: LaneState, position: number, samples: number): boolean {
+  const from = Math.max(position, state.final);
+  const { silence } = state;
+  const known = lane === state.lanes.botHeard ? silence[1] : silence[0];
+  const free = missing(lane.coverage, from, position + samples);
+  return free.length > 0 && missing(known, free[0] ?? 0, free[1] ?? 0).length > 0;
 }
 
 /** The provider's clock began anew: from here on its times count from where the recording stands. */
@@ -116,21 +130,29 @@ function byCount(
   }
   let position = behind;
   const lagMs = streamTime(stream.clock, record.arrivalMs) - (behind + samples - stream.base) / perMs;
-  if (isOverrun(stream, record) && lagMs > 0) {
-    position += Math.max(Math.round(lagMs * perMs), 1);
-    state.causes.push({ from: behind, to: position, cause: 'client_overrun' });
-    addEvent(state, 'client_overrun', behind, { samples: position - behind });
+  const overrun = isOverrun(stream, record) && lagMs > idleMs;
+  // What reelay dropped itself is missing for certain; and what was waited for in vain can't be put where it belongs.
+  if (overrun || stream.dropped || behind < state.final) {
+    position += Math.max(0, Math.round(lagMs * perMs));
+    if (overrun) {
+      state.causes.push({ from: Math.max(behind, state.final), to: position, cause: 'client_overrun' });
+      addEvent(state, 'client_overrun', behind, { samples: position - behind });
+    }
     stream.idle = null;
+    stream.dropped = false;
   } else {
     position += lateOrLost(state, stream, record, behind, lagMs);
   }
-  observe(stream.clock, record.arrivalMs, (position + samples - stream.base) / perMs);
+  // Until the verdict the clock stays as it was: it is what the deficit is measured by.
+  if (stream.idle === null) {
+    observe(stream.clock, record.arrivalMs, (position + samples - stream.base) / perMs);
+  }
   return position;
 }
 
 /**
  * A pause on the wire: either the audio is only late and what follows comes faster than real time, or it was never sent and
- * the deficit stays. Decided a second after the pause; a deficit that stays is inserted where the pause was.
+ * the deficit stays. Decided when it has stayed for a second; it is inserted where the pause was.
  *
  * @returns samples by which the audio received since has been moved
  */
@@ -141,15 +163,21 @@ function lateOrLost(
   behind: number,
   lagMs: number,
 ): number {
-  const { idle } = stream;
-  if (idle === null) {
-    if (lagMs > idleMs && record.arrivalMs - stream.lastArrivalMs > idleMs) {
-      stream.idle = { at: behind, sinceMs: record.arrivalMs, leastMs: lagMs };
-    }
-    return 0;
+  const moved = verdict(state, stream, record.arrivalMs, lagMs);
+  const restMs = lagMs - (moved * 1000) / state.facts.sampleRate;
+  if (stream.idle === null && restMs > idleMs && record.arrivalMs - stream.lastArrivalMs > idleMs) {
+    const at = behind + moved;
+    stream.idle = { at, sinceMs: record.arrivalMs, sinceLagMs: restMs, leastMs: restMs };
   }
+  return moved;
+}
+
+function verdict(state: TimelineState, stream: StreamState, arrivalMs: number, lagMs: number): number {
+  const { idle } = stream;
+  if (idle === null) return 0;
+  if (lagMs < idle.sinceLagMs - jitterMs) [idle.sinceMs, idle.sinceLagMs] = [arrivalMs, lagMs];
   idle.leastMs = Math.min(idle.leastMs, lagMs);
-  if (idle.leastMs >= caughtUpMs && record.arrivalMs - idle.sinceMs < idleVerdictMs) return 0;
+  if (idle.leastMs >= caughtUpMs && arrivalMs - idle.sinceMs < idleVerdictMs) return 0;
   stream.idle = null;
   if (idle.leastMs < caughtUpMs || idle.at < state.final) return 0;
   const gap = Math.round((idle.leastMs * state.facts.sampleRate) / 1000);

@@ -6,8 +6,9 @@ import type { TimelineState } from './TimelineState.js';
 
 /** The channels of a recording, in the order in which they are interleaved. */
 export function channelsOf(state: TimelineState): readonly Channel[] {
-  const summed = [...state.streams.values()].some((stream) => stream.facts.tracks.includes('mixed'));
-  return state.facts.channels === 'mixed' || summed
+  // The first stream decides: a file cannot change its shape when a later one is of another kind.
+  const summed = state.streams.values().next().value?.facts.tracks.includes('mixed');
+  return state.facts.channels === 'mixed' || summed === true
     ? [{ role: 'mixed' }]
     : [{ role: 'caller' }, { role: 'bot' }];
 }
@@ -48,21 +49,27 @@ export function gapsWithin(state: TimelineState, channels: number, from: number,
 }
 
 function callerCoverage(state: TimelineState, from: number, to: number): Coverage {
-  const { lanes, silence } = state;
-  return union([lanes.caller.coverage, lanes.callerTap.coverage, silence[0]], from, to);
+  const { caller, callerTap } = state.lanes;
+  return union([caller.coverage, callerTap.coverage, knownSilence(state, 0, from, to)], from, to);
 }
 
-/** Where reelay dropped records, nobody knows whether the bot was silent: only what is there counts. */
 function botCoverage(state: TimelineState, from: number, to: number): Coverage {
-  const { lanes, silence, causes } = state;
+  const { botHeard, botSent } = state.lanes;
+  return union([botHeard.coverage, botSent.coverage, knownSilence(state, 1, from, to)], from, to);
+}
+
+/** Where reelay dropped records, nobody knows whether a party was silent: only what is there counts. */
+function knownSilence(state: TimelineState, channel: 0 | 1, from: number, to: number): Coverage {
   const dropped: Coverage = [];
-  for (const each of causes) if (each.cause === 'dropped_by_reelay') cover(dropped, each.from, each.to);
+  for (const each of state.causes) {
+    if (each.cause === 'dropped_by_reelay') cover(dropped, each.from, each.to);
+  }
   const known: Coverage = [];
   const sure = missing(dropped, from, to);
   for (let i = 0; i < sure.length; i += 2) {
-    known.push(...within(silence[1], sure[i] ?? 0, sure[i + 1] ?? 0));
+    known.push(...within(state.silence[channel], sure[i] ?? 0, sure[i + 1] ?? 0));
   }
-  return union([lanes.botHeard.coverage, lanes.botSent.coverage, known], from, to);
+  return known;
 }
 
 function union(coverages: readonly Coverage[], from: number, to: number): Coverage {
