@@ -23,7 +23,7 @@ COPY --from=build /app/package.json /app/package.json
 COPY --from=build /app/node_modules /app/node_modules
 COPY --from=build /app/native/build/Release/reelay.node /app/native/build/Release/reelay.node
 COPY --from=build /app/dist /app/dist
-RUN ln -s /app/dist/cli/reelay.js /usr/local/bin/reelay && chmod +x /app/dist/cli/reelay.js
+RUN ln -s /app/dist/cli/reelay.cjs /usr/local/bin/reelay && chmod +x /app/dist/cli/reelay.cjs
 RUN mkdir -p /data/spool /data/recordings && chown -R node:node /data
 # Relative paths of a daemon without configuration file are below /data.
 WORKDIR /data

@@ -44,7 +44,7 @@ export interface ListedRecording {
   readonly samples: number;
 }
 
-const entry = fileURLToPath(new URL('../../src/cli/reelay.js', import.meta.url));
+const entry = fileURLToPath(new URL('../../src/cli/reelay.cjs', import.meta.url));
 const running = new Set<ChildProcess>();
 // Whatever ends a test, no daemon outlives it.
 process.once('exit', () => {

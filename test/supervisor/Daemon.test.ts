@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -8,10 +8,7 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import WebSocket from 'ws';
 
-const entry = fileURLToPath(new URL('../../src/cli/serve.js', import.meta.url));
-// The command by itself, without the file that starts every command.
-const script = `import(${JSON.stringify(entry)}).then(({ serveCommand }) => serveCommand().parseAsync(process.argv.slice(1), { from: 'user' }))`;
-
+const entry = fileURLToPath(new URL('../../src/cli/reelay.cjs', import.meta.url));
 let served = 0;
 
 interface Line {
@@ -33,9 +30,9 @@ class Served {
     const ports = { media: { host: '127.0.0.1', port: 0 }, control: { host: '127.0.0.1', port: 0 } };
     const accounts = [{ id: '*', store: { type: 'file', dir: 'recordings' } }];
     writeFileSync(file, JSON.stringify({ ...ports, accounts, ...config }));
-    this.child = spawn(process.execPath, ['-e', script, '--', '--config', file], {
+    this.child = spawn(process.execPath, [entry, 'serve', '--config', file], {
       cwd: dir,
-      env: { ...process.env, REELAY_FAULTS: '1' },
+      env: { ...process.env, REELAY_FAULTS: '1', UV_THREADPOOL_SIZE: undefined },
       stdio: ['ignore', stdout, 'inherit'],
     });
     this.exited = once(this.child, 'exit');
@@ -152,4 +149,11 @@ await t.test('a port that is taken ends the start with the reason and 1', async 
     const second = new Served(t, { [section]: { host: '127.0.0.1', port: Number(address.split(':')[1]) } });
     t.same(await second.exited, [1, null], section);
   }
+});
+
+await t.test('file operations have enough threads to leave one to name look-ups', async (t) => {
+  const daemon = new Served(t);
+  await daemon.ports();
+  // Main, two workers, four of V8's own; the rest is libuv's pool.
+  t.ok(readdirSync(`/proc/${daemon.child.pid}/task`).length >= 16 + 7);
 });
