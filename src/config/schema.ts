@@ -182,12 +182,14 @@ function upstream() {
   });
 }
 
-/** A secret or a list of them. */
+/** A secret or a list of them. One with a line break at its end, as read from a file, would match nothing and look right. */
 function keys() {
-  const expected = 'a non-empty text or a list of them';
+  const expected = 'a text without white space around it, not empty, or a list of them';
   return scalar(expected, (value): readonly string[] | undefined => {
     const list: readonly unknown[] = Array.isArray(value) ? value : [value];
-    return list.every((each): each is string => typeof each === 'string' && each !== '') ? list : undefined;
+    return list.every((each) => typeof each === 'string' && /^\S(?:.*\S)?$/.test(each))
+      ? (list as string[])
+      : undefined;
   });
 }
 

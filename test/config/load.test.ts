@@ -203,6 +203,19 @@ await t.test('all problems are told at once, and no secret among them', async (t
   t.notMatch(message, /hush|1234567/);
 });
 
+await t.test(
+  'a secret with white space around it, which would never match, is refused and not shown',
+  async (t) => {
+    const content =
+      'control: { adminKeys: "${KEY}" }\naccounts: [{ id: a, twilio: { authToken: " hush" }, apiKeys: [" hush"] }]';
+    const config = await fileOf(t.testdir({}), content);
+    const { message } = complaint(() => loadConfig({ config }, { KEY: 'hush\n' }, '/'));
+    for (const path of ['control.adminKeys', 'authToken', 'apiKeys'])
+      t.match(message, new RegExp(`${path} must be a text without white space around it`));
+    t.notMatch(message, 'hush');
+  },
+);
+
 await t.test('flags are checked like the rest', (t) => {
   const { message } = complaint(() =>
     loadConfig({ store: 's3://bucket/prefix', controlPort: 70_000, upstream: 'bot.example.com' }, {}, '/'),
