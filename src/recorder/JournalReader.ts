@@ -2,16 +2,12 @@ import { mkdirSync, readdirSync, existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { adoptedFolder, checkpointFolder, journalFolder } from '../spool/layout.js';
 import { readRecords } from '../tap/RecordReader.js';
 import { checkpointPath, readCheckpoints } from './Checkpoint.js';
 import { Journal } from './Journal.js';
 import type { RecordingHome } from './Recording.js';
 import { RecordingSet } from './RecordingSet.js';
-
-/** The parts of a daemon's folder below the spool. */
-export const journalFolder = 'journal';
-export const checkpointFolder = 'checkpoints';
-export const adoptedFolder = 'adopted';
 
 /** What a journal held: the recordings that were live when it ended, and where to go on. */
 export interface OpenedJournal {

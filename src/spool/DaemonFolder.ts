@@ -9,10 +9,10 @@ import {
   statSync,
 } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { v7 as uuid } from 'uuid';
 import { ReelayError } from '../config/ReelayError.js';
-import { daemonsFolder } from './layout.js';
+import { adoptedFolder, checkpointFolder, daemonsFolder, journalFolder } from './layout.js';
 
 /**
  * A daemon's own folder below the spool, `.reelay/<daemon>/`, and the lock on it: a Unix socket that the daemon listens on.
@@ -39,66 +39,92 @@ export class DaemonFolder {
    */
   static async claim(spoolDir: string): Promise<DaemonFolder> {
     const base = join(spoolDir, daemonsFolder);
-    try {
-      mkdirSync(base, { recursive: true });
-    } catch (error) {
+    const folder = await create(base).catch((error: unknown) => {
       throw new ReelayError('spool_unwritable', {
         value: spoolDir,
         cause: error,
         remedy: 'Name a folder under spool.dir that this user may write.',
       });
-    }
-    const name = uuid();
-    const fresh = join(base, `.new-${name}`);
-    mkdirSync(fresh);
-    const lock = await listen(fresh);
-    const path = join(base, name);
-    renameSync(fresh, path);
-    const folder = new DaemonFolder(path, lock);
+    });
     try {
-      for (const other of readdirSync(base))
-        if (other !== name) await folder.#adopt(join(base, other), other);
+      const others = foldersIn(base).filter((name) => join(base, name) !== folder.path);
+      // All are asked before any is touched: a daemon that may not start must leave everything as it was.
+      for (const name of others) await refuseIfAlive(join(base, name));
+      for (const name of others) folder.#adopt(join(base, name), name);
     } catch (error) {
       await folder.release();
-      rmSync(path, { recursive: true });
       throw error;
     }
     return folder;
+
+    async function create(within: string): Promise<DaemonFolder> {
+      const name = uuid();
+      const fresh = join(within, unlockedPrefix + name);
+      mkdirSync(fresh, { recursive: true });
+      const lock = await listen(fresh);
+      renameSync(fresh, join(within, name));
+      return new DaemonFolder(join(within, name), lock);
+    }
   }
 
-  /** Removes the folder, once everything in its journal is sealed. What it adopted and has not recovered stays. */
+  /** Empties the folder, once everything in its journal is sealed. What it adopted and has not recovered stays. */
   forget(): void {
-    const adopted = join(this.path, 'adopted');
+    const adopted = join(this.path, adoptedFolder);
     if (existsSync(adopted) && readdirSync(adopted).length > 0) return;
-    rmSync(this.path, { recursive: true, force: true });
+    // The journal goes first: without the checkpoints, which tell what is finished, it would be rendered once more.
+    for (const part of [journalFolder, checkpointFolder, adoptedFolder]) {
+      rmSync(join(this.path, part), { recursive: true, force: true });
+    }
   }
 
-  /** Gives the lock back. A folder that was not forgotten stays, for the next start. */
+  /** Gives the lock back. A folder that holds anything stays, for the next start. */
   async release(): Promise<void> {
     await new Promise((resolve) => this.#lock.close(resolve));
+    if (foldersIn(this.path).length === 0) rmSync(this.path, { recursive: true, force: true });
   }
 
-  async #adopt(path: string, name: string): Promise<void> {
-    if (await isAlive(path)) {
-      throw new ReelayError('spool_locked', {
-        value: path,
-        remedy: 'Stop that daemon, or give this one a spool.dir of its own.',
-      });
-    }
-    if (name.startsWith('.new-')) {
-      // Died, or is still between making its folder and listening on its lock.
-      if (Date.now() - statSync(path).mtimeMs > 60_000) rmSync(path, { recursive: true });
+  #adopt(path: string, name: string): void {
+    if (name.startsWith(unlockedPrefix)) {
+      // Died, or is still between making its folder and listening on its lock; it will find this one when it looks.
+      const made = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
+      if (made !== undefined && Date.now() - made > 60_000) rmSync(path, { recursive: true, force: true });
       return;
     }
-    const adopted = join(this.path, 'adopted');
+    const adopted = join(this.path, adoptedFolder);
     mkdirSync(adopted, { recursive: true });
     // A daemon that died while recovering others leaves theirs inside its own.
-    const inner = join(path, 'adopted');
-    if (existsSync(inner)) {
-      for (const each of readdirSync(inner)) renameSync(join(inner, each), join(adopted, each));
-    }
-    renameSync(path, join(adopted, name));
+    const inner = join(path, adoptedFolder);
+    for (const each of foldersIn(inner)) moveIfThere(join(inner, each), join(adopted, each));
+    moveIfThere(path, join(adopted, name));
   }
+}
+
+/** A folder whose daemon does not listen on its lock yet. */
+const unlockedPrefix = '.new-';
+
+/** Names of the folders in a folder, none when it isn't there. Whatever else lies there is nobody's. */
+function foldersIn(path: string): string[] {
+  if (!existsSync(path)) return [];
+  const entries = readdirSync(path, { withFileTypes: true });
+  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+}
+
+/** Another daemon that starts or stops at this moment may have taken it away. */
+function moveIfThere(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
+async function refuseIfAlive(path: string): Promise<void> {
+  // One that has its folder, but not its name yet, will find this one and give way.
+  if (basename(path).startsWith(unlockedPrefix) || !(await isAlive(path))) return;
+  throw new ReelayError('spool_locked', {
+    value: path,
+    remedy: 'Stop that daemon, or give this one a spool.dir of its own.',
+  });
 }
 
 const lockName = 'lock';

@@ -10,6 +10,10 @@
 
 /** Folder below the spool that holds the daemons' own files (locks, journals); no account id can begin with a dot. */
 export const daemonsFolder = '.reelay';
+/** The parts of a daemon's folder. */
+export const journalFolder = 'journal';
+export const checkpointFolder = 'checkpoints';
+export const adoptedFolder = 'adopted';
 export const manifestName = 'manifest.json';
 export const uploadName = 'upload.json';
 
