@@ -1,5 +1,6 @@
 import {
   closeSync,
+  copyFileSync,
   fdatasync as fdatasyncOf,
   fsyncSync,
   ftruncateSync,
@@ -7,7 +8,7 @@ import {
   openSync,
   readFileSync,
   readdirSync,
-  renameSync,
+  truncateSync,
   unlinkSync,
   writevSync,
 } from 'node:fs';
@@ -65,7 +66,11 @@ export class Journal {
   #file = -1;
   #fileBytes = 0;
   #unsynced = false;
+  /** The newest segment's name is not yet safe from a loss of power. */
+  #folderUnsynced = false;
   #syncing: Promise<void> | null = null;
+  /** The sync that will follow the one under way. */
+  #nextSync: Promise<void> | null = null;
 
   /**
    * Opens a journal, or begins one. What lies in it is first to be read with {@link replay}; `append` goes on behind that.
@@ -89,8 +94,8 @@ export class Journal {
   }
 
   /**
-   * Reads every whole batch, oldest first. A torn end is cut off; a segment that is damaged in its middle is kept beside the
-   * others as `.damaged` and read up to the damage.
+   * Reads every whole batch, oldest first. A torn end is cut off; of a segment that is damaged in its middle a copy is kept
+   * beside the others as `.damaged`, and it is read up to the damage.
    *
    * @yields what was appended at a time; the view is valid for as long as the caller keeps it
    */
@@ -117,6 +122,8 @@ export class Journal {
    */
   append(records: Uint8Array, firstSequence: number, lastSequence: number): void {
     if (this.#file < 0 || this.#fileBytes >= this.#segmentBytes) this.#rotate();
+    if (this.#folderUnsynced) syncFolderHere(this.folder);
+    this.#folderUnsynced = false;
     const header = Buffer.alloc(batchHeaderBytes);
     header.writeUInt32LE(magic, 0);
     header.writeUInt32LE(records.length, 4);
@@ -149,9 +156,18 @@ export class Journal {
    *
    * @throws the file system's error
    */
-  async sync(): Promise<void> {
-    // A sync under way may have begun before the last append, so it is waited for and followed by another.
-    while (this.#syncing !== null) await this.#syncing.catch(() => undefined);
+  sync(): Promise<void> {
+    // One under way may have begun before the last append; everybody who asks meanwhile shares the one that follows it.
+    this.#nextSync ??= (this.#syncing ?? Promise.resolve())
+      .catch(() => undefined)
+      .then(() => {
+        this.#nextSync = null;
+        return this.#sync();
+      });
+    return this.#nextSync;
+  }
+
+  async #sync(): Promise<void> {
     if (!this.#unsynced || this.#file < 0) return;
     this.#unsynced = false;
     this.#syncing = fdatasync(this.#file).finally(() => (this.#syncing = null));
@@ -197,7 +213,7 @@ export class Journal {
     const path = join(this.folder, `${String(number).padStart(8, '0')}.journal`);
     this.#file = openSync(path, 'w');
     this.#fileBytes = 0;
-    syncFolderHere(this.folder);
+    this.#folderUnsynced = true;
     const lastSequence = this.#segments.at(-1)?.lastSequence ?? 0;
     this.#segments.push({ number, path, firstSequence: 0, lastSequence });
   }
@@ -210,7 +226,9 @@ export class Journal {
         remedy: torn ? 'Nothing to do: this is what a killed process leaves.' : 'Look for disk errors.',
       }),
     );
-    if (!torn) renameSync(segment.path, `${segment.path}.damaged`);
+    // What is whole stays: it may have to be read again. A torn end would look like damage once another segment follows.
+    if (!torn) copyFileSync(segment.path, `${segment.path}.damaged`);
+    truncateSync(segment.path, whole);
   }
 }
 
