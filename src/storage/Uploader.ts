@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { rmdir, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,6 +16,7 @@ import {
   type SpooledRecording,
   spooledFolders,
 } from './SpooledRecording.js';
+import { dropStored, hashOf, unlinkConfirmed } from './unlinkConfirmed.js';
 import { type StoredChunk, type UploadNote, withChunk, writeNote } from './UploadNote.js';
 
 /** Told what happens; must not throw. */
@@ -218,9 +218,11 @@ export class Uploader {
   async #sweep({ folder, path, names, manifest, note }: SpooledRecording): Promise<boolean> {
     const { observer } = this.#options;
     if (manifest !== null) await observer.finished(folder, finalManifest(manifest, note));
+    const dropped = await dropStored(path, names, note);
     const mine = names.filter((name) => ownNames.includes(name) || name.endsWith('.tmp'));
-    if (mine.length < names.length) {
-      const value = `${folder}: ${names.filter((name) => !mine.includes(name)).join(', ')}`;
+    const left = names.filter((name) => !mine.includes(name) && !dropped.includes(name));
+    if (left.length > 0) {
+      const value = `${folder}: ${left.join(', ')}`;
       observer.stuck({ folder, error: new ReelayError('spool_leftover', { value }) });
       return false;
     }
@@ -322,19 +324,6 @@ async function attempt(store: ObjectStore, key: string, file: string, sha256: st
 async function holds(store: ObjectStore, key: string, sha256: string): Promise<boolean> {
   if ((await store.size(key)) === null) return false;
   return (await hashOf(await store.read(key))) === sha256;
-}
-
-/** Removes a file that was confirmed before a restart, if it still is what was confirmed. */
-async function unlinkConfirmed(path: string, sha256: string): Promise<void> {
-  const found = await hashOf(createReadStream(path));
-  if (found !== sha256) throw new ReelayError('checksum_mismatch', { value: path });
-  await unlink(path);
-}
-
-async function hashOf(stream: AsyncIterable<Buffer | string>): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const piece of stream) hash.update(piece);
-  return hash.digest('hex');
 }
 
 /** What the store keeps for good: the recorder's manifest with the state that it ends in. */

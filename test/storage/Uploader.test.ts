@@ -230,6 +230,33 @@ await t.test('a recorder that renders a recording’s end once more finds nobody
   await isMoved(t, at);
 });
 
+await t.test(
+  'a chunk that a recorder seals once more while its sidecar is being stored goes as well',
+  async (t) => {
+    const at = await bench(t.testdir({}));
+    const store = new Hooked(at.kept);
+    const wav = join(at.recording.folder, '1-audio.wav');
+    store.after = async (key) => {
+      if (key.endsWith('1-metadata.json')) await writeFile(wav, at.originals.get('1-audio.wav') ?? '');
+    };
+    const watcher = await upload(at, store);
+    t.strictSame(watcher.troubles, []);
+    await isMoved(t, at);
+  },
+);
+
+await t.test('what it seals under that name with other audio stays', async (t) => {
+  const at = await bench(t.testdir({}));
+  const store = new Hooked(at.kept);
+  const wav = join(at.recording.folder, '1-audio.wav');
+  store.after = async (key) => {
+    if (key.endsWith('1-metadata.json')) await writeFile(wav, 'other audio');
+  };
+  const watcher = await upload(at, store);
+  t.match(watcher.troubles, [{ code: 'checksum_mismatch' }]);
+  t.equal(await readFile(wav, 'utf8'), 'other audio');
+});
+
 await t.test('without its note the store is asked what it has', async (t) => {
   const at = await bench(t.testdir({}));
   await halfway(at);
