@@ -36,7 +36,6 @@ try {
   }
 } catch (error) {
   for (const line of run.complaints) console.log(JSON.stringify(line));
-  if (process.env['KEEP']) { console.log(dir); process.kill(process.pid, 'SIGSTOP'); }
   throw error;
 } finally {
   await run.close();

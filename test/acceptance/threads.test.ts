@@ -29,7 +29,7 @@ async function breakThreads(): Promise<string[]> {
       await eventually(`${thread} is started again after ${fault}`, () =>
         daemon.logs
           .slice(before)
-          .some((line) => line['thread'] === thread && line.msg.includes('started again')),
+          .some((line) => line['worker'] === thread && line.msg.includes('started again')),
       );
       await eventually('all threads are ready', async () => {
         const answer = await daemon.get('/readyz').catch(() => null);
