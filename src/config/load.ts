@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { dirname, relative, resolve, isAbsolute } from 'node:path';
-import { parseDocument } from 'yaml';
+import { readFileSync, realpathSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { type Document, LineCounter, parseDocument } from 'yaml';
 import { type AccountConfig, type Config, type StoreConfig } from './Config.js';
 import { type Environment, type Problem, overlayEnvironment, substitute } from './environment.js';
 import { ReelayError } from './ReelayError.js';
@@ -53,13 +53,30 @@ function readDocument(file: string): unknown {
     const remedy = 'Check the path that --config gives and its permissions.';
     throw new ReelayError('config_unreadable', { value: file, remedy, cause });
   }
-  const document = parseDocument(content, { prettyErrors: true });
-  const problems = document.errors.map(({ message }) => ({ path: file, message }));
+  const lines = new LineCounter();
+  const document = parseDocument(content, { prettyErrors: false, lineCounter: lines });
+  const problems = document.errors.map(({ message, pos }) => {
+    const { line, col } = lines.linePos(pos[0]);
+    // Where it is, and none of the text: the line may be that of a secret.
+    return {
+      path: `line ${line}, column ${col}`,
+      message: `cannot be read: ${message.replace(/: .*$/s, '')}`,
+    };
+  });
   if (problems.length > 0) throw invalid(file, problems);
-  const value: unknown = document.toJS();
+  const value = plain(document, file);
   if (value === null) return {};
   if (typeof value === 'object' && !Array.isArray(value)) return value;
   throw invalid(file, [{ path: file, message: 'must hold sections such as media: and accounts:' }]);
+}
+
+function plain(document: Document.Parsed, file: string): unknown {
+  try {
+    return document.toJS();
+  } catch {
+    const message = 'has a value that begins with * and is no alias; put it in quotes';
+    throw invalid(file, [{ path: file, message }]);
+  }
 }
 
 interface Sources {
@@ -182,8 +199,17 @@ function nestedFolders({ spool, accounts }: Config): Problem[] {
 }
 
 function isWithin(outer: string, inner: string): boolean {
-  const path = relative(outer, inner);
+  const path = relative(linkless(outer), linkless(inner));
   return path === '' || (!path.startsWith('..') && !isAbsolute(path));
+}
+
+/** Symbolic links followed as far as the path exists: two names may be one folder. */
+function linkless(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return dirname(path) === path ? path : join(linkless(dirname(path)), basename(path));
+  }
 }
 
 function samePorts({ media, control }: Config): Problem[] {

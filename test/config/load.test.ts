@@ -173,7 +173,7 @@ const wrong: readonly (readonly [name: string, content: string, says: RegExp])[]
   ['webhooks', 'accounts: [{ id: a, webhooks: [{ url: https://x }] }]', /webhooks .*comes later/],
   ['livekit', 'accounts: [{ id: a, livekit: { url: wss://x } }]', /LiveKit comes later/],
   ['account look-up', 'accountsUrl: https://x', /looking accounts up over HTTP comes later/],
-  ['YAML that is none', 'media: [', /reelay\.yaml .* at line 1/],
+  ['YAML that is none', 'media: [', /reelay\.yaml.*line 1/s],
   ['a list instead of sections', '- media', /must hold sections such as media:/],
   [
     'a store inside the spool',
@@ -190,6 +190,30 @@ for (const [name, content, says] of wrong) {
     t.match(error.message, says);
   });
 }
+
+await t.test('a store that a symbolic link leads into the spool is refused', async (t) => {
+  const folder = t.testdir({ spool: {}, link: t.fixture('symlink', 'spool') });
+  for (const dir of ['link', 'link/below/it']) {
+    const config = await fileOf(folder, `accounts: [{ id: a, store: { type: file, dir: ${dir} } }]`);
+    t.match(complaint(() => loadConfig({ config }, {}, '/')).message, /overlaps spool\.dir/, dir);
+  }
+});
+
+await t.test('a file that is no YAML is refused without showing what is in it', async (t) => {
+  for (const text of [
+    '{ authToken: "hush',
+    'a: b\n\thush: 1',
+    'a: [hush',
+    'a: *hush',
+    'a: hush\nhush\n  : : x',
+  ]) {
+    const config = await fileOf(t.testdir({}), text);
+    const { code, message } = complaint(() => loadConfig({ config }, {}, '/'));
+    t.equal(code, 'config_invalid', text);
+    t.match(message, /line \d+, column \d+ cannot be read: |put it in quotes/, text);
+    t.notMatch(message, 'hush');
+  }
+});
 
 await t.test('all problems are told at once, and no secret among them', async (t) => {
   const content =
