@@ -9,6 +9,9 @@ import { Journal } from './Journal.js';
 import type { RecordingHome } from './Recording.js';
 import { RecordingSet } from './RecordingSet.js';
 
+/** Audio that is rendered before what of it is final goes to the chunk files: memory holds no more, however long a journal is. */
+const mostUnwrittenBytes = 4 * 1024 * 1024;
+
 /** What a journal held: the recordings that were live when it ended, and where to go on. */
 export interface OpenedJournal {
   readonly journal: Journal;
@@ -55,8 +58,14 @@ export function* openJournal(
     log,
   );
   let lastSequence = found.reduce((most, each) => Math.max(most, each.sequence), 0);
+  let unwritten = 0;
   for (const batch of journal.replay((error) => log.warn({ code: error.code }, error.message))) {
     recordings.apply(batch.records);
+    unwritten += batch.records.length;
+    if (unwritten > mostUnwrittenBytes) {
+      recordings.progress();
+      unwritten = 0;
+    }
     lastSequence = Math.max(lastSequence, batch.last);
     yield;
   }
@@ -76,12 +85,30 @@ export async function* recover(
   const folder = join(daemonDir, adoptedFolder);
   if (!existsSync(folder)) return;
   for (const name of readdirSync(folder)) {
-    const { recordings, journal } = yield* openJournal(join(folder, name), home, log);
-    const interrupted = recordings.live.length;
-    recordings.finish('process_ended');
-    await recordings.settled();
-    journal.close();
-    await rm(join(folder, name), { recursive: true });
-    log.info({ daemon: name, interrupted }, 'what a former daemon left has been recovered');
+    try {
+      const interrupted = yield* recoverOne(join(folder, name), home, log);
+      log.info({ daemon: name, interrupted }, 'what a former daemon left has been recovered');
+    } catch (error) {
+      log.error(
+        { err: error, daemon: name },
+        'a former daemon cannot be recovered; it waits for the next start',
+      );
+    }
   }
+}
+
+async function* recoverOne(
+  path: string,
+  home: Omit<RecordingHome, 'checkpointPath' | 'synced'>,
+  log: Logger,
+): AsyncGenerator<void, number, void> {
+  const { recordings, journal } = yield* openJournal(path, home, log);
+  const interrupted = recordings.live.length;
+  recordings.finish('process_ended');
+  await recordings.settled();
+  journal.close();
+  // The journal goes first: without the checkpoints, which tell what is finished, it would be rendered once more.
+  await rm(join(path, journalFolder), { recursive: true, force: true });
+  await rm(path, { recursive: true });
+  return interrupted;
 }

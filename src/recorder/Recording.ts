@@ -5,8 +5,9 @@ import { kernels } from '../audio/kernels.js';
 import { writeDurably } from '../spool/durable.js';
 import { manifestName, openExtension, recordingFolder } from '../spool/layout.js';
 import type { Gap, Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
-import type { CallFacts, TapRecord } from '../tap/TapRecord.js';
+import { RecordKind, type CallFacts, type TapRecord } from '../tap/TapRecord.js';
 import { ChunkFile } from './ChunkFile.js';
+import { GapList } from './GapList.js';
 import { encodeCheckpoint, type Checkpoint, type RecordingSnapshot } from './Checkpoint.js';
 import { manifestOf } from './manifestOf.js';
 import { sealChunk } from './sealChunk.js';
@@ -50,8 +51,9 @@ export class Recording {
   #next: number;
   #channels = 0;
   #chunks: ManifestChunk[];
-  /** Gaps of what is settled. */
-  readonly #gaps: Gap[];
+  readonly #gaps: GapList;
+  /** A failed recording whose checkpoint is on the disk: of its records only the call's end still matters. */
+  #expectsOnlyEnd = false;
   #finished = false;
   #work: Promise<void> = Promise.resolve();
 
@@ -66,7 +68,7 @@ export class Recording {
     this.folder = recordingFolder({ ...facts, startMs: facts.wallClockMs });
     this.#channels = snapshot?.channels ?? 0;
     this.#chunks = [...(snapshot?.chunks ?? [])];
-    this.#gaps = [...(snapshot?.gaps ?? [])];
+    this.#gaps = new GapList(snapshot?.gaps);
     this.#written = this.#settled = snapshot?.position ?? 0;
     this.#next = this.#chunks.length;
     // Whatever the snapshot holds beyond the last sealed chunk has to be written again.
@@ -77,6 +79,9 @@ export class Recording {
         facts.failed ?? null,
       );
       this.#home.started(this.folder, manifest);
+      if (facts.failed === undefined) return;
+      await this.#checkpoint(start.sequence, { ...this.#snapshot(0), chunks: [] });
+      this.#expectsOnlyEnd = true;
     });
   }
 
@@ -89,6 +94,7 @@ export class Recording {
     if (record.sequence <= this.#sequence) return;
     this.#sequence = record.sequence;
     if (this.timeline.state.facts.failed === undefined) this.timeline.apply(record);
+    else if (this.#expectsOnlyEnd && record.kind !== RecordKind.callEnd) this.neededAfter = record.sequence;
   }
 
   /** Time has come this far, says a record that belongs to no call. */
@@ -96,6 +102,7 @@ export class Recording {
     if (record.sequence <= this.#sequence) return;
     this.#sequence = record.sequence;
     this.timeline.advance(record.arrivalMs);
+    if (this.#expectsOnlyEnd && !this.#finished) this.neededAfter = record.sequence;
   }
 
   /**
@@ -109,10 +116,10 @@ export class Recording {
     this.#channels ||= channelsOf(this.timeline.state).length;
     const end = this.timeline.preview();
     const from = Math.max(this.#settled, Math.min(this.#written, this.timeline.takeDirty()));
-    const written = Math.max(this.#written, end);
     this.#written = from; // in case the disk refuses
     const peaks = this.#write(from, end);
-    this.#written = written;
+    // Not further, although the file may be longer: what lies there has changed, or is seen too early.
+    this.#written = Math.max(from, end);
     while (this.#boundary() <= this.timeline.final) this.#close(this.#boundary());
     this.#settle(this.timeline.final);
     return peaks;
@@ -160,7 +167,7 @@ export class Recording {
     let position = from;
     while (position < to) {
       const index = Math.floor(position / this.#chunkSamples());
-      const end = Math.min(to, this.#startOf(index + 1));
+      const end = Math.min(to, this.#startOf(index + 1), position + this.#longestPiece());
       const pcm = render(this.timeline.state, this.#channels, position, end);
       this.#fileOf(index).write(position - this.#startOf(index), pcm);
       raisePeaks(peaks, pcm);
@@ -179,13 +186,14 @@ export class Recording {
     this.#files.delete(index);
     this.#next++;
     this.#settle(end);
-    const snapshot = {
-      timeline: structuredClone(this.timeline.state),
-      position: end,
-      channels: this.#channels,
-      gaps: [...this.#gaps],
-    };
-    this.#seal(index, start, file.path, snapshot, this.#sequence);
+    // The record that ended the call has to be met again by whoever goes on from here, to end it again.
+    const sequence = this.#finished ? this.#sequence - 1 : this.#sequence;
+    this.#seal(index, start, file.path, this.#snapshot(end), sequence);
+  }
+
+  #snapshot(position: number): Omit<RecordingSnapshot, 'chunks'> {
+    const timeline = structuredClone(this.timeline.state);
+    return { timeline, position, channels: this.#channels, gaps: this.#gaps.within(0, position) };
   }
 
   #seal(
@@ -195,7 +203,7 @@ export class Recording {
     snapshot: Omit<RecordingSnapshot, 'chunks'>,
     sequence: number,
   ): void {
-    const gaps = snapshot.gaps.flatMap((gap) => cutGap(gap, start, snapshot.position));
+    const gaps = this.#gaps.within(start, snapshot.position);
     let sidecar: Sidecar | null = null;
     this.#enqueue(async () => {
       await this.#home.synced();
@@ -214,7 +222,7 @@ export class Recording {
   /** Takes down the gaps of what has become final and forgets its audio. */
   #settle(final: number): void {
     if (final <= this.#settled) return;
-    this.#gaps.push(...gapsWithin(this.timeline.state, this.#channels, this.#settled, final));
+    this.#gaps.add(gapsWithin(this.timeline.state, this.#channels, this.#settled, final));
     this.timeline.trim(final);
     this.#settled = final;
   }
@@ -238,7 +246,7 @@ export class Recording {
 
   async #writeManifest(state: Manifest['state'], reason: string | null): Promise<Manifest> {
     const samples = this.#chunks.reduce((sum, chunk) => sum + chunk.samples, 0);
-    const gaps = this.#gaps.flatMap((gap) => cutGap(gap, 0, samples));
+    const gaps = this.#gaps.within(0, samples);
     const sealed = { state, reason, chunks: this.#chunks, gaps };
     const manifest = manifestOf(this.timeline.state, sealed);
     // After a crash control may have taken the folder away between two of these writes.
@@ -322,6 +330,11 @@ export class Recording {
     return Math.round(chunkSeconds * sampleRate);
   }
 
+  /** Samples that are rendered at once, ten seconds: after a time without room there may be an hour to write. */
+  #longestPiece(): number {
+    return 10 * this.timeline.state.facts.sampleRate;
+  }
+
   #startOf(index: number): number {
     return index * this.#chunkSamples();
   }
@@ -334,12 +347,6 @@ export class Recording {
 function stateOf(checkpoint: Checkpoint): Timeline['state'] {
   if (checkpoint.recording === null) throw new TypeError('A tombstone cannot be continued.');
   return checkpoint.recording.timeline;
-}
-
-function cutGap(gap: Gap, from: number, to: number): Gap[] {
-  const start = Math.max(gap.startSample, from);
-  const end = Math.min(gap.startSample + gap.samples, to);
-  return start < end ? [{ ...gap, startSample: start, samples: end - start }] : [];
 }
 
 function raisePeaks(peaks: number[], pcm: Int16Array): void {

@@ -77,6 +77,17 @@ export class RecordingSet {
     });
   }
 
+  /** Brings the files of every live recording up to date; one whose disk refuses is told of and tried again the next time. */
+  progress(): void {
+    for (const recording of this.#byCall.values()) {
+      try {
+        recording.progress();
+      } catch (error) {
+        this.#home.failed(recording.recordingId, error);
+      }
+    }
+  }
+
   /** Ends every recording that is still live. */
   finish(reason: string): void {
     for (const recording of this.live) this.#end(recording, reason);

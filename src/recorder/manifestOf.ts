@@ -22,7 +22,7 @@ export function manifestOf(
   const { facts } = state;
   const samples = sealed.chunks.reduce((sum, chunk) => sum + chunk.samples, 0);
   const channels = channelsOf(state);
-  const gaps = mergeGaps(sealed.gaps);
+  const { gaps } = sealed;
   const timeOf = (sample: number): string =>
     new Date(facts.wallClockMs + (sample / facts.sampleRate) * 1000).toISOString();
   return {
@@ -57,19 +57,6 @@ export function manifestOf(
     completeness: channels.map((_, channel) => completeness(gaps, channel, samples)),
     playout: playoutOf(state),
   };
-}
-
-/** Gaps that were cut at a chunk's edge, in one piece again; sorted by channel and position. */
-function mergeGaps(gaps: readonly Gap[]): Gap[] {
-  const merged: Gap[] = [];
-  for (const gap of [...gaps].sort((a, b) => a.channel - b.channel || a.startSample - b.startSample)) {
-    const last = merged.at(-1);
-    const touches = last?.channel === gap.channel && last.startSample + last.samples === gap.startSample;
-    if (last !== undefined && touches && last.cause === gap.cause) {
-      merged[merged.length - 1] = { ...last, samples: last.samples + gap.samples };
-    } else merged.push(gap);
-  }
-  return merged;
 }
 
 function completeness(gaps: readonly Gap[], channel: number, samples: number): number {

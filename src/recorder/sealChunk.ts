@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { renameDurably, writeDurably } from '../spool/durable.js';
 import { chunkName, sidecarName } from '../spool/layout.js';
 import type { ManifestChunk, Sidecar } from '../spool/Manifest.js';
 
 /**
- * Seals a chunk: hashes its file, makes it final under its name, and its sidecar after it, so that a sidecar never speaks of
+ * Seals a chunk: makes its file final under its name, and its sidecar after it, so that a sidecar never speaks of
  * audio that isn't there.
  *
  * @param openPath - the grown chunk, complete and closed
@@ -17,22 +17,27 @@ export async function sealChunk(
   facts: Omit<Sidecar, 'bytes' | 'sha256'>,
 ): Promise<{ readonly sidecar: Sidecar; readonly chunk: ManifestChunk }> {
   const path = join(folder, chunkName(facts.index));
-  const audio = await readFile(openPath).catch((error: unknown) => {
+  await renameDurably(openPath, path).catch((error: unknown) => {
     // An earlier try got as far as renaming it.
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   });
-  if (audio !== null) await renameDurably(openPath, path);
-  const content = audio ?? (await readFile(path));
   const { previousSha256, ...rest } = facts;
-  const sidecar: Sidecar = { ...rest, bytes: content.length, sha256: sha256(content), previousSha256 };
+  const sidecar: Sidecar = { ...rest, ...(await measure(path)), previousSha256 };
   const text = JSON.stringify(sidecar, null, 2) + '\n';
   await writeDurably(join(folder, sidecarName(facts.index)), text);
   const { index, startSample, samples, bytes } = sidecar;
-  const chunk = { index, startSample, samples, bytes, sha256: sidecar.sha256, sidecarSha256: sha256(text) };
+  const sidecarSha256 = createHash('sha256').update(text).digest('hex');
+  const chunk = { index, startSample, samples, bytes, sha256: sidecar.sha256, sidecarSha256 };
   return { sidecar, chunk };
 }
 
-function sha256(data: Uint8Array | string): string {
-  return createHash('sha256').update(data).digest('hex');
+/** Piece by piece: an hour of audio at once would hold this thread up for longer than its heartbeat may stay away. */
+async function measure(path: string): Promise<{ bytes: number; sha256: string }> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  for await (const piece of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
+    hash.update(piece);
+    bytes += piece.length;
+  }
+  return { bytes, sha256: hash.digest('hex') };
 }
