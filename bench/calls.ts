@@ -52,6 +52,8 @@ async function run(): Promise<number> {
   for (const { callSid } of reports) problems.push(...(await recordingProblems(callSid, voice)));
   const dropped = await daemon.metric('reelay_tap_dropped_frames_total');
   if (dropped > 0) problems.push(`${dropped} records were dropped in front of the recorder`);
+  const lost = await daemon.metric('reelay_upstream_dropped_frames_total');
+  if (lost > 0) problems.push(`${lost} frames were dropped in front of the bot`);
   for (const problem of problems.slice(0, 40)) console.log(problem);
   const sent = reports.reduce((sum, { framesSent }) => sum + framesSent, 0);
   console.log(
@@ -63,14 +65,17 @@ async function run(): Promise<number> {
 }
 
 function callerProblems(report: CallerReport): string[] {
-  const { callSid, refused, violations, whole, framesSent, framesHeard } = report;
+  const { callSid, refused, violations, whole, framesSent, framesReceived, roundTrips } = report;
   const problems: string[] = [];
   if (refused !== null) problems.push(`refused: ${refused}`);
   if (violations > 0) problems.push(`${violations} violations`);
   if (!whole) problems.push('the caller heard frames out of order, or not all');
   if (framesSent !== seconds * 50) problems.push(`${framesSent} frames sent`);
-  // What the bot said in the last moment before the caller hung up was still under way or queued.
-  if (framesSent - framesHeard > 50) problems.push(`${framesHeard} of ${framesSent} frames came back`);
+  // What was sent less than a round trip before the caller hung up was still under way.
+  const underWay = Math.ceil(Math.max(...roundTrips) / 20) + 1;
+  if (framesSent - framesReceived > underWay) {
+    problems.push(`${framesReceived} of ${framesSent} frames came back, ${underWay} may have been under way`);
+  }
   return problems.map((problem) => `${callSid}: ${problem}`);
 }
 
@@ -105,7 +110,7 @@ function tellCost(before: Usage, after: Usage): void {
   );
   const threads = [...after.threads]
     .map(([id, cpu]) => ({ id, cpu: cpu - (before.threads.get(id) ?? 0) }))
-    .filter(({ cpu }) => cpu >= 0.05)
+    .filter(({ cpu }) => cpu >= 0.005 * seconds)
     .sort((a, b) => b.cpu - a.cpu);
   for (const { id, cpu } of threads) {
     console.log(`  ${id === daemon.pid ? 'media thread' : `thread ${id}`}: ${percent(cpu)}`);

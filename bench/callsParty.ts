@@ -22,7 +22,8 @@ export interface BotReport {
 export interface CallerReport {
   readonly callSid: string;
   readonly framesSent: number;
-  readonly framesHeard: number;
+  /** What came back from the bot, heard or still queued when the caller hung up. */
+  readonly framesReceived: number;
   /** What was heard is what was said, from the first sample on, without a hole. */
   readonly whole: boolean;
   readonly violations: number;
@@ -77,6 +78,8 @@ async function speak({ url, calls, seconds }: CallersOrder): Promise<void> {
 function reportOn(result: CallResult, audio: CallerAudio): CallerReport {
   const { callSid, framesSent, violations, refused, latencySamples } = result;
   const heard = Buffer.concat(result.streams.flatMap((stream) => stream.heard.map(({ bytes }) => bytes)));
+  const received = result.streams.flatMap(({ receipts }) => receipts);
+  const framesReceived = received.reduce((sum, { samples }) => sum + samples, 0) / 160;
   const framesHeard = Math.floor(heard.length / 160);
   const whole = Array.from({ length: framesHeard }).every((_none, frame) =>
     heard.subarray(frame * 160, (frame + 1) * 160).equals(audio.mulawFrame(frame).payload),
@@ -84,7 +87,7 @@ function reportOn(result: CallResult, audio: CallerAudio): CallerReport {
   return {
     callSid,
     framesSent,
-    framesHeard,
+    framesReceived,
     whole,
     violations: violations.length,
     refused: refused?.reason ?? null,
