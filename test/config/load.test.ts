@@ -200,13 +200,7 @@ await t.test('a store that a symbolic link leads into the spool is refused', asy
 });
 
 await t.test('a file that is no YAML is refused without showing what is in it', async (t) => {
-  for (const text of [
-    '{ authToken: "hush',
-    'a: b\n\thush: 1',
-    'a: [hush',
-    'a: *hush',
-    'a: hush\nhush\n  : : x',
-  ]) {
+  for (const text of ['{ authToken: "hush', 'a: b\n\thush: 1', 'a: [hush', 'a: *hush']) {
     const config = await fileOf(t.testdir({}), text);
     const { code, message } = complaint(() => loadConfig({ config }, {}, '/'));
     t.equal(code, 'config_invalid', text);
