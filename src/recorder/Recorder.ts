@@ -104,7 +104,9 @@ export class Recorder {
   }
 
   async #finish(journal: Journal, recordings: RecordingSet, given: AbortSignal): Promise<boolean> {
-    for (this.#drain(journal, recordings); this.#ring.peek().length > 0; this.#drain(journal, recordings)) {
+    for (;;) {
+      this.#drain(journal, recordings);
+      if (this.#ring.peek().length === 0) break;
       if (given.aborted) return false;
       await sleep(drainAgainMs);
     }
@@ -130,8 +132,17 @@ export class Recorder {
     if (now - this.#lastProgressMs >= progressMs) {
       this.#lastProgressMs = now;
       for (const recording of recordings.live) this.#progress(recording);
+      this.#release(journal, recordings);
+    }
+  }
+
+  /** Gives the disk back what nobody needs. One that refuses even that is asked again. */
+  #release(journal: Journal, recordings: RecordingSet): void {
+    try {
       journal.release(recordings.neededAfter(this.#lastSequence) + 1);
       recordings.forget(journal.firstSequence);
+    } catch (error) {
+      this.#refused(error);
     }
   }
 

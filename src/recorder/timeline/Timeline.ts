@@ -227,7 +227,9 @@ export class Timeline {
 
   #dropped(facts: DroppedFacts, stream: StreamState): void {
     const { state } = this;
-    const from = Math.max(this.#position(stream, facts.sinceMs), state.final);
+    // A frame that was dropped on arrival began before it: what is missing begins where the last one ended.
+    const received = this.#live.map(slowestTrack);
+    const from = Math.max(Math.min(this.#position(stream, facts.sinceMs), ...received), state.final);
     state.causes.push({ from, to: state.now, cause: 'dropped_by_reelay' });
     state.lossy = true;
     for (const each of this.#live) each.dropped = each.facts.placement === 'count';
