@@ -42,7 +42,10 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
   return serialize(checkpoint);
 }
 
-/** Every checkpoint in a folder that can be read; one that can't is as if it weren't there: the journal still has it all. */
+/**
+ * Every checkpoint in a folder that can be read. Of a recording whose checkpoint can't be, the journal may have forgotten the
+ * beginning; its records then find no recording, and {@link RecordingSet.strays} tells of them.
+ */
 export function readCheckpoints(folder: string, warn: (path: string, error: unknown) => void): Checkpoint[] {
   mkdirSync(folder, { recursive: true });
   const found: Checkpoint[] = [];

@@ -1,5 +1,5 @@
 import { mkdirSync, readdirSync, existsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { adoptedFolder, checkpointFolder, journalFolder } from '../spool/layout.js';
@@ -11,6 +11,9 @@ import { RecordingSet } from './RecordingSet.js';
 
 /** Audio that is rendered before what of it is final goes to the chunk files: memory holds no more, however long a journal is. */
 const mostUnwrittenBytes = 4 * 1024 * 1024;
+
+/** What can't be rendered is kept under this name. */
+const damagedExtension = '.damaged';
 
 /** What a journal held: the recordings that were live when it ended, and where to go on. */
 export interface OpenedJournal {
@@ -85,6 +88,7 @@ export async function* recover(
   const folder = join(daemonDir, adoptedFolder);
   if (!existsSync(folder)) return;
   for (const name of readdirSync(folder)) {
+    if (name.endsWith(damagedExtension)) continue;
     try {
       const interrupted = yield* recoverOne(join(folder, name), home, log);
       log.info({ daemon: name, interrupted }, 'what a former daemon left has been recovered');
@@ -107,6 +111,11 @@ async function* recoverOne(
   recordings.finish('process_ended');
   await recordings.settled();
   journal.close();
+  if (recordings.strays > 0) {
+    // Audio that nobody can place is still audio: it stays until a person has looked at it.
+    await rename(path, path + damagedExtension);
+    return interrupted;
+  }
   // The journal goes first: without the checkpoints, which tell what is finished, it would be rendered once more.
   await rm(join(path, journalFolder), { recursive: true, force: true });
   await rm(path, { recursive: true });

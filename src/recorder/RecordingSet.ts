@@ -21,6 +21,7 @@ export class RecordingSet {
   readonly #ending = new Set<Recording>();
   /** Calls that were finished before a restart. */
   readonly #finished: Map<number, { readonly recordingId: string; readonly sequence: number }>;
+  readonly #strays = new Set<number>();
 
   /** @param checkpoints - what the journal's former readers left */
   constructor(home: RecordingHome, checkpoints: readonly Checkpoint[], log: Logger) {
@@ -32,6 +33,11 @@ export class RecordingSet {
     for (const checkpoint of checkpoints) {
       if (checkpoint.recording !== null) this.#byCall.set(checkpoint.call, new Recording(home, checkpoint));
     }
+  }
+
+  /** Calls of which there are records but neither a beginning nor a checkpoint: nobody can tell whose they are. */
+  get strays(): number {
+    return this.#strays.size;
   }
 
   /** Live recordings. */
@@ -105,11 +111,23 @@ export class RecordingSet {
     }
     if (record.kind === RecordKind.callStart) this.#start(record);
     const recording = this.#byCall.get(record.call);
-    recording?.apply(record);
-    if (recording !== undefined && record.kind === RecordKind.dropped) this.#reportDropped(recording, record);
-    if (recording !== undefined && record.kind === RecordKind.callEnd) {
+    if (recording === undefined) return this.#stray(record);
+    recording.apply(record);
+    if (record.kind === RecordKind.dropped) this.#reportDropped(recording, record);
+    if (record.kind === RecordKind.callEnd) {
       this.#end(recording, (readFacts(record) as CallEndFacts).ended ? null : 'end_missed');
     }
+  }
+
+  /** A record without a live recording: of a call that is over, or of one that nothing is known of. */
+  #stray({ call, sequence }: TapRecord): void {
+    const isOver = this.#finished.has(call) || [...this.#ending].some((each) => each.call === call);
+    if (isOver || this.#strays.has(call)) return;
+    this.#strays.add(call);
+    const { code, message } = new ReelayError('journal_unreadable', {
+      value: `call ${call} from record ${sequence} on`,
+    });
+    this.#log.error({ code, call, sequence }, message);
   }
 
   #reportDropped(recording: Recording, record: TapRecord): void {

@@ -31,9 +31,17 @@ interface RecordHead {
   readonly providerMs?: number;
 }
 
+/** What waits for room: a record that must not be lost, or the place where others were dropped. */
+type Held = HeldRecord | Drop;
+
 interface HeldRecord {
   readonly head: RecordHead;
   readonly payload: Uint8Array;
+}
+
+interface Drop {
+  readonly sinceMs: number;
+  records: number;
 }
 
 /**
@@ -41,7 +49,7 @@ interface HeldRecord {
  * allocated for it.
  *
  * When the ring is full, audio, marks and events are dropped and counted per call. The records that give the others their
- * meaning (starts and ends) are held here instead and go first when there is room again, followed by one `dropped` record.
+ * meaning (starts and ends) are held here instead and go first when there is room again, with a `dropped` record wherever others are missing between them.
  */
 export class RingTap implements Tap {
   readonly #ring: RingWriter;
@@ -107,9 +115,8 @@ class RingCallTap implements CallTap {
   readonly recordingId: string;
   readonly #tap: RingTap;
   readonly #call: number;
-  #held: HeldRecord[] = [];
-  #dropped = 0;
-  #droppedSinceMs = 0;
+  /** In the order in which it happened. */
+  readonly #held: Held[] = [];
 
   constructor(tap: RingTap, call: number, recordingId: string) {
     this.#tap = tap;
@@ -148,7 +155,7 @@ class RingCallTap implements CallTap {
     arrivalMs: number,
     audio?: Pick<RecordHead, 'track' | 'encoding' | 'providerMs'>,
   ): void {
-    if ((this.#dropped > 0 || this.#held.length > 0) && !this.catchUp(arrivalMs)) {
+    if (this.#held.length > 0 && !this.catchUp(arrivalMs)) {
       this.#drop(arrivalMs);
       return;
     }
@@ -158,39 +165,29 @@ class RingCallTap implements CallTap {
 
   /** Writes what was held and reports what was dropped. @returns whether all of it found room */
   catchUp(arrivalMs: number): boolean {
-    const waiting = this.#held;
-    this.#held = [];
-    while (waiting.length > 0) {
-      const record = waiting[0];
-      if (record !== undefined && !this.#writeHeld(record)) break;
-      waiting.shift();
+    for (let first = this.#held[0]; first !== undefined; first = this.#held[0]) {
+      if (!this.#writeHeld(first, arrivalMs)) break;
+      this.#held.shift();
     }
-    this.#held = waiting;
-    const done = waiting.length === 0 && this.#reportDropped(arrivalMs);
+    const done = this.#held.length === 0;
     this.#tap.setBehind(this, !done);
     return done;
   }
 
-  #writeHeld(record: HeldRecord): boolean {
-    // What was lost before a held record is reported in front of it, so that the journal stays in order.
-    const isStart = record.head.kind === RecordKind.callStart;
-    return (
-      (isStart || this.#reportDropped(record.head.arrivalMs)) && this.#tap.write(record.head, record.payload)
-    );
-  }
-
-  #reportDropped(arrivalMs: number): boolean {
-    if (this.#dropped === 0) return true;
-    const facts: DroppedFacts = { records: this.#dropped, sinceMs: this.#droppedSinceMs };
-    const head = { kind: RecordKind.dropped, call: this.#call, stream: 0, arrivalMs };
-    if (!this.#tap.write(head, json(facts))) return false;
-    this.#dropped = 0;
-    return true;
+  #writeHeld(held: Held, arrivalMs: number): boolean {
+    if ('head' in held) return this.#tap.write(held.head, held.payload);
+    // The hole ends where the next thing that wasn't dropped begins.
+    const next = this.#held[1];
+    const untilMs = next !== undefined && 'head' in next ? next.head.arrivalMs : arrivalMs;
+    const facts: DroppedFacts = { records: held.records, sinceMs: held.sinceMs };
+    const head = { kind: RecordKind.dropped, call: this.#call, stream: 0, arrivalMs: untilMs };
+    return this.#tap.write(head, json(facts));
   }
 
   #drop(arrivalMs: number): void {
-    if (this.#dropped === 0) this.#droppedSinceMs = arrivalMs;
-    this.#dropped++;
+    const last = this.#held.at(-1);
+    if (last !== undefined && 'records' in last) last.records++;
+    else this.#held.push({ sinceMs: arrivalMs, records: 1 });
     this.#tap.setBehind(this, true);
   }
 }

@@ -2,10 +2,12 @@ import {
   appendFileSync,
   cpSync,
   existsSync,
+  mkdirSync,
   readFileSync,
   readdirSync,
   statSync,
   truncateSync,
+  writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -15,6 +17,7 @@ import { mergeRecording } from '../../src/cli/merge.js';
 import { verdictOn } from '../../src/cli/verify.js';
 import { Journal } from '../../src/recorder/Journal.js';
 import { openJournal, recover } from '../../src/recorder/JournalReader.js';
+import type { RecordingSet } from '../../src/recorder/RecordingSet.js';
 import { recordingFolder } from '../../src/spool/layout.js';
 import type { Manifest, Sidecar } from '../../src/spool/Manifest.js';
 import { RecordingFolder } from '../../src/spool/RecordingFolder.js';
@@ -267,3 +270,90 @@ void t.test('the journal keeps only what unsealed chunks need', async (t) => {
   recordings.forget(journal.firstSequence);
   t.ok(readdirSync(journal.folder).length <= 1);
 });
+
+void t.test('what cannot be recovered neither stops the rest nor is deleted', async (t) => {
+  const dir = t.testdir();
+  const script = call({ chunkSeconds: 5, recordingId: 'rec-1' });
+  const spool = spoolIn(dir, 'spool');
+  const adopted = join(spool.daemonDir, 'adopted');
+  // One is no folder at all, one has lost its beginning, as with a checkpoint that can't be read.
+  mkdirSync(adopted, { recursive: true });
+  writeFileSync(join(adopted, '0-file'), 'not a journal');
+  journalOf(join(adopted, '1-headless'), script.records.slice(300, 600), 40);
+  journalOf(join(adopted, '2-whole'), script.records.slice(0, 500), 40);
+  for (let start = 0; start < 2; start++) {
+    const recovery = recover(spool.daemonDir, homeOf(spool), log);
+    while ((await recovery.next()).done !== true);
+    t.strictSame(readdirSync(adopted).sort(), ['0-file', '1-headless.damaged']);
+  }
+  t.ok(readdirSync(join(adopted, '1-headless.damaged', 'journal')).length > 0);
+  t.equal(manifestIn(folderOf(spool, script)).state, 'interrupted');
+});
+
+void t.test('a recording that failed holds no journal back while its call goes on', async (t) => {
+  const dir = t.testdir();
+  const spool = spoolIn(dir, 'spool');
+  const script = call({ chunkSeconds: 5, recordingId: 'rec-1' });
+  const failed = { ...script.facts, failed: 'no_store' };
+  const start = { ...(script.records[0] ?? fail()), payload: Buffer.from(JSON.stringify(failed)) };
+  const records = [start, ...script.records.slice(1)];
+  const journal = new Journal(join(spool.daemonDir, 'journal'), 50_000);
+  const open = (): RecordingSet => {
+    const opening = openJournal(spool.daemonDir, homeOf(spool), log);
+    let step = opening.next();
+    while (step.done !== true) step = opening.next();
+    return step.value.recordings;
+  };
+  const set = open();
+  const feed = (part: TapRecord[], into: RecordingSet): void => {
+    journal.append(encodeRecords(part), part[0]?.sequence ?? 0, part.at(-1)?.sequence ?? 0);
+    into.apply(encodeRecords(part));
+  };
+  feed(records.slice(0, 400), set);
+  await set.settled();
+  feed(records.slice(400, 1000), set);
+  const last = records[999]?.sequence ?? 0;
+  t.equal(set.neededAfter(last), last);
+  feed(records.slice(1000, -1), set);
+  journal.release(set.neededAfter(last) + 1);
+  // A successor knows the call by its checkpoint, and notes its end.
+  const successor = open();
+  t.equal(successor.live.length, 1);
+  feed(records.slice(-1), successor);
+  t.equal(successor.live.length, 0);
+  t.equal(
+    successor.neededAfter(records.length) < records.length,
+    true,
+    'until it is written down, the end is needed',
+  );
+  await successor.settled();
+  t.equal(successor.neededAfter(records.length), records.length);
+  t.equal(manifestIn(folderOf(spool, script)).state, 'failed');
+  journal.close();
+});
+
+void t.test('until a call is noted as ended, its end stays in the journal', async (t) => {
+  const dir = t.testdir();
+  const spool = spoolIn(dir, 'spool');
+  const script = call({ chunkSeconds: 5, recordingId: 'rec-1' });
+  const end = script.records.length;
+  const seen: number[] = [];
+  const home = homeOf(spool);
+  const opening = openJournal(
+    spool.daemonDir,
+    { ...home, sealed: () => seen.push(opened.recordings.neededAfter(end)) },
+    log,
+  );
+  let step = opening.next();
+  while (step.done !== true) step = opening.next();
+  const opened = step.value;
+  opened.recordings.apply(encodeRecords(script.records));
+  await opened.recordings.settled();
+  t.equal(seen.length, 5);
+  t.ok(seen.every((needed) => needed < end));
+  t.equal(opened.recordings.neededAfter(end), end);
+});
+
+function fail(): never {
+  throw new Error('there is none');
+}

@@ -156,6 +156,44 @@ void t.test('a tap that was full reports what it dropped, and never drops a star
   t.end();
 });
 
+void t.test(
+  'what is dropped before a call has found room is reported behind its start, where it is missing',
+  (t) => {
+    const ring = createRing(capacity);
+    const tap = new RingTap(ring);
+    const reader = new RingReader(ring);
+    const frame = new Uint8Array(160);
+    const other = tap.startCall(facts, 1).startStream(stream, 2);
+    for (let i = 0; i < 30_000; i++) other.audio(Track.caller, Encoding.mulaw, frame, i * 20, 3);
+    const call = tap.startCall(facts, 100);
+    const first = call.startStream(stream, 101);
+    for (let i = 0; i < 5; i++) first.audio(Track.caller, Encoding.mulaw, frame, i * 20, 120 + i);
+    first.end({ reason: 'stop', closeCode: 1000 }, 200);
+    const second = call.startStream(stream, 300);
+    for (let i = 0; i < 7; i++) second.audio(Track.caller, Encoding.mulaw, frame, i * 20, 320 + i);
+    takeAll(reader);
+    tap.clock(1000);
+    const mine = takeAll(reader).filter((record) => record.call === 2);
+    t.strictSame(
+      mine.map(({ kind, arrivalMs }) => [kind, arrivalMs]),
+      [
+        [RecordKind.callStart, 100],
+        [RecordKind.streamStart, 101],
+        [RecordKind.dropped, 200],
+        [RecordKind.streamEnd, 200],
+        [RecordKind.streamStart, 300],
+        [RecordKind.dropped, 1000],
+      ],
+    );
+    const drops = mine.filter((record) => record.kind === RecordKind.dropped).map(readFacts);
+    t.strictSame(drops, [
+      { records: 5, sinceMs: 120 },
+      { records: 7, sinceMs: 320 },
+    ]);
+    t.end();
+  },
+);
+
 void t.test('audio longer than a record is split without a seam', (t) => {
   const ring = createRing(16 * 1024 * 1024);
   const tap = new RingTap(ring);
