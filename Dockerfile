@@ -8,14 +8,14 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 COPY package.json package-lock.json ./
 # No dependency runs a script of its own; without its native module @discordjs/opus only gives way to the WASM codec.
-RUN npm ci --ignore-scripts --omit=optional --no-audit --no-fund
+RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY native ./native
 COPY src ./src
 # The addon gives way to TypeScript where it can't be built; in the image it has to be there.
 RUN node native/build.mjs && test -f native/build/Release/reelay.node
 RUN npm run build
-RUN npm prune --ignore-scripts --omit=dev --omit=optional --no-audit --no-fund
+RUN npm prune --ignore-scripts --omit=dev --no-audit --no-fund
 
 FROM node:20-bookworm-slim
 ENV NODE_ENV=production
@@ -23,6 +23,8 @@ COPY --from=build /app/package.json /app/package.json
 COPY --from=build /app/node_modules /app/node_modules
 COPY --from=build /app/native/build/Release/reelay.node /app/native/build/Release/reelay.node
 COPY --from=build /app/dist /app/dist
+# What `reelay call` and `reelay bot` say unless told otherwise.
+COPY --from=build /app/src/simulators/speech /app/src/simulators/speech
 RUN ln -s /app/dist/cli/reelay.cjs /usr/local/bin/reelay && chmod +x /app/dist/cli/reelay.cjs
 RUN mkdir -p /data/spool /data/recordings && chown -R node:node /data
 # Relative paths of a daemon without configuration file are below /data.

@@ -11,6 +11,7 @@ export const errorCodes = {
   frame_not_object: 'A text frame is JSON but not an object with an event or type',
   frame_binary: 'A binary frame came on a socket that carries text only',
   event_out_of_order: 'A message came before the start message, after the stop, or twice',
+  event_unknown: 'A message has an event that this dialect does not define; it was passed on',
   stream_mismatch: 'A message names a stream other than the one its socket started',
   start_invalid: 'The start message lacks something or holds something that cannot be used',
   start_timeout: 'A socket sent no start message in time',
@@ -52,7 +53,7 @@ export const errorCodes = {
   upstream_unreachable: 'The connection to the bot could not be opened',
   upstream_lost: 'The connection to the bot broke',
   upstream_overflow: 'The bot reads too slowly; frames for it were dropped',
-  upstream_message_invalid: 'The bot sent something the provider would refuse; it was not forwarded',
+  upstream_message_invalid: 'The bot sent something that the provider refuses or cannot play',
   returns_not_configured: 'The bot sent audio in a form that the account does not configure',
   // Recording
   tap_overflow: 'The ring between relay and recorder was full; recording frames were dropped',

@@ -174,6 +174,9 @@ export class LiveStream implements UpstreamOwner, CallStream {
       this.#problems.note(event.code, { value: event.value });
       return !event.drop;
     }
+    // Passed on: a dialect may grow, and both sides may know more of it than this relay does.
+    if (event.kind === 'unknown')
+      this.#problems.tell('event_unknown', { value: event.name, from: 'provider' });
     return this.#isOwn(event, 'stream_mismatch');
   }
 
@@ -228,6 +231,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
       this.#problems.note('upstream_message_invalid', { value: event.value }, event.code);
       return !event.drop;
     }
+    if (event.kind === 'unknown') this.#problems.tell('event_unknown', { value: event.name, from: 'bot' });
     return this.#isReturned(event) && this.#isOwn(event, 'upstream_message_invalid');
   }
 

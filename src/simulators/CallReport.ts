@@ -77,7 +77,7 @@ function heardSeconds(stream: StreamResult): number {
 }
 
 function isBroken(stream: CallLine['streams'][number]): boolean {
-  return stream.closedBy === 'server' && stream.closeCode === 1006;
+  return stream.closedBy === 'server' && stream.closeCode !== 1000 && stream.closeCode !== 1005;
 }
 
 function rowsOf(call: CallLine): string[][] {
@@ -87,7 +87,7 @@ function rowsOf(call: CallLine): string[][] {
     index === 0 ? String(call.framesSent) : '',
     stream.heardSeconds.toFixed(2),
     String(stream.marks),
-    isBroken(stream) ? 'lost: the connection broke' : `${stream.closedBy} ${stream.closeCode}`,
+    isBroken(stream) ? `broken off: server ${stream.closeCode}` : `${stream.closedBy} ${stream.closeCode}`,
   ]);
   return call.refused === null ? rows : [...rows, [call.callSid, '', '', '', '', `refused: ${call.refused}`]];
 }

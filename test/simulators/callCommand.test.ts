@@ -73,7 +73,7 @@ await t.test('violations, refusals and lost connections end with 1 and a reason'
   t.equal(second.exitCode, 1);
   const broken = await botFor(t, { onStart: (call) => call.terminate() });
   const third = await run([`${broken.url}/twilio`, '--seconds', '0.3']);
-  t.match(third.out, 'lost: the connection broke');
+  t.match(third.out, 'broken off: server 1006');
   t.equal(third.exitCode, 1);
 });
 
