@@ -244,9 +244,12 @@ export class Timeline {
     stream.endReason = reason;
     this.#regard();
     const callerEnd = stream.ends.caller ?? stream.startSample;
-    if (end - callerEnd <= farewellMs * perMs) assumeSilence(state, 0, callerEnd, end);
+    // Audio that came late and the end right behind it: as late as the audio, and nothing is missing between the two.
+    const quietFrom = this.#position(stream, stream.lastArrivalMs);
+    const isFarewell = (from: number): boolean => end - Math.max(from, quietFrom) <= farewellMs * perMs;
+    if (isFarewell(callerEnd)) assumeSilence(state, 0, callerEnd, end);
     if (assumesBotSilence(stream)) assumeSilence(state, 1, stream.startSample, end);
-    else if (end - (stream.ends.bot ?? callerEnd) <= farewellMs * perMs) {
+    else if (isFarewell(stream.ends.bot ?? callerEnd)) {
       assumeSilence(state, 1, stream.ends.bot ?? callerEnd, end);
     }
     if (this.#live.every((other) => other.playout === null)) eraseLane(state.lanes.botSent, end);
