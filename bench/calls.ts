@@ -71,8 +71,8 @@ function callerProblems(report: CallerReport): string[] {
   if (violations > 0) problems.push(`${violations} violations`);
   if (!whole) problems.push('the caller heard frames out of order, or not all');
   if (framesSent !== seconds * 50) problems.push(`${framesSent} frames sent`);
-  // What was sent less than a round trip before the caller hung up was still under way.
-  const underWay = Math.ceil(Math.max(...roundTrips) / 20) + 1;
+  // What was sent less than a round trip, or a second, before the caller hung up was still under way.
+  const underWay = Math.max(50, Math.ceil(Math.max(...roundTrips) / 20) + 1);
   if (framesSent - framesReceived > underWay) {
     problems.push(`${framesReceived} of ${framesSent} frames came back, ${underWay} may have been under way`);
   }

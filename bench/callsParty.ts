@@ -70,9 +70,10 @@ async function speak({ url, calls, seconds }: CallersOrder): Promise<void> {
   const results = Array.from({ length: calls }, async (_none, index) => {
     // Over a second, so that they don't all take their turn in the same millisecond of every 20.
     await sleep((index * 1000) / calls);
-    return reportOn(await new TwilioCaller({ url, audio, seconds, accountSid: 'bench' }).call(), audio);
+    return await new TwilioCaller({ url, audio, seconds, accountSid: 'bench' }).call();
   });
-  process.send?.(await Promise.all(results));
+  // Looked at when all are over, so that the first to hang up don't keep the others waiting.
+  process.send?.((await Promise.all(results)).map((result) => reportOn(result, audio)));
 }
 
 function reportOn(result: CallResult, audio: CallerAudio): CallerReport {
