@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { CallScript } from './CallScript.js';
-import { renderScript } from './rendering.js';
+import { JambonzOracle, jambonzEvent, type Mode } from './JambonzOracle.js';
+import { Soup, step } from './Soup.js';
+import { difference, renderScript } from './rendering.js';
 
 /*
  * An oracle of its own: a caller and a provider that keep a plain array per sample of what was said and what was heard,
@@ -153,28 +155,96 @@ void t.test(
   },
 );
 
-void t.test('what is rendered does not depend on when it is taken', (t) => {
+void t.test('what is rendered does not depend on when it is taken, nor on restarts', (t) => {
   fc.assert(
     fc.property(
       fc.array(event, { minLength: 1, maxLength: 25 }),
       fc.integer({ min: 1, max: 30 }),
-      (events, pull) => {
+      fc.integer({ min: 0, max: 30 }),
+      (events, pull, restore) => {
         const provider = new Provider();
         for (const each of events) provider.run(each);
-        const script = provider.end();
-        const once = renderScript(script);
-        const often = renderScript(script, pull);
-        if (once.length !== often.length) throw new Error('another length');
-        once.channels.forEach((channel, index) => {
-          const other = often.channels[index];
-          if (!channel.every((sample, i) => sample === other?.[i]))
-            throw new Error(`channel ${index} differs`);
-        });
-        if (JSON.stringify(once.gaps) !== JSON.stringify(often.gaps)) throw new Error('other gaps');
+        mustAgree(provider.end(), pull, restore);
       },
     ),
     { numRuns: 100 },
   );
   t.pass('100 random calls are the same however they are cut');
+  t.end();
+});
+
+/** Renders a script at once, and again with the audio taken and the state restored on the way. */
+function mustAgree(script: CallScript, pull: number, restore: number): void {
+  const once = renderScript(script);
+  const often = renderScript(script, pull, restore);
+  if (once.length !== often.length) throw new Error(`length ${often.length}, not ${once.length}`);
+  if (once.channels.length !== often.channels.length) throw new Error('another number of channels');
+  once.channels.forEach((channel, index) => {
+    const at = difference(often.channels[index], channel);
+    if (at >= 0) throw new Error(`channel ${index} differs at ${at}`);
+  });
+  if (JSON.stringify(once.gaps) !== JSON.stringify(often.gaps)) throw new Error('other gaps');
+  const [one, other] = [once, often].map(({ timeline }) => JSON.stringify(timeline.state.events));
+  if (one !== other) throw new Error('other events');
+}
+
+void t.test('whatever records come in whatever order, the recording is a function of them alone', (t) => {
+  fc.assert(
+    fc.property(
+      fc.array(step, { minLength: 5, maxLength: 60 }),
+      fc.constantFrom(8000, 11_025, 16_000, 44_100),
+      fc.integer({ min: 1, max: 40 }),
+      fc.integer({ min: 0, max: 40 }),
+      (steps, rate, pull, restore) => {
+        const soup = new Soup(rate);
+        for (const each of steps) soup.run(each);
+        const script = soup.end();
+        mustAgree(script, pull, restore);
+        const { gaps, length } = renderScript(script, pull);
+        for (const gap of gaps) {
+          const end = gap.startSample + gap.samples;
+          const whole = [gap.startSample, gap.samples].every((each) => Number.isInteger(each) && each >= 0);
+          if (!whole || end > length) throw new Error(`a gap ${JSON.stringify(gap)} in ${length} samples`);
+        }
+      },
+    ),
+    { numRuns: 60 },
+  );
+  t.pass('60 soups of records are the same however they are cut');
+  t.end();
+});
+
+void t.test('a jambonz call is recorded as it was said and heard: mono, stereo and mixed', (t) => {
+  fc.assert(
+    fc.property(
+      fc.constantFrom<Mode[]>('caller', 'both', 'mixed'),
+      fc.array(jambonzEvent, { minLength: 1, maxLength: 25 }),
+      fc.integer({ min: 0, max: 30 }),
+      fc.integer({ min: 0, max: 30 }),
+      (mode, events, pull, restore) => {
+        const oracle = new JambonzOracle(mode);
+        oracle.run({ kind: 'talk', size: 2 });
+        for (const each of events) oracle.run(each);
+        const { channels, gaps, length } = renderScript(oracle.end(), pull, restore);
+        if (length !== oracle.now) throw new Error(`length ${length}, not ${oracle.now}`);
+        const { said, played, heard } = oracle;
+        const missing = [new Set<number>(), new Set<number>()];
+        for (const { channel, startSample, samples } of gaps)
+          for (let i = 0; i < samples; i++) missing[channel]?.add(startSample + i);
+        for (let i = 0; i < length; i++) {
+          const bot = (heard.get(i) ?? 0) + (played.get(i) ?? 0);
+          const expected = mode === 'mixed' ? [(said.get(i) ?? 0) + bot] : [said.get(i) ?? 0, bot];
+          const lost = [!said.has(i), mode === 'both' && !played.has(i) && !heard.has(i)];
+          expected.forEach((sample, channel) => {
+            if (channels[channel]?.[i] !== sample) throw new Error(`${mode} ${channel} differs at ${i}`);
+            if (missing[channel]?.has(i) !== lost[channel])
+              throw new Error(`${mode} ${channel}: gap at ${i}`);
+          });
+        }
+      },
+    ),
+    { numRuns: 60 },
+  );
+  t.pass('60 random calls agree with the oracle sample by sample');
   t.end();
 });

@@ -1,3 +1,5 @@
+import { deserialize, serialize } from 'node:v8';
+import type { TimelineState } from '../../src/recorder/timeline/TimelineState.js';
 import type { Gap } from '../../src/spool/Manifest.js';
 import { channelsOf, gapsWithin, render } from '../../src/recorder/timeline/render.js';
 import { Timeline } from '../../src/recorder/timeline/Timeline.js';
@@ -16,9 +18,10 @@ export interface Rendered {
  * Renders a script.
  *
  * @param pullEvery - takes what is final after so many records, and forgets it; 0: everything at the end
+ * @param restoreEvery - goes on from a checkpoint after so many records, as after a crash; 0: never
  */
-export function renderScript(script: CallScript, pullEvery = 0): Rendered {
-  const timeline = new Timeline({ facts: script.facts });
+export function renderScript(script: CallScript, pullEvery = 0, restoreEvery = 0): Rendered {
+  let timeline = new Timeline({ facts: script.facts });
   const parts: Int16Array[] = [];
   const gaps: Gap[] = [];
   let taken = 0;
@@ -32,6 +35,10 @@ export function renderScript(script: CallScript, pullEvery = 0): Rendered {
   script.records.forEach((record, index) => {
     applyOne(timeline, record);
     if (pullEvery > 0 && index % pullEvery === 0) take();
+    if (restoreEvery > 0 && index % restoreEvery === 0) {
+      const checkpoint: unknown = deserialize(serialize(timeline.state));
+      timeline = new Timeline({ state: checkpoint as TimelineState });
+    }
   });
   const length = timeline.finish();
   take();

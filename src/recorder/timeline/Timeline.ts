@@ -30,11 +30,10 @@ import {
   assumeSilence,
   createTimelineState,
   liveStreams,
+  longestWaitMs,
   type TimelineState,
 } from './TimelineState.js';
 
-/** Nothing is waited for longer than this: a track that stays away becomes a gap. */
-const longestWaitMs = 30_000;
 /** How far the live view waits for a caller whose frames are late before it shows silence. */
 const previewWaitMs = 2000;
 /** Time between a caller's last frame and the stream's end that is the provider taking leave, not a loss. */

@@ -47,6 +47,9 @@ export interface KnownCause {
   readonly cause: GapCause;
 }
 
+/** Nothing is waited for longer than this: a track that stays away becomes a gap. */
+export const longestWaitMs = 30_000;
+
 const maxEvents = 5000;
 /** What comes with every piece of speech leaves this much of the list to what is rare. */
 const reservedEvents = 1000;

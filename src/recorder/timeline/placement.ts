@@ -6,7 +6,7 @@ import { moveLane, writeLane, type LaneState } from './Lane.js';
 import type { PlayoutState } from './Playout.js';
 import { createStreamClock, observe, streamTime } from './StreamClock.js';
 import { positionAt, receivedEnd, type StreamState } from './StreamTimeline.js';
-import { addEvent, assumeSilence, type TimelineState } from './TimelineState.js';
+import { addEvent, assumeSilence, longestWaitMs, type TimelineState } from './TimelineState.js';
 
 /**
  * Where the provider's own audio goes. Frames with timestamps are placed by them, never by arrival; frames without (jambonz)
@@ -131,8 +131,8 @@ function byCount(
   let position = behind;
   const lagMs = streamTime(stream.clock, record.arrivalMs) - (behind + samples - stream.base) / perMs;
   const overrun = isOverrun(stream, record) && lagMs > idleMs;
-  // What reelay dropped itself is missing for certain; and what was waited for in vain can't be put where it belongs.
-  if (overrun || stream.dropped || behind < state.final) {
+  // What reelay dropped itself is missing for certain; and what was waited for in vain is, or will be before a verdict, final.
+  if (overrun || stream.dropped || behind < state.final || lagMs > longestWaitMs - 2 * idleVerdictMs) {
     position += Math.max(0, Math.round(lagMs * perMs));
     if (overrun) {
       state.causes.push({ from: Math.max(behind, state.final), to: position, cause: 'client_overrun' });
@@ -179,11 +179,12 @@ function verdict(state: TimelineState, stream: StreamState, arrivalMs: number, l
   idle.leastMs = Math.min(idle.leastMs, lagMs);
   if (idle.leastMs >= caughtUpMs && arrivalMs - idle.sinceMs < idleVerdictMs) return 0;
   stream.idle = null;
-  if (idle.leastMs < caughtUpMs || idle.at < state.final) return 0;
+  if (idle.leastMs < caughtUpMs) return 0;
+  const at = Math.max(idle.at, state.final);
   const gap = Math.round((idle.leastMs * state.facts.sampleRate) / 1000);
-  moveLane(state.lanes.caller, idle.at, idle.at + gap);
-  if (stream.facts.tracks.includes('both')) moveLane(state.lanes.botHeard, idle.at, idle.at + gap);
-  addEvent(state, 'audio_missing', idle.at, { samples: gap });
+  moveLane(state.lanes.caller, at, at + gap);
+  if (stream.facts.tracks.includes('both')) moveLane(state.lanes.botHeard, at, at + gap);
+  addEvent(state, 'audio_missing', at, { samples: gap });
   return gap;
 }
 
