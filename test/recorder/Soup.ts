@@ -66,9 +66,9 @@ export class Soup {
   #nowMs = 0;
   #sent = 0;
 
-  constructor(rate: number) {
+  constructor(rate: number, chunkSeconds = 60) {
     this.#rate = rate;
-    this.#script = new CallScript({ sampleRate: rate });
+    this.#script = new CallScript({ sampleRate: rate, chunkSeconds });
     this.#start(0);
   }
 
