@@ -36,6 +36,8 @@ export interface Judgement {
 /** Position errors that acceptance allows, ms. */
 export const medianBoundMs = 5;
 export const p99BoundMs = 20;
+/** A single cut is no percentile; what differs by more than this isn't a matter of when the cut was noticed. */
+const cutBoundMs = 250;
 
 /**
  * Compares a stored recording with what the simulators at both ends of the call know: the caller's provider what it sent and
@@ -168,10 +170,12 @@ function botAsHeard(
   const heard = guarded('heard', problems, () => heardStretches(result, words, scale, rate));
   if (stretches === null || heard === null) return none;
   const comparison = compare(stretches, heard, said.length, rate / 1000);
-  const cutBoundMs = p99BoundMs + evidence.hiddenMs;
   problems.push(...comparisonProblems('bot', comparison, cuts, (cutBoundMs * rate) / 1000));
   const edges = [...comparison.missing, ...comparison.extra].map(({ samples }) => (samples * 1000) / rate);
-  return { botErrorsMs: comparison.errors.map((samples) => (samples * 1000) / rate), cutErrorsMs: edges };
+  const errors = comparison.errors.map((samples) => (samples * 1000) / rate);
+  // Audio on the wrong side of a cut counts as off by as much as the cut is.
+  const atCuts = edges.flatMap((ms) => Array.from({ length: Math.ceil(ms) }, () => ms));
+  return { botErrorsMs: [...errors, ...atCuts], cutErrorsMs: edges };
 }
 
 /** What the caller heard, on the recording's axis by the simulator's own clock. */
@@ -194,7 +198,7 @@ function heardStretches(result: CallResult, said: Int16Array, ratio: number, rat
   return stretches;
 }
 
-/** At a cut the model and the provider may be off by as much as at any other position; anywhere else nothing may differ. */
+/** At a cut it counts when it was noticed; anywhere else nothing may differ. */
 function comparisonProblems(name: string, comparison: Comparison, cuts: number, cutBound: number): string[] {
   const problems: string[] = [];
   for (const kind of ['missing', 'extra'] as const) {

@@ -1,3 +1,4 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Caller } from '../../src/simulators/Caller.js';
 import { CallerAudio, frameMs } from '../../src/simulators/CallerAudio.js';
@@ -11,6 +12,9 @@ import type { Evidence } from './Oracle.js';
 import type { Scenario } from './Scenario.js';
 import { readStoredCall, type StoredCall } from './StoredCall.js';
 import { callerVoice, loudVoice } from './voice.js';
+
+/** How often the loop's delay is measured, ms. */
+const loopTickMs = 5;
 
 /** The bots echo a call of this name. */
 export const rehearsalSid = 'rehearsal';
@@ -34,6 +38,7 @@ export interface Performance {
 export class Stage {
   readonly daemon: DaemonProcess;
   readonly bots: BotHouse;
+  readonly #loop = monitorEventLoopDelay({ resolution: loopTickMs });
 
   private constructor(daemon: DaemonProcess, bots: BotHouse) {
     this.daemon = daemon;
@@ -51,7 +56,13 @@ export class Stage {
     return new Stage(await DaemonProcess.start({ ...options, accounts }), bots);
   }
 
+  /** How late the simulators' own loop was at worst, and with it their stamps, ms. */
+  get lateMs(): number {
+    return Math.max(0, this.#loop.max / 1e6 - loopTickMs);
+  }
+
   async close(): Promise<void> {
+    this.#loop.disable();
     await this.daemon.kill('SIGKILL');
     await this.bots.close();
   }
@@ -69,6 +80,7 @@ export class Stage {
       await this.bots.expect(caller.callSid, scenario.name, 2 * index + 1);
       casts.push({ scenario, caller });
     }
+    this.#loop.enable();
     void over?.finally(() => casts.forEach(({ caller }) => caller.hangUp()));
     // Callers don't take turns in step: each speaks at a moment of its own within the 20 ms of a frame.
     return await Promise.all(

@@ -66,10 +66,13 @@ kernels.decodeMulaw(mulaw, decodedVoice);
 
 await t.test('before any call the daemon is ready and knows of none', async (t) => {
   t.equal((await daemon.get('/healthz')).status, 200);
-  t.match(await daemon.json('/readyz'), {
-    ready: true,
-    threads: { media: 'ready', recorder: 'ready', control: 'ready' },
+  const { threads } = await eventually('the recorder is ready, too', async () => {
+    const answer = await daemon.get('/readyz');
+    const body = (await answer.json()) as { ready: boolean; threads: Record<string, string> };
+    t.equal(answer.status, body.ready ? 200 : 503);
+    return body.ready && body;
   });
+  t.same(threads, { media: 'ready', recorder: 'ready', control: 'ready' });
   t.same(await daemon.json('/v1/calls'), { calls: [] });
   t.same(await daemon.recordings(), []);
 });

@@ -36,13 +36,13 @@ for (const { scenario, evidence, stored } of await stage.perform(scenarios)) {
 
 for (const [hiddenMs, errors] of errorsMs) {
   await t.test(`the bot lies where the simulators heard it, ${hiddenMs} ms of which are hidden`, (t) => {
-    boundErrors(t, errors, hiddenMs);
+    boundErrors(t, errors, stage.lateMs, hiddenMs);
     t.end();
   });
 }
 
 await t.test('the caller lies where the simulators took it up', (t) => {
-  boundErrors(t, callerErrorsMs);
+  boundErrors(t, callerErrorsMs, stage.lateMs);
   t.end();
 });
 

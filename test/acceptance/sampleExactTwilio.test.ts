@@ -30,7 +30,7 @@ for (const { scenario, evidence, stored } of await stage.perform(scenarios)) {
 }
 
 await t.test('the bot lies where the simulators heard it', (t) => {
-  boundErrors(t, errorsMs);
+  boundErrors(t, errorsMs, stage.lateMs);
   t.end();
 });
 
