@@ -32,7 +32,8 @@ class Served {
     writeFileSync(file, JSON.stringify({ ...ports, accounts, ...config }));
     this.child = spawn(process.execPath, [entry, 'serve', '--config', file], {
       cwd: dir,
-      env: { ...process.env, REELAY_FAULTS: '1', UV_THREADPOOL_SIZE: undefined },
+      // The test runner's own loader would be the first to use libuv's pool.
+      env: { ...process.env, REELAY_FAULTS: '1', UV_THREADPOOL_SIZE: undefined, NODE_OPTIONS: undefined },
       stdio: ['ignore', stdout, 'inherit'],
     });
     this.exited = once(this.child, 'exit');
