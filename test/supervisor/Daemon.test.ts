@@ -30,10 +30,11 @@ class Served {
     const ports = { media: { host: '127.0.0.1', port: 0 }, control: { host: '127.0.0.1', port: 0 } };
     const accounts = [{ id: '*', store: { type: 'file', dir: 'recordings' } }];
     writeFileSync(file, JSON.stringify({ ...ports, accounts, ...config }));
-    this.child = spawn(process.execPath, [entry, 'serve', '--config', file], {
+    // Without the loader that the test runner puts into every child: it would be the first to use libuv's pool.
+    const start = ['-u', 'NODE_OPTIONS', process.execPath, entry, 'serve', '--config', file];
+    this.child = spawn('env', start, {
       cwd: dir,
-      // The test runner's own loader would be the first to use libuv's pool.
-      env: { ...process.env, REELAY_FAULTS: '1', UV_THREADPOOL_SIZE: undefined, NODE_OPTIONS: undefined },
+      env: { ...process.env, REELAY_FAULTS: '1', UV_THREADPOOL_SIZE: undefined },
       stdio: ['ignore', stdout, 'inherit'],
     });
     this.exited = once(this.child, 'exit');
