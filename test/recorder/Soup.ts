@@ -81,7 +81,7 @@ export class Soup {
     const script = this.#script.at(this.#nowMs).on(number);
     switch (kind) {
       case 'frames':
-        return this.#talk(number, Math.ceil(ms / 100));
+        return this.#talk(number, Math.ceil(ms / 20));
       case 'stall':
         this.#wait(ms);
         for (let i = 0; i < ms / 20; i++) this.#frame(number);

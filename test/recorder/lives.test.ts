@@ -20,14 +20,17 @@ import { Soup, step } from './Soup.js';
  */
 const log = pino({ level: 'silent' });
 
+/** Kills in one call; every one copies what lies on the disk. */
+const mostKills = 6;
+
 /** What happens behind a batch of records. */
 type Deed = 'nothing' | 'progress' | 'turns' | 'settle' | 'kill';
 const deed: fc.Arbitrary<Deed> = fc.oneof(
   { weight: 4, arbitrary: fc.constant<Deed>('nothing') },
   { weight: 4, arbitrary: fc.constant<Deed>('progress') },
   { weight: 4, arbitrary: fc.constant<Deed>('turns') },
-  { weight: 1, arbitrary: fc.constant<Deed>('settle') },
-  { weight: 2, arbitrary: fc.constant<Deed>('kill') },
+  { weight: 4, arbitrary: fc.constant<Deed>('settle') },
+  { weight: 3, arbitrary: fc.constant<Deed>('kill') },
 );
 
 class Life {
@@ -111,7 +114,7 @@ async function liveThrough(
     if (next === 'progress') life.progress();
     if (next === 'turns') for (let i = 0; i < 1 + (at % 7); i++) await turn();
     if (next === 'settle') await life.settled();
-    if (next !== 'kill') continue;
+    if (next !== 'kill' || past.length === mostKills) continue;
     past.push(life);
     life = life.copyTo(join(dir, String(past.length)));
     // Between journal and ring: the successor is shown once more what its predecessor wrote down.
@@ -131,8 +134,8 @@ void t.test('killed at any moment, however often: the same files', async (t) => 
   let run = 0;
   await fc.assert(
     fc.asyncProperty(
-      fc.array(step, { minLength: 5, maxLength: 40 }),
-      fc.integer({ min: 1, max: 9 }),
+      fc.array(step, { minLength: 10, maxLength: 25 }),
+      fc.integer({ min: 1, max: 4 }),
       fc.integer({ min: 1, max: 60 }),
       fc.array(deed, { minLength: 1, maxLength: 12 }),
       async (steps, chunkSeconds, batch, deeds) => {
@@ -164,9 +167,9 @@ void t.test('killed at any moment, however often: the same files', async (t) => 
         rmSync(here, { recursive: true });
       },
     ),
-    { numRuns: 25 },
+    { numRuns: 12 },
   );
-  t.pass('25 calls through their many lives');
+  t.pass('12 calls through their many lives');
 });
 
 function pcmOf(file: string): Int16Array {
