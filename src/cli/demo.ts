@@ -56,7 +56,7 @@ function configOf(folder: string, talkUrl: string, echoUrl: string): string {
 async function startDaemon(folder: string, config: string): Promise<{ daemon: ChildProcess; ports: Ports }> {
   const file = join(folder, 'reelay.json');
   await writeFile(file, config);
-  const entry = fileURLToPath(new URL('./reelay.js', import.meta.url));
+  const entry = fileURLToPath(new URL('./reelay.cjs', import.meta.url));
   const daemon = spawn(process.execPath, [entry, 'serve', '--config', file], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
