@@ -134,8 +134,10 @@ function config(): Config {
   return {
     media: { host: '127.0.0.1', port: 0, publicUrl: null },
     control: { host: '127.0.0.1', port: 0, adminKeys: [] },
-    spool: { dir: '/nowhere', maxBytes: 1, flushMs: 100, syncMs: 500 },
+    spool: { dir: '/nowhere', maxBytes: 1, flushMs: 100, minFreeBytes: null, syncMs: 500 },
     recording: { chunkSeconds: 60, channels: 'dual', layout: 'chunks' },
+    recordEndpoint: { credentials: [], layout: 'jambonz', timeZone: 'UTC' },
+    accountLookup: null,
     catalogue: { url: 'sqlite::memory:' },
     limits: {
       calls: 500,
@@ -154,7 +156,13 @@ function config(): Config {
         onUpstreamLoss: 'close',
         resumeSeconds: 0,
         twilio: { authTokens: [], requireToken: false },
-        jambonz: { credentials: [], returns: 'streaming', returnSampleRate: null, legSampleRate: 8000 },
+        jambonz: {
+          credentials: [],
+          returns: 'streaming',
+          returnSampleRate: null,
+          legSampleRate: 8000,
+          recordFormat: 'mp3',
+        },
         store: { type: 'file', dir: '/nowhere' },
         apiKeys: [],
         record: 'always',

@@ -31,7 +31,17 @@ export interface JambonzAccount {
   readonly returnSampleRate: number | null;
   /** Codec rate of the call leg in Hz, which decides the client's pre-buffer. Default 8000. */
   readonly legSampleRate: number;
+  /** What the portal's object of a call on `/record` is: the account's `record_format` in jambonz. Default `mp3`, as there. */
+  readonly recordFormat: RecordFormat;
 }
+
+export type RecordFormat = 'mp3' | 'wav';
+
+/**
+ * Which objects a recording becomes. `chunks`: a WAV per chunk. `single`: one `audio.wav`. `both`: these and that. `jambonz`:
+ * the object that jambonz's portal looks for, and `audio.wav` beside it where that object is an MP3.
+ */
+export type Layout = 'chunks' | 'single' | 'both' | 'jambonz';
 
 export interface FileStoreConfig {
   readonly type: 'file';
@@ -39,7 +49,45 @@ export interface FileStoreConfig {
   readonly dir: string;
 }
 
-export type StoreConfig = FileStoreConfig;
+/** A bucket of AWS S3 or of anything that speaks its protocol. */
+export interface S3StoreConfig {
+  readonly type: 's3';
+  readonly bucket: string;
+  /** Null: that of the AWS environment, else `us-east-1`. */
+  readonly region: string | null;
+  /** URL of a compatible store; null: AWS. */
+  readonly endpoint: string | null;
+  /** Put before every key, without slashes at its ends; '' for none. */
+  readonly prefix: string;
+  /** Bucket in the path instead of the host name. Default: true where there is an endpoint. */
+  readonly pathStyle: boolean;
+  /** Null: the SDK's default chain (environment, profile, instance or container role). */
+  readonly credentials: {
+    readonly accessKeyId: string;
+    readonly secretAccessKey: string;
+    readonly sessionToken: string | null;
+  } | null;
+  /** For example `STANDARD_IA`; null: the bucket's default. */
+  readonly storageClass: string | null;
+  /** Server-side encryption: null leaves it to the bucket. `kmsKeyId` null is the account's own key for S3. */
+  readonly encryption:
+    { readonly type: 'sse-s3' } | { readonly type: 'sse-kms'; readonly kmsKeyId: string | null } | null;
+  /** Object tags, at most ten. */
+  readonly tags: Readonly<Record<string, string>>;
+}
+
+/** A container of Azure Blob Storage; exactly one of `connectionString` and `sasUrl` is set. */
+export interface AzureStoreConfig {
+  readonly type: 'azure';
+  readonly container: string;
+  readonly connectionString: string | null;
+  /** URL of the blob service or of the container with a shared access signature. */
+  readonly sasUrl: string | null;
+  /** As for S3. */
+  readonly prefix: string;
+}
+
+export type StoreConfig = FileStoreConfig | S3StoreConfig | AzureStoreConfig;
 
 export interface AccountConfig {
   /** The account id that the call itself carries; `*` is an explicit catch-all. */
@@ -74,8 +122,10 @@ export interface Config {
   readonly spool: {
     /** Absolute path. */
     readonly dir: string;
-    /** Bytes. Default 10 GiB. */
+    /** Bytes that the spool may hold before new calls go unrecorded. Default 10 GiB. */
     readonly maxBytes: number;
+    /** Bytes of the disk that stay free in the same way; null: a twentieth of the disk, at most 1 GiB. */
+    readonly minFreeBytes: number | null;
     /** Longest time between an audio frame's arrival and its bytes being handed to the kernel, in ms. Default 100. */
     readonly flushMs: number;
     /** Longest time between an audio frame's arrival and its being on the disk, in ms. Default 500. */
@@ -84,8 +134,30 @@ export interface Config {
   readonly recording: {
     readonly chunkSeconds: number;
     readonly channels: 'dual' | 'mixed';
-    readonly layout: 'chunks';
+    readonly layout: Exclude<Layout, 'jambonz'>;
   };
+  /** jambonz's own recordings, `WS …/record/:vendor`. */
+  readonly recordEndpoint: {
+    /** Pairs that a whole jambonz has; the call's account is the one that its first frame names. Empty: loopback only. */
+    readonly credentials: readonly { readonly username: string; readonly password: string }[];
+    /** Default `jambonz`. */
+    readonly layout: Layout;
+    /** IANA time zone of jambonz's SBC, in which the portal's keys are dated. Default `UTC`. */
+    readonly timeZone: string;
+  };
+  /** Where accounts are asked for that `accounts` doesn't list; null: nowhere. */
+  readonly accountLookup: {
+    /** `{account}` in it is replaced by the account's id. */
+    readonly url: string;
+    /** Sent as a Bearer key; null: none. */
+    readonly key: string | null;
+    /** How long an answer is good, s. Default 60. */
+    readonly ttlSeconds: number;
+    /** How long it is used on when no new one can be had, s. Default 86 400. */
+    readonly staleSeconds: number;
+    /** How long one question may take, ms. Default 2000. */
+    readonly timeoutMs: number;
+  } | null;
   readonly catalogue: { readonly url: string };
   readonly limits: {
     /** Calls at once; a further upgrade is answered with 503. Default 500. */

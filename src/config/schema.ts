@@ -34,6 +34,9 @@ export function configSchema(folder: string) {
     spool: section({
       dir: path().default(resolve(folder, 'spool')),
       maxBytes: size(16 * MiB, 1024 * TiB).default(10 * GiB),
+      minFreeBytes: size(0, 1024 * TiB)
+        .nullable()
+        .default(null),
       flushMs: whole('milliseconds', 10, 10_000).default(100),
       syncMs: whole('milliseconds', 10, 60_000).default(500),
     }),
@@ -123,6 +126,7 @@ function jambonz() {
     returns: oneOf('streaming', 'playAudio', 'none').default('streaming'),
     returnSampleRate: whole('Hz', 8000, 48_000).nullable().default(null),
     legSampleRate: whole('Hz', 8000, 48_000).default(8000),
+    recordFormat: oneOf('mp3', 'wav').default('mp3'),
   }).transform(({ username, password: word, credentials, ...rest }, context) => {
     if ((username === undefined) !== (word === undefined)) {
       const missing = username === undefined ? 'username' : 'password';
@@ -265,7 +269,13 @@ export function catchAll(folder: string): AccountConfig {
     onUpstreamLoss: 'close',
     resumeSeconds: 5,
     twilio: { authTokens: [], requireToken: false },
-    jambonz: { credentials: [], returns: 'streaming', returnSampleRate: null, legSampleRate: 8000 },
+    jambonz: {
+      credentials: [],
+      returns: 'streaming',
+      returnSampleRate: null,
+      legSampleRate: 8000,
+      recordFormat: 'mp3',
+    },
     store: { type: 'file', dir: resolve(folder, 'recordings') },
     apiKeys: [],
     record: 'always',
@@ -276,7 +286,20 @@ export function catchAll(folder: string): AccountConfig {
 export function configOf(input: ConfigInput, folder: string): Config {
   const { media, control, spool, recording, catalogue, limits, log } = input;
   const accounts = input.accounts ?? [catchAll(folder)];
-  return { media, control, spool, recording, catalogue, limits, log, accounts };
+  const recordEndpoint = { credentials: [], layout: 'jambonz', timeZone: 'UTC' } as const;
+  const accountLookup = null;
+  return {
+    media,
+    control,
+    spool,
+    recording,
+    recordEndpoint,
+    accountLookup,
+    catalogue,
+    limits,
+    log,
+    accounts,
+  };
 }
 
 /** Keys that hold a list of texts, which an environment variable gives separated by commas. */

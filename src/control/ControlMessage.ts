@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import type { Config } from '../config/Config.js';
+import type { AccountConfig, Config } from '../config/Config.js';
 
 /** What the command line gives on top of the configuration file; undefined where a flag was not given. */
 export interface ServeFlags {
@@ -77,6 +77,8 @@ export type ToControl =
   | { readonly type: 'threads'; readonly states: ThreadStates }
   /** A new recorder took the place of the old one. */
   | { readonly type: 'recorder'; readonly port: MessagePort }
+  /** A call names an account that the configuration doesn't list; answered with `account`. */
+  | { readonly type: 'lookup'; readonly id: number; readonly accountId: string }
   /** Finish what can be finished and post `stopped`. */
   | { readonly type: 'stop' };
 
@@ -90,6 +92,15 @@ export type FromControl =
   /** Listening on the control port. */
   | { readonly type: 'ready'; readonly port: number }
   | { readonly type: 'httpAnswer'; readonly id: number; readonly response: PlainResponse }
+  /** Answer to `lookup`. */
+  | {
+      readonly type: 'account';
+      readonly id: number;
+      /** Null: there is none. `unavailable`: nobody could be asked. */
+      readonly account: AccountConfig | 'unavailable' | null;
+    }
+  /** Whether the spool's budget is used up: from now on new calls are relayed and not recorded, or recorded again. */
+  | { readonly type: 'spool'; readonly full: boolean }
   /** `POST /v1/faults` for the recorder; control applies its own itself. */
   | { readonly type: 'fault'; readonly fault: FaultKind }
   /** Answer to `stop`: recordings that are not yet in their store. */

@@ -56,6 +56,8 @@ export function manifestOf(
     gaps,
     completeness: channels.map((_, channel) => completeness(gaps, channel, samples)),
     playout: playoutOf(state),
+    layout: facts.layout ?? 'chunks',
+    ...(facts.claimedAccountId === undefined ? {} : { claimedAccountId: facts.claimedAccountId }),
   };
 }
 

@@ -137,6 +137,7 @@ function callFacts({ account, config, dialect, start }: Arrival): CallFacts {
     sampleRate: start.sampleRate,
     channels: config.recording.channels,
     chunkSeconds: config.recording.chunkSeconds,
+    layout: config.recording.layout,
     from: start.from,
     to: start.to,
     direction: start.direction,

@@ -73,6 +73,18 @@ export interface ManifestEvent {
   readonly [detail: string]: unknown;
 }
 
+export type RecordingLayout = 'chunks' | 'single' | 'both' | 'jambonz';
+
+/** The whole call in one object. */
+export interface WholeAudio {
+  /** Below the store's root. */
+  readonly key: string;
+  readonly format: 'wav' | 'mp3';
+  readonly bytes: number;
+  /** Hex, of the whole object. */
+  readonly sha256: string;
+}
+
 /** How far the playout model was off the provider's mark echoes, ms. */
 export interface PlayoutError {
   readonly marks: number;
@@ -111,4 +123,13 @@ export interface Manifest {
   /** Recorded samples ÷ samples of the call, per channel. */
   readonly completeness: readonly number[];
   readonly playout: PlayoutError;
+  /** Which objects the recording becomes; a manifest without it is of a version that knew `chunks` only. */
+  readonly layout?: RecordingLayout | undefined;
+  /**
+   * Every object that holds the whole call, once it is stored. The first is lossless: a WAV whose header is `wholeHeaderBytes`
+   * long and whose audio is that of the chunks, one after the other.
+   */
+  readonly audio?: readonly WholeAudio[] | undefined;
+  /** The account that the call named, where that is not `accountId`. */
+  readonly claimedAccountId?: string | undefined;
 }

@@ -82,6 +82,18 @@ const manifest: z.ZodType<Manifest> = z.looseObject({
     medianMs: z.number().nullable(),
     maxMs: z.number().nullable(),
   }),
+  layout: z.enum(['chunks', 'single', 'both', 'jambonz']).optional(),
+  audio: z
+    .array(
+      z.looseObject({
+        key: z.string().min(1),
+        format: z.enum(['wav', 'mp3']),
+        bytes: count,
+        sha256: hash,
+      }),
+    )
+    .optional(),
+  claimedAccountId: z.string().optional(),
 });
 
 /** What a sidecar and a manifest must look like to be read at all; whether they tell the truth is `Verification`'s part. */

@@ -4,6 +4,7 @@
  *     <account>/<YYYYMMDD>/<callId>/<recordingId>/<index>-audio.wav
  *     <account>/<YYYYMMDD>/<callId>/<recordingId>/<index>-metadata.json
  *     <account>/<YYYYMMDD>/<callId>/<recordingId>/manifest.json
+ *     <account>/<YYYYMMDD>/<callId>/<recordingId>/audio.wav
  *
  * Two names exist in the spool only: the chunk that is still growing, and control's note of what the store has confirmed.
  */
@@ -15,6 +16,8 @@ export const journalFolder = 'journal';
 export const checkpointFolder = 'checkpoints';
 export const adoptedFolder = 'adopted';
 export const manifestName = 'manifest.json';
+/** The whole call, in the store only. */
+export const wholeAudioName = 'audio.wav';
 export const uploadName = 'upload.json';
 
 /**

@@ -97,13 +97,17 @@ export interface CallFacts {
   /** `mixed` writes one channel; so does a first stream that is mixed by the provider. */
   readonly channels: 'dual' | 'mixed';
   readonly chunkSeconds: number;
+  /** Which objects the recording becomes; journals of former versions don't say and mean `chunks`. */
+  readonly layout?: 'chunks' | 'single' | 'both' | 'jambonz';
   readonly from: string | null;
   readonly to: string | null;
   readonly direction: string | null;
   /** Custom parameters and other facts of the start message, as received; tokens and secrets are left out. */
   readonly parameters: Readonly<Record<string, unknown>>;
   /** Set when the recording can't be kept: the call is written down as failed and none of its audio is. */
-  readonly failed?: 'no_store';
+  readonly failed?: 'no_store' | 'unknown_account' | 'account_mismatch' | 'spool_full';
+  /** The account that the call named, where that isn't `accountId`: the one whose secret opened the socket. */
+  readonly claimedAccountId?: string;
 }
 
 /** How the audio of a stream is to be placed. Capabilities of the dialect arrive here as plain data. */
