@@ -39,7 +39,7 @@ const zones = Object.entries(mayImport).map(([stage, allowed]) => ({
 }));
 
 export default tseslint.config(
-  { ignores: ['dist', 'build', 'native/build', '.tap', 'coverage'] },
+  { ignores: ['dist', 'build', 'build-*', 'native/build', '.tap', 'coverage'] },
   js.configs.recommended,
   {
     files: ['**/*.ts'],
