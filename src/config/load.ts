@@ -1,17 +1,18 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { type Document, LineCounter, parseDocument } from 'yaml';
+import { bucketStore, isBucketUrl } from './bucketStore.js';
 import { type AccountConfig, type Config, type StoreConfig } from './Config.js';
 import { type Environment, type Problem, overlayEnvironment, substitute } from './environment.js';
 import { ReelayError } from './ReelayError.js';
-import { configOf, configSchema } from './schema.js';
+import { accountSchema, configOf, configSchema } from './schema.js';
 
 /** What the command line says on top of file and environment; undefined where a flag was not given. */
 export interface ConfigFlags {
   readonly config?: string | undefined;
   /** Bot URL of every account and dialect. */
   readonly upstream?: string | undefined;
-  /** Folder of every account's store. */
+  /** Store of every account: a folder, or `s3://bucket/prefix`. */
   readonly store?: string | undefined;
   readonly mediaPort?: number | undefined;
   readonly controlPort?: number | undefined;
@@ -39,10 +40,43 @@ export function loadConfig(
     { flags, environment, folder, used },
     problems,
   );
-  const flagged = config === undefined ? undefined : withFlags(config, flags, cwd, problems);
+  const flagged = config === undefined ? undefined : withFlags(config, flags, { environment, cwd }, problems);
   if (flagged !== undefined) problems.push(...contradictions(flagged));
   if (flagged === undefined || problems.length > 0) throw invalid(file, problems);
   return freeze(flagged);
+}
+
+/**
+ * Reads one account, as `accounts` would list it, from somewhere else.
+ *
+ * @param value - parsed JSON
+ * @param folder - relative paths are resolved against it
+ * @param among - the configuration that the account comes into; without it only the account itself is checked
+ * @throws ReelayError `config_invalid`; the message lists every problem, and no secret
+ */
+export function parseAccount(value: unknown, folder: string, among?: Config): AccountConfig {
+  const result = accountSchema(folder).safeParse(value, { reportInput: true });
+  const name = 'the account';
+  if (!result.success) {
+    const problems = result.error.issues.map(({ path, message }) => ({
+      path: nameOf(path, name),
+      message: `${shown(value, path)}${message}`,
+    }));
+    throw invalid(name, problems);
+  }
+  const account = result.data;
+  if (among !== undefined) {
+    const others = among.accounts.filter(({ id }) => id !== account.id);
+    const problems = togetherProblems({ ...among, accounts: [...others, account] });
+    const own = `accounts[${others.length}].`;
+    const mine = problems.filter(({ path }) => path.startsWith(own));
+    if (mine.length > 0)
+      throw invalid(
+        name,
+        mine.map(({ path, message }) => ({ path: path.slice(own.length), message })),
+      );
+  }
+  return freeze(account);
 }
 
 function readDocument(file: string): unknown {
@@ -103,12 +137,14 @@ function validate(
   return undefined;
 }
 
-function nameOf(path: readonly PropertyKey[]): string {
+function nameOf(path: readonly PropertyKey[], whole = 'the configuration'): string {
   const text = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
-  return text.replace(/^\./, '') || 'the configuration';
+  return text.replace(/^\./, '') || whole;
 }
 
-const secret = /password|token|keys?$|secret|credentials/i;
+const secret = /password|token|keys?$|secret|credentials|connectionString|sasUrl/i;
+/** A URL with a user or a query, or a connection string, whatever key it was written under. */
+const secretValue = /:\/\/[^/]*@|\?|(?:key|signature|sig|secret|token|password)=/i;
 
 /** The value under a path, for a message; never that of a secret. */
 function shown(document: unknown, path: readonly PropertyKey[]): string {
@@ -116,12 +152,18 @@ function shown(document: unknown, path: readonly PropertyKey[]): string {
   let value = document;
   for (const part of path) value = (value as Record<PropertyKey, unknown> | null | undefined)?.[part];
   if (value === undefined || (typeof value === 'object' && value !== null)) return '';
+  if (typeof value === 'string' && secretValue.test(value)) return '';
   return `is ${JSON.stringify(value).slice(0, 120)}; it `;
 }
 
-function withFlags(config: Config, flags: ConfigFlags, cwd: string, problems: Problem[]): Config {
+function withFlags(
+  config: Config,
+  flags: ConfigFlags,
+  place: Pick<Sources, 'environment'> & { readonly cwd: string },
+  problems: Problem[],
+): Config {
   const { upstream } = flags;
-  const store = storeOf(flags.store, cwd, problems);
+  const store = storeOf(flags.store, place, problems);
   if (upstream !== undefined && !(/^wss?:\/\/[^/]/.test(upstream) && URL.canParse(upstream)))
     problems.push({ path: '--upstream', message: `is "${upstream}"; give a ws:// or wss:// URL` });
   const accounts = config.accounts.map((account): AccountConfig => ({
@@ -140,10 +182,17 @@ function withFlags(config: Config, flags: ConfigFlags, cwd: string, problems: Pr
   };
 }
 
-function storeOf(store: string | undefined, cwd: string, problems: Problem[]): StoreConfig | undefined {
+function storeOf(
+  store: string | undefined,
+  { environment, cwd }: { readonly environment: Environment; readonly cwd: string },
+  problems: Problem[],
+): StoreConfig | undefined {
   if (store === undefined) return undefined;
-  if (!/^[a-z][a-z0-9+-]+:\/\//.test(store)) return { type: 'file', dir: resolve(cwd, store) };
-  const message = `is "${store}"; buckets are not in this version: give a folder`;
+  if (!/^[a-z][a-z0-9+-]+:\/\//i.test(store)) return { type: 'file', dir: resolve(cwd, store) };
+  const found = isBucketUrl(store) ? bucketStore(store, environment) : null;
+  if (found !== null && 'store' in found) return found.store;
+  const value = secretValue.test(store) ? '' : `is "${store}"; `;
+  const message = `${value}${found?.problem ?? 'give a folder or s3://bucket/prefix; other stores are written into the configuration'}`;
   problems.push({ path: '--store', message });
   return undefined;
 }
@@ -157,7 +206,11 @@ function portOf(flag: number | undefined, configured: number, name: string, prob
 
 /** What is right key by key and wrong together. */
 function contradictions(config: Config): Problem[] {
-  return [...doubleIds(config), ...doubleKeys(config), ...nestedFolders(config), ...samePorts(config)];
+  return [...doubleIds(config), ...togetherProblems(config), ...samePorts(config)];
+}
+
+function togetherProblems(config: Config): Problem[] {
+  return [...doubleKeys(config), ...nestedFolders(config)];
 }
 
 function doubleIds({ accounts }: Config): Problem[] {
@@ -192,7 +245,8 @@ function doubleKeys(config: Config): Problem[] {
 /** What lies in the spool is deleted once it is in the store, so the two must never be the same files. */
 function nestedFolders({ spool, accounts }: Config): Problem[] {
   return accounts.flatMap(({ store }, index) => {
-    if (store === null || !(isWithin(spool.dir, store.dir) || isWithin(store.dir, spool.dir))) return [];
+    if (store?.type !== 'file' || !(isWithin(spool.dir, store.dir) || isWithin(store.dir, spool.dir)))
+      return [];
     const message = `is "${store.dir}", which overlaps spool.dir "${spool.dir}"; give the store a folder of its own`;
     return [{ path: `accounts[${index}].store.dir`, message }];
   });

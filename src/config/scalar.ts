@@ -22,6 +22,12 @@ export function scalar<T>(expected: string, read: Reading<T>) {
 export const text = (expected: string) =>
   scalar(expected, (value) => (typeof value === 'string' && value.trim() !== '' ? value : undefined));
 
+/** White space around it, as of a file that ends in a line break, would never match and look right. */
+export const secretText = () =>
+  scalar('a text without white space around it, not empty', (value) =>
+    typeof value === 'string' && /^\S(?:.*\S)?$/.test(value) ? value : undefined,
+  );
+
 export const oneOf = <const T extends string>(...choices: readonly T[]) =>
   scalar(`one of ${choices.join(', ')}`, (value) => choices.find((choice) => choice === value));
 
@@ -85,6 +91,47 @@ export const origin = () =>
     if (url?.pathname !== '/' || url.search !== '' || url.hash !== '') return undefined;
     if (url.username !== '' || !/^(?:https?|wss?):$/.test(url.protocol)) return undefined;
     return `${url.protocol.replace('ws', 'http')}//${url.host}`;
+  });
+
+/** Where a compatible store answers. */
+export const endpointUrl = () =>
+  scalar('an http:// or https:// URL without user, query and fragment', (value) => {
+    const url = urlOf(value);
+    if (url === undefined || !/^https?:$/.test(url.protocol) || url.username + url.password !== '')
+      return undefined;
+    return url.search === '' && url.hash === '' ? (value as string).replace(/\/+$/, '') : undefined;
+  });
+
+/**
+ * Where accounts are asked for. What is fetched there are secrets, so it is encrypted on the way, except to this machine.
+ *
+ * @returns the URL with `{account}` in it: where it names no place for the account's id, that is the query `account`
+ */
+export const accountsUrl = () =>
+  scalar(
+    'an https:// URL (http:// on loopback only) without user and fragment, with {account} in its path or query',
+    (value) => {
+      const url = urlOf(value);
+      if (url === undefined || url.username + url.password + url.hash !== '') return undefined;
+      const isLocal = /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(url.hostname);
+      if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLocal)) return undefined;
+      if (/[{}]/.test(url.host)) return undefined;
+      const given = value as string;
+      if (given.includes('{account}')) return given;
+      return `${given}${given.includes('?') ? '&' : '?'}account={account}`;
+    },
+  );
+
+/** IANA time zone. */
+export const timeZone = () =>
+  scalar('an IANA time zone, for example Europe/Berlin or UTC', (value) => {
+    if (typeof value !== 'string' || !/^[A-Za-z]/.test(value)) return undefined;
+    try {
+      Intl.DateTimeFormat('en', { timeZone: value });
+      return value;
+    } catch {
+      return undefined;
+    }
   });
 
 function urlOf(value: unknown): URL | undefined {

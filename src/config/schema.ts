@@ -1,8 +1,23 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import type { AccountConfig, Config, StoreConfig } from './Config.js';
-import { nearest } from './nearest.js';
-import { host, oneOf, origin, port, scalar, size, socketUrl, text, whole, yesOrNo } from './scalar.js';
+import type { AccountConfig, Config } from './Config.js';
+import {
+  accountsUrl,
+  host,
+  oneOf,
+  origin,
+  port,
+  scalar,
+  secretText,
+  size,
+  socketUrl,
+  text,
+  timeZone,
+  whole,
+  yesOrNo,
+} from './scalar.js';
+import { closed, section } from './section.js';
+import { storeSchema } from './storeSchema.js';
 
 const KiB = 2 ** 10;
 const MiB = 2 ** 20;
@@ -16,10 +31,7 @@ const TiB = 2 ** 40;
  * @param folder - relative paths are resolved against it
  */
 export function configSchema(folder: string) {
-  const path = () =>
-    scalar('a path to a folder', (value) =>
-      typeof value === 'string' && value.trim() !== '' ? resolve(folder, value) : undefined,
-    );
+  const path = pathBelow(folder);
   return closed({
     media: section({
       host: host().default('0.0.0.0'),
@@ -43,8 +55,9 @@ export function configSchema(folder: string) {
     recording: section({
       chunkSeconds: whole('seconds', 1, 3600).default(60),
       channels: oneOf('dual', 'mixed').default('dual'),
-      layout: layout().default('chunks'),
+      layout: oneOf('chunks', 'single', 'both').default('chunks'),
     }),
+    recordEndpoint: recordEndpoint(),
     catalogue: section({ url: catalogueUrl().default('memory:') }),
     limits: section({
       calls: whole('calls', 1, 100_000).default(500),
@@ -58,33 +71,40 @@ export function configSchema(folder: string) {
     log: section({
       level: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
     }),
-    accounts: z.array(account(path)).min(1, 'must list at least one account').optional(),
-    accountsUrl: notYet('looking accounts up over HTTP', 'List them under accounts'),
+    accounts: z.array(account(path)).optional(),
+    accountsUrl: accountsUrl().nullable().default(null),
+    accountLookup: section({
+      key: secretText().nullable().default(null),
+      ttlSeconds: whole('seconds', 1, 86_400).default(60),
+      staleSeconds: whole('seconds', 0, 2_592_000).default(86_400),
+      timeoutMs: whole('milliseconds', 100, 60_000).default(2000),
+    }),
+  }).superRefine((input, context) => {
+    const isAsked = input.accountsUrl !== null;
+    if (input.accounts?.length === 0 && !isAsked) {
+      const message = 'must list at least one account, unless accountsUrl says where they are asked for';
+      context.addIssue({ code: 'custom', path: ['accounts'], message });
+    }
+    if (input.accountLookup.key !== null && !isAsked) {
+      const message = 'is given without accountsUrl, where it would be sent; give that too';
+      context.addIssue({ code: 'custom', path: ['accountLookup', 'key'], message });
+    }
   });
+}
+
+/** One account by itself, as an endpoint of the user's answers it. */
+export function accountSchema(folder: string) {
+  return account(pathBelow(folder));
+}
+
+function pathBelow(folder: string) {
+  return () =>
+    scalar('a path to a folder', (value) =>
+      typeof value === 'string' && value.trim() !== '' ? resolve(folder, value) : undefined,
+    );
 }
 
 export type ConfigInput = z.output<ReturnType<typeof configSchema>>;
-
-/** A section may be left out, or be written with nothing in it; its keys then have their defaults. */
-function section<Shape extends z.ZodRawShape>(shape: Shape) {
-  return closed(shape).prefault({} as never);
-}
-
-/** An object in which an unknown key is an error, since a misspelt one would silently leave the default in force. */
-function closed<Shape extends z.ZodRawShape>(shape: Shape) {
-  return z.strictObject(shape, {
-    error: (issue) => {
-      if (issue.code !== 'unrecognized_keys') return 'must be a section with keys of its own';
-      return issue.keys.map((key) => unknownKey(key, Object.keys(shape))).join('; ');
-    },
-  });
-}
-
-function unknownKey(key: string, known: readonly string[]): string {
-  const meant = nearest(key, known);
-  const remedy = meant === undefined ? `the keys here are ${known.join(', ')}` : `did you mean "${meant}"?`;
-  return `has the unknown key "${key}"; ${remedy}`;
-}
 
 function account(path: () => z.ZodType<string>) {
   return closed({
@@ -98,7 +118,7 @@ function account(path: () => z.ZodType<string>) {
     }),
     jambonz: jambonz(),
     livekit: notYet('LiveKit', 'Leave it out'),
-    store: store(path).nullable().default(null),
+    store: storeSchema(path).nullable().default(null),
     apiKeys: keys().default([]),
     webhooks: notYet('webhooks', 'Leave them out'),
     record: record().default('always'),
@@ -116,58 +136,50 @@ function account(path: () => z.ZodType<string>) {
 }
 
 function jambonz() {
-  const password = () => text('a password, not empty');
   return section({
-    username: text('a user name, not empty').optional(),
-    password: password().optional(),
-    credentials: z
-      .array(closed({ username: text('a user name, not empty'), password: password() }))
-      .default([]),
+    ...logins(),
     returns: oneOf('streaming', 'playAudio', 'none').default('streaming'),
     returnSampleRate: whole('Hz', 8000, 48_000).nullable().default(null),
     legSampleRate: whole('Hz', 8000, 48_000).default(8000),
     recordFormat: oneOf('mp3', 'wav').default('mp3'),
-  }).transform(({ username, password: word, credentials, ...rest }, context) => {
-    if ((username === undefined) !== (word === undefined)) {
-      const missing = username === undefined ? 'username' : 'password';
-      context.issues.push({
-        code: 'custom',
-        path: [missing],
-        message: 'is missing; username and password go together',
-        input: undefined,
-      });
-    }
-    const pair = username === undefined || word === undefined ? [] : [{ username, password: word }];
-    return { ...rest, credentials: [...pair, ...credentials] };
-  });
+  }).transform(withPairs);
 }
 
-function store(path: () => z.ZodType<string>) {
-  const file = closed({ type: z.literal('file'), dir: path() });
-  const kind = (value: unknown): unknown => (value as { type?: unknown } | null)?.type;
-  return z.unknown().transform((value, context): StoreConfig => {
-    const type = kind(value);
-    if (type === 's3' || type === 'azure') {
-      context.issues.push({
-        code: 'custom',
-        message: `${notDone(`the store type ${type}`)} ${useFile}`,
-        input: type,
-      });
-      return z.NEVER;
-    }
-    if (type !== 'file') {
-      const message = `must be a store: ${useFile}`;
-      context.issues.push({ code: 'custom', message, input: type });
-      return z.NEVER;
-    }
-    const result = file.safeParse(value);
-    if (result.success) return result.data;
-    for (const issue of result.error.issues) context.issues.push({ ...issue, input: issue.input } as never);
-    return z.NEVER;
-  });
+function recordEndpoint() {
+  return section({
+    ...logins(),
+    layout: oneOf('chunks', 'single', 'both', 'jambonz').default('jambonz'),
+    timeZone: timeZone().default('UTC'),
+  }).transform(withPairs);
 }
 
-const useFile = 'Use { type: file, dir: ./recordings }.';
+/** Basic authorization: one pair, and further ones in a list. */
+function logins() {
+  const username = () => text('a user name, not empty');
+  const password = () => text('a password, not empty');
+  return {
+    username: username().optional(),
+    password: password().optional(),
+    credentials: z.array(closed({ username: username(), password: password() })).default([]),
+  };
+}
+
+interface Logins {
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+  readonly credentials: readonly { readonly username: string; readonly password: string }[];
+}
+
+function withPairs<T extends Logins>(input: T, context: z.RefinementCtx<T>) {
+  const { username, password, credentials, ...rest } = input;
+  if ((username === undefined) !== (password === undefined)) {
+    const path = [username === undefined ? 'username' : 'password'];
+    const message = 'is missing; username and password go together';
+    context.issues.push({ code: 'custom', path, message, input: undefined });
+  }
+  const pair = username === undefined || password === undefined ? [] : [{ username, password }];
+  return { ...rest, credentials: [...pair, ...credentials] };
+}
 
 /** One URL for every dialect, or one for each; a dialect that is left out is recorded only. */
 function upstream() {
@@ -204,13 +216,6 @@ function accountId() {
   return scalar(expected, (value) => {
     if (typeof value !== 'string' || value.includes('..')) return undefined;
     return value === '*' || /^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}$/.test(value) ? value : undefined;
-  });
-}
-
-function layout() {
-  return refusing(oneOf('chunks'), {
-    single: `${notDone('the layout single')} Use chunks.`,
-    both: `${notDone('the layout both')} Use chunks.`,
   });
 }
 
@@ -284,21 +289,12 @@ export function catchAll(folder: string): AccountConfig {
 
 /** The same as {@link ConfigInput} with its accounts settled. */
 export function configOf(input: ConfigInput, folder: string): Config {
-  const { media, control, spool, recording, catalogue, limits, log } = input;
-  const accounts = input.accounts ?? [catchAll(folder)];
-  const recordEndpoint = { credentials: [], layout: 'jambonz', timeZone: 'UTC' } as const;
-  const accountLookup = null;
+  const { accounts, accountsUrl: url, accountLookup, ...rest } = input;
   return {
-    media,
-    control,
-    spool,
-    recording,
-    recordEndpoint,
-    accountLookup,
-    catalogue,
-    limits,
-    log,
-    accounts,
+    ...rest,
+    accountLookup: url === null ? null : { url, ...accountLookup },
+    // Where accounts are asked for, one that nobody knows is nobody's: there is no account for any call.
+    accounts: accounts ?? (url === null ? [catchAll(folder)] : []),
   };
 }
 

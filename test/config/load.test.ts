@@ -4,7 +4,7 @@ import t from 'tap';
 import type { Config } from '../../src/config/Config.js';
 import { accountOf } from '../../src/config/Config.js';
 import { variablesOf } from '../../src/config/environment.js';
-import { loadConfig } from '../../src/config/load.js';
+import { loadConfig, parseAccount } from '../../src/config/load.js';
 import { configSchema } from '../../src/config/schema.js';
 import { ReelayError } from '../../src/config/ReelayError.js';
 
@@ -97,8 +97,11 @@ await t.test('flags lie over the environment, and the environment over the file'
   t.equal(loaded.media.port, 3333);
   t.equal(loaded.control.port, 2222);
   t.strictSame(
-    loaded.accounts.map(({ store }) => store?.dir),
-    ['/run/kept', '/run/kept'],
+    loaded.accounts.map(({ store }) => store),
+    [
+      { type: 'file', dir: '/run/kept' },
+      { type: 'file', dir: '/run/kept' },
+    ],
   );
 });
 
@@ -140,6 +143,16 @@ await t.test('every key can come from the environment', (t) => {
   t.end();
 });
 
+/** An account with a bucket, one key of which is wrong. */
+function bucket(key: string): string {
+  return `accounts: [{ id: a, store: { type: s3, ${key.startsWith('bucket:') ? '' : 'bucket: calls, '}${key} } }]`;
+}
+
+function container(key: string): string {
+  const rest = key.startsWith('container:') ? '' : 'container: abc, ';
+  return `accounts: [{ id: a, store: { type: azure, ${rest}connectionString: "AccountName=n;AccountKey=hush", ${key} } }]`;
+}
+
 const wrong: readonly (readonly [name: string, content: string, says: RegExp])[] = [
   ['a misspelt key', 'media: { prot: 1 }', /media has the unknown key "prot"; did you mean "port"\?/],
   ['an unknown section', 'telephones: {}', /unknown key "telephones"; the keys here are media, control/],
@@ -161,8 +174,104 @@ const wrong: readonly (readonly [name: string, content: string, says: RegExp])[]
     'control: { adminKeys: ["${NO_KEY}"] }',
     /control\.adminKeys\[0\] .*\$\{NO_KEY\}.*set NO_KEY/,
   ],
-  ['a store of a later version', 'accounts: [{ id: a, store: { type: s3 } }]', /store type s3 comes later/],
-  ['a layout of a later version', 'recording: { layout: both }', /layout both comes later\. Use chunks/],
+  [
+    'a store of no known kind',
+    'accounts: [{ id: a, store: { type: ftp } }]',
+    /store\.type is "ftp"; .*file, s3, azure/,
+  ],
+  [
+    'a store without its kind',
+    'accounts: [{ id: a, store: { dir: x } }]',
+    /store\.type is missing; it must be one of/,
+  ],
+  [
+    'a store that is a word',
+    'accounts: [{ id: a, store: ./x }]',
+    /store is "\.\/x"; it must be a store, for example/,
+  ],
+  [
+    'a layout that does not exist',
+    'recording: { layout: jambonz }',
+    /layout is "jambonz"; .*chunks, single, both/,
+  ],
+  [
+    'a key of another kind of store',
+    bucket('dir: ./x'),
+    /store has the unknown key "dir"; the keys here are type, bucket/,
+  ],
+  [
+    'a misspelt key of a store',
+    bucket('pathstyle: true'),
+    /unknown key "pathstyle"; did you mean "pathStyle"\?/,
+  ],
+  [
+    'a bucket in capitals',
+    bucket('bucket: Calls'),
+    /store\.bucket is "Calls"; it must be the name of a bucket/,
+  ],
+  ['a bucket with a folder', bucket('bucket: calls/eu'), /store\.bucket is "calls\/eu"/],
+  ['a bucket that is an address', bucket('bucket: 10.0.0.1'), /store\.bucket is "10\.0\.0\.1"/],
+  [
+    'a prefix that climbs',
+    bucket('prefix: ../b'),
+    /store\.prefix is "\.\.\/b"; it must be a prefix such as calls\/eu/,
+  ],
+  ['a prefix with empty parts', bucket('prefix: a//b'), /store\.prefix is "a\/\/b"/],
+  [
+    'an endpoint that is a name',
+    bucket('endpoint: minio:9000'),
+    /store\.endpoint .*must be an http:\/\/ or https:\/\/ URL/,
+  ],
+  ['a class that must be thawed', bucket('storageClass: GLACIER'), /storageClass is "GLACIER"; .*GLACIER_IR/],
+  ['half a credential', bucket('accessKeyId: AKIA'), /store\.secretAccessKey is missing; .*go together/],
+  ['a session without its key', bucket('sessionToken: hush'), /store\.accessKeyId is missing/],
+  [
+    'an encryption that S3 has not',
+    bucket('encryption: aes'),
+    /encryption is "aes"; it must be sse-s3, sse-kms, or/,
+  ],
+  [
+    'a misspelt KMS key',
+    bucket('encryption: { type: sse-kms, kmsKeyID: k }'),
+    /store\.encryption must be sse-s3/,
+  ],
+  [
+    'eleven tags',
+    bucket('tags: { a: 1, b: 1, c: 1, d: 1, e: 1, f: 1, g: 1, h: 1, i: 1, j: 1, k: 1 }'),
+    /tags must be at most ten/,
+  ],
+  [
+    'a container in capitals',
+    container('container: A_B'),
+    /store\.container is "A_B"; .*the name of a container/,
+  ],
+  [
+    'a container without a way in',
+    'accounts: [{ id: a, store: { type: azure, container: abc } }]',
+    /store needs either a connectionString or a sasUrl/,
+  ],
+  ['a container with two ways in', container('sasUrl: "https://x.example/?sig=hush"'), /store needs either/],
+  ['a URL that is not signed', container('sasUrl: https://x.example/'), /store\.sasUrl must be .*sig=/],
+  [
+    'half a login of jambonz itself',
+    'recordEndpoint: { username: u }',
+    /recordEndpoint\.password is missing/,
+  ],
+  [
+    'a time zone that is none',
+    'recordEndpoint: { timeZone: Europe/Atlantis }',
+    /timeZone is "Europe\/Atlantis"; .*IANA/,
+  ],
+  [
+    'an offset for a time zone',
+    'recordEndpoint: { timeZone: "+01:00" }',
+    /recordEndpoint\.timeZone is "\+01:00"/,
+  ],
+  [
+    'a format that jambonz has not',
+    'accounts: [{ id: a, jambonz: { recordFormat: ogg } }]',
+    /recordFormat is "ogg"; .*mp3, wav/,
+  ],
   ['recording on request', 'accounts: [{ id: a, record: onRequest }]', /onRequest comes later/],
   [
     'a catalogue in a database',
@@ -172,7 +281,27 @@ const wrong: readonly (readonly [name: string, content: string, says: RegExp])[]
   ['a catalogue elsewhere', 'catalogue: { url: "postgres://x" }', /postgres comes later/],
   ['webhooks', 'accounts: [{ id: a, webhooks: [{ url: https://x }] }]', /webhooks .*comes later/],
   ['livekit', 'accounts: [{ id: a, livekit: { url: wss://x } }]', /LiveKit comes later/],
-  ['account look-up', 'accountsUrl: https://x', /looking accounts up over HTTP comes later/],
+  [
+    'secrets asked for in the clear',
+    'accountsUrl: http://x.example',
+    /accountsUrl is "http:\/\/x\.example"; .*https:/,
+  ],
+  [
+    'an account in the host',
+    'accountsUrl: "https://{account}.example/"',
+    /accountsUrl .*\{account\} in its path or query/,
+  ],
+  [
+    'a login in the URL',
+    'accountsUrl: https://u:hush@x.example',
+    /accountsUrl must be an https:\/\/ URL .*without user/,
+  ],
+  [
+    'a key that is sent nowhere',
+    'accountLookup: { key: hush }',
+    /accountLookup\.key is given without accountsUrl/,
+  ],
+  ['a misspelt time', 'accountLookup: { ttl: 5 }', /accountLookup has the unknown key "ttl"/],
   ['YAML that is none', 'media: [', /reelay\.yaml.*line 1/s],
   ['a list instead of sections', '- media', /must hold sections such as media:/],
   [
@@ -188,6 +317,7 @@ for (const [name, content, says] of wrong) {
     const error = complaint(() => loadConfig({ config }, {}, '/'));
     t.equal(error.code, 'config_invalid');
     t.match(error.message, says);
+    t.notMatch(error.message, 'hush');
   });
 }
 
@@ -215,7 +345,9 @@ await t.test('all problems are told at once, and no secret among them', async (t
   const error = complaint(() => loadConfig({ config: `${t.testdirName}.yaml` }, {}, '/'));
   t.equal(error.code, 'config_unreadable');
   const config = await fileOf(t.testdir({}), content);
-  const { message } = complaint(() => loadConfig({ config, store: 's3://b', controlPort: 1e9 }, {}, '/'));
+  const { message } = complaint(() =>
+    loadConfig({ config, store: 's3://u:hush@b', controlPort: 1e9 }, {}, '/'),
+  );
   for (const path of ['media.port', 'control.adminKeys', 'accounts[0].id', 'authToken', 'apiKeys'])
     t.ok(message.includes(path), path);
   t.notMatch(message, /hush|1234567/);
@@ -236,11 +368,186 @@ await t.test(
 
 await t.test('flags are checked like the rest', (t) => {
   const { message } = complaint(() =>
-    loadConfig({ store: 's3://bucket/prefix', controlPort: 70_000, upstream: 'bot.example.com' }, {}, '/'),
+    loadConfig(
+      { store: 's3://B/prefix', controlPort: 70_000, upstream: 'bot.example.com' },
+      { AWS_REGION: 'eu west' },
+      '/',
+    ),
   );
-  t.match(message, /--store is "s3:\/\/bucket\/prefix"; buckets are not in this version/);
+  t.match(message, /--store is "s3:\/\/B\/prefix"; its bucket must be the name of a bucket/);
+  t.match(message, /its region \(AWS_REGION\) must be/);
   t.match(message, /--control-port is 70000/);
   t.match(message, /--upstream is "bot\.example\.com"/);
+  t.end();
+});
+
+await t.test('a store that is no folder and no bucket is refused as a flag', (t) => {
+  for (const store of ['azure://container', 'gs://bucket', 'https://x.example/?sig=hush']) {
+    const { message } = complaint(() => loadConfig({ store }, {}, '/'));
+    t.match(message, /--store .*give a folder or s3:\/\/bucket\/prefix/, store);
+    t.notMatch(message, 'hush');
+  }
+  t.end();
+});
+
+await t.test('a bucket is everything that it says and defaults for the rest', async (t) => {
+  const stores = async (...lines: string[]) => {
+    const accounts = lines.map((line, index) => `  - { id: a${index}, store: ${line} }`);
+    const config = await fileOf(t.testdir({}), ['accounts:', ...accounts].join('\n'));
+    return loadConfig({ config }, { SECRET: 'hush' }, '/').accounts.map(({ store }) => store);
+  };
+  const plain = {
+    type: 's3',
+    bucket: 'calls',
+    region: null,
+    endpoint: null,
+    prefix: '',
+    pathStyle: false,
+    credentials: null,
+    storageClass: null,
+    encryption: null,
+    tags: {},
+  };
+  const [least, most, shared] = await stores(
+    '{ type: s3, bucket: calls }',
+    '{ type: s3, bucket: calls, region: eu-west-1, endpoint: "http://minio:9000/", prefix: /a/b=1/, accessKeyId: AKIA, ' +
+      'secretAccessKey: "${SECRET}", sessionToken: t, storageClass: STANDARD_IA, tags: { team: voice, cost: 7 }, ' +
+      'encryption: { type: sse-kms, kmsKeyId: "arn:aws:kms:eu-west-1:1:key/2" } }',
+    '{ type: s3, bucket: calls, endpoint: "https://s3.example", pathStyle: false, encryption: sse-s3 }',
+  );
+  t.strictSame(least, plain);
+  t.strictSame(most, {
+    ...plain,
+    region: 'eu-west-1',
+    endpoint: 'http://minio:9000',
+    prefix: 'a/b=1',
+    pathStyle: true,
+    credentials: { accessKeyId: 'AKIA', secretAccessKey: 'hush', sessionToken: 't' },
+    storageClass: 'STANDARD_IA',
+    encryption: { type: 'sse-kms', kmsKeyId: 'arn:aws:kms:eu-west-1:1:key/2' },
+    tags: { team: 'voice', cost: '7' },
+  });
+  t.strictSame(shared, { ...plain, endpoint: 'https://s3.example', encryption: { type: 'sse-s3' } });
+  const signed = 'https://n.blob.core.windows.net/?sv=1&sig=hush';
+  t.strictSame(await stores(`{ type: azure, container: calls, sasUrl: "${signed}", prefix: p/ }`), [
+    { type: 'azure', container: 'calls', connectionString: null, sasUrl: signed, prefix: 'p' },
+  ]);
+});
+
+await t.test('each key of a bucket can come from the environment by itself', (t) => {
+  const store = 'REELAY_ACCOUNTS_0_STORE';
+  const environment = {
+    REELAY_ACCOUNTS_0_ID: 'AC1',
+    [`${store}_TYPE`]: 's3',
+    [`${store}_BUCKET`]: 'calls',
+    [`${store}_PATH_STYLE`]: 'true',
+    [`${store}_ACCESS_KEY_ID`]: 'AKIA',
+    [`${store}_SECRET_ACCESS_KEY`]: 'hush',
+    [`${store}_ENCRYPTION`]: 'sse-kms',
+    [`${store}_TAGS`]: '{ team: voice }',
+  };
+  t.match(loadConfig({}, environment, '/').accounts[0]?.store, {
+    bucket: 'calls',
+    pathStyle: true,
+    credentials: { accessKeyId: 'AKIA', secretAccessKey: 'hush', sessionToken: null },
+    encryption: { type: 'sse-kms', kmsKeyId: null },
+    tags: { team: 'voice' },
+  });
+  const { message } = complaint(() => loadConfig({}, { ...environment, [`${store}_DIR`]: '/x' }, '/'));
+  t.match(message, /accounts\[0\]\.store has the unknown key "dir"/);
+  t.end();
+});
+
+await t.test('a bucket on the command line is where the AWS environment says', (t) => {
+  const stores = (environment: Record<string, string>) =>
+    loadConfig({ store: 's3://calls/a/b/' }, environment, '/').accounts.map(({ store }) => store);
+  t.match(stores({}), [{ type: 's3', bucket: 'calls', prefix: 'a/b', region: null, pathStyle: false }]);
+  const both = {
+    AWS_ENDPOINT_URL: 'http://a:1',
+    AWS_ENDPOINT_URL_S3: 'http://b:2',
+    AWS_DEFAULT_REGION: 'r-1',
+  };
+  t.match(stores(both), [{ endpoint: 'http://b:2', region: 'r-1', pathStyle: true, credentials: null }]);
+  t.end();
+});
+
+await t.test('jambonz as a whole has credentials, a layout and a time zone of its own', async (t) => {
+  const content =
+    'recordEndpoint: { username: u, password: p, credentials: [{ username: v, password: q }], timeZone: Europe/Berlin }';
+  const config = await fileOf(t.testdir({}), content);
+  t.strictSame(loadConfig({ config }, {}, '/').recordEndpoint, {
+    credentials: [
+      { username: 'u', password: 'p' },
+      { username: 'v', password: 'q' },
+    ],
+    layout: 'jambonz',
+    timeZone: 'Europe/Berlin',
+  });
+  t.strictSame(loadConfig({}, {}, '/').recordEndpoint, {
+    credentials: [],
+    layout: 'jambonz',
+    timeZone: 'UTC',
+  });
+});
+
+await t.test('accounts that are asked for leave none for any call', (t) => {
+  const asked = (url: string) =>
+    loadConfig({}, { REELAY_ACCOUNTS_URL: url, REELAY_ACCOUNT_LOOKUP_KEY: 'k' }, '/');
+  const config = asked('https://x.example/accounts/{account}.json');
+  t.strictSame(config.accounts, []);
+  t.equal(accountOf(config, 'AC1'), undefined);
+  t.strictSame(config.accountLookup, {
+    url: 'https://x.example/accounts/{account}.json',
+    key: 'k',
+    ttlSeconds: 60,
+    staleSeconds: 86_400,
+    timeoutMs: 2000,
+  });
+  t.equal(asked('http://127.0.0.1:5/a').accountLookup?.url, 'http://127.0.0.1:5/a?account={account}');
+  t.equal(asked('https://x.example/a?b=1').accountLookup?.url, 'https://x.example/a?b=1&account={account}');
+  t.equal(loadConfig({}, {}, '/').accountLookup, null);
+  t.end();
+});
+
+await t.test('an account from elsewhere is read like one of the file', (t) => {
+  const account = parseAccount({ id: 'AC1', store: { type: 'file', dir: 'kept' }, apiKeys: 'k' }, '/run');
+  t.match(account, {
+    id: 'AC1',
+    store: { type: 'file', dir: '/run/kept' },
+    apiKeys: ['k'],
+    record: 'always',
+  });
+  t.ok(Object.isFrozen(account.twilio));
+  const refused = (value: unknown, says: RegExp, among?: Config) => {
+    let error: unknown;
+    try {
+      parseAccount(value, '/run', among);
+    } catch (caught) {
+      error = caught;
+    }
+    if (!(error instanceof ReelayError)) throw new Error('the account was accepted');
+    t.equal(error.code, 'config_invalid');
+    t.match(error.message, says);
+    t.notMatch(error.message, 'hush');
+  };
+  refused(null, /the account must be a section/);
+  refused([], /the account must be a section/);
+  refused({ id: 'a', storre: {} }, /the account has the unknown key "storre"; did you mean "store"\?/);
+  refused({ id: 'a', store: 'AccountKey=hush' }, /store must be a store/);
+  refused({ id: 'a', store: { type: 's3', bucket: 'B', secretAccessKey: 'hush' } }, /store\.bucket is "B"/);
+  refused({ id: 'a', twilio: { authToken: ' hush' } }, /twilio\.authToken must be a text/);
+  const among = loadConfig({}, { REELAY_CONTROL_ADMIN_KEYS: 'k' }, '/run');
+  refused({ id: 'a', apiKeys: 'k' }, /apiKeys has a key that is in control\.adminKeys too/, among);
+  refused(
+    { id: 'a', store: { type: 'file', dir: 'spool' } },
+    /store\.dir is "\/run\/spool", which overlaps/,
+    among,
+  );
+  t.equal(
+    parseAccount({ id: '*', apiKeys: 'l' }, '/run', among).id,
+    '*',
+    'one that is known already may change',
+  );
   t.end();
 });
 
@@ -285,6 +592,6 @@ await t.test('the documentation lists exactly the variables that exist', async (
   const known = [...variablesOf(configSchema('/')).keys()];
   t.ok(known.length > 40, 'the schema was walked');
   for (const name of known) t.ok(listed.has(name), `${name} is documented`);
-  const own = ['REELAY_FAULTS', 'REELAY_KERNELS', 'REELAY_ADMIN_KEY'];
+  const own = ['REELAY_FAULTS', 'REELAY_KERNELS', 'REELAY_ADMIN_KEY', 'REELAY_CLOCK_SPEED', 'REELAY_KILL_AT'];
   for (const name of listed) t.ok(known.includes(name) || own.includes(name), `${name} exists`);
 });
