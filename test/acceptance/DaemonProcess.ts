@@ -19,14 +19,18 @@ export interface DaemonOptions {
   readonly calls?: number;
   /** Added to the environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Further sections of the configuration file, or keys added to those above. */
+  readonly config?: Readonly<Record<string, Readonly<Record<string, unknown>> | string>>;
 }
 
-/** An account as the configuration file has it; its store is the test's. */
+/** An account as the configuration file has it. */
 export interface AccountEntry {
   readonly id: string;
   readonly upstream?: string | { readonly twilio: string; readonly jambonz: string };
   readonly resumeSeconds?: number;
   readonly jambonz?: Readonly<Record<string, unknown>>;
+  /** Null: none. Default: the test's own folder. */
+  readonly store?: Readonly<Record<string, unknown>> | null;
 }
 
 export interface LogLine {
@@ -59,29 +63,50 @@ export class DaemonProcess {
   mediaPort = 0;
   controlPort = 0;
   readonly #env: NodeJS.ProcessEnv;
+  readonly #config: Readonly<Record<string, unknown>>;
   #child: ChildProcess | null = null;
   #stderr = '';
 
   private constructor(options: DaemonOptions) {
-    const { dir, accounts, chunkSeconds = 60, flushMs = 100, calls, env = {} } = options;
+    const { dir, accounts, chunkSeconds = 60, flushMs = 100, calls, env = {}, config: more = {} } = options;
     this.dir = dir;
     this.flushMs = flushMs;
     this.#env = { ...process.env, ...env };
     mkdirSync(dir, { recursive: true });
-    const config = {
+    const own: Record<string, Readonly<Record<string, unknown>>> = {
       media: { host: '127.0.0.1', port: 0 },
       control: { host: '127.0.0.1', port: 0 },
       spool: { dir: this.spoolDir, flushMs },
       recording: { chunkSeconds },
       ...(calls === undefined ? {} : { limits: { calls } }),
-      accounts: accounts.map((account) => ({ ...account, store: { type: 'file', dir: this.storeDir } })),
     };
-    writeFileSync(this.#configFile, JSON.stringify(config, null, 2));
+    for (const [name, section] of Object.entries(more)) {
+      if (typeof section !== 'string') own[name] = { ...own[name], ...section };
+    }
+    this.#config = { ...more, ...own };
+    this.configure(accounts);
+  }
+
+  /** Writes the configuration anew with other accounts; a running daemon reads it when it is told to, or started again. */
+  configure(accounts: readonly AccountEntry[]): void {
+    const file = { type: 'file', dir: this.storeDir };
+    const withStore = accounts.map(({ store = file, ...account }) => ({ ...account, store }));
+    writeFileSync(this.#configFile, JSON.stringify({ ...this.#config, accounts: withStore }, null, 2));
+  }
+
+  /** Has it read its configuration again. */
+  reload(): void {
+    this.#child?.kill('SIGHUP');
+  }
+
+  /** Writes the configuration and starts nothing yet. */
+  static prepare(options: DaemonOptions): DaemonProcess {
+    return new DaemonProcess(options);
   }
 
   /** Writes the configuration and starts; resolves when both ports are open. */
   static async start(options: DaemonOptions): Promise<DaemonProcess> {
-    const daemon = new DaemonProcess(options);
+    const daemon = DaemonProcess.prepare(options);
     await daemon.restart();
     return daemon;
   }
@@ -102,12 +127,17 @@ export class DaemonProcess {
     return this.#child?.exitCode === null && this.#child.signalCode === null;
   }
 
-  /** Starts it, again if it was ended, on the same folders. */
-  async restart(): Promise<void> {
+  /**
+   * Starts it, again if it was ended, on the same folders.
+   *
+   * @param env - added to the environment of this one life
+   * @throws Error when it ends before it is ready
+   */
+  async restart(env: Readonly<Record<string, string>> = {}): Promise<void> {
     this.#stderr = '';
     const child = spawn(process.execPath, [entry, 'serve', '--config', this.#configFile], {
       cwd: this.dir,
-      env: this.#env,
+      env: { ...this.#env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
@@ -138,6 +168,12 @@ export class DaemonProcess {
       await gone;
     }
     return { code: child.exitCode, signal: child.signalCode };
+  }
+
+  /** Waits until it is gone by itself. */
+  async gone(): Promise<{ code: number | null; signal: string | null }> {
+    if (this.#child !== null && this.alive) await once(this.#child, 'exit');
+    return { code: this.#child?.exitCode ?? null, signal: this.#child?.signalCode ?? null };
   }
 
   /** The address of a media route. */
