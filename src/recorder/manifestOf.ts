@@ -68,11 +68,19 @@ function completeness(gaps: readonly Gap[], channel: number, samples: number): n
 }
 
 function eventsOf(state: TimelineState): ManifestEvent[] {
-  const events = [...state.events];
+  const events = [...state.events, ...failureOf(state)];
   if (state.eventsOmitted > 0) {
     events.push({ type: 'events_omitted', sample: state.now, count: state.eventsOmitted });
   }
   return events.sort((a, b) => a.sample - b.sample);
+}
+
+/** Nothing of a failed recording is placed, so the one thing that happened to it comes from the call's facts. */
+function failureOf({ facts }: TimelineState): ManifestEvent[] {
+  const { failed: reason, claimedAccountId } = facts;
+  if (reason === undefined) return [];
+  const claimed = claimedAccountId === undefined ? {} : { claimedAccountId };
+  return [{ type: 'recording_failed', sample: 0, reason, ...claimed }];
 }
 
 function playoutOf(state: TimelineState): PlayoutError {

@@ -8,22 +8,35 @@ import type { CallTap, Tap } from '../tap/Tap.js';
 import type { CallFacts, StreamFacts } from '../tap/TapRecord.js';
 import { Call } from './Call.js';
 import type { CallView } from './Call.js';
+import type { Endpoint } from './MediaRoute.js';
 import { publicParameters } from './parameters.js';
 import { silentCall } from './SilentTap.js';
+import { wallClockAt } from './streamFacts.js';
 
 /** A stream that has been admitted and looks for its call. */
 export interface Arrival {
-  readonly account: AccountConfig;
+  /** Whose the call is. */
+  readonly accountId: string;
+  /** Null: nobody knows the account, or it is found later, when the recording is stored. */
+  readonly account: AccountConfig | null;
   readonly config: Config;
   readonly dialect: Dialect;
+  readonly endpoint: Endpoint;
   readonly start: StartEvent;
   readonly role: StreamFacts['role'];
   readonly arrivalMs: number;
+  /** Why no recording can be kept, where that is known already. */
+  readonly failed?: CallFacts['failed'] | undefined;
+  readonly claimedAccountId?: string | undefined;
 }
 
+/** How long a call of an account that isn't known waits for another stream, s: the default of those that are. */
+const resumeSeconds = 5;
+
 /**
- * The calls that are up, keyed by account, provider and call id: one id under two accounts is two calls. Several calls may
- * have the same key, when a second stream comes while the first is still live; each has a recording of its own.
+ * The calls that are up, keyed by account, provider and call id: one id under two accounts is two calls, and so are a stream
+ * of a call and jambonz's own recording of it. Several calls may have the same key, when a second stream comes while the
+ * first is still live; each has a recording of its own.
  */
 export class CallTable {
   readonly #calls = new Map<string, Call[]>();
@@ -31,6 +44,8 @@ export class CallTable {
   readonly #counters: Counters;
   readonly #log: Logger;
   readonly #onChange: () => void;
+  /** The spool takes no further recordings. Those that are under way go on. */
+  isSpoolFull = false;
 
   constructor(options: {
     readonly tap: Tap;
@@ -59,7 +74,9 @@ export class CallTable {
 
   /** @throws ReelayError `too_many_streams` when a further call would exceed the limit */
   callFor(arrival: Arrival): Call {
-    const key = [arrival.start.accountId, arrival.dialect.name, arrival.start.callId].join('\n');
+    const { accountId, dialect, endpoint, start } = arrival;
+    const kind = endpoint === 'record' ? 'record' : 'stream';
+    const key = [accountId, dialect.name, kind, start.callId].join('\n');
     const calls = this.#calls.get(key) ?? [];
     const waiting = calls.find((call) => call.hasRoomFor(arrival.role));
     if (waiting !== undefined) return waiting;
@@ -83,19 +100,22 @@ export class CallTable {
   }
 
   #open(arrival: Arrival, onOver: () => void): Call {
-    const facts = callFacts(arrival);
-    const recorded = arrival.account.record === 'always';
+    const facts = callFacts(arrival, this.isSpoolFull);
+    const recorded = arrival.account?.record !== 'never';
     const recordingId = recorded ? facts.recordingId : null;
     const { accountId, provider, callId, from, to, direction, wallClockMs } = facts;
     const log = this.#log.child({ callId, accountId, recordingId });
-    if (recorded && facts.failed !== undefined) log.error({ code: facts.failed }, errorCodes[facts.failed]);
+    if (recorded && facts.failed !== undefined) {
+      const { claimedAccountId } = facts;
+      log.error({ code: facts.failed, claimedAccountId }, errorCodes[facts.failed]);
+    }
     this.#counters.add('callsTotal');
     return new Call({
       identity: { recordingId, accountId, provider, callId, from, to, direction, startedMs: wallClockMs },
       tap: recorded ? this.#startRecording(facts, arrival.arrivalMs, log) : silentCall,
       log,
       keepsAudio: recorded && facts.failed === undefined,
-      resumeMs: arrival.account.resumeSeconds * 1000,
+      resumeMs: (arrival.account?.resumeSeconds ?? resumeSeconds) * 1000,
       onOver,
     });
   }
@@ -127,21 +147,25 @@ export class CallTable {
   }
 }
 
-function callFacts({ account, config, dialect, start }: Arrival): CallFacts {
+function callFacts(arrival: Arrival, isSpoolFull: boolean): CallFacts {
+  const { account, config, dialect, endpoint, start, claimedAccountId } = arrival;
+  const noStore = account !== null && account.store === null ? 'no_store' : undefined;
+  const failed = arrival.failed ?? noStore ?? (isSpoolFull ? 'spool_full' : undefined);
   return {
     recordingId: uuidv7(),
-    accountId: start.accountId,
+    accountId: arrival.accountId,
     provider: dialect.name,
     callId: start.callId,
-    wallClockMs: Date.now(),
+    wallClockMs: wallClockAt(arrival.arrivalMs),
     sampleRate: start.sampleRate,
     channels: config.recording.channels,
     chunkSeconds: config.recording.chunkSeconds,
-    layout: config.recording.layout,
+    layout: endpoint === 'record' ? config.recordEndpoint.layout : config.recording.layout,
     from: start.from,
     to: start.to,
     direction: start.direction,
     parameters: publicParameters(start.parameters),
-    ...(account.store === null ? { failed: 'no_store' as const } : {}),
+    ...(failed === undefined ? {} : { failed }),
+    ...(claimedAccountId === undefined ? {} : { claimedAccountId }),
   };
 }

@@ -74,7 +74,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
     this.#msPerByte = 1000 / (start.sampleRate * start.channels * sampleBytes);
     this.#upstream = this.#openUpstream(options.opening);
     call.attach(this);
-    const facts = streamFacts({ dialect, account, start, streamId: this.streamId, role });
+    const facts = streamFacts({ dialect, account, start, streamId: this.streamId, role, arrivalMs });
     const { capabilities } = dialect;
     this.#feed = new TapFeed({ call, facts, start, capabilities, problems, arrivalMs });
     this.#context.counters.add('streams');

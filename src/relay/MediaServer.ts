@@ -7,9 +7,12 @@ import { WebSocketServer } from 'ws';
 import type { ServerOptions, WebSocket } from 'ws';
 import type { Config } from '../config/Config.js';
 import type { Dialect } from '../providers/Dialect.js';
+import { jambonzDialect } from '../providers/jambonz/dialect.js';
 import type { Counters } from '../tap/Counters.js';
 import type { Tap } from '../tap/Tap.js';
-import { Admission } from './Admission.js';
+import { AccountFinder } from './AccountFinder.js';
+import type { AskForAccount } from './AccountFinder.js';
+import { Admission, isUnproven } from './Admission.js';
 import type { Admitted } from './Admission.js';
 import type { CallView } from './Call.js';
 import { CallTable } from './CallTable.js';
@@ -18,6 +21,7 @@ import { dialects, mediaRoute } from './MediaRoute.js';
 import { answerPlain, writeJson } from './PlainHttp.js';
 import type { Answer } from './PlainHttp.js';
 import { ProviderStream } from './ProviderStream.js';
+import { RecordStream } from './RecordStream.js';
 import { RefusalLog } from './RefusalLog.js';
 import type { RelayContext } from './RelayContext.js';
 import { UpgradeRefusal } from './UpgradeRefusal.js';
@@ -31,12 +35,18 @@ export interface MediaServerOptions {
   readonly log: Logger;
   /** Answers every plain request but the two for health. */
   readonly answer: Answer;
+  /** Asks for accounts that the configuration doesn't list; missing where there is nobody to ask. */
+  readonly findAccount?: AskForAccount;
   /** State of every thread, as `/healthz` and `/readyz` show it. */
   readonly threads: () => Readonly<Record<string, string>>;
   /** At most four times a second, when {@link MediaServer.calls} would answer differently. */
   readonly onCallsChanged?: () => void;
 }
 
+/** The longest message of jambonz's own recordings, bytes: a minute and more of 48 kHz stereo. */
+const recordMessageBytes = 16 * 1024 * 1024;
+/** Sockets at once that have yet to prove an account which is being looked up. */
+const maxUnproven = 64;
 const tickMs = 1000;
 const changedMs = 250;
 const headersTimeoutMs = 5000;
@@ -58,7 +68,9 @@ export class MediaServer {
   readonly #server: Server;
   readonly #acceptors: ReadonlyMap<Dialect, WebSocketServer>;
   readonly #context: RelayContext;
-  readonly #streams = new Set<ProviderStream>();
+  readonly #recordAcceptor = acceptorFor(jambonzDialect, recordMessageBytes);
+  readonly #accounts: AccountFinder;
+  readonly #streams = new Set<ProviderStream | RecordStream>();
   readonly #refusals: RefusalLog;
   #config: Config;
   #draining = false;
@@ -72,15 +84,19 @@ export class MediaServer {
     const { tap, counters, log } = options;
     this.#refusals = new RefusalLog(log);
     const onChange = (): void => this.#noteChange();
+    const nobody = (): Promise<'unavailable'> => Promise.resolve('unavailable');
+    this.#accounts = new AccountFinder(options.findAccount ?? nobody, counters);
     this.#context = {
-      admission: new Admission(options.tokenKey),
+      admission: new Admission(options.tokenKey, this.#accounts),
       calls: new CallTable({ tap, counters, log, onChange }),
       counters,
       heartbeats: new Heartbeats(),
       log,
       onChange,
     };
-    this.#acceptors = new Map(dialects.map((dialect) => [dialect, acceptorFor(dialect)]));
+    this.#acceptors = new Map(
+      dialects.map((dialect) => [dialect, acceptorFor(dialect, dialect.capabilities.maxMessageBytes)]),
+    );
     this.#server = this.#createServer();
   }
 
@@ -104,7 +120,13 @@ export class MediaServer {
   /** New sockets get the new configuration; streams that are up keep what they have. */
   reload(config: Config): void {
     this.#config = config;
+    this.#accounts.forget();
     this.#server.maxConnections = maxConnections(config);
+  }
+
+  /** Whether calls that begin from now on are relayed without being recorded; those that are up go on as they are. */
+  setSpoolFull(isFull: boolean): void {
+    this.#context.calls.isSpoolFull = isFull;
   }
 
   /** The calls that are up, as plain data. */
@@ -123,9 +145,9 @@ export class MediaServer {
   /** Ends what is still up, closing every socket with 1001, and gives the port back. */
   async close(): Promise<void> {
     this.#draining = true;
+    for (const stream of this.#streams) stream.shutDown();
     this.#context.calls.dontResume();
     this.#context.calls.cutShort();
-    for (const stream of this.#streams) stream.shutDown();
     await this.#settled();
     this.#context.heartbeats.terminateAll();
     await this.#settled();
@@ -180,7 +202,9 @@ export class MediaServer {
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     try {
       const admitted = this.#admit(request);
-      this.#acceptors.get(admitted.dialect)?.handleUpgrade(request, socket, head, (accepted) => {
+      const acceptor =
+        admitted.endpoint === 'record' ? this.#recordAcceptor : this.#acceptors.get(admitted.dialect);
+      acceptor?.handleUpgrade(request, socket, head, (accepted) => {
         this.#accept(accepted, admitted);
       });
     } catch (error) {
@@ -202,16 +226,20 @@ export class MediaServer {
     if (this.#context.counters.get('pendingStreams') >= pendingStreams) {
       throw new UpgradeRefusal(503, 'too_many_streams', { value: pendingStreams });
     }
-    return this.#context.admission.admit(request, route, this.#config);
+    const admitted = this.#context.admission.admit(request, route, this.#config);
+    if (isUnproven(admitted) && this.#context.counters.get('unprovenStreams') >= maxUnproven)
+      throw new UpgradeRefusal(503, 'too_many_streams', { value: maxUnproven });
+    return admitted;
   }
 
   #accept(socket: WebSocket, admitted: Admitted): void {
-    const stream = new ProviderStream({ socket, admitted, context: this.#context });
-    this.#streams.add(stream);
-    socket.once('close', () => {
+    const onOver = (): void => {
       this.#streams.delete(stream);
       if (this.#streams.size === 0) this.#onIdle?.();
-    });
+    };
+    const options = { socket, admitted, context: this.#context, onOver };
+    const stream = admitted.endpoint === 'record' ? new RecordStream(options) : new ProviderStream(options);
+    this.#streams.add(stream);
   }
 
   #logRefusal(request: IncomingMessage, refusal: UpgradeRefusal, cause: unknown): void {
@@ -239,8 +267,8 @@ export class MediaServer {
   }
 }
 
-function acceptorFor(dialect: Dialect): WebSocketServer {
-  const { subprotocols, maxMessageBytes } = dialect.capabilities;
+function acceptorFor(dialect: Dialect, maxMessageBytes: number): WebSocketServer {
+  const { subprotocols } = dialect.capabilities;
   const options: ServerOptions & { readonly closeTimeout: number } = {
     noServer: true,
     clientTracking: false,

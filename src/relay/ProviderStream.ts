@@ -1,13 +1,17 @@
 import { isUtf8 } from 'node:buffer';
 import { v7 as uuidv7 } from 'uuid';
 import type { WebSocket } from 'ws';
+import type { AccountConfig } from '../config/Config.js';
 import { ReelayError } from '../config/ReelayError.js';
 import type { ProviderEvent, StartEvent } from '../providers/Dialect.js';
 import type { StreamFacts } from '../tap/TapRecord.js';
+import { isUnproven } from './Admission.js';
 import type { Admitted } from './Admission.js';
 import { CloseCode, closeCode } from './closeCode.js';
 import type { QueuedFrame } from './FrameQueue.js';
 import type { Pulse } from './Heartbeats.js';
+import { HeldMessages } from './HeldMessages.js';
+import type { HeldMessage } from './HeldMessages.js';
 import { LiveStream } from './LiveStream.js';
 import { Problems } from './Problems.js';
 import type { RelayContext } from './RelayContext.js';
@@ -19,18 +23,15 @@ const provisionalBytes = (provisionalMs / 1000) * provisionalRate * 2;
 /** Messages that may come before the start message. */
 const maxOpening = 16;
 const maxEarly = 1000;
-
-interface EarlyMessage {
-  readonly event: ProviderEvent;
-  readonly data: Buffer;
-  readonly isBinary: boolean;
-  readonly arrivalMs: number;
-}
+/** How long the look-up of an account may take, ms, and what is kept of the stream meanwhile. */
+const resolvingMs = 10_000;
+const maxHeld = { bytes: 4 * 1024 * 1024, messages: 4000 };
+const maxHeldOfStrangers = { bytes: 1024 * 1024, messages: 1000 };
 
 /**
  * One socket of a provider, from its upgrade to its end. Until the start message has named a call and its account has been
  * found to be the one that opened the socket, nothing is forwarded and nothing recorded; from then on a {@link LiveStream}
- * has the messages.
+ * has the messages. While an account is being looked up the messages wait, in order.
  */
 export class ProviderStream {
   readonly #socket: WebSocket;
@@ -39,9 +40,11 @@ export class ProviderStream {
   readonly #problems: Problems;
   readonly #pulse: Pulse;
   readonly #opening: QueuedFrame[] = [];
-  #early: EarlyMessage[] = [];
-  #earlyBytes = 0;
-  #state: 'awaiting' | 'live' | 'refused' = 'awaiting';
+  readonly #held: HeldMessages;
+  readonly #onOver: () => void;
+  #state: 'awaiting' | 'resolving' | 'live' | 'refused' = 'awaiting';
+  /** Set once the socket is gone. */
+  #closeCode: number | undefined;
   #live: LiveStream | undefined;
   #startTimer: NodeJS.Timeout | undefined;
   #provisionalTimer: NodeJS.Timeout | undefined;
@@ -50,10 +53,14 @@ export class ProviderStream {
     readonly socket: WebSocket;
     readonly admitted: Admitted;
     readonly context: RelayContext;
+    /** Called once, when the socket is gone and nothing of it waits any more. */
+    readonly onOver: () => void;
   }) {
     this.#socket = options.socket;
     this.#admitted = options.admitted;
     this.#context = options.context;
+    this.#onOver = options.onOver;
+    this.#held = new HeldMessages(isUnproven(this.#admitted) ? maxHeldOfStrangers : maxHeld);
     this.#problems = new Problems(
       this.#context.log.child({
         provider: this.#admitted.dialect.name,
@@ -62,7 +69,7 @@ export class ProviderStream {
       this.#context.counters,
     );
     this.#pulse = this.#context.heartbeats.watch(this.#socket, performance.now());
-    this.#context.counters.add('pendingStreams');
+    this.#count(1);
     const { startTimeoutMs } = this.#admitted.config.limits;
     this.#startTimer = setTimeout(() => this.#refuse(new ReelayError('start_timeout')), startTimeoutMs);
     this.#listen();
@@ -87,14 +94,23 @@ export class ProviderStream {
     this.#pulse.seenMs = arrivalMs;
     if (this.#state === 'refused') return;
     const event = this.#admitted.dialect.readProvider(data, isBinary);
-    if (this.#live === undefined) this.#awaiting({ event, data, isBinary, arrivalMs });
-    else if (isBinary || isUtf8(data)) this.#live.receive(event, data, isBinary, arrivalMs);
-    // A bot's WebSocket library would close the connection for it (RFC 6455 section 8.1).
-    else
-      this.#live.receive({ kind: 'invalid', code: 'frame_not_json', drop: true }, data, isBinary, arrivalMs);
+    if (this.#live !== undefined) this.#pass(this.#live, event, data, isBinary, arrivalMs);
+    else if (this.#state === 'resolving') this.#hold({ event, data, isBinary, arrivalMs });
+    else this.#awaiting({ event, data, isBinary, arrivalMs });
   }
 
-  #awaiting(message: EarlyMessage): void {
+  #pass(live: LiveStream, event: ProviderEvent, data: Buffer, isBinary: boolean, arrivalMs: number): void {
+    if (isBinary || isUtf8(data)) live.receive(event, data, isBinary, arrivalMs);
+    // A bot's WebSocket library would close the connection for it (RFC 6455 section 8.1).
+    else live.receive({ kind: 'invalid', code: 'frame_not_json', drop: true }, data, isBinary, arrivalMs);
+  }
+
+  #hold(message: HeldMessage): void {
+    if (this.#held.push(message)) return;
+    this.#refuse(new ReelayError('accounts_unavailable', { value: 'too much came while it was asked for' }));
+  }
+
+  #awaiting(message: HeldMessage): void {
     const { event, data, isBinary } = message;
     if (event.kind === 'start') {
       // jambonz cuts a long start anywhere, perhaps inside a character.
@@ -105,7 +121,7 @@ export class ProviderStream {
       if (this.#opening.length >= maxOpening) this.#refuse(new ReelayError('event_out_of_order'));
       else this.#opening.push({ data, isBinary, audioMs: 0 });
     } else if (event.kind === 'invalid') {
-      if (this.#early.length > 0) this.#problems.note(event.code, { value: event.value });
+      if (this.#held.length > 0) this.#problems.note(event.code, { value: event.value });
       else this.#refuse(new ReelayError(event.code, { value: event.value }));
     } else if (this.#toleratesNoStart) this.#keepEarly(message);
     else this.#refuse(new ReelayError('event_out_of_order', { value: `${event.kind} before start` }));
@@ -116,11 +132,10 @@ export class ProviderStream {
     return this.#admitted.dialect.capabilities.framing === 'binary';
   }
 
-  #keepEarly(message: EarlyMessage): void {
-    this.#early.push(message);
-    this.#earlyBytes += message.data.length;
+  #keepEarly(message: HeldMessage): void {
+    this.#held.push(message);
     this.#provisionalTimer ??= setTimeout(() => this.#guard(() => this.#startProvisionally()), provisionalMs);
-    const enough = this.#earlyBytes >= provisionalBytes || this.#early.length >= maxEarly;
+    const enough = this.#held.bytes >= provisionalBytes || this.#held.length >= maxEarly;
     if (enough || message.event.kind === 'finish') this.#startProvisionally();
   }
 
@@ -156,12 +171,43 @@ export class ProviderStream {
   }
 
   #start(start: StartEvent, messageMs: number): void {
-    const arrivalMs = this.#early[0]?.arrivalMs ?? messageMs;
-    const { dialect, config } = this.#admitted;
+    const arrivalMs = this.#held.sinceMs ?? messageMs;
     try {
       const account = this.#context.admission.accountOfStart(this.#admitted, start);
+      if (account instanceof Promise) this.#resolve(start, account, arrivalMs);
+      else this.#goLive(start, account, arrivalMs);
+    } catch (error) {
+      this.#refuseFor(error, start);
+    }
+  }
+
+  #resolve(start: StartEvent, account: Promise<AccountConfig>, arrivalMs: number): void {
+    this.#state = 'resolving';
+    clearTimeout(this.#startTimer);
+    clearTimeout(this.#provisionalTimer);
+    const late = (): void => this.#refuse(new ReelayError('accounts_unavailable'), start);
+    this.#startTimer = setTimeout(late, resolvingMs);
+    account.then(
+      (found) => this.#guard(() => this.#state === 'resolving' && this.#goLive(start, found, arrivalMs)),
+      (error: unknown) => this.#guard(() => this.#refuseFor(error, start)),
+    );
+  }
+
+  #goLive(start: StartEvent, account: AccountConfig, arrivalMs: number): void {
+    const { dialect, endpoint, config } = this.#admitted;
+    const { accountId } = start;
+    try {
       const role = roleOf(this.#admitted, start, account.upstream[dialect.name]);
-      const call = this.#context.calls.callFor({ account, config, dialect, start, role, arrivalMs });
+      const call = this.#context.calls.callFor({
+        accountId,
+        account,
+        config,
+        dialect,
+        endpoint,
+        start,
+        role,
+        arrivalMs,
+      });
       this.#settle('live');
       this.#live = new LiveStream({
         provider: this.#socket,
@@ -176,24 +222,28 @@ export class ProviderStream {
         arrivalMs,
       });
     } catch (error) {
-      if (!(error instanceof ReelayError)) throw error;
-      this.#refuse(error, start);
+      this.#refuseFor(error, start);
       return;
     }
     for (const code of start.warnings) this.#problems.note(code);
-    for (const { event, data, isBinary, arrivalMs } of this.#early) {
-      this.#live.receive(event, data, isBinary, arrivalMs);
+    for (const { event, data, isBinary, arrivalMs } of this.#held.drain()) {
+      this.#pass(this.#live, event, data, isBinary, arrivalMs);
     }
-    this.#early = [];
+    if (this.#closeCode !== undefined) this.#live.providerClosed(this.#closeCode);
+  }
+
+  #refuseFor(error: unknown, start: StartEvent): void {
+    if (!(error instanceof ReelayError)) throw error;
+    this.#refuse(error, start);
   }
 
   #refuse(error: ReelayError, start?: StartEvent): void {
-    if (this.#state !== 'awaiting') return;
+    if (this.#state !== 'awaiting' && this.#state !== 'resolving') return;
     this.#settle('refused');
     this.#context.counters.add('refusedStreams');
     const ids = start === undefined ? {} : { callId: start.callId, accountId: start.accountId };
     this.#problems.tell(error.code, { ...ids, value: error.value, remedy: error.remedy });
-    this.#early = [];
+    this.#held.drain();
     this.#socket.close(closeCode(error.code), error.code);
   }
 
@@ -201,12 +251,22 @@ export class ProviderStream {
     this.#state = state;
     clearTimeout(this.#startTimer);
     clearTimeout(this.#provisionalTimer);
-    this.#context.counters.add('pendingStreams', -1);
+    this.#count(-1);
+    if (this.#closeCode !== undefined) this.#onOver();
+  }
+
+  #count(change: 1 | -1): void {
+    this.#context.counters.add('pendingStreams', change);
+    if (isUnproven(this.#admitted)) this.#context.counters.add('unprovenStreams', change);
   }
 
   #closed(code: number): void {
-    if (this.#state === 'awaiting' && this.#early.length > 0) this.#startProvisionally();
+    if (this.#state === 'awaiting' && this.#held.length > 0) this.#startProvisionally();
+    this.#closeCode = code;
+    // What came of a call that was over before its account was found is still that account's.
+    if (this.#state === 'resolving') return;
     if (this.#state === 'awaiting') this.#settle('refused');
+    else this.#onOver();
     this.#live?.providerClosed(code);
   }
 
@@ -228,7 +288,8 @@ export class ProviderStream {
     } catch (error) {
       this.#problems.tell('stream_failed', { err: error });
       if (this.#live !== undefined) this.#live.abandon();
-      else if (this.#state === 'awaiting') this.#refuse(new ReelayError('stream_failed'));
+      else if (this.#state === 'awaiting' || this.#state === 'resolving')
+        this.#refuse(new ReelayError('stream_failed'));
       else this.#socket.close(CloseCode.internalError, 'stream_failed');
     }
   }
@@ -239,7 +300,7 @@ export class ProviderStream {
  * caller alone, so such a stream says it itself with the custom parameter `reelay.oneWay`.
  */
 function roleOf(admitted: Admitted, start: StartEvent, upstream: string | null): StreamFacts['role'] {
-  if (admitted.tap) return 'tap';
+  if (admitted.endpoint === 'tap') return 'tap';
   const declared = start.parameters['reelay.oneWay'];
   const oneWay =
     upstream === null || start.tracks.includes('bot') || declared === 'true' || declared === true;

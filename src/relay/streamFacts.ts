@@ -8,28 +8,35 @@ import type { StreamFacts } from '../tap/TapRecord.js';
  */
 export function streamFacts(stream: {
   readonly dialect: Dialect;
-  readonly account: AccountConfig;
+  /** Null: not known, or not yet; nothing comes back on such a stream. */
+  readonly account: AccountConfig | null;
   readonly start: StartEvent;
   readonly streamId: string;
   readonly role: StreamFacts['role'];
+  readonly arrivalMs: number;
 }): StreamFacts {
-  const { dialect, account, start, streamId, role } = stream;
+  const { dialect, account, start, streamId, role, arrivalMs } = stream;
   const { capabilities } = dialect;
   const raw = capabilities.framing === 'binary';
   return {
     streamId,
     role,
-    wallClockMs: Date.now(),
+    wallClockMs: wallClockAt(arrivalMs),
     sampleRate: start.sampleRate,
     placement: capabilities.timestamps ? 'timestamp' : 'count',
     tracks: start.tracks,
-    playout: role === 'call' ? playout(dialect, account, start) : 'none',
-    returnSampleRate: raw ? (account.jambonz.returnSampleRate ?? start.sampleRate) : start.sampleRate,
-    legSampleRate: raw ? account.jambonz.legSampleRate : start.sampleRate,
+    playout: role === 'call' && account !== null ? playout(dialect, account, start) : 'none',
+    returnSampleRate: raw ? (account?.jambonz.returnSampleRate ?? start.sampleRate) : start.sampleRate,
+    legSampleRate: raw ? (account?.jambonz.legSampleRate ?? start.sampleRate) : start.sampleRate,
     amendMs: capabilities.amendMs,
     marksTellPlayout: capabilities.marks === 'played',
     overrunFingerprint: raw,
   };
+}
+
+/** What the wall clock said at a time of the monotonic one, ms since the Unix epoch: what was held back came earlier. */
+export function wallClockAt(arrivalMs: number): number {
+  return Math.round(Date.now() - (performance.now() - arrivalMs));
 }
 
 function playout(dialect: Dialect, account: AccountConfig, start: StartEvent): StreamFacts['playout'] {

@@ -23,6 +23,10 @@ const names = [
   'tapRingBytes',
   'recorderRestarts',
   'controlRestarts',
+  'unprovenStreams',
+  'drainedStreams',
+  'accountQuestions',
+  'accountQuestionsUnanswered',
 ] as const;
 export type CounterName = (typeof names)[number];
 
