@@ -1,0 +1,47 @@
+import { rmdir, stat, unlink } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { daemonsFolder } from '../spool/layout.js';
+import { spoolFolders } from './spoolFolders.js';
+
+/** Younger ones may be in use, ms. */
+const leastAgeMs = 3_600_000;
+/** What is written beside its place before it is renamed into it. */
+const temporary = /\.tmp$/;
+
+/**
+ * Removes what a crash leaves between two steps and nobody misses: temporary files of recordings that are not live, and folders
+ * without anything in them. A temporary file is a copy of something that is there, or was never promised to anybody.
+ *
+ * @param isLive - whether a recording still has its recorder
+ * @returns names of the files that went, below the spool
+ */
+export async function sweepSpool(
+  spoolDir: string,
+  isLive: (recordingId: string) => boolean,
+): Promise<string[]> {
+  const swept: string[] = [];
+  const before = Date.now() - leastAgeMs;
+  for await (const { folder, files, isEmpty } of spoolFolders(spoolDir)) {
+    if (folder.split('/')[0] === daemonsFolder || isLive(basename(folder))) continue;
+    for (const { name, mtimeMs } of files) {
+      if (!temporary.test(name) || mtimeMs > before) continue;
+      const path = join(spoolDir, folder, name);
+      await unlink(path).then(
+        () => swept.push(`${folder}/${name}`),
+        () => undefined,
+      );
+    }
+    if (isEmpty && folder.split('/').length === recordingDepth)
+      await removeOld(join(spoolDir, folder), before);
+  }
+  return swept;
+}
+
+/** `<account>/<date>/<call>/<recording>`. */
+const recordingDepth = 4;
+
+/** With anything in it, it stays. */
+async function removeOld(folder: string, before: number): Promise<void> {
+  const found = await stat(folder).catch(() => undefined);
+  if (found !== undefined && found.mtimeMs < before) await rmdir(folder).catch(() => undefined);
+}
