@@ -5,21 +5,25 @@ import type { StartTokens } from '../providers/twilio/startToken.js';
 import type { PlainRequest, PlainResponse, ThreadStates } from './ControlMessage.js';
 import { readinessOf } from './HttpApi.js';
 import { httpErrorOf } from './HttpError.js';
-import { answerVoice } from './VoiceWebhook.js';
+import { answerVoice, type FindAccount } from './VoiceWebhook.js';
 
 export interface MediaHttpSources {
   readonly config: Config;
   readonly tokens: StartTokens;
   readonly threads: ThreadStates;
+  readonly findAccount: FindAccount;
   readonly log: Logger;
 }
 
-/** Answers the plain HTTP requests of the media port: the voice webhook and health. Never throws. */
-export function answerMediaHttp(request: PlainRequest, sources: MediaHttpSources): PlainResponse {
+/** Answers the plain HTTP requests of the media port: the voice webhook and health. Never rejects. */
+export async function answerMediaHttp(
+  request: PlainRequest,
+  sources: MediaHttpSources,
+): Promise<PlainResponse> {
   const path = request.url.split('?')[0] ?? '';
   try {
     if (request.method === 'POST' && path === '/twilio/voice') {
-      const body = answerVoice(sources.config, request, sources.tokens, Date.now());
+      const body = await answerVoice(sources.config, request, sources.tokens, sources.findAccount);
       return { status: 200, headers: { 'content-type': 'text/xml; charset=utf-8' }, body };
     }
     if (request.method === 'GET' && path === '/healthz') return json(200, { status: 'ok' });

@@ -12,33 +12,42 @@ import { startTokenParameter, type StartTokens } from '../providers/twilio/start
 import { voiceResponse } from '../providers/twilio/voiceResponse.js';
 import type { PlainRequest } from './ControlMessage.js';
 
+/** Finds an account by its id; undefined where there is none. */
+export type FindAccount = (accountId: string) => Promise<AccountConfig | undefined>;
+
 /** Where the TwiML sends the stream; part of what the start token is good for. */
 const streamPath = '/twilio';
+const signatureHeader = 'x-twilio-signature';
 
 /**
  * Answers Twilio's voice webhook (`POST /twilio/voice`) with TwiML that connects the call to this relay. Asked twice for one
  * call it answers twice the same way; each answer carries a start token of its own, and each token admits one stream.
  *
  * @returns TwiML
- * @throws ReelayError `request_invalid`, `account_unknown`, `account_loopback_only`, `signature_missing`, `signature_invalid`
+ * @throws ReelayError `request_invalid`, `account_unknown`, `account_loopback_only`, `signature_missing`, `signature_invalid`,
+ *   `accounts_unavailable`
  */
-export function answerVoice(
+export async function answerVoice(
   config: Config,
   request: PlainRequest,
   tokens: StartTokens,
-  nowMs: number,
-): string {
+  find: FindAccount,
+): Promise<string> {
   const params = formParameters(Buffer.from(request.body).toString());
   const { AccountSid: accountId, CallSid: callId } = params;
   if (!isSafeId(accountId) || !isSafeId(callId)) {
     const remedy = 'Twilio sends AccountSid and CallSid as a form; point the number’s voice webhook here.';
     throw new ReelayError('request_invalid', { value: 'AccountSid or CallSid', remedy });
   }
-  const account = accountOf(config, accountId);
+  // Strangers don't make anybody ask for the accounts they invent.
+  const isUnlisted = config.accountLookup !== null && accountOf(config, accountId) === undefined;
+  if (isUnlisted && headerOf(request, signatureHeader) === undefined && !isFromHere(request))
+    throw new ReelayError('signature_missing');
+  const account = await find(accountId);
   if (account === undefined) throw new ReelayError('account_unknown', { value: accountId });
   prove(config, account, request, params);
   const { authTokens } = account.twilio;
-  const token = tokens.mint({ accountId, callId, path: streamPath, authTokens, nowMs });
+  const token = tokens.mint({ accountId, callId, path: streamPath, authTokens, nowMs: Date.now() });
   return voiceResponse({ url: streamUrl(config, request), parameters: { [startTokenParameter]: token } });
 }
 
@@ -50,7 +59,7 @@ function prove(config: Config, account: AccountConfig, request: PlainRequest, pa
     const remedy = 'Give the account its twilio.authToken.';
     throw new ReelayError('account_loopback_only', { value: account.id, remedy });
   }
-  const header = headerOf(request, 'x-twilio-signature');
+  const header = headerOf(request, signatureHeader);
   if (header === undefined) throw new ReelayError('signature_missing');
   const candidates = urlCandidates({
     publicUrl: config.media.publicUrl,

@@ -1,26 +1,38 @@
-import type { Config } from '../config/Config.js';
-import type { FromControl, PlainRequest, PlainResponse } from '../control/ControlMessage.js';
+import type { AccountConfig, Config } from '../config/Config.js';
+import type { FromControl, PlainRequest, PlainResponse, ToControl } from '../control/ControlMessage.js';
 
 /** A webhook's sender waits this long for its answer, ms. */
 const answerTimeoutMs = 5000;
 /** Requests that may wait at once, of up to 64 KiB each: whoever floods the media port must not fill memory with them. */
 const mostWaiting = 256;
+/** A stream whose account is asked for waits no longer than this, ms. */
+const lookupTimeoutMs = 10_000;
 
 interface Waiting {
   readonly resolve: (response: PlainResponse) => void;
   readonly timer: NodeJS.Timeout;
 }
 
+/** Null: there is none. `unavailable`: nobody could be asked. */
+type FoundAccount = AccountConfig | 'unavailable' | null;
+
+interface Lookup {
+  readonly accountId: string;
+  readonly resolve: (account: FoundAccount) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
 /**
- * What main asks of the control thread and waits for. A control thread that is gone or hangs costs the one who asks a 503,
- * and media nothing.
+ * What main asks of the control thread and waits for. A control thread that is gone or hangs costs the one who sends a request a
+ * 503, and media nothing. Whose account a call is, its successor is asked again: the call goes on waiting.
  */
 export class ControlLink {
-  readonly #post: (message: { type: 'http'; id: number; request: PlainRequest }) => void;
+  readonly #post: (message: ToControl) => void;
   readonly #waiting = new Map<number, Waiting>();
+  readonly #lookups = new Map<number, Lookup>();
   #asked = 0;
 
-  constructor(post: (message: { type: 'http'; id: number; request: PlainRequest }) => void) {
+  constructor(post: (message: ToControl) => void) {
     this.#post = post;
   }
 
@@ -43,7 +55,31 @@ export class ControlLink {
     waiting.resolve(response);
   }
 
-  /** The thread is gone: nothing it was asked will be answered. */
+  /** Asks for an account that the configuration doesn't list. Never rejects. */
+  findAccount(accountId: string): Promise<FoundAccount> {
+    if (this.#lookups.size >= mostWaiting) return Promise.resolve('unavailable');
+    const id = ++this.#asked;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.found(id, 'unavailable'), lookupTimeoutMs);
+      this.#lookups.set(id, { accountId, resolve, timer });
+      this.#post({ type: 'lookup', id, accountId });
+    });
+  }
+
+  found(id: number, account: FoundAccount): void {
+    const lookup = this.#lookups.get(id);
+    if (lookup === undefined) return;
+    this.#lookups.delete(id);
+    clearTimeout(lookup.timer);
+    lookup.resolve(account);
+  }
+
+  /** A successor of the thread is there: it is asked for the accounts that its predecessor didn't answer. */
+  askAgain(): void {
+    for (const [id, { accountId }] of this.#lookups) this.#post({ type: 'lookup', id, accountId });
+  }
+
+  /** The thread is gone: no request that it was asked to answer will be. */
   lost(): void {
     for (const id of [...this.#waiting.keys()]) this.answer(id, unavailable);
   }

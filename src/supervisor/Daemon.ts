@@ -156,6 +156,7 @@ export class Daemon {
       tokenKey: this.#tokenKey,
       log: this.#log,
       answer: (request) => this.#link.ask(request),
+      findAccount: (accountId) => this.#link.findAccount(accountId),
       threads: () => ({ ...this.#states }),
       onCallsChanged: () => this.#tellControl({ type: 'calls', calls: this.#media?.calls() ?? [] }),
     });
@@ -204,6 +205,7 @@ export class Daemon {
   #fromControl(message: FromControl): void {
     switch (message.type) {
       case 'config':
+        this.#link.askAgain();
         return this.#configure(message.config);
       case 'configError':
         // Before the daemon has started this ends it; later the configuration in force stays.
@@ -215,6 +217,10 @@ export class Daemon {
         return this.#controlReady?.resolve(message.port);
       case 'httpAnswer':
         return this.#link.answer(message.id, message.response);
+      case 'account':
+        return this.#link.found(message.id, message.account);
+      case 'spool':
+        return this.#spoolFull(message.full);
       case 'fault':
         if (process.env['REELAY_FAULTS'] === '1') this.#tellRecorder(message);
         return;
@@ -233,6 +239,12 @@ export class Daemon {
     this.#config = config;
     this.#media?.reload(config);
     this.#log.info({ accounts: config.accounts.length }, 'the configuration is in force');
+  }
+
+  #spoolFull(isFull: boolean): void {
+    this.#media?.setSpoolFull(isFull);
+    if (isFull) this.#log.warn({ code: 'spool_full' }, 'calls that begin now are relayed and not recorded');
+    else this.#log.info('calls that begin now are recorded again');
   }
 
   #fromRecorder(message: FromRecorder): void {
@@ -256,6 +268,8 @@ export class Daemon {
   #controlLost(): void {
     this.#counters.add('controlRestarts');
     this.#link.lost();
+    // A successor says so again if it is so.
+    this.#media?.setSpoolFull(false);
     this.#setStates({ control: 'restarting' });
     if (this.#controlStopped !== null) this.#controlStopped(-1);
   }

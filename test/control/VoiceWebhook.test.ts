@@ -2,10 +2,12 @@ import t from 'tap';
 import { randomBytes } from 'node:crypto';
 import { pino } from 'pino';
 import twilio from 'twilio';
-import type { AccountConfig, Config } from '../../src/config/Config.js';
+import { accountOf, type AccountConfig, type Config } from '../../src/config/Config.js';
 import { loadConfig } from '../../src/config/load.js';
+import { ReelayError } from '../../src/config/ReelayError.js';
 import type { PlainRequest, PlainResponse } from '../../src/control/ControlMessage.js';
 import { answerMediaHttp } from '../../src/control/MediaHttp.js';
+import type { FindAccount } from '../../src/control/VoiceWebhook.js';
 import { StartTokens } from '../../src/providers/twilio/startToken.js';
 
 const tokens = new StartTokens(randomBytes(32));
@@ -51,9 +53,13 @@ function signed(
   return { ...plain, headers: { ...plain.headers, 'x-twilio-signature': signature } };
 }
 
-function ask(config: Config, request: PlainRequest): PlainResponse {
+function ask(
+  config: Config,
+  request: PlainRequest,
+  findAccount: FindAccount = (accountId) => Promise.resolve(accountOf(config, accountId)),
+): Promise<PlainResponse> {
   const threads = { media: 'ready', recorder: 'ready', control: 'ready' } as const;
-  return answerMediaHttp(request, { config, tokens, threads, log: pino({ level: 'silent' }) });
+  return answerMediaHttp(request, { config, tokens, threads, findAccount, log: pino({ level: 'silent' }) });
 }
 
 /** What the TwiML orders: the stream's URL and its start token. */
@@ -64,10 +70,10 @@ function orderOf({ body }: PlainResponse): { url: string | undefined; token: str
   };
 }
 
-await t.test('a signed webhook gets TwiML with a token that admits this call once', (t) => {
+await t.test('a signed webhook gets TwiML with a token that admits this call once', async (t) => {
   const config = configWith({ authTokens: ['new', 'old'] }, { publicUrl });
   for (const token of ['new', 'old']) {
-    const response = ask(config, signed(token, form));
+    const response = await ask(config, signed(token, form));
     t.equal(response.status, 200);
     t.match(response.headers, { 'content-type': /^text\/xml/ });
     const order = orderOf(response);
@@ -83,63 +89,86 @@ await t.test('a signed webhook gets TwiML with a token that admits this call onc
     t.equal(tokens.redeem(order.token, scope), 'ok');
     t.equal(tokens.redeem(order.token, scope), 'token_invalid');
   }
-  t.end();
 });
 
-await t.test('a webhook that is delivered twice is answered twice', (t) => {
+await t.test('a webhook that is delivered twice is answered twice', async (t) => {
   const config = configWith({ authTokens: ['k'] }, { publicUrl });
-  const [first, second] = [ask(config, signed('k', form)), ask(config, signed('k', form))];
+  const first = await ask(config, signed('k', form));
+  const second = await ask(config, signed('k', form));
   const withoutToken = (response: PlainResponse) => response.body.replace(/value="[^"]*"/, '');
   t.equal(withoutToken(first), withoutToken(second));
-  t.end();
 });
 
-await t.test('nobody else gets any', (t) => {
+await t.test('nobody else gets any', async (t) => {
   const config = configWith({ authTokens: ['k'] }, { publicUrl });
-  const refused = (request: PlainRequest, status: number, code: string) => {
-    const response = ask(config, request);
+  const refused = async (request: PlainRequest, status: number, code: string) => {
+    const response = await ask(config, request);
     t.equal(response.status, status, code);
     t.match(JSON.parse(response.body), { code, message: String });
   };
-  refused(webhook(form), 403, 'signature_missing');
-  refused(signed('wrong', form), 403, 'signature_invalid');
-  refused(
+  await refused(webhook(form), 403, 'signature_missing');
+  await refused(signed('wrong', form), 403, 'signature_invalid');
+  await refused(
     { ...signed('k', form), body: Buffer.from('AccountSid=AC1&CallSid=CAother') },
     403,
     'signature_invalid',
   );
-  refused(signed('k', form, 'https://other.example.com/twilio/voice'), 403, 'signature_invalid');
-  refused(signed('k', { ...form, AccountSid: 'AC2' }), 403, 'account_unknown');
-  refused(signed('k', { AccountSid: 'AC1' }), 400, 'request_invalid');
-  refused(signed('k', { ...form, CallSid: '../../x' }), 400, 'request_invalid');
-  refused({ ...signed('k', form), method: 'GET' }, 404, 'not_found');
-  refused(webhook(form, { url: '/elsewhere' }), 404, 'not_found');
-  t.end();
+  await refused(signed('k', form, 'https://other.example.com/twilio/voice'), 403, 'signature_invalid');
+  await refused(signed('k', { ...form, AccountSid: 'AC2' }), 403, 'account_unknown');
+  await refused(signed('k', { AccountSid: 'AC1' }), 400, 'request_invalid');
+  await refused(signed('k', { ...form, CallSid: '../../x' }), 400, 'request_invalid');
+  await refused({ ...signed('k', form), method: 'GET' }, 404, 'not_found');
+  await refused(webhook(form, { url: '/elsewhere' }), 404, 'not_found');
 });
 
-await t.test('an account without secrets is answered on this machine only', (t) => {
+await t.test('an account without secrets is answered on this machine only', async (t) => {
   const config = configWith({});
   const local = webhook(form, { remoteAddress: '::ffff:127.0.0.1', headers: { host: 'localhost:8080' } });
-  t.equal(orderOf(ask(config, local)).url, 'ws://localhost:8080/twilio');
-  t.equal(ask(config, webhook(form)).status, 403);
-  t.match(JSON.parse(ask(config, webhook(form)).body), {
+  t.equal(orderOf(await ask(config, local)).url, 'ws://localhost:8080/twilio');
+  t.equal((await ask(config, webhook(form))).status, 403);
+  t.match(JSON.parse((await ask(config, webhook(form))).body), {
     code: 'account_loopback_only',
     remedy: /authToken/,
   });
   const behindProxy = { ...local, headers: { ...local.headers, 'x-forwarded-for': '203.0.113.7' } };
-  t.equal(ask(config, behindProxy).status, 403);
-  t.end();
+  t.equal((await ask(config, behindProxy)).status, 403);
 });
 
-await t.test('without a public URL the stream goes to the host that was asked, with TLS', (t) => {
+await t.test('without a public URL the stream goes to the host that was asked, with TLS', async (t) => {
   const config = configWith({ authTokens: ['k'] });
-  t.equal(orderOf(ask(config, signed('k', form))).url, 'wss://relay.example.com/twilio');
-  t.end();
+  t.equal(orderOf(await ask(config, signed('k', form))).url, 'wss://relay.example.com/twilio');
 });
 
-await t.test('health is told on the media port too', (t) => {
+await t.test('health is told on the media port too', async (t) => {
   const config = configWith({});
-  t.equal(ask(config, webhook({}, { method: 'GET', url: '/healthz' })).status, 200);
-  t.match(JSON.parse(ask(config, webhook({}, { method: 'GET', url: '/readyz' })).body), { ready: true });
-  t.end();
+  t.equal((await ask(config, webhook({}, { method: 'GET', url: '/healthz' }))).status, 200);
+  t.match(JSON.parse((await ask(config, webhook({}, { method: 'GET', url: '/readyz' }))).body), {
+    ready: true,
+  });
+});
+
+await t.test('an account that the configuration does not list is looked up', async (t) => {
+  const lookup = { url: 'https://x/{account}', key: null, ttlSeconds: 1, staleSeconds: 1, timeoutMs: 1 };
+  const config = { ...configWith({}, { publicUrl }), accountLookup: lookup };
+  const [base] = config.accounts;
+  if (base === undefined) throw new Error('no account');
+  const asked: string[] = [];
+  const find: FindAccount = (id) => {
+    asked.push(id);
+    if (id === 'AC3') return Promise.reject(new ReelayError('accounts_unavailable', { value: id }));
+    const known = { ...base, id, twilio: { authTokens: ['looked-up'], requireToken: false } };
+    return Promise.resolve(id === 'AC2' ? known : undefined);
+  };
+  const codeOf = ({ body }: PlainResponse) => (JSON.parse(body) as { code: string }).code;
+  const good = await ask(config, signed('looked-up', { ...form, AccountSid: 'AC2' }), find);
+  t.equal(good.status, 200);
+  t.type(orderOf(good).token, 'string');
+  t.equal(codeOf(await ask(config, signed('k', { ...form, AccountSid: 'AC2' }), find)), 'signature_invalid');
+  t.equal(codeOf(await ask(config, signed('k', { ...form, AccountSid: 'AC9' }), find)), 'account_unknown');
+  const down = await ask(config, signed('k', { ...form, AccountSid: 'AC3' }), find);
+  t.equal(down.status, 503, 'Twilio falls back to its second URL');
+  t.equal(codeOf(down), 'accounts_unavailable');
+  t.same(asked, ['AC2', 'AC2', 'AC9', 'AC3']);
+  t.equal(codeOf(await ask(config, webhook({ ...form, AccountSid: 'AC4' }), find)), 'signature_missing');
+  t.equal(asked.length, 4, 'nobody is asked on behalf of a request without a signature');
 });
