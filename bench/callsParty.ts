@@ -36,6 +36,8 @@ export interface CallersOrder {
   readonly url: string;
   readonly calls: number;
   readonly seconds: number;
+  /** Default `bench`. */
+  readonly accountSid?: string;
 }
 
 /** All calls say the same; the recordings are compared with it. @returns samples as mu-law leaves them */
@@ -65,12 +67,12 @@ function reportOf({ callSid, frames }: Bot['calls'][number]): BotReport {
   return { callSid, frames: frames.length, inOrder };
 }
 
-async function speak({ url, calls, seconds }: CallersOrder): Promise<void> {
+async function speak({ url, calls, seconds, accountSid = 'bench' }: CallersOrder): Promise<void> {
   const audio = new CallerAudio(benchVoice(seconds), { sampleRate: 8000 });
   const results = Array.from({ length: calls }, async (_none, index) => {
     // Over a second, so that they don't all take their turn in the same millisecond of every 20.
     await sleep((index * 1000) / calls);
-    return await new TwilioCaller({ url, audio, seconds, accountSid: 'bench' }).call();
+    return await new TwilioCaller({ url, audio, seconds, accountSid }).call();
   });
   // Looked at when all are over, so that the first to hang up don't keep the others waiting.
   process.send?.((await Promise.all(results)).map((result) => reportOn(result, audio)));

@@ -19,6 +19,10 @@ export interface StoreRunOptions {
   readonly tenants: readonly string[];
   /** How many times faster the upload path's pauses are. */
   readonly clockSpeed: number;
+  /** What the portal's objects are; default: of every second tenant's mp3. */
+  readonly recordFormat?: 'mp3' | 'wav';
+  /** What the link to the store carries; default: as much as it can. */
+  readonly bytesPerSecond?: number;
 }
 
 /** An account with its bucket and its calls. */
@@ -77,7 +81,7 @@ export class StoreRun {
   /** Nothing is started yet: {@link live} begins the daemon's first life. */
   static async open(options: StoreRunOptions): Promise<StoreRun> {
     const { dir, backend, layout, chunkSeconds, clockSpeed } = options;
-    const proxy = await FaultProxy.open(backend.endpoint);
+    const proxy = await FaultProxy.open(backend.endpoint, options.bytesPerSecond);
     const tenants: Tenant[] = [];
     for (const [index, id] of options.tenants.entries()) {
       const access = await backend.account(id);
@@ -87,10 +91,10 @@ export class StoreRun {
     const daemon = DaemonProcess.prepare({
       dir,
       chunkSeconds,
-      accounts: tenants.map(({ id, access, prefix }) => ({
+      accounts: tenants.map(({ id, access, prefix }, index) => ({
         id,
         resumeSeconds: 0,
-        jambonz: { returns: 'none', recordFormat: 'wav' },
+        jambonz: { returns: 'none', recordFormat: options.recordFormat ?? (index % 2 === 0 ? 'mp3' : 'wav') },
         store: storeEntry(access, proxy, prefix),
       })),
       config: { recording: { layout } },
