@@ -1,0 +1,97 @@
+import { setImmediate as turn } from 'node:timers/promises';
+import { createMp3Encoder, type WasmMediaEncoder } from 'wasm-media-encoders';
+import { ReelayError } from '../config/ReelayError.js';
+import { channelOf, samplesOf } from './pcm.js';
+import { Resampler } from './Resampler.js';
+
+/** What goes into an MP3: interleaved PCM16. */
+export interface Mp3Shape {
+  /** Hz. */
+  readonly sampleRate: number;
+  /** 1 or 2. */
+  readonly channels: number;
+}
+
+/** The rates that MPEG-1, MPEG-2 and MPEG-2.5 have (ISO/IEC 11172-3, 13818-3), Hz. */
+const mp3Rates = [8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000] as const;
+
+/** What one step of the encoder takes, as a part of a second: milliseconds of work, so that the thread can answer others. */
+const stepsPerSecond = 10;
+
+/** The lowest rate of MP3 that loses nothing of this one; 48 kHz for what is above them all. */
+export function mp3RateOf(sampleRate: number): (typeof mp3Rates)[number] {
+  return mp3Rates.find((rate) => rate >= sampleRate) ?? 48_000;
+}
+
+/**
+ * Constant bit rate in kbit/s, because players and jambonz's portal seek in it without an index. Stereo is 128, what jambonz's
+ * own recorders make, or 64 up to 12 kHz, the most that the encoder's MPEG-2.5 has; one channel needs half.
+ */
+export function mp3BitrateOf({ sampleRate, channels }: Mp3Shape): 32 | 64 | 128 {
+  const isNarrow = mp3RateOf(sampleRate) <= 12_000;
+  if (channels === 1) return isNarrow ? 32 : 64;
+  return isNarrow ? 64 : 128;
+}
+
+/**
+ * Encodes a call from its first to its last sample with one encoder (LAME), so that there are no seams. Between steps of a tenth
+ * of a second of audio the event loop gets its turn. Decoders give the audio back later by the encoder's and their own delay
+ * of 1105 samples together.
+ *
+ * @param pcm - pieces of any length, also of odd ones
+ * @throws ReelayError `sample_rate_invalid` for a rate that can't be converted to one of MP3
+ */
+export async function* encodeMp3(pcm: AsyncIterable<Uint8Array>, shape: Mp3Shape): AsyncGenerator<Buffer> {
+  const { sampleRate, channels } = shape;
+  if (channels !== 1 && channels !== 2)
+    throw new ReelayError('wav_invalid', { value: `${channels} channels`, remedy: 'An MP3 has one or two.' });
+  const rate = mp3RateOf(sampleRate);
+  const resamplers = Array.from({ length: channels }, () => new Resampler(sampleRate, rate));
+  const encoder = await createMp3Encoder();
+  encoder.configure({ sampleRate: rate, channels, bitrate: mp3BitrateOf(shape), outputSampleRate: rate });
+  for await (const step of stepsOf(pcm, channels * 2, Math.ceil(sampleRate / stepsPerSecond))) {
+    yield* encoded(
+      encoder,
+      resamplers.map((resampler, channel) => resampler.push(channelOf(step, channel, channels))),
+    );
+    await turn();
+  }
+  yield* encoded(
+    encoder,
+    resamplers.map((resampler) => resampler.flush()),
+  );
+  yield Buffer.from(encoder.finalize());
+}
+
+function* encoded(encoder: WasmMediaEncoder<'audio/mpeg'>, channels: Int16Array[]): Generator<Buffer> {
+  if (channels[0]?.length === 0) return;
+  // The encoder's answer is in memory that its next step overwrites.
+  const bytes = Buffer.from(encoder.encode(channels.map(unitsOf)));
+  if (bytes.length > 0) yield bytes;
+}
+
+/** Samples from -1 to 1. */
+function unitsOf(samples: Int16Array): Float32Array {
+  const units = new Float32Array(samples.length);
+  for (let at = 0; at < samples.length; at++) units[at] = (samples[at] ?? 0) / 32_768;
+  return units;
+}
+
+/** Cuts bytes into runs of samples of at most this many per channel. A block that the end cuts short is left out. */
+async function* stepsOf(
+  pcm: AsyncIterable<Uint8Array>,
+  block: number,
+  most: number,
+): AsyncGenerator<Int16Array> {
+  let rest = Buffer.alloc(0);
+  for await (const piece of pcm) {
+    const bytes =
+      rest.length === 0
+        ? Buffer.from(piece.buffer, piece.byteOffset, piece.length)
+        : Buffer.concat([rest, piece]);
+    const whole = bytes.length - (bytes.length % block);
+    for (let at = 0; at < whole; at += most * block)
+      yield samplesOf(bytes.subarray(at, Math.min(whole, at + most * block)));
+    rest = Buffer.from(bytes.subarray(whole));
+  }
+}
