@@ -1,0 +1,40 @@
+import type { Clock } from './Clock.js';
+import { StoreFault } from './StoreFault.js';
+
+/** How long a store may take for an answer that carries nothing, ms. */
+const answerMs = 30_000;
+/** Bytes per ms below which a store counts as dead though bytes trickle. */
+const slowest = 16;
+
+/** How long one attempt may take that moves so many bytes, ms. */
+export function patienceFor(bytes: number): number {
+  return answerMs + bytes / slowest;
+}
+
+/**
+ * Waits for an attempt, and ends it when the time is up, whatever it is waiting for.
+ *
+ * @param ms - by the clock
+ * @param action - its signal aborts when the time is up
+ * @throws StoreFault `store_unavailable`
+ */
+export async function withPatience<T>(
+  clock: Clock,
+  ms: number,
+  action: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const over = new AbortController();
+  const done = new AbortController();
+  const late = clock.sleep(ms, done.signal).then(() => {
+    const value = `not done within ${Math.round(ms / 1000)} s`;
+    const fault = new StoreFault('store_unavailable', { value });
+    over.abort(fault);
+    throw fault;
+  });
+  late.catch(() => undefined);
+  try {
+    return await Promise.race([action(over.signal), late]);
+  } finally {
+    done.abort();
+  }
+}
