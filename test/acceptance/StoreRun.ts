@@ -5,6 +5,7 @@ import { Bucket, type BucketAccess } from './Bucket.js';
 import { eventually } from './eventually.js';
 import { FaultProxy } from './FaultProxy.js';
 import { NumberedCall } from './NumberedCall.js';
+import { Sink } from './Sink.js';
 import { SchedulingDelay } from './SchedulingDelay.js';
 import type { StoreBackend } from './StoreBackend.js';
 import { judgeTenant } from './judgeTenant.js';
@@ -65,15 +66,17 @@ export class StoreRun {
   readonly daemon: DaemonProcess;
   readonly proxy: FaultProxy;
   readonly tenants: readonly Tenant[];
+  readonly #sink: Sink;
   readonly #delay = new SchedulingDelay();
   readonly #loop = monitorEventLoopDelay({ resolution: 5 });
   readonly #speaking = new Set<Promise<void>>();
   #life = 0;
   #seed = 0;
 
-  private constructor(daemon: DaemonProcess, proxy: FaultProxy, tenants: readonly Tenant[]) {
+  private constructor(daemon: DaemonProcess, proxy: FaultProxy, sink: Sink, tenants: readonly Tenant[]) {
     this.daemon = daemon;
     this.proxy = proxy;
+    this.#sink = sink;
     this.tenants = tenants;
     this.#loop.enable();
   }
@@ -82,6 +85,7 @@ export class StoreRun {
   static async open(options: StoreRunOptions): Promise<StoreRun> {
     const { dir, backend, layout, chunkSeconds, clockSpeed } = options;
     const proxy = await FaultProxy.open(backend.endpoint, options.bytesPerSecond);
+    const sink = await Sink.open();
     const tenants: Tenant[] = [];
     for (const [index, id] of options.tenants.entries()) {
       const access = await backend.account(id);
@@ -94,13 +98,15 @@ export class StoreRun {
       accounts: tenants.map(({ id, access, prefix }, index) => ({
         id,
         resumeSeconds: 0,
+        // Every fourth account's calls are relayed to a bot as well.
+        ...(index % 4 === 1 ? { upstream: { twilio: sink.url, jambonz: sink.url } } : {}),
         jambonz: { returns: 'none', recordFormat: options.recordFormat ?? (index % 2 === 0 ? 'mp3' : 'wav') },
         store: storeEntry(access, proxy, prefix),
       })),
       config: { recording: { layout } },
       env: { REELAY_FAULTS: '1', REELAY_CLOCK_SPEED: String(clockSpeed) },
     });
-    return new StoreRun(daemon, proxy, tenants);
+    return new StoreRun(daemon, proxy, sink, tenants);
   }
 
   async close(): Promise<void> {
@@ -108,6 +114,7 @@ export class StoreRun {
     this.#loop.disable();
     await this.#delay.close();
     await this.proxy.close();
+    await this.#sink.close();
     for (const { bucket } of this.tenants) bucket.close();
   }
 
