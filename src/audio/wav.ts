@@ -11,8 +11,8 @@ export const wavHeaderBytes = 44;
 /** Size of the header that {@link wholeWavHeader} makes: the above, and room for the 64-bit sizes of RF64. */
 export const wholeHeaderBytes = 80;
 
-/** RIFF sizes are unsigned 32-bit; the RIFF chunk counts everything after its first 8 bytes. */
-const maxDataBytes = 0xffff_ffff - (wavHeaderBytes - 8);
+/** Most audio behind {@link wavHeader}: sizes are unsigned 32-bit, and RIFF's counts everything after its first 8 bytes. */
+export const maxDataBytes = 0xffff_ffff - (wavHeaderBytes - 8);
 
 export const WavFormat = { pcm: 1, alaw: 6, mulaw: 7, extensible: 0xfffe } as const;
 

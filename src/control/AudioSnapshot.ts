@@ -1,64 +1,49 @@
-import { open, type FileHandle } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { readWavHeader, wavHeader, wavHeaderBytes } from '../audio/wav.js';
-import { ReelayError } from '../config/ReelayError.js';
+import {
+  maxDataBytes,
+  readWavHeader,
+  wavHeader,
+  wavHeaderBytes,
+  type WavShape,
+  wholeWavHeader,
+} from '../audio/wav.js';
 import { chunkName, openChunkName } from '../spool/layout.js';
-import type { Manifest } from '../spool/Manifest.js';
-import type { ObjectStore } from '../storage/ObjectStore.js';
-import { chunkKey, readSpooled, type SpooledRecording } from '../storage/SpooledRecording.js';
+import type { Manifest, Sidecar } from '../spool/Manifest.js';
+import { ChunkedPcm, type Piece, sealedPieces, type Whereabouts, withHeader } from '../storage/ChunkedPcm.js';
+import type { ByteRange } from '../storage/ObjectStore.js';
+import { readSpooled, type SpooledRecording } from '../storage/SpooledRecording.js';
 
-/** Where a recording's files may be: in the spool, in the store, or on their way from one to the other. */
-export interface Whereabouts {
-  readonly spoolDir: string;
-  readonly folder: string;
-  /** Asked anew at each read, because the configuration may change meanwhile. */
-  readonly store: () => ObjectStore | null;
-}
+export type { Whereabouts };
 
-/** A stretch of the recording that one file holds. */
-interface Part {
-  readonly index: number;
-  /** Per channel. */
-  readonly samples: number;
-}
+type Format = Pick<WavShape, 'sampleRate' | 'channels'>;
 
-interface Format {
-  readonly sampleRate: number;
-  readonly channels: number;
-}
-
-/** How often a file is looked for that is being moved while it is asked for, and the ms between. */
+/** How often a folder is looked into whose growing chunk is sealed in the same moment. */
 const looks = 5;
-const lookAgainMs = 20;
 
 /**
- * A recording's audio as it was at one moment: a WAV of fixed length over all chunks and what the growing one held. Later audio
- * is in later snapshots. Nothing is copied; a read opens the chunks one after the other, wherever they lie by then.
+ * A recording's audio as it was at one moment: a WAV of fixed length over all chunks and what the growing one held, RF64 where it
+ * has to be. Later audio is in later snapshots. Whatever objects the recording became, the bytes are the same: the header is
+ * made here, and the audio behind it comes from wherever it lies by then.
  */
 export class AudioSnapshot {
-  readonly format: Format;
   /** Per channel. */
   readonly samples: number;
   /** Size of the WAV. */
   readonly bytes: number;
-  readonly #where: Whereabouts;
-  readonly #parts: readonly Part[];
+  readonly #pcm: ChunkedPcm;
   readonly #header: Uint8Array;
 
-  private constructor(where: Whereabouts, format: Format, parts: readonly Part[]) {
-    this.#where = where;
-    this.#parts = parts;
-    this.format = format;
-    this.samples = parts.reduce((sum, { samples }) => sum + samples, 0);
-    this.#header = wavHeader({ ...format, samples: this.samples });
-    this.bytes = wavHeaderBytes + this.samples * format.channels * 2;
+  /** @param pieces - each begins where the one before it ends */
+  constructor(where: Whereabouts, { sampleRate, channels }: Format, pieces: readonly Piece[]) {
+    this.#pcm = new ChunkedPcm(where, channels, pieces);
+    this.samples = this.#pcm.bytes / (channels * 2);
+    const isLong = this.#pcm.bytes > maxDataBytes;
+    this.#header = (isLong ? wholeWavHeader : wavHeader)({ sampleRate, channels, samples: this.samples });
+    this.bytes = this.#header.length + this.#pcm.bytes;
   }
 
-  /**
-   * @param manifest - of the store, for a recording that has left the spool
-   * @throws ReelayError `wav_too_long` for a recording beyond 4 GiB
-   */
+  /** @param manifest - of the store, for a recording that has left the spool */
   static async take(where: Whereabouts, manifest: Manifest): Promise<AudioSnapshot> {
     for (let look = 1; ; look++) {
       const spooled = await readSpooled(where.spoolDir, where.folder);
@@ -71,58 +56,28 @@ export class AudioSnapshot {
     }
   }
 
-  /** @internal */
-  static of(where: Whereabouts, format: Format, parts: readonly Part[]): AudioSnapshot {
-    return new AudioSnapshot(where, format, parts);
+  /**
+   * One chunk as its sidecar describes it: the same bytes, also when it has no object of its own.
+   *
+   * @throws ReelayError `wav_too_long` for a sidecar that no chunk can have
+   */
+  static ofChunk(
+    where: Whereabouts,
+    sidecar: Pick<Sidecar, 'index' | 'startSample' | 'samples' | 'sampleRate' | 'channels'>,
+  ): AudioSnapshot {
+    const { index, startSample, samples, sampleRate, channels } = sidecar;
+    const format = { sampleRate, channels: channels.length };
+    return new AudioSnapshot(where, format, [{ index, startSample, samples }]);
   }
 
-  /** The WAV's bytes from `start` to `end`, both included. */
-  async *read({ start, end }: { readonly start: number; readonly end: number }): AsyncGenerator<Uint8Array> {
-    if (start < wavHeaderBytes) yield this.#header.subarray(start, Math.min(end + 1, wavHeaderBytes));
-    const block = this.format.channels * 2;
-    let from = wavHeaderBytes;
-    for (const { index, samples } of this.#parts) {
-      const to = from + samples * block;
-      const first = Math.max(start, from) - from;
-      const last = Math.min(end + 1, to) - from;
-      if (first < last)
-        yield* readPart(this.#where, index, wavHeaderBytes + first, wavHeaderBytes + last - 1);
-      from = to;
-    }
+  /**
+   * The WAV's bytes.
+   *
+   * @throws ReelayError `chunk_missing` when a piece of them is nowhere, or too short; the store's own error
+   */
+  read(range: ByteRange): AsyncGenerator<Uint8Array> {
+    return withHeader(this.#header, this.#pcm, range);
   }
-}
-
-/** Bytes of a chunk's file, from wherever it is. @throws ReelayError `chunk_missing` when it is nowhere, or too short */
-export async function* readPart(
-  where: Whereabouts,
-  index: number,
-  start: number,
-  end: number,
-): AsyncGenerator<Uint8Array> {
-  let missing = end + 1 - start;
-  for await (const piece of await openPart(where, index, start, end)) {
-    missing -= piece.length;
-    yield piece;
-  }
-  if (missing > 0) throw gone(where, index);
-}
-
-async function openPart(
-  { spoolDir, folder, store }: Whereabouts,
-  index: number,
-  start: number,
-  end: number,
-): Promise<AsyncIterable<Uint8Array>> {
-  for (let look = 1; look <= looks; look++) {
-    for (const name of [chunkName(index), openChunkName(index)]) {
-      const file = await openIfThere(join(spoolDir, folder, name));
-      if (file !== undefined) return file.createReadStream({ start, end, highWaterMark: 256 * 1024 });
-    }
-    const stored = await store()?.read(chunkKey(folder, index), { start, end }).catch(unlessMissing);
-    if (stored !== undefined) return stored as AsyncIterable<Uint8Array>;
-    await sleep(lookAgainMs);
-  }
-  throw gone({ spoolDir, folder, store }, index);
 }
 
 async function snapshotOf(
@@ -130,39 +85,32 @@ async function snapshotOf(
   spooled: SpooledRecording | undefined,
   manifest: Manifest,
 ): Promise<AudioSnapshot> {
-  const parts = sealedParts(spooled, manifest);
+  const pieces = sealedPieces(spooled, manifest);
   let format: Format = { sampleRate: manifest.sampleRate, channels: manifest.channels.length };
   const chunkSamples = Math.round(manifest.chunkSeconds * manifest.sampleRate);
-  for (let index = parts.length; spooled !== undefined; index++) {
+  for (let index = pieces.length; spooled !== undefined; index++) {
     const name = growingName(spooled, index);
     if (name === undefined) break;
     const grown = await readGrowing(join(spooled.path, name));
     if (index === 0) format = grown.format;
-    if (grown.samples > 0) parts.push({ index, samples: Math.min(grown.samples, chunkSamples) });
+    const samples = Math.min(grown.samples, chunkSamples);
+    pieces.push({ index, startSample: endOf(pieces), samples, isGrowing: true });
     if (grown.samples < chunkSamples) break;
   }
-  return AudioSnapshot.of(where, format, parts);
+  const wholes = [...(spooled?.note.audio ?? []), ...(manifest.audio ?? [])];
+  const audioKey = wholes.find((audio) => audio.format === 'wav')?.key;
+  return new AudioSnapshot({ ...where, audioKey }, format, pieces);
+}
+
+function endOf(pieces: readonly Piece[]): number {
+  const last = pieces.at(-1);
+  return last === undefined ? 0 : last.startSample + last.samples;
 }
 
 /** A chunk without a sidecar: it grows, or has been renamed and its sidecar comes in a moment. */
 function growingName({ open: growing, wavs }: SpooledRecording, index: number): string | undefined {
   if (growing.has(index)) return openChunkName(index);
   return wavs.has(index) ? chunkName(index) : undefined;
-}
-
-/** Chunks from the first on, without a hole; each is known to the manifest, to the uploader's note or by its sidecar. */
-function sealedParts(spooled: SpooledRecording | undefined, manifest: Manifest): Part[] {
-  const known = new Map(manifest.chunks.map((chunk) => [chunk.index, chunk]));
-  for (const chunk of spooled?.note.chunks ?? []) known.set(chunk.index, chunk);
-  for (const chunk of spooled?.sealed.values() ?? []) known.set(chunk.index, chunk);
-  const parts: Part[] = [];
-  let position = 0;
-  for (let index = 0; ; index++) {
-    const chunk = known.get(index);
-    if (chunk?.startSample !== position) return parts;
-    parts.push({ index, samples: chunk.samples });
-    position += chunk.samples;
-  }
 }
 
 /** What the header of a growing chunk says, as far as the file bears it out. */
@@ -178,22 +126,4 @@ async function readGrowing(path: string): Promise<{ format: Format; samples: num
   } finally {
     await file.close();
   }
-}
-
-async function openIfThere(path: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(path, 'r');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-function unlessMissing(error: unknown): undefined {
-  if (error instanceof ReelayError && error.code === 'object_missing') return undefined;
-  throw error;
-}
-
-function gone({ folder }: Whereabouts, index: number): ReelayError {
-  return new ReelayError('chunk_missing', { value: chunkKey(folder, index) });
 }

@@ -4,13 +4,13 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { wavHeaderBytes } from '../audio/wav.js';
 import type { CatalogueEntry } from '../catalogue/Catalogue.js';
 import { ReelayError } from '../config/ReelayError.js';
+import { documentSchemas } from '../spool/documentSchemas.js';
 import { sidecarName } from '../spool/layout.js';
 import type { ObjectStore } from '../storage/ObjectStore.js';
 import { readSpooled } from '../storage/SpooledRecording.js';
-import { readPart, type Whereabouts } from './AudioSnapshot.js';
+import { AudioSnapshot, type Whereabouts } from './AudioSnapshot.js';
 import { readRange } from './ByteRange.js';
 import type { Scope } from './Keyring.js';
 import type { Library } from './Library.js';
@@ -130,7 +130,8 @@ async function sendAudio(
   const manifest = await library.manifest(entry);
   if (manifest === null) return await notYet(reply, statusOf(entry));
   const { state, reason } = manifest;
-  if (state === 'failed') {
+  // One with chunks is only shown as failed, while its account's store refuses it: its audio is in the spool.
+  if (state === 'failed' && manifest.chunks.length === 0) {
     const remedy = 'Its manifest has the reason; there is no audio to wait for.';
     throw new ReelayError('recording_failed', { value: reason ?? state, remedy });
   }
@@ -155,10 +156,23 @@ async function sendChunk(
   const where = library.whereabouts(entry);
   const sidecar = await readSidecar(where, index);
   if (sidecar === null) throw notFound(request.url);
-  const { bytes, sha256 } = z.object({ bytes: z.number(), sha256: z.string() }).parse(JSON.parse(sidecar));
-  if (bytes < wavHeaderBytes) throw notFound(request.url);
-  const read = (start: number, end: number) => readPart(where, index, start, end);
-  return await sendBytes(request, reply, { bytes, etag: `"${sha256}"`, read });
+  const { success, data } = documentSchemas.sidecar.safeParse(parsed(sidecar));
+  if (!success || data.index !== index) throw notFound(request.url);
+  const chunk = AudioSnapshot.ofChunk(where, data);
+  if (chunk.bytes !== data.bytes) throw notFound(request.url);
+  return await sendBytes(request, reply, {
+    bytes: chunk.bytes,
+    etag: `"${data.sha256}"`,
+    read: (start, end) => chunk.read({ start, end }),
+  });
+}
+
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
 }
 
 async function sendSidecar(
