@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { ZodType } from 'zod';
 import { documentSchemas } from '../spool/documentSchemas.js';
 import { chunkName, daemonsFolder, manifestName, recordingFolder, sidecarName } from '../spool/layout.js';
-import type { Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
+import type { Manifest, ManifestChunk } from '../spool/Manifest.js';
 import { readNote, type UploadNote } from './UploadNote.js';
 
 /** A recording's folder in the spool at one moment, without its audio. */
@@ -16,7 +16,10 @@ export interface SpooledRecording {
   /** Null where it isn't there, can't be read, or belongs to another folder. */
   readonly manifest: Manifest | null;
   readonly note: UploadNote;
-  /** Sealed chunks whose sidecar lies here, by index; their WAV may be in the store already. */
+  /**
+   * Sealed chunks whose sidecar lies here, by index; their WAV may be in the store already. What the manifest lists isn't read
+   * again from the sidecars.
+   */
   readonly sealed: ReadonlyMap<number, ManifestChunk>;
   /** Indexes of sealed WAV files. */
   readonly wavs: ReadonlySet<number>;
@@ -30,22 +33,39 @@ export async function readSpooled(spoolDir: string, folder: string): Promise<Spo
   const path = join(spoolDir, folder);
   const names = await readdir(path).catch(() => undefined);
   if (names === undefined) return undefined;
-  const manifest = await readDocument(join(path, manifestName), documentSchemas.manifest);
-  const sealed = new Map<number, ManifestChunk>();
-  for (const index of indexes(names, /^(\d+)-metadata\.json$/)) {
-    const sidecar = await readDocument(join(path, sidecarName(index)), documentSchemas.sidecar);
-    if (sidecar?.value.index === index) sealed.set(index, chunkOf(sidecar.value, sidecar.sha256));
-  }
+  const found = await readDocument(join(path, manifestName), documentSchemas.manifest);
+  const manifest = found !== null && folderOf(found.value) === folder ? found.value : null;
   return {
     folder,
     path,
-    manifest: manifest !== null && folderOf(manifest.value) === folder ? manifest.value : null,
+    manifest,
     note: await readNote(path),
-    sealed,
+    sealed: await readSealed(path, names, manifest),
     wavs: new Set(indexes(names, /^(\d+)-audio\.wav$/)),
     open: new Set(indexes(names, /^(\d+)-audio\.wav\.open$/)),
     names,
   };
+}
+
+async function readSealed(
+  path: string,
+  names: readonly string[],
+  manifest: Manifest | null,
+): Promise<Map<number, ManifestChunk>> {
+  const listed = new Map(manifest?.chunks.map((chunk) => [chunk.index, chunk]));
+  const sealed = new Map<number, ManifestChunk>();
+  for (const index of indexes(names, /^(\d+)-metadata\.json$/)) {
+    const chunk = listed.get(index) ?? (await readChunk(path, index));
+    if (chunk !== null) sealed.set(index, chunk);
+  }
+  return sealed;
+}
+
+async function readChunk(path: string, wanted: number): Promise<ManifestChunk | null> {
+  const sidecar = await readDocument(join(path, sidecarName(wanted)), documentSchemas.sidecar);
+  if (sidecar?.value.index !== wanted) return null;
+  const { index, startSample, samples, bytes, sha256 } = sidecar.value;
+  return { index, startSample, samples, bytes, sha256, sidecarSha256: sidecar.sha256 };
 }
 
 /** Every recording's folder in the spool, relative to it; daemons' own folders are left out. */
@@ -81,11 +101,6 @@ async function foldersIn(path: string): Promise<string[]> {
 function indexes(names: readonly string[], pattern: RegExp): number[] {
   const found = names.flatMap((name) => pattern.exec(name)?.[1] ?? []);
   return found.map(Number).sort((a, b) => a - b);
-}
-
-function chunkOf(sidecar: Sidecar, sidecarSha256: string): ManifestChunk {
-  const { index, startSample, samples, bytes, sha256 } = sidecar;
-  return { index, startSample, samples, bytes, sha256, sidecarSha256 };
 }
 
 async function readDocument<T>(

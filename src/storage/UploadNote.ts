@@ -3,26 +3,71 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { writeDurably } from '../spool/durable.js';
 import { uploadName } from '../spool/layout.js';
-import type { ManifestChunk } from '../spool/Manifest.js';
+import type { ManifestChunk, WholeAudio } from '../spool/Manifest.js';
 
-/** A chunk whose WAV the store has confirmed. */
+/** A chunk whose audio the store has confirmed: as a WAV of its own or within an object that holds the whole call. */
 export interface StoredChunk extends ManifestChunk {
   readonly sidecarStored: boolean;
 }
 
+/** A key under which a multipart upload may be open. Noted before one is begun, so that none is ever left behind. */
+export interface NotedMultipart {
+  readonly key: string;
+  /** Null while it is being begun, or where the store's client keeps it to itself. */
+  readonly uploadId: string | null;
+}
+
+/** A part that the store has confirmed. */
+export interface NotedPart {
+  /** From 1. */
+  readonly number: number;
+  readonly bytes: number;
+  /** Hex. */
+  readonly sha256: string;
+  readonly tag: string;
+}
+
+/** The upload of `audio.wav` that is under way. */
+export interface NotedWhole {
+  /** Of every part but the last. */
+  readonly partBytes: number;
+  readonly uploadId: string;
+  readonly parts: readonly NotedPart[];
+}
+
 /** `upload.json` in a recording's spool folder: what the store has confirmed. The control thread alone writes it. */
 export interface UploadNote {
-  readonly schema: 1;
+  readonly schema: 2;
+  /** Name of the store that has, or may have, the first object; null before there is one. */
+  readonly place: string | null;
   readonly chunks: readonly StoredChunk[];
+  readonly multiparts: readonly NotedMultipart[];
+  readonly whole: NotedWhole | null;
+  /** Objects that hold the whole call and are confirmed. */
+  readonly audio: readonly WholeAudio[];
+  /** The portal's object: its key was free when it was chosen, and is this recording's from then on. */
+  readonly portal: { readonly key: string; readonly format: 'mp3' | 'wav' } | null;
   /** The final manifest is stored, and nothing here is needed any more. */
   readonly finished: boolean;
 }
 
-export const emptyNote: UploadNote = { schema: 1, chunks: [], finished: false };
+export const emptyNote: UploadNote = {
+  schema: 2,
+  place: null,
+  chunks: [],
+  multiparts: [],
+  whole: null,
+  audio: [],
+  portal: null,
+  finished: false,
+};
 
 const count = z.int().nonnegative();
+const format = z.enum(['wav', 'mp3']);
+const part = z.object({ number: z.int().positive(), bytes: count, sha256: z.string(), tag: z.string() });
 const note = z.object({
-  schema: z.literal(1),
+  schema: z.union([z.literal(1), z.literal(2)]).transform((): 2 => 2),
+  place: z.string().nullable().default(null),
   chunks: z.array(
     z.object({
       index: count,
@@ -34,10 +79,20 @@ const note = z.object({
       sidecarStored: z.boolean(),
     }),
   ),
+  multiparts: z.array(z.object({ key: z.string(), uploadId: z.string().nullable() })).default([]),
+  whole: z
+    .object({ partBytes: z.int().positive(), uploadId: z.string(), parts: z.array(part) })
+    .nullable()
+    .default(null),
+  audio: z.array(z.object({ key: z.string(), format, bytes: count, sha256: z.string() })).default([]),
+  portal: z.object({ key: z.string(), format }).nullable().default(null),
   finished: z.boolean(),
 });
 
-/** A note that isn't there or can't be read says that nothing is confirmed: the store is asked again then. */
+/**
+ * A note that isn't there or can't be read says that nothing is confirmed: the store is asked again then. One of schema 1, which
+ * knew chunks only, says of everything else that there is none.
+ */
 export async function readNote(folder: string): Promise<UploadNote> {
   try {
     return note.parse(JSON.parse(await readFile(join(folder, uploadName), 'utf8')));
@@ -53,6 +108,40 @@ export async function writeNote(folder: string, content: UploadNote): Promise<vo
 
 /** The note with this chunk in it, in the place of an older entry of the same index. */
 export function withChunk(content: UploadNote, chunk: StoredChunk): UploadNote {
-  const others = content.chunks.filter(({ index }) => index !== chunk.index);
-  return { ...content, chunks: [...others, chunk].sort((a, b) => a.index - b.index) };
+  const { chunks } = content;
+  const place = placeOf(chunks, chunk.index);
+  const isThere = chunks[place]?.index === chunk.index;
+  return { ...content, chunks: chunks.toSpliced(place, isThere ? 1 : 0, chunk) };
+}
+
+/** What is noted of a chunk, if it is the same chunk: two silent ones have the same sum, so the index counts too. */
+export function notedOf({ chunks }: UploadNote, { index, sha256 }: ManifestChunk): StoredChunk | undefined {
+  const found = chunks[placeOf(chunks, index)];
+  return found?.index === index && found.sha256 === sha256 ? found : undefined;
+}
+
+/** The note with this part in it, in the place of an older one of its number. */
+export function withPart(content: UploadNote, { number, bytes, sha256, tag }: NotedPart): UploadNote {
+  if (content.whole === null) return content;
+  const others = content.whole.parts.filter((each) => each.number !== number);
+  const parts = [...others, { number, bytes, sha256, tag }].sort((a, b) => a.number - b.number);
+  return { ...content, whole: { ...content.whole, parts } };
+}
+
+/** The note with this key under which an upload may be open. */
+export function withMultipart(content: UploadNote, key: string, uploadId: string | null): UploadNote {
+  const others = content.multiparts.filter((each) => each.key !== key);
+  return { ...content, multiparts: [...others, { key, uploadId }] };
+}
+
+/** Where an index is, or would be, in a list that is in order: a day's call has thousands of chunks. */
+function placeOf(chunks: readonly StoredChunk[], index: number): number {
+  let low = 0;
+  let high = chunks.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((chunks[middle]?.index ?? index) < index) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -1,108 +1,164 @@
-import { createHash } from 'node:crypto';
-import { rmdir, stat, unlink } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import pRetry, { AbortError } from 'p-retry';
-import { ReelayError } from '../config/ReelayError.js';
-import { writeDurably } from '../spool/durable.js';
-import { chunkName, manifestName, sidecarName, uploadName } from '../spool/layout.js';
-import type { Manifest, ManifestChunk } from '../spool/Manifest.js';
-import { Lanes } from './Lanes.js';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { chunkName } from '../spool/layout.js';
+import { blameOf, codeOf } from './blameOf.js';
+import { type Clock, clockOf } from './Clock.js';
+import { Lanes, type Urgency } from './Lanes.js';
 import type { ObjectStore } from './ObjectStore.js';
-import {
-  chunkKey,
-  readSpooled,
-  sidecarKey,
-  type SpooledRecording,
-  spooledFolders,
-} from './SpooledRecording.js';
-import { dropStored, hashOf, unlinkConfirmed } from './unlinkConfirmed.js';
-import { type StoredChunk, type UploadNote, withChunk, writeNote } from './UploadNote.js';
+import { type Parked, Parking, type Permit } from './Parking.js';
+import type { PortalOf } from './PortalUpload.js';
+import { RecordingUpload, type RecordingUploadOptions } from './RecordingUpload.js';
+import { type Backoff, defaultBackoff } from './Retry.js';
+import { readSpooled, type SpooledRecording, spooledFolders } from './SpooledRecording.js';
+import { relieveFolder } from './relieveFolder.js';
+import type { UploadNote } from './UploadNote.js';
+import type { UploadObserver } from './UploadObserver.js';
+import { Visit, type VisitHome } from './Visit.js';
+import { waitingChunk } from './waitingChunk.js';
 
-/** Told what happens; must not throw. */
-export interface UploadObserver {
-  /** The store confirmed an object. */
-  stored(object: { readonly folder: string; readonly name: string; readonly bytes: number }): void;
-  /** An attempt failed and is made again after `delayMs`. */
-  retrying(attempt: { readonly folder: string; readonly error: Error; readonly delayMs: number }): void;
-  /** A recording can't go on by itself; it is looked at again after a minute. */
-  stuck(trouble: { readonly folder: string; readonly error: Error }): void;
-  /** The final manifest is in the store. The spool's folder goes when this resolves. */
-  finished(folder: string, manifest: Manifest): Promise<void>;
-}
+export type { UploadObserver } from './UploadObserver.js';
 
 export interface UploaderOptions {
   /** Absolute. */
   readonly spoolDir: string;
-  /** The store of an account as it is configured now; null where it has none. */
-  readonly storeOf: (accountId: string) => ObjectStore | null;
+  /**
+   * The store of an account as it is configured now; null where it has none. May throw ReelayError `unknown_account`, or
+   * `accounts_unavailable` where it can't be found out now.
+   */
+  readonly storeOf: (accountId: string) => Promise<ObjectStore | null>;
+  /** What the portal of an account wants; asked for recordings of the layout `jambonz`. Default: MP3, dated in UTC. */
+  readonly portalOf?: PortalOf;
   readonly observer: UploadObserver;
-  /** Recordings of one account that are uploaded at once. Default 4. */
+  /** Default: the wall clock. */
+  readonly clock?: Clock;
+  /** Recordings of one account that are worked on at once. Default 4. */
   readonly width?: number;
-  /** Longest first pause after a failure and longest of all, ms; each pause is drawn between 0 and its longest. */
-  readonly backoffMs?: { readonly first: number; readonly most: number };
+  /** Chunks of one recording that are stored at once. Default 4. */
+  readonly chunkWidth?: number;
+  /** Each pause is drawn between 0 and its longest. */
+  readonly backoffMs?: Backoff;
+  /** Smallest part of an `audio.wav`, bytes. Default: what S3 demands. */
+  readonly leastPartBytes?: number;
 }
-
-/** The manifest as it goes into the store, kept beside the recorder's until the store has confirmed it. */
-const finalName = 'manifest.final.json';
 
 /** How long a recording rests that is hindered by something other than its store, ms. */
 const restMs = 60_000;
+/** Pause between two probes of a parked account, ms. */
+const probeMs = 5 * 60_000;
+/** Recordings of one account that may sleep between two attempts without holding up the others. */
+const sleepers = 16;
 
 /**
- * Moves recordings from the spool into their accounts' stores. The spool is the queue: what is to be done next is read from the
- * folder each time, so that a start after any crash is the same as going on. In the order of its steps, for each object: stored
- * and confirmed, noted in `upload.json`, unlinked. What a crash leaves behind and what becomes of it:
+ * Moves recordings from the spool into their accounts' stores. The spool is the queue: see {@link RecordingUpload} for the steps of
+ * one recording and what becomes of what a crash leaves behind.
  *
- * | in the folder | next step |
- * |---|---|
- * | sealed WAV or sidecar, not noted | stored (again, perhaps: the same bytes under the same key) |
- * | noted, and the file still there | unlinked, if its bytes are those that were confirmed |
- * | recording over, all chunks noted | final manifest written, stored, noted |
- * | final manifest noted | catalogue told, folder removed |
- * | final manifest noted, and the recorder has begun again | waited for its end, then as if the note weren't there |
- * | a listed chunk neither here nor noted | looked for in the store; if not there, the recording ends `interrupted` |
+ * Who waits for whom:
+ *
+ * - Each account has a lane of its own and shares nothing with the others, so a store that is broken, slow or silent delays its
+ *   own account only. An attempt ends by the store's own deadline.
+ * - Within a lane, recordings of calls that are up and those that lay in the spool take turns, and one with many chunks lets
+ *   others in after a second.
+ * - What fails in passing is tried again for as long as it takes, with random pauses of up to a minute, and sleeps outside the
+ *   lane. What is the account's fault parks the account: everything of it stops, and one recording is tried every five minutes.
+ *   What is our fault lets that recording rest for a minute.
+ *
+ * Memory: no audio is held; files are streamed by the store. An account has at most 4 + 16 recordings in hand, each with its
+ * manifest and note (about 1 KiB for a chunk), and at most 16 chunks or 12 parts under way. Of all the others only the
+ * folder's name is known.
  */
 export class Uploader {
   readonly #options: UploaderOptions;
-  readonly #lanes: Lanes;
+  readonly #clock: Clock;
   readonly #stopping = new AbortController();
+  readonly #lanes: Lanes;
+  readonly #parking: Parking;
+  readonly #home: VisitHome;
+  readonly #recordings: RecordingUploadOptions;
   readonly #oldest = new Map<string, number>();
-  readonly #resting = new Map<string, NodeJS.Timeout>();
+  readonly #resting = new Set<string>();
   /** Folders between two attempts. */
   readonly #pausing = new Set<string>();
   #settled: (() => void)[] = [];
 
   constructor(options: UploaderOptions) {
+    const { observer, spoolDir, storeOf } = options;
     this.#options = options;
-    this.#lanes = new Lanes(options.width ?? 4, (folder) => this.#work(folder));
+    this.#clock = options.clock ?? clockOf();
+    this.#lanes = new Lanes({ width: options.width ?? 4, sleepers }, (folder) => this.#work(folder));
+    this.#parking = new Parking(
+      {
+        clock: this.#clock,
+        probeMs,
+        wake: (folder) => this.#add(folder, 'backlog'),
+        parked: (accountId, code, error) => observer.parked({ accountId, code, error }),
+        unparked: (accountId) => observer.unparked({ accountId }),
+      },
+      this.#stopping.signal,
+    );
+    this.#home = {
+      clock: this.#clock,
+      backoff: options.backoffMs ?? defaultBackoff,
+      observer,
+      lanes: this.#lanes,
+      parking: this.#parking,
+      stop: this.#stopping.signal,
+      slept: (folder, sleeps) => this.#slept(folder, sleeps),
+    };
+    this.#recordings = {
+      spoolDir,
+      storeOf,
+      portalOf: options.portalOf ?? (() => Promise.resolve({ format: 'mp3', timeZone: 'UTC' })),
+      knownUploads: new Set(),
+      cleaned: new Set(),
+      seen: (recording, note) => this.#age(recording, note),
+      chunkWidth: options.chunkWidth,
+      leastPartBytes: options.leastPartBytes,
+    };
   }
 
-  /** Looks at a recording's folder and does what is to be done there. */
+  /** Looks at a recording's folder and does what is to be done there; before what lay there already. */
   wake(folder: string): void {
-    if (!this.#stopping.signal.aborted) this.#lanes.add(folder.split('/')[0] ?? '', folder);
+    this.#add(folder, 'live');
   }
 
   /** Wakes every folder of the spool. */
   async wakeAll(): Promise<void> {
-    for await (const folder of spooledFolders(this.#options.spoolDir)) this.wake(folder);
+    for await (const folder of spooledFolders(this.#options.spoolDir)) this.#add(folder, 'backlog');
   }
 
-  /** Resolves when nothing is left to do; never while a store is away that something waits for. */
+  /** Lets every parked account try again at once: the configuration was read anew. */
+  unpark(): void {
+    this.#parking.unparkAll();
+  }
+
+  /** Why nothing of this account is being stored; null where that isn't so. */
+  parkedOf(accountId: string): Parked | null {
+    return this.#parking.of(accountId);
+  }
+
+  /**
+   * Makes room in the spool: WAVs that the store has confirmed and that lie here only to become part of an `audio.wav` are
+   * removed; they will be read from the store.
+   *
+   * @returns bytes that were freed
+   */
+  async relieve(): Promise<number> {
+    let freed = 0;
+    for await (const folder of spooledFolders(this.#options.spoolDir))
+      freed += await relieveFolder(this.#options.spoolDir, folder);
+    return freed;
+  }
+
+  /** Resolves when nothing runs or waits; what is parked or rests counts for nothing, what is tried again does. */
   async idle(): Promise<void> {
     await this.#lanes.idle();
   }
 
-  /** Resolves when everything was done that can be done now: what is left waits for a store to come back. */
+  /** Resolves when everything was done that can be done now: what is left waits for a store to come back, or is parked. */
   async settled(): Promise<void> {
     const settled = new Promise<void>((resolve) => this.#settled.push(resolve));
     this.#settle();
     await settled;
-  }
-
-  #settle(): void {
-    if (this.#pausing.size < this.#lanes.running) return;
-    for (const resolve of this.#settled.splice(0)) resolve();
   }
 
   /** Recordings in the spool whose audio is not yet all in their store. */
@@ -116,226 +172,96 @@ export class Uploader {
     return count;
   }
 
-  /** When the oldest sealed chunk that isn't stored was sealed, ms since the Unix epoch; null when all are. */
+  /** When the oldest sealed chunk that could have been stored and isn't was sealed, ms since the Unix epoch; null when all are. */
   get oldestUnstoredMs(): number | null {
-    return this.#oldest.size === 0 ? null : Math.min(...this.#oldest.values());
+    let oldest = Infinity;
+    for (const sealedMs of this.#oldest.values()) oldest = Math.min(oldest, sealedMs);
+    return oldest === Infinity ? null : oldest;
   }
 
-  /** Ends retries and starts nothing new; what is under way finishes. */
+  /** Ends pauses and starts nothing new. Resolves when all that the store has confirmed is noted; attempts end by themselves. */
   async stop(): Promise<void> {
     this.#stopping.abort(new Error('the uploader is stopping'));
-    for (const timer of this.#resting.values()) clearTimeout(timer);
     await this.#lanes.idle();
   }
 
+  #add(folder: string, urgency: Urgency): void {
+    if (!this.#stopping.signal.aborted) this.#lanes.add(accountOf(folder), folder, urgency);
+  }
+
   async #work(folder: string): Promise<void> {
+    const accountId = accountOf(folder);
+    if (this.#stopping.signal.aborted) return;
+    const permit = this.#parking.admit(accountId, folder);
+    if (permit !== null) await this.#visit(accountId, folder, permit);
+    // A turn later, when the lane has let the next one in.
+    setImmediate(() => this.#settle());
+  }
+
+  async #visit(accountId: string, folder: string, permit: Permit): Promise<void> {
+    const visit = new Visit(this.#home, accountId, folder, permit);
+    const upload = new RecordingUpload(this.#recordings, visit);
+    let isParked = false;
     try {
-      while (!this.#stopping.signal.aborted && (await this.#step(folder)));
+      let outcome = await upload.run();
+      while (outcome === 'again') {
+        visit.proceed();
+        outcome = await upload.run();
+      }
+      if (outcome === 'due') this.#add(folder, 'backlog');
     } catch (cause) {
-      if (this.#stopping.signal.aborted) return;
-      const error = cause instanceof Error ? cause : new Error(String(cause));
-      this.#options.observer.stuck({ folder, error });
-      this.#rest(folder);
+      isParked = this.#hindered(visit, permit, cause instanceof Error ? cause : new Error(String(cause)));
     } finally {
-      // A turn later, when the lane has let the next one in.
-      setImmediate(() => this.#settle());
+      if (permit.isProbe) this.#parking.probed(accountId, folder, isParked);
     }
   }
 
-  #rest(folder: string): void {
-    clearTimeout(this.#resting.get(folder));
-    const timer = setTimeout(() => {
-      this.#resting.delete(folder);
-      this.wake(folder);
-    }, restMs).unref();
-    this.#resting.set(folder, timer);
-  }
-
-  /** @returns whether there may be more to do */
-  async #step(folder: string): Promise<boolean> {
-    const recording = await readSpooled(this.#options.spoolDir, folder);
-    await this.#age(folder, recording);
-    if (recording === undefined) return false;
-    const { manifest, note, path } = recording;
-    if (note.finished && manifest?.state !== 'recording') return await this.#sweep(recording);
-    // The recorder, killed before it had noted its own end, renders that end once more.
-    if (note.finished) await writeNote(path, { ...note, finished: false });
-    // A failed recording has no audio to store; its manifest stays where its reason can be read.
-    if (manifest === null || manifest.state === 'failed') return false;
-    const store = this.#options.storeOf(manifest.accountId);
-    if (store === null) return false;
-    const chunk = nextChunk(recording);
-    if (chunk !== undefined) return await this.#storeChunk(recording, chunk, store);
-    if (manifest.state === 'recording') return false;
-    return await this.#finish(recording, manifest, store);
-  }
-
-  async #age(folder: string, recording: SpooledRecording | undefined): Promise<void> {
-    const index = recording === undefined ? undefined : Math.min(...recording.wavs);
-    this.#oldest.delete(folder);
-    if (recording === undefined || index === undefined || index === Infinity) return;
-    const found = await stat(join(recording.path, chunkName(index))).catch(() => undefined);
-    if (found !== undefined) this.#oldest.set(folder, found.mtimeMs);
-  }
-
-  /** WAV first, its sidecar when that is safe: a sidecar in the store promises audio beside it. */
-  async #storeChunk(recording: SpooledRecording, chunk: ManifestChunk, store: ObjectStore): Promise<boolean> {
-    const { path, note } = recording;
-    const { index, sha256, sidecarSha256 } = chunk;
-    const noted = notedOf(note, chunk);
-    const wav = join(path, chunkName(index));
-    if (noted === undefined) {
-      await this.#put(recording, store, wav, chunkName(index), sha256);
-      await writeNote(path, withChunk(note, { ...chunk, sidecarStored: false }));
-      await unlink(wav);
-    } else if (recording.wavs.has(index)) await unlinkConfirmed(wav, sha256);
-    const sidecar = join(path, sidecarName(index));
-    if (noted?.sidecarStored !== true) {
-      await this.#put(recording, store, sidecar, sidecarName(index), sidecarSha256);
-      await writeNote(path, withChunk(note, { ...chunk, sidecarStored: true }));
-      await unlink(sidecar);
-    } else await unlinkConfirmed(sidecar, sidecarSha256);
-    return true;
-  }
-
-  async #finish(recording: SpooledRecording, manifest: Manifest, store: ObjectStore): Promise<boolean> {
-    let { note } = recording;
-    for (const chunk of manifest.chunks) {
-      if (notedOf(note, chunk)?.sidecarStored === true) continue;
-      if (await this.#isStored(recording, store, chunk))
-        note = withChunk(note, { ...chunk, sidecarStored: true });
+  /** @returns whether the account is to blame */
+  #hindered({ accountId, folder }: Visit, permit: Permit, error: Error): boolean {
+    if (this.#stopping.signal.aborted) return false;
+    const code = codeOf(error);
+    if (code !== null && blameOf(error) === 'account') {
+      this.#parking.park(accountId, folder, code, error);
+      return true;
     }
-    const text = `${JSON.stringify(finalManifest(manifest, note), null, 2)}\n`;
-    const path = join(recording.path, finalName);
-    await writeDurably(path, text);
-    const sha256 = createHash('sha256').update(text).digest('hex');
-    await this.#put(recording, store, path, manifestName, sha256);
-    await writeNote(recording.path, { ...note, finished: true });
-    return true;
-  }
-
-  /** The store has everything: the catalogue is told, then the folder goes. What nobody confirmed keeps its place. */
-  async #sweep({ folder, path, names, manifest, note }: SpooledRecording): Promise<boolean> {
-    const { observer } = this.#options;
-    if (manifest !== null) await observer.finished(folder, finalManifest(manifest, note));
-    const dropped = await dropStored(path, names, note);
-    const mine = names.filter((name) => ownNames.includes(name) || name.endsWith('.tmp'));
-    const left = names.filter((name) => !mine.includes(name) && !dropped.includes(name));
-    if (left.length > 0) {
-      const value = `${folder}: ${left.join(', ')}`;
-      observer.stuck({ folder, error: new ReelayError('spool_leftover', { value }) });
-      return false;
+    // Another of its recordings has parked the account; this one joins those that wait.
+    if (permit.signal.aborted) this.#add(folder, 'backlog');
+    else {
+      this.#options.observer.stuck({ folder, error });
+      void this.#rest(folder);
     }
-    // The note goes last: as long as it is there, a start after a crash comes back here.
-    for (const name of [...mine.filter((each) => each !== uploadName), uploadName])
-      await unlink(join(path, name)).catch(ignoreMissing);
-    await this.#removeEmpty(path);
     return false;
   }
 
-  /** The folder, and those above it that are empty now. The recorder may make the same ones anew at any moment. */
-  async #removeEmpty(path: string): Promise<void> {
-    for (let at = path; at !== this.#options.spoolDir && at !== dirname(at); at = dirname(at)) {
-      try {
-        await rmdir(at);
-      } catch {
-        return;
-      }
-    }
+  async #rest(folder: string): Promise<void> {
+    if (this.#resting.has(folder)) return;
+    this.#resting.add(folder);
+    await this.#clock.sleep(restMs, this.#stopping.signal).catch(() => undefined);
+    this.#resting.delete(folder);
+    this.#add(folder, 'backlog');
   }
 
-  /** Asks the store itself, when the note doesn't know. */
-  async #isStored({ folder }: SpooledRecording, store: ObjectStore, chunk: ManifestChunk): Promise<boolean> {
-    return await this.#persist(folder, async () => {
-      const { index, sha256, sidecarSha256 } = chunk;
-      if (!(await holds(store, chunkKey(folder, index), sha256))) return false;
-      return await holds(store, sidecarKey(folder, index), sidecarSha256);
-    });
+  async #age({ folder, path, ...rest }: SpooledRecording, note: UploadNote): Promise<void> {
+    const index = waitingChunk({ folder, path, ...rest }, note);
+    const found =
+      index === undefined ? undefined : await stat(join(path, chunkName(index))).catch(() => undefined);
+    if (found === undefined) this.#oldest.delete(folder);
+    else this.#oldest.set(folder, found.mtimeMs);
   }
 
-  async #put(
-    { folder }: SpooledRecording,
-    store: ObjectStore,
-    file: string,
-    name: string,
-    sha256: string,
-  ): Promise<void> {
-    const { bytes } = await this.#persist(folder, () => attempt(store, `${folder}/${name}`, file, sha256));
-    this.#options.observer.stored({ folder, name, bytes });
+  #slept(folder: string, sleeps: boolean): void {
+    if (sleeps) this.#pausing.add(folder);
+    else this.#pausing.delete(folder);
+    this.#settle();
   }
 
-  /** Tries for as long as it takes: a store may be away for hours, and the audio is safe meanwhile. */
-  async #persist<T>(folder: string, action: () => Promise<T>): Promise<T> {
-    const { signal } = this.#stopping;
-    return await pRetry(action, {
-      retries: Infinity,
-      minTimeout: 0,
-      factor: 1,
-      signal,
-      // The pause is made here, because p-retry's own randomization never draws less than the whole of it.
-      onFailedAttempt: async ({ error, attemptNumber }) => {
-        const delayMs = this.#pauseMs(attemptNumber);
-        this.#options.observer.retrying({ folder, error, delayMs });
-        this.#pausing.add(folder);
-        this.#settle();
-        await sleep(delayMs, undefined, { signal }).finally(() => this.#pausing.delete(folder));
-      },
-    });
-  }
-
-  /** Full jitter: anything between nothing and a longest that doubles, so that many failures don't return together. */
-  #pauseMs(attempts: number): number {
-    const { first, most } = this.#options.backoffMs ?? { first: 250, most: 60_000 };
-    return Math.random() * Math.min(most, first * 2 ** Math.min(attempts - 1, 30));
+  #settle(): void {
+    if (this.#pausing.size < this.#lanes.running) return;
+    for (const resolve of this.#settled.splice(0)) resolve();
   }
 }
 
-/** Every name that control or recorder leave in a folder whose chunks have all gone. */
-const ownNames: readonly string[] = [manifestName, finalName, uploadName];
-
-/** The lowest sealed chunk of which something still lies here; one without WAV and note is `#finish`'s to look for. */
-function nextChunk({ sealed, wavs, note }: SpooledRecording): ManifestChunk | undefined {
-  const waiting = [...sealed.values()].filter(
-    (chunk) => wavs.has(chunk.index) || notedOf(note, chunk) !== undefined,
-  );
-  return waiting.sort((a, b) => a.index - b.index)[0];
-}
-
-/** What is noted of a chunk, if it is the same chunk: two silent ones have the same sum, so the index counts too. */
-function notedOf(note: UploadNote, { index, sha256 }: ManifestChunk): StoredChunk | undefined {
-  return note.chunks.find((each) => each.index === index && each.sha256 === sha256);
-}
-
-async function attempt(store: ObjectStore, key: string, file: string, sha256: string) {
-  try {
-    return await store.put(key, file, { sha256 });
-  } catch (error) {
-    const isLocal =
-      (error as NodeJS.ErrnoException).code === 'ENOENT' &&
-      (await stat(file).catch(() => undefined)) === undefined;
-    if (isLocal || (error instanceof ReelayError && error.code === 'checksum_mismatch'))
-      throw new AbortError(error as Error);
-    // p-retry takes a TypeError for a mistake in the program; from a store it is one more failure.
-    throw error instanceof TypeError ? new Error(error.message, { cause: error }) : error;
-  }
-}
-
-/** Whether the store gives these bytes back. */
-async function holds(store: ObjectStore, key: string, sha256: string): Promise<boolean> {
-  if ((await store.size(key)) === null) return false;
-  return (await hashOf(await store.read(key))) === sha256;
-}
-
-/** What the store keeps for good: the recorder's manifest with the state that it ends in. */
-function finalManifest(manifest: Manifest, note: UploadNote): Manifest {
-  const missing = manifest.chunks.filter((chunk) => notedOf(note, chunk)?.sidecarStored !== true);
-  if (missing.length > 0) {
-    const reason = `chunk_missing: ${missing.map(({ index }) => index).join(', ')}`;
-    return { ...manifest, state: 'interrupted', reason };
-  }
-  return manifest.state === 'uploading' ? { ...manifest, state: 'complete' } : manifest;
-}
-
-function ignoreMissing(error: unknown): void {
-  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+/** The first part of a recording's folder is its account. */
+function accountOf(folder: string): string {
+  return folder.split('/')[0] ?? '';
 }

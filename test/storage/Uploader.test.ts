@@ -5,30 +5,19 @@ import t, { type Test } from 'tap';
 import type { Manifest } from '../../src/spool/Manifest.js';
 import { FileStore } from '../../src/storage/FileStore.js';
 import type { ObjectStore, StoredObject } from '../../src/storage/ObjectStore.js';
-import { Uploader, type UploaderOptions } from '../../src/storage/Uploader.js';
+import { Uploader } from '../../src/storage/Uploader.js';
 import { Signal } from '../fixtures/Signal.js';
+import { UploadWatcher as Watcher } from './fixtures/UploadWatcher.js';
 import { fabricateRecording, type FabricatedRecording, type Fabrication } from '../fixtures/recording.js';
 
-/** Remembers what it was told. */
-class Watcher {
-  readonly stored: string[] = [];
-  readonly retries: string[] = [];
-  readonly troubles: Error[] = [];
-  readonly finished: Manifest[] = [];
-
-  readonly observer: UploaderOptions['observer'] = {
-    stored: ({ name }) => void this.stored.push(name),
-    retrying: ({ folder }) => void this.retries.push(folder),
-    stuck: ({ error }) => void this.troubles.push(error),
-    finished: (_folder, manifest) => {
-      this.finished.push(manifest);
-      return Promise.resolve();
-    },
-  };
-}
+// The uploader's pauses keep no process up by themselves.
+const alive = setInterval(() => undefined, 1000);
+t.teardown(() => clearInterval(alive));
 
 /** A folder store that can be told to do something before and after it stores. */
 class Hooked extends FileStore {
+  // Copies of it, which stand for what a crash left behind, are the same place.
+  override readonly name = 'file:kept';
   before: (key: string) => Promise<void> = () => Promise.resolve();
   after: (key: string) => Promise<void> = () => Promise.resolve();
 
@@ -71,9 +60,14 @@ async function bench(
   };
 }
 
-async function upload(at: Bench, store: ObjectStore | null = new FileStore(at.kept)): Promise<Watcher> {
+async function upload(at: Bench, store: ObjectStore | null = new Hooked(at.kept)): Promise<Watcher> {
   const watcher = new Watcher();
-  const uploader = new Uploader({ spoolDir: at.spoolDir, storeOf: () => store, observer: watcher.observer });
+  const uploader = new Uploader({
+    spoolDir: at.spoolDir,
+    storeOf: () => Promise.resolve(store),
+    observer: watcher.observer,
+    chunkWidth: 1,
+  });
   await uploader.wakeAll();
   await uploader.idle();
   await uploader.stop();
@@ -329,7 +323,7 @@ await t.test('a store that is down delays its own account only, and is tried unt
       if (manifest.accountId === 'AChealthy') healthyDone.fire();
     },
   };
-  const storeOf = (accountId: string) => (accountId === 'ACbroken' ? down : up);
+  const storeOf = (accountId: string) => Promise.resolve(accountId === 'ACbroken' ? down : up);
   const uploader = new Uploader({
     spoolDir: broken.spoolDir,
     storeOf,
@@ -360,7 +354,7 @@ await t.test('stopping ends the retries at once', async (t) => {
   const watcher = new Watcher();
   const uploader = new Uploader({
     spoolDir: at.spoolDir,
-    storeOf: () => down,
+    storeOf: () => Promise.resolve(down),
     observer: { ...watcher.observer, retrying: () => retried.fire() },
     backoffMs: { first: 3_600_000, most: 3_600_000 },
   });
@@ -368,7 +362,7 @@ await t.test('stopping ends the retries at once', async (t) => {
   await retried.fired;
   await uploader.stop();
   t.strictSame(watcher.troubles, []);
-  t.strictSame((await readdir(at.recording.folder)).sort(), [...at.originals.keys()].sort());
+  t.strictSame((await readdir(at.recording.folder)).sort(), [...at.originals.keys(), 'upload.json'].sort());
 });
 
 /** Stores the first chunk, then stops as a crash would: chunk 0 noted and gone, the rest as it was. */
@@ -381,7 +375,12 @@ async function halfway(at: Bench): Promise<void> {
     return new Promise(() => undefined);
   };
   const observer = new Watcher().observer;
-  const uploader = new Uploader({ spoolDir: at.spoolDir, storeOf: () => store, observer });
+  const uploader = new Uploader({
+    spoolDir: at.spoolDir,
+    storeOf: () => Promise.resolve(store),
+    observer,
+    chunkWidth: 1,
+  });
   uploader.wake(at.folder);
   await reached.fired;
 }

@@ -1,0 +1,46 @@
+import { rmdir, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { ReelayError } from '../config/ReelayError.js';
+import { manifestName, uploadName } from '../spool/layout.js';
+import type { SpooledRecording } from './SpooledRecording.js';
+import { dropStored } from './unlinkConfirmed.js';
+
+/** The manifest as it goes into the store, kept beside the recorder's until the store has confirmed it. */
+export const finalName = 'manifest.final.json';
+
+/** Every name that control or recorder leave in a folder whose chunks have all gone. */
+const ownNames: readonly string[] = [manifestName, finalName, uploadName];
+
+/**
+ * Removes the folder of a recording that the store has whole. What nobody confirmed keeps its place.
+ *
+ * @throws ReelayError `spool_leftover`, `checksum_mismatch`
+ */
+export async function removeFinished(
+  spoolDir: string,
+  { folder, path, names, note }: SpooledRecording,
+): Promise<void> {
+  const dropped = await dropStored(path, names, note);
+  const mine = names.filter((name) => ownNames.includes(name) || name.endsWith('.tmp'));
+  const left = names.filter((name) => !mine.includes(name) && !dropped.includes(name));
+  if (left.length > 0) throw new ReelayError('spool_leftover', { value: `${folder}: ${left.join(', ')}` });
+  // The note goes last: as long as it is there, a start after a crash comes back here.
+  for (const name of [...mine.filter((each) => each !== uploadName), uploadName])
+    await unlink(join(path, name)).catch(ignoreMissing);
+  await removeEmpty(spoolDir, path);
+}
+
+/** The folder, and those above it that are empty now. The recorder may make the same ones anew at any moment. */
+async function removeEmpty(spoolDir: string, path: string): Promise<void> {
+  for (let at = path; at !== spoolDir && at !== dirname(at); at = dirname(at)) {
+    try {
+      await rmdir(at);
+    } catch {
+      return;
+    }
+  }
+}
+
+function ignoreMissing(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+}
