@@ -4,15 +4,27 @@ import type { MessagePort } from 'node:worker_threads';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { MemoryCatalogue } from '../catalogue/MemoryCatalogue.js';
-import type { Config } from '../config/Config.js';
+import type { Config, RecordFormat } from '../config/Config.js';
 import { isLoopback } from '../config/isFromHere.js';
 import { loadConfig } from '../config/load.js';
 import { StartTokens } from '../providers/twilio/startToken.js';
+import type { Manifest } from '../spool/Manifest.js';
 import type { SpoolEvent } from '../spool/SpoolEvent.js';
+import { clockOf } from '../storage/Clock.js';
 import { Stores } from '../storage/Stores.js';
 import { Uploader } from '../storage/Uploader.js';
 import { Counters } from '../tap/Counters.js';
-import type { ControlData, FaultKind, FromControl, ThreadStates, ToControl } from './ControlMessage.js';
+import type {
+  ControlData,
+  FaultKind,
+  FromControl,
+  PlainRequest,
+  ThreadStates,
+  ToControl,
+} from './ControlMessage.js';
+import { AccountDirectory } from './AccountDirectory.js';
+import { Alerts } from './Alerts.js';
+import { FailedRecordings } from './FailedRecordings.js';
 import { commitFault } from './Fault.js';
 import { httpApi } from './HttpApi.js';
 import { Keyring } from './Keyring.js';
@@ -20,7 +32,9 @@ import { Library } from './Library.js';
 import { LiveCalls } from './LiveCalls.js';
 import { answerMediaHttp } from './MediaHttp.js';
 import { Metrics } from './Metrics.js';
-import { spoolSize } from './SpoolSize.js';
+import { SpoolWatch } from './SpoolWatch.js';
+import { uploadFaults, type UploadFaults } from './uploadFaults.js';
+import { UploadWatch } from './UploadWatch.js';
 
 /** How often the spool is looked through without being told to, in case an announcement was lost, ms. */
 const lookMs = 30_000;
@@ -41,9 +55,14 @@ export class Control {
   readonly #spoolDir: string;
   readonly #calls = new LiveCalls();
   readonly #library: Library;
+  readonly #alerts: Alerts;
+  readonly #spool: SpoolWatch;
+  readonly #failed: FailedRecordings;
+  readonly #watch: UploadWatch;
   readonly #uploader: Uploader;
   readonly #metrics: Metrics;
   readonly #tokens: StartTokens;
+  readonly #directory: AccountDirectory;
   readonly #app: FastifyInstance;
   #config: Config;
   #stores: Stores;
@@ -51,10 +70,15 @@ export class Control {
   #recorderPort: MessagePort | null = null;
   /** Null before `begin`. */
   #looking: NodeJS.Timeout | null = null;
-  #spoolBytes = 0;
   #threads: ThreadStates = { media: 'ready', recorder: 'starting', control: 'ready' };
 
-  private constructor(data: ControlData, config: Config, log: Logger, post: (message: FromControl) => void) {
+  private constructor(
+    data: ControlData,
+    config: Config,
+    faults: UploadFaults,
+    log: Logger,
+    post: (message: FromControl) => void,
+  ) {
     this.#data = data;
     this.#post = post;
     this.#log = log;
@@ -63,13 +87,27 @@ export class Control {
     this.#stores = new Stores(config);
     this.#keyring = new Keyring(config);
     this.#tokens = new StartTokens(data.tokenKey);
+    const clock = clockOf(faults.clockSpeed);
+    this.#directory = new AccountDirectory({ config: () => this.#config, clock, log });
     this.#library = new Library(new MemoryCatalogue(), this.#spoolDir, this.#stores);
-    this.#uploader = this.#makeUploader();
-    this.#metrics = new Metrics({
-      counters: new Counters(data.counters),
-      threads: () => this.#threads,
-      spoolBytes: () => this.#spoolBytes,
-      oldestUnstoredMs: () => this.#uploader.oldestUnstoredMs,
+    this.#metrics = this.#makeMetrics(data);
+    this.#alerts = new Alerts(log, ({ code }) => this.#metrics.alerts.inc({ alert: code }));
+    this.#failed = new FailedRecordings((manifest) => this.#tellFailed(manifest));
+    this.#spool = this.#makeSpoolWatch();
+    this.#watch = new UploadWatch({
+      metrics: this.#metrics,
+      alerts: this.#alerts,
+      spool: this.#spool,
+      library: this.#library,
+      killPoint: faults.killPoint,
+      log,
+    });
+    this.#uploader = new Uploader({
+      spoolDir: this.#spoolDir,
+      storeOf: async (accountId) => await this.#stores.of(accountId),
+      portalOf: (accountId) => this.#portalOf(accountId),
+      clock,
+      observer: this.#watch,
     });
     this.#app = this.#makeApp();
     this.#listenTo(data.recorderPort);
@@ -86,7 +124,9 @@ export class Control {
     post: (message: FromControl) => void,
   ): Control | undefined {
     let config: Config;
+    let faults: UploadFaults;
     try {
+      faults = uploadFaults(process.env);
       // A restart of the thread is not a reload: the successor takes what is in force.
       config = data.config ?? loadConfig(data.flags);
     } catch (error) {
@@ -94,7 +134,7 @@ export class Control {
       return undefined;
     }
     post({ type: 'config', config });
-    return new Control(data, config, log(config), post);
+    return new Control(data, config, faults, log(config), post);
   }
 
   /** Whatever main says. */
@@ -105,16 +145,12 @@ export class Control {
         return;
       case 'reload':
         return this.#reload();
-      case 'http': {
-        const sources = {
-          config: this.#config,
-          tokens: this.#tokens,
-          threads: this.#threads,
-          log: this.#log,
-        };
-        const response = answerMediaHttp(message.request, sources);
-        return this.#post({ type: 'httpAnswer', id: message.id, response });
-      }
+      case 'http':
+        void this.#answerMedia(message.id, message.request);
+        return;
+      case 'lookup':
+        void this.#lookUp(message.id, message.accountId);
+        return;
       case 'calls':
         return this.#calls.take(message.calls);
       case 'threads':
@@ -134,7 +170,10 @@ export class Control {
     if (this.#looking !== null) return;
     this.#looking = setInterval(() => void this.#look(), lookMs);
     // Before anybody can ask: a recording that was known to the predecessor is known from the first request on.
-    await this.#library.scanSpool();
+    await this.#library.scanSpool((folder, manifest) => {
+      this.#spool.found(folder, manifest);
+      this.#failed.found(manifest);
+    });
     const port = await this.#listen();
     if (port === null) return;
     this.#post({ type: 'ready', port });
@@ -149,6 +188,7 @@ export class Control {
     )
       this.#log.warn('there are no keys: the control port answers this machine only; set control.adminKeys');
     this.#readStores();
+    void this.#spool.start();
     await this.#look();
   }
 
@@ -175,6 +215,23 @@ export class Control {
     }
   }
 
+  async #answerMedia(id: number, request: PlainRequest): Promise<void> {
+    const response = await answerMediaHttp(request, {
+      config: this.#config,
+      tokens: this.#tokens,
+      threads: this.#threads,
+      findAccount: (accountId) => this.#directory.find(accountId),
+      log: this.#log,
+    });
+    this.#post({ type: 'httpAnswer', id, response });
+  }
+
+  async #lookUp(id: number, accountId: string): Promise<void> {
+    const unavailable = (): 'unavailable' => 'unavailable';
+    const account = (await this.#directory.find(accountId).catch(unavailable)) ?? null;
+    this.#post({ type: 'account', id, account });
+  }
+
   #listenTo(port: MessagePort): void {
     this.#recorderPort?.close();
     this.#recorderPort = port;
@@ -182,7 +239,9 @@ export class Control {
   }
 
   async #announced(event: SpoolEvent): Promise<void> {
+    this.#spool.take(event);
     await this.#library.take(event);
+    if (event.type === 'ended') this.#failed.ended(event.manifest);
     if (event.type === 'sealed' || event.type === 'ended') this.#uploader.wake(event.folder);
   }
 
@@ -196,26 +255,36 @@ export class Control {
     }
     this.#stores = new Stores(this.#config);
     this.#keyring = new Keyring(this.#config);
+    this.#directory.refresh();
     this.#post({ type: 'config', config: this.#config });
     this.#log.info({ accounts: this.#config.accounts.length }, 'the configuration was reloaded');
+    this.#uploader.unpark();
     if (this.#looking !== null) this.#readStores();
     void this.#look();
   }
 
   #readStores(): void {
-    void this.#library.scanStores(this.#stores, (store, error) => {
-      this.#log.error(
-        { err: error, store: store.name },
-        'a store cannot be listed; its recordings are not shown',
-      );
+    void this.#library.scanStores(this.#stores, this.#config.accounts, {
+      failed: (store, error) =>
+        this.#log.error(
+          { err: error, store: store.name },
+          'a store cannot be listed; its recordings are not shown',
+        ),
+      cut: (store) =>
+        this.#log.warn({ store: store.name }, 'a store holds so much that not everything in it is shown'),
     });
   }
 
   /** What lies in the spool is the truth; announcements only save the time until the next look. */
   async #look(): Promise<void> {
-    if (this.#looking === null) return;
-    await this.#uploader.wakeAll();
-    this.#spoolBytes = await spoolSize(this.#spoolDir);
+    if (this.#looking !== null) await this.#uploader.wakeAll();
+  }
+
+  /** A recording of which no audio is kept. */
+  #tellFailed({ recordingId, accountId, claimedAccountId, callId, reason }: Manifest): void {
+    this.#metrics.recordingsFailed.inc({ reason: reason ?? 'unknown' });
+    const about = { code: reason, recordingId, accountId, claimedAccountId, callId };
+    this.#log.error(about, 'a recording failed; no audio of it is kept');
   }
 
   async #stop(): Promise<void> {
@@ -228,6 +297,7 @@ export class Control {
   /** @returns recordings that stay in the spool until the next start */
   async #finish(looking: NodeJS.Timeout): Promise<number> {
     clearInterval(looking);
+    await this.#spool.stop();
     await this.#uploader.wakeAll();
     const late = new AbortController();
     const patience = sleep(finishMs, undefined, { signal: late.signal }).catch(() => undefined);
@@ -237,31 +307,34 @@ export class Control {
     return await this.#uploader.unstored();
   }
 
-  #makeUploader(): Uploader {
-    return new Uploader({
+  /** What jambonz's portal expects of an account's recordings on `/record`. */
+  async #portalOf(accountId: string): Promise<{ format: RecordFormat; timeZone: string }> {
+    const account = await this.#directory.find(accountId);
+    return {
+      format: account?.jambonz.recordFormat ?? 'mp3',
+      timeZone: this.#config.recordEndpoint.timeZone,
+    };
+  }
+
+  #makeMetrics(data: ControlData): Metrics {
+    return new Metrics({
+      counters: new Counters(data.counters),
+      threads: () => this.#threads,
+      spool: () => this.#spool,
+      parkedAccounts: () => this.#watch.parkedAccounts,
+      oldestUnstoredMs: () => this.#uploader.oldestUnstoredMs,
+    });
+  }
+
+  #makeSpoolWatch(): SpoolWatch {
+    return new SpoolWatch({
       spoolDir: this.#spoolDir,
-      storeOf: (accountId) => this.#stores.of(accountId),
-      observer: {
-        stored: ({ name, bytes }) => {
-          this.#metrics.bytesStored.inc(bytes);
-          if (name.endsWith('.wav')) this.#metrics.chunksStored.inc();
-        },
-        retrying: ({ folder, error, delayMs }) => {
-          this.#metrics.uploadRetries.inc();
-          const wait = Math.round(delayMs);
-          this.#log.warn(
-            { code: 'store_unwritable', err: error, folder, wait },
-            'storing failed; trying again',
-          );
-        },
-        stuck: ({ folder, error }) => this.#log.error({ err: error, folder }, 'a recording cannot be stored'),
-        finished: async (folder, manifest) => {
-          await this.#library.finished(folder, manifest);
-          this.#metrics.recordingsStored.inc({ state: manifest.state });
-          const { recordingId, state, reason, durationSeconds } = manifest;
-          this.#log.info({ recordingId, state, reason, durationSeconds }, 'recording stored');
-        },
-      },
+      config: () => this.#config,
+      calls: this.#calls,
+      alerts: this.#alerts,
+      relieve: () => this.#uploader.relieve(),
+      changed: (full) => this.#post({ type: 'spool', full }),
+      log: this.#log,
     });
   }
 

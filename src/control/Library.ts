@@ -1,3 +1,5 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
 import {
   type Catalogue,
   type CatalogueEntry,
@@ -5,14 +7,16 @@ import {
   type CatalogueQuery,
   entryOf,
 } from '../catalogue/Catalogue.js';
+import type { AccountConfig } from '../config/Config.js';
 import { ReelayError } from '../config/ReelayError.js';
 import type { Manifest } from '../spool/Manifest.js';
 import type { SpoolEvent } from '../spool/SpoolEvent.js';
 import type { ObjectStore } from '../storage/ObjectStore.js';
 import { readSpooled, spooledFolders } from '../storage/SpooledRecording.js';
-import { readStoredManifest, storedRecordings } from '../storage/StoredRecording.js';
+import { readStoredManifest, storedRecordings, type StoreScope } from '../storage/StoredRecording.js';
 import type { Stores } from '../storage/Stores.js';
 import { AudioSnapshot, type Whereabouts } from './AudioSnapshot.js';
+import { ParkedRecordings } from './ParkedRecordings.js';
 
 /** How far a live recording is. */
 export interface Progress {
@@ -20,6 +24,19 @@ export interface Progress {
   readonly samples: number;
   /** Loudest sample per channel in the last half second, 0 to 32768. */
   readonly peaks: readonly number[];
+}
+
+/** Recordings of buckets are shown that began in these last days, ms. */
+const bucketMs = 30 * 86_400_000;
+/** Objects of a bucket that are listed for one account; each thousand is a request. */
+const mostListed = 1_000_000;
+
+/** What happens while stores are read. */
+export interface ScanObserver {
+  /** It can't be read; it is read again at the next scan. */
+  failed(store: ObjectStore, error: unknown): void;
+  /** There is so much in it that not everything is shown. */
+  cut(store: ObjectStore): void;
 }
 
 /** How long a question waits for the stores to be read after a start before it is told to come again, ms. */
@@ -33,6 +50,7 @@ export class Library {
   readonly #spoolDir: string;
   readonly #progress = new Map<string, Progress>();
   readonly #read = new Set<string>();
+  readonly #parked = new ParkedRecordings();
   #stores: Stores;
   /** Set while stores are being read. */
   #rebuilding: Promise<void> | null = null;
@@ -43,32 +61,30 @@ export class Library {
     this.#stores = stores;
   }
 
-  /** Takes up every recording in the spool. Before it resolves nothing may be asked. */
-  async scanSpool(): Promise<void> {
+  /**
+   * Takes up every recording in the spool. Before it resolves nothing may be asked.
+   *
+   * @param found - told of each
+   */
+  async scanSpool(found: (folder: string, manifest: Manifest) => void = () => undefined): Promise<void> {
     for await (const folder of spooledFolders(this.#spoolDir)) {
       const manifest = (await readSpooled(this.#spoolDir, folder))?.manifest;
-      if (manifest) await this.#catalogue.upsert(entryOf(manifest, folder));
+      if (!manifest) continue;
+      await this.#catalogue.upsert(entryOf(manifest, folder));
+      found(folder, manifest);
     }
   }
 
   /**
-   * Takes up every recording in the stores, each store once; may take long. Until then a question for an unknown recording
-   * waits.
-   *
-   * @param failed - told of a store that can't be read; it is read again at the next call
+   * Takes up the recordings in the stores of these accounts, each store once; may take long. Until then a question for an unknown
+   * recording waits. A folder is read whole. Of a bucket, which may hold millions of objects, each account's part is read from
+   * thirty days ago on.
    */
-  scanStores(stores: Stores, failed: (store: ObjectStore, error: unknown) => void): Promise<void> {
+  scanStores(stores: Stores, accounts: readonly AccountConfig[], observer: ScanObserver): Promise<void> {
     this.#stores = stores;
     const before = this.#rebuilding ?? Promise.resolve();
     const rebuilding = before.then(async () => {
-      for (const store of stores.all()) {
-        if (this.#read.has(store.name)) continue;
-        this.#read.add(store.name);
-        await this.#scanStore(store).catch((error: unknown) => {
-          this.#read.delete(store.name);
-          failed(store, error);
-        });
-      }
+      for (const account of accounts) await this.#scanAccount(stores, account, observer);
       if (this.#rebuilding === rebuilding) this.#rebuilding = null;
     });
     this.#rebuilding = rebuilding;
@@ -85,13 +101,32 @@ export class Library {
       const known = await this.#catalogue.get(recordingId);
       // The spool's files may have told the uploader before the announcement came.
       if (known?.state === 'complete' && (state === 'recording' || state === 'uploading')) return;
-      await this.#catalogue.upsert(entryOf(event.manifest, event.folder));
+      await this.#catalogue.upsert(this.#parked.shown(entryOf(event.manifest, event.folder)));
     }
   }
 
   /** The recording is in its store, in this state for good. */
   async finished(folder: string, manifest: Manifest): Promise<void> {
+    this.#parked.forget(manifest.recordingId);
     await this.#catalogue.upsert(entryOf(manifest, folder));
+  }
+
+  /** Until it is unparked, what is over of an account and waits in the spool is shown as failed. Its files say nothing of that. */
+  async park(accountId: string, reason: string): Promise<void> {
+    this.#parked.park(accountId, reason);
+    for (const { recordingId } of await this.#waiting(accountId)) {
+      const entry = await this.#catalogue.get(recordingId);
+      if (entry !== undefined) await this.#catalogue.upsert(this.#parked.shown(entry));
+    }
+  }
+
+  /** What was shown as failed is shown as it is. */
+  async unpark(accountId: string): Promise<void> {
+    for (const entry of this.#parked.unpark(accountId)) {
+      const { state } = (await this.#catalogue.get(entry.recordingId)) ?? entry;
+      // Unless it was stored meanwhile.
+      if (state === 'failed') await this.#catalogue.upsert(entry);
+    }
   }
 
   progress(recordingId: string): Progress | undefined {
@@ -118,11 +153,14 @@ export class Library {
   }
 
   /** The manifest as it is now; null when neither spool nor store has it, which no recording of the catalogue should be in. */
-  async manifest({ folder, accountId }: CatalogueEntry): Promise<Manifest | null> {
+  async manifest({ folder, accountId, recordingId }: CatalogueEntry): Promise<Manifest | null> {
     // It is put into the store before it leaves the spool, so one look at each in this order finds it.
     const spooled = await readSpooled(this.#spoolDir, folder);
-    if (spooled?.manifest) return spooled.manifest;
-    const store = this.#stores.of(accountId);
+    if (spooled?.manifest) {
+      const reason = this.#parked.reasonOf(recordingId);
+      return reason === undefined ? spooled.manifest : { ...spooled.manifest, state: 'failed', reason };
+    }
+    const store = await this.#stores.of(accountId);
     return store === null ? null : await readStoredManifest(store, folder);
   }
 
@@ -135,10 +173,42 @@ export class Library {
     return { spoolDir: this.#spoolDir, folder, store: () => this.#stores.of(accountId) };
   }
 
-  async #scanStore(store: ObjectStore): Promise<void> {
-    for await (const { folder, manifest } of storedRecordings(store)) {
+  /** Recordings of an account that are over and still in the spool. */
+  async #waiting(accountId: string): Promise<CatalogueEntry[]> {
+    const found: CatalogueEntry[] = [];
+    for (const state of ['uploading', 'interrupted'] as const) {
+      for (let cursor: string | undefined; ;) {
+        const page = await this.#catalogue.list({ account: accountId, state, limit: 1000, cursor });
+        for (const entry of page.entries)
+          if (await stat(join(this.#spoolDir, entry.folder)).catch(() => false)) found.push(entry);
+        if (page.next === null) break;
+        cursor = page.next;
+      }
+    }
+    return found;
+  }
+
+  async #scanAccount(stores: Stores, account: AccountConfig, observer: ScanObserver): Promise<void> {
+    const store = await stores.of(account.id);
+    if (store === null) return;
+    const isWhole = account.id === '*' || account.store?.type === 'file';
+    const prefix = isWhole ? '' : `${account.id}/`;
+    const place = `${store.name} ${prefix}`;
+    if (this.#read.has(place)) return;
+    this.#read.add(place);
+    const since = new Date(Date.now() - bucketMs).toISOString().slice(0, 10).replaceAll('-', '');
+    const bounds = { since, most: mostListed, cut: () => observer.cut(store) };
+    const scope = account.store?.type === 'file' ? {} : { prefix, ...bounds };
+    await this.#scanStore(store, scope).catch((error: unknown) => {
+      this.#read.delete(place);
+      observer.failed(store, error);
+    });
+  }
+
+  async #scanStore(store: ObjectStore, scope: StoreScope): Promise<void> {
+    for await (const { folder, manifest } of storedRecordings(store, scope)) {
       // Only the account's own store speaks for it; and what is still in the spool is newer there.
-      if (this.#stores.of(manifest.accountId)?.name !== store.name) continue;
+      if ((await this.#stores.of(manifest.accountId))?.name !== store.name) continue;
       if ((await this.#catalogue.get(manifest.recordingId)) === undefined)
         await this.#catalogue.upsert(entryOf(manifest, folder));
     }

@@ -1,6 +1,7 @@
-import { Counter, Gauge, type Metric, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, type Metric, Registry } from 'prom-client';
 import { type CounterName, type Counters, latencyBounds } from '../tap/Counters.js';
 import type { ThreadStates } from './ControlMessage.js';
+import type { SpoolWatch } from './SpoolWatch.js';
 
 /** Metrics of the media thread: its counter, their public name, and what it is. */
 const fromMedia: readonly (readonly [CounterName, string, string])[] = [
@@ -31,6 +32,14 @@ const fromMedia: readonly (readonly [CounterName, string, string])[] = [
   ['tapDroppedRecords', 'reelay_tap_dropped_frames_total', 'Records dropped because the ring was full'],
   ['tapRingBytes', 'reelay_tap_ring_bytes', 'Bytes that wait in the ring'],
   ['recorderRestarts', 'reelay_recorder_restarts_total', 'Times the recorder thread was started again'],
+  ['unprovenStreams', 'reelay_unproven_streams', 'Provider sockets whose account has not been proven yet'],
+  ['drainedStreams', 'reelay_drained_streams', 'Sockets of /record that are read to their end for nothing'],
+  ['accountQuestions', 'reelay_account_questions_total', 'Accounts that were asked for'],
+  [
+    'accountQuestionsUnanswered',
+    'reelay_account_questions_unanswered_total',
+    'Accounts that were asked for and nobody answered',
+  ],
   ['controlRestarts', 'reelay_control_restarts_total', 'Times the control thread was started again'],
 ];
 
@@ -38,7 +47,8 @@ const fromMedia: readonly (readonly [CounterName, string, string])[] = [
 export interface MetricSources {
   readonly counters: Counters;
   readonly threads: () => ThreadStates;
-  readonly spoolBytes: () => number;
+  readonly spool: () => Pick<SpoolWatch, 'bytes' | 'left' | 'rate' | 'unstored'>;
+  readonly parkedAccounts: () => number;
   /** ms since the Unix epoch, null when nothing waits. */
   readonly oldestUnstoredMs: () => number | null;
 }
@@ -50,11 +60,20 @@ export class Metrics {
   readonly bytesStored: Counter;
   readonly uploadRetries: Counter;
   readonly recordingsStored: Counter<'state'>;
+  readonly uploadFailures: Counter<'blame'>;
+  readonly recordingsFailed: Counter<'reason'>;
+  readonly alerts: Counter<'alert'>;
+  readonly chunkStored: Histogram;
 
   constructor(sources: MetricSources) {
     for (const [name, metric, help] of fromMedia) this.#read(metric, help, () => sources.counters.get(name));
     this.registry.registerMetric(latency(sources.counters));
-    this.#read('reelay_spool_bytes', 'Bytes of the files in the spool', sources.spoolBytes);
+    this.#spool(sources);
+    this.#read(
+      'reelay_parked_accounts',
+      'Accounts whose store refuses them; they wait for somebody',
+      sources.parkedAccounts,
+    );
     this.#read(
       'reelay_oldest_unstored_chunk_seconds',
       'Age of the oldest sealed chunk that is not stored',
@@ -74,12 +93,65 @@ export class Metrics {
     this.chunksStored = this.#counter('reelay_chunks_stored_total', 'Chunks that their store has confirmed');
     this.bytesStored = this.#counter('reelay_stored_bytes_total', 'Bytes that stores have confirmed');
     this.uploadRetries = this.#counter('reelay_upload_retries_total', 'Attempts to store that failed');
-    this.recordingsStored = new Counter({
-      name: 'reelay_recordings_stored_total',
-      help: 'Recordings that are whole in their store, by final state',
-      labelNames: ['state'],
+    this.recordingsStored = this.#labelled(
+      'reelay_recordings_stored_total',
+      'Recordings that are whole in their store, by final state',
+      'state',
+      [],
+    );
+    this.uploadFailures = this.#labelled(
+      'reelay_upload_failures_total',
+      'Attempts to store that failed, by whose fault it is',
+      'blame',
+      ['transient', 'account', 'ours'],
+    );
+    this.recordingsFailed = this.#labelled(
+      'reelay_recordings_failed_total',
+      'Recordings of which no audio is kept, by reason',
+      'reason',
+      ['no_store', 'unknown_account', 'account_mismatch', 'spool_full'],
+    );
+    this.alerts = this.#labelled('reelay_alerts_total', 'Alerts that began, by code', 'alert', [
+      'store_denied',
+      'store_changed',
+      'unknown_account',
+      'spool_full',
+    ]);
+    this.chunkStored = new Histogram({
+      name: 'reelay_chunk_stored_seconds',
+      help: 'Time of a chunk from its being sealed to its being confirmed by its store',
+      buckets: [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200],
       registers: [this.registry],
     });
+  }
+
+  #spool({ spool }: MetricSources): void {
+    this.#read('reelay_spool_bytes', 'Bytes of the files in the spool', () => spool().bytes);
+    this.#read(
+      'reelay_spool_free_bytes',
+      'Bytes that may still come until new calls are not recorded',
+      () => spool().left,
+    );
+    this.#read('reelay_spool_seconds_left', 'How long that lasts for the calls that are up', () =>
+      spool().rate === 0 ? Infinity : spool().left / spool().rate,
+    );
+    this.#read(
+      'reelay_unstored_recordings',
+      'Recordings in the spool that are not whole in their store',
+      () => spool().unstored,
+    );
+  }
+
+  /** @param values - of the label, shown from the start, so that the first one counts as a change */
+  #labelled<Label extends string>(
+    name: string,
+    help: string,
+    label: Label,
+    values: readonly string[],
+  ): Counter<Label> {
+    const counter = new Counter({ name, help, labelNames: [label], registers: [this.registry] });
+    for (const value of values) counter.labels(value).inc(0);
+    return counter;
   }
 
   #counter(name: string, help: string): Counter {

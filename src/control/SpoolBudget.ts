@@ -30,6 +30,8 @@ const walkShare = 100;
 /** A full spool takes recordings again below this share of its budget, and above so much more than the disk's floor. */
 const resumeShare = 0.95;
 const resumeFree = 1.05;
+/** Least time between two searches for copies while there is no room, ms. */
+const reliefMs = 30_000;
 /** Samples are 16 bits on two channels until a folder is measured. */
 const frameBytes = 4;
 
@@ -54,6 +56,7 @@ export class SpoolBudget {
   #disk: Disk = { free: Infinity, size: Infinity };
   #isFull: boolean | null = null;
   #nextWalk = 0;
+  #nextRelief = 0;
   #timer: NodeJS.Timeout | null = null;
   #looking: Promise<void> | null = null;
 
@@ -152,11 +155,18 @@ export class SpoolBudget {
 
   /** First what is needed by nobody goes; only then recordings are refused. Nothing that isn't stored is ever deleted. */
   async #judge(): Promise<void> {
-    if (this.#isOver() && (await this.#options.relieve()) > 0) await this.walk();
+    if (this.#isOver()) await this.#relieve();
     const isFull = this.#isFull === true ? !this.#hasRoomAgain() : this.#isOver();
     if (isFull === this.#isFull) return;
     this.#isFull = isFull;
     this.#options.changed(isFull);
+  }
+
+  /** Copies are looked for when recordings are about to be refused, and now and then from there on. */
+  async #relieve(): Promise<void> {
+    if (this.isFull && performance.now() < this.#nextRelief) return;
+    if ((await this.#options.relieve()) > 0) await this.walk();
+    this.#nextRelief = performance.now() + reliefMs;
   }
 
   #isOver(): boolean {

@@ -17,14 +17,55 @@ export interface StoredRecording {
 
 const manifestKey = /^[^/]+\/\d{8}\/[^/]+\/[^/]+\/manifest\.json$/;
 
+/** Which part of a store is looked through. */
+export interface StoreScope {
+  /** Default: all of it. */
+  readonly prefix?: string;
+  /** Leaves out recordings of earlier days, `YYYYMMDD`. */
+  readonly since?: string;
+  /** Objects that are listed before it is given up; default: no limit. */
+  readonly most?: number;
+  /** Told when it was given up. */
+  readonly cut?: () => void;
+}
+
+/** Manifests that are read at once. */
+const readAtOnce = 8;
+
 /** Every recording of a store whose manifest can be read and lies where it says that it belongs. */
-export async function* storedRecordings(store: ObjectStore): AsyncGenerator<StoredRecording> {
-  for await (const { key } of store.list('')) {
-    if (!manifestKey.test(key)) continue;
-    const folder = key.slice(0, -manifestName.length - 1);
-    const manifest = await readStoredManifest(store, folder);
-    if (manifest !== null) yield { folder, manifest };
+export async function* storedRecordings(
+  store: ObjectStore,
+  scope: StoreScope = {},
+): AsyncGenerator<StoredRecording> {
+  let folders: string[] = [];
+  for await (const folder of storedFolders(store, scope)) {
+    folders.push(folder);
+    if (folders.length < readAtOnce) continue;
+    yield* await readAll(store, folders);
+    folders = [];
   }
+  yield* await readAll(store, folders);
+}
+
+async function* storedFolders(
+  store: ObjectStore,
+  { prefix = '', since = '', most = Infinity, cut }: StoreScope,
+): AsyncGenerator<string> {
+  // Within one account the keys are in the order of their days, and the store can leave out what comes before.
+  const after = prefix === '' || since === '' ? undefined : `${prefix}${since}`;
+  let listed = 0;
+  for await (const { key } of store.list(prefix, after)) {
+    if (++listed > most) return cut?.();
+    if (manifestKey.test(key) && (key.split('/')[1] ?? '') >= since)
+      yield key.slice(0, -manifestName.length - 1);
+  }
+}
+
+async function readAll(store: ObjectStore, folders: readonly string[]): Promise<StoredRecording[]> {
+  const found = await Promise.all(
+    folders.map(async (folder) => ({ folder, manifest: await readStoredManifest(store, folder) })),
+  );
+  return found.flatMap(({ folder, manifest }) => (manifest === null ? [] : { folder, manifest }));
 }
 
 /**

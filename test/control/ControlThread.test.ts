@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readFile, unlink, writeFile } from 'node:fs/promises';
+import { readFile, truncate, unlink, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { join, relative } from 'node:path';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
@@ -10,6 +10,7 @@ import type { SpoolEvent } from '../../src/spool/SpoolEvent.js';
 import { Counters } from '../../src/tap/Counters.js';
 import { bytesOf } from '../fixtures/ApiBench.js';
 import { fabricateRecording, wavOf } from '../fixtures/recording.js';
+import { S3Server } from '../storage/fixtures/S3Server.js';
 
 type Message<Type extends FromControl['type']> = Extract<FromControl, { type: Type }>;
 
@@ -269,6 +270,135 @@ await t.test('stop stores what can be stored and says what cannot', async (t) =>
   t.strictSame(await thread.next('stopped'), { type: 'stopped', unstored: 1 });
   t.notOk(existsSync(good.folder));
 });
+
+await t.test('a recording that fails is told once, with its reason, and stays to be asked for', async (t) => {
+  const dir = t.testdir({});
+  const thread = new Thread(t, { ...ports, config: await configIn(dir) });
+  const url = await thread.begin();
+  const spool = join(dir, 'spool');
+  const failed = await fabricateRecording(spool, { state: 'failed', reason: 'no_store', chunks: 0 });
+  const { manifest } = failed;
+  const folder = relative(spool, failed.folder);
+  thread.announce({ type: 'started', folder, manifest: { ...manifest, endTime: null } });
+  // As a recorder does that was killed before it had noted the end.
+  for (let time = 0; time < 2; time++) thread.announce({ type: 'ended', folder, manifest });
+  const last: Manifest = { ...manifest, recordingId: 'last', reason: 'account_mismatch' };
+  thread.announce({ type: 'ended', folder: `${folder}-last`, manifest: last });
+  const metrics = await until(
+    async () => await (await fetch(`${url}/metrics`)).text(),
+    (text) => text.includes('{reason="account_mismatch"} 1'),
+  );
+  t.match(metrics, /^reelay_recordings_failed_total\{reason="no_store"\} 1$/m);
+  t.match(metrics, /^reelay_unstored_recordings 0$/m, 'nothing of it waits');
+  const audio = await fetch(`${url}/v1/recordings/${manifest.recordingId}/audio.wav`);
+  t.equal(audio.status, 409);
+  t.match(await audio.json(), { code: 'recording_failed', message: String });
+});
+
+await t.test('when the spool is full main is told, and told again when there is room', async (t) => {
+  const dir = t.testdir({ 'no-folder': 'in the way' });
+  const config = join(dir, 'reelay.yaml');
+  await writeFile(
+    config,
+    `spool: { maxBytes: 16MiB, minFreeBytes: 0 }
+accounts: [{ id: AC1, store: { type: file, dir: no-folder } }]`,
+  );
+  const spool = join(dir, 'spool');
+  const recording = await fabricateRecording(spool, {
+    state: 'uploading',
+    accountId: 'AC1',
+    samplesPerChunk: 80,
+  });
+  const big = join(recording.folder, 'big');
+  await writeFile(big, '');
+  await truncate(big, 17 * 2 ** 20);
+  const thread = new Thread(t, { ...ports, config });
+  const url = await thread.begin();
+  t.strictSame(await thread.next('spool'), { type: 'spool', full: true });
+  const metrics = await (await fetch(`${url}/metrics`)).text();
+  t.match(metrics, /^reelay_spool_free_bytes 0$/m);
+  t.match(metrics, /^reelay_alerts_total\{alert="spool_full"\} 1$/m);
+  await truncate(big, 10 * 2 ** 20);
+  const folder = relative(spool, recording.folder);
+  // Anything that is announced of a folder has it measured.
+  thread.announce({ type: 'started', folder, manifest: recording.manifest });
+  t.strictSame(await thread.next('spool'), { type: 'spool', full: false });
+  t.ok(existsSync(join(recording.folder, '0-audio.wav')), 'nothing was deleted');
+});
+
+await t.test(
+  'a store that refuses its keys parks the account until a reload brings better ones',
+  async (t) => {
+    const dir = t.testdir({});
+    const server = await S3Server.start({
+      buckets: [{ name: 'calls', accessKeyId: 'KEY', secretAccessKey: 'right' }],
+    });
+    t.teardown(() => server.close());
+    const config = join(dir, 'reelay.json');
+    const configure = async (secretAccessKey: string) => {
+      const bucket = {
+        type: 's3',
+        bucket: 'calls',
+        endpoint: server.endpoint,
+        accessKeyId: 'KEY',
+        secretAccessKey,
+      };
+      const accounts = [
+        { id: 'AC1', store: bucket },
+        { id: 'AC2', store: { type: 'file', dir: 'recordings' } },
+      ];
+      await writeFile(config, JSON.stringify({ accounts }));
+    };
+    await configure('wrong');
+    const spool = join(dir, 'spool');
+    const mine = await fabricateRecording(spool, {
+      state: 'uploading',
+      accountId: 'AC1',
+      samplesPerChunk: 80,
+    });
+    const other = await fabricateRecording(spool, {
+      state: 'uploading',
+      accountId: 'AC2',
+      samplesPerChunk: 80,
+    });
+    const thread = new Thread(t, { ...ports, config });
+    const url = await thread.begin();
+    const path = `${url}/v1/recordings/${mine.manifest.recordingId}`;
+    const shown = async () => (await (await fetch(path)).json()) as Manifest;
+    const parked = await until(shown, ({ state }) => state === 'failed');
+    t.equal(parked.reason, 'store_denied');
+    const list = async (state: string) => await (await fetch(`${url}/v1/recordings?state=${state}`)).json();
+    t.match(await list('failed'), {
+      recordings: [{ recordingId: mine.manifest.recordingId, reason: 'store_denied' }],
+    });
+    t.strictSame(await list('uploading'), { recordings: [], next: null });
+    const audio = await fetch(`${path}/audio.wav`);
+    t.equal(audio.status, 200);
+    t.ok((await bytesOf(audio)).equals(wavOf(mine.pcm, 8000, 2)), 'its audio is played from the spool');
+    t.match(JSON.parse(await readFile(join(mine.folder, 'manifest.json'), 'utf8')), { state: 'uploading' });
+    await until(
+      () => Promise.resolve(existsSync(other.folder)),
+      (exists) => !exists,
+    );
+    const metric = async () => await (await fetch(`${url}/metrics`)).text();
+    t.match(await metric(), /^reelay_parked_accounts 1$/m);
+    t.match(await metric(), /^reelay_alerts_total\{alert="store_denied"\} 1$/m);
+    await configure('right');
+    thread.post({ type: 'reload' });
+    t.equal((await until(shown, ({ state }) => state === 'complete')).reason, null);
+    await until(
+      () => Promise.resolve(existsSync(mine.folder)),
+      (exists) => !exists,
+    );
+    t.ok(
+      (await bytesOf(await fetch(`${path}/audio.wav`))).equals(wavOf(mine.pcm, 8000, 2)),
+      'and from the bucket',
+    );
+    t.strictSame(await list('failed'), { recordings: [], next: null });
+    t.match(await metric(), /^reelay_parked_accounts 0$/m);
+    t.match(await metric(), /^reelay_alerts_total\{alert="store_denied"\} 1$/m, 'told once');
+  },
+);
 
 /** A thread that hangs says nothing; only its heartbeat tells. */
 async function stopsBeating(thread: Thread): Promise<void> {

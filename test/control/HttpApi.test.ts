@@ -205,12 +205,22 @@ await t.test('metrics have names, kinds and what the media thread counted', asyn
     'reelay_relay_latency_seconds_bucket{le="+Inf"} 2',
     'reelay_relay_latency_seconds_count 2',
     'reelay_spool_bytes 12',
+    'reelay_spool_free_bytes 64000',
+    'reelay_spool_seconds_left +Inf',
+    'reelay_unstored_recordings 0',
+    'reelay_parked_accounts 0',
+    'reelay_alerts_total{alert="spool_full"} 0',
+    'reelay_recordings_failed_total{reason="no_store"} 0',
+    'reelay_upload_failures_total{blame="account"} 0',
+    'reelay_chunk_stored_seconds_count 0',
     'reelay_chunks_stored_total 0',
     'reelay_upload_retries_total 0',
     'reelay_oldest_unstored_chunk_seconds 0',
     'reelay_thread_ready{thread="recorder"} 1',
   ])
     t.ok(text.split('\n').includes(line), line);
+  bench.spool = { ...bench.spool, rate: 32_000 };
+  t.match(await (await bench.get('/metrics')).text(), /^reelay_spool_seconds_left 2$/m);
 });
 
 await t.test('the daemon is ready when calls can be taken and recorded', async (t) => {

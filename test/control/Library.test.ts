@@ -1,10 +1,13 @@
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import t from 'tap';
 import { MemoryCatalogue } from '../../src/catalogue/MemoryCatalogue.js';
+import type { AccountConfig, S3StoreConfig } from '../../src/config/Config.js';
 import { loadConfig } from '../../src/config/load.js';
-import { Library } from '../../src/control/Library.js';
+import { Library, type ScanObserver } from '../../src/control/Library.js';
 import { FileStore } from '../../src/storage/FileStore.js';
 import type { ObjectStore, StoredObject } from '../../src/storage/ObjectStore.js';
+import { folderOf } from '../../src/storage/SpooledRecording.js';
 import { Stores } from '../../src/storage/Stores.js';
 import { Signal } from '../fixtures/Signal.js';
 import { fabricateRecording } from '../fixtures/recording.js';
@@ -13,9 +16,9 @@ import { fabricateRecording } from '../fixtures/recording.js';
 class Slow extends FileStore {
   readonly go = new Signal();
 
-  override async *list(prefix: string): AsyncGenerator<StoredObject> {
+  override async *list(prefix: string, after?: string): AsyncGenerator<StoredObject> {
     await this.go.fired;
-    yield* super.list(prefix);
+    yield* super.list(prefix, after);
   }
 }
 
@@ -27,18 +30,62 @@ class OneStore extends Stores {
     this.#store = store;
   }
 
-  override of(): ObjectStore {
-    return this.#store;
-  }
-
-  override all(): readonly ObjectStore[] {
-    return [this.#store];
+  override of(): Promise<ObjectStore> {
+    return Promise.resolve(this.#store);
   }
 }
 
-const unexpected = (_store: ObjectStore, error: unknown) => {
-  throw error;
+const { accounts } = loadConfig({}, {}, '/nowhere');
+const [anyone] = accounts;
+if (anyone === undefined) throw new Error('no account');
+
+const unexpected: ScanObserver = {
+  failed: (_store, error) => {
+    throw error;
+  },
+  cut: ({ name }) => {
+    throw new Error(`${name} was cut`);
+  },
 };
+
+/** A bucket's part of an account's configuration; the store itself is the test's. */
+function inBucket(id: string): AccountConfig {
+  if (anyone === undefined) throw new Error('no account');
+  const store: S3StoreConfig = {
+    type: 's3',
+    bucket: 'b',
+    region: null,
+    endpoint: null,
+    prefix: '',
+    pathStyle: true,
+    credentials: null,
+    storageClass: null,
+    encryption: null,
+    tags: {},
+  };
+  return { ...anyone, id, store };
+}
+
+/** Remembers what was asked of it. */
+class Listed extends FileStore {
+  readonly asked: [string, string | undefined][] = [];
+  reading = 0;
+  mostReading = 0;
+
+  override list(prefix: string, after?: string): AsyncGenerator<StoredObject> {
+    this.asked.push([prefix, after]);
+    return super.list(prefix, after);
+  }
+
+  override async read(key: string): Promise<Readable> {
+    this.mostReading = Math.max(this.mostReading, ++this.reading);
+    try {
+      return await super.read(key);
+    } finally {
+      this.reading--;
+    }
+  }
+}
 
 await t.test(
   'while the stores are being read a question waits, and what is known already does not',
@@ -50,7 +97,7 @@ await t.test(
     const stores = new OneStore(store);
     const library = new Library(new MemoryCatalogue(), join(dir, 'spool'), stores);
     await library.scanSpool();
-    const scanned = library.scanStores(stores, unexpected);
+    const scanned = library.scanStores(stores, accounts, unexpected);
     t.equal((await library.find(spooled.manifest.recordingId))?.state, 'recording');
     const asked = library.find(stored.manifest.recordingId);
     const listed = library.list({ limit: 10 });
@@ -70,7 +117,7 @@ await t.test('what is in the spool is newer than what its store says', async (t)
   const stores = new OneStore(new FileStore(join(dir, 'kept')));
   const library = new Library(new MemoryCatalogue(), join(dir, 'spool'), stores);
   await library.scanSpool();
-  await library.scanStores(stores, unexpected);
+  await library.scanStores(stores, accounts, unexpected);
   t.equal((await library.find('r1'))?.state, 'uploading');
 });
 
@@ -80,17 +127,17 @@ await t.test('a store that cannot be read is told, and read again at the next ch
   store.go.fire();
   let failures = 0;
   let isBroken = true;
-  store.list = (prefix) => {
+  store.list = (prefix, after) => {
     if (isBroken) throw new Error('bucket is away');
-    return FileStore.prototype.list.call(store, prefix);
+    return FileStore.prototype.list.call(store, prefix, after);
   };
   const stores = new OneStore(store);
   const library = new Library(new MemoryCatalogue(), join(dir, 'spool'), stores);
-  await library.scanStores(stores, () => failures++);
+  await library.scanStores(stores, accounts, { ...unexpected, failed: () => void failures++ });
   t.equal(failures, 1);
   isBroken = false;
-  await library.scanStores(stores, unexpected);
-  await library.scanStores(stores, unexpected);
+  await library.scanStores(stores, accounts, unexpected);
+  await library.scanStores(stores, accounts, unexpected);
   t.equal(await library.find('r1'), undefined);
 });
 
@@ -103,3 +150,96 @@ await t.test('an announcement that comes late does not undo the end', async (t) 
   await library.take({ type: 'ended', folder: 'f', manifest: { ...manifest, state: 'uploading' } });
   t.equal((await library.find(manifest.recordingId))?.state, 'complete');
 });
+
+await t.test('of a bucket each account’s last thirty days are read, a few manifests at once', async (t) => {
+  const dir = t.testdir({});
+  const kept = join(dir, 'kept');
+  const today = Date.now();
+  const day = 86_400_000;
+  for (let index = 0; index < 20; index++)
+    await fabricateRecording(kept, {
+      accountId: 'AC1',
+      recordingId: `new${index}`,
+      chunks: 0,
+      startMs: today - day,
+    });
+  await fabricateRecording(kept, {
+    accountId: 'AC1',
+    recordingId: 'old',
+    chunks: 0,
+    startMs: today - 32 * day,
+  });
+  await fabricateRecording(kept, { accountId: 'AC3', recordingId: 'foreign', chunks: 0, startMs: today });
+  const store = new Listed(kept);
+  const library = new Library(new MemoryCatalogue(), join(dir, 'spool'), new OneStore(store));
+  await library.scanStores(new OneStore(store), [inBucket('AC1'), inBucket('AC2')], unexpected);
+  const found = (await library.list({ limit: 100 })).entries.map(({ recordingId }) => recordingId);
+  t.strictSame(found.sort(), Array.from({ length: 20 }, (_, index) => `new${index}`).sort());
+  const since = new Date(today - 30 * day).toISOString().slice(0, 10).replaceAll('-', '');
+  t.strictSame(store.asked, [
+    ['AC1/', `AC1/${since}`],
+    ['AC2/', `AC2/${since}`],
+  ]);
+  t.ok(store.mostReading > 1 && store.mostReading <= 8, `${store.mostReading} at once`);
+  await library.scanStores(new OneStore(store), [inBucket('AC1'), inBucket('*')], unexpected);
+  t.strictSame(store.asked.slice(2), [['', undefined]], 'what was read is not read again');
+  t.ok(await library.known('foreign'), 'a catch-all finds every account');
+  t.notOk(await library.known('old'));
+});
+
+await t.test(
+  'while its account is parked a recording that is over is shown as failed, and then as it is',
+  async (t) => {
+    const dir = t.testdir({});
+    const spool = join(dir, 'spool');
+    const ids: string[] = [];
+    for (const state of ['uploading', 'interrupted', 'recording'] as const) {
+      const { manifest } = await fabricateRecording(spool, { accountId: 'AC1', state, samplesPerChunk: 80 });
+      ids.push(manifest.recordingId);
+    }
+    const other = await fabricateRecording(spool, { accountId: 'AC2', state: 'uploading', chunks: 0 });
+    const stored = await fabricateRecording(join(dir, 'kept'), {
+      accountId: 'AC1',
+      state: 'interrupted',
+      chunks: 0,
+    });
+    const stores = new OneStore(new FileStore(join(dir, 'kept')));
+    const library = new Library(new MemoryCatalogue(), spool, stores);
+    await library.scanSpool();
+    await library.scanStores(stores, accounts, unexpected);
+    const shown = async () =>
+      await Promise.all(
+        [...ids, other.manifest.recordingId, stored.manifest.recordingId].map(async (id) => {
+          const entry = await library.find(id);
+          const manifest = entry === undefined ? null : await library.manifest(entry);
+          t.equal(manifest?.state, entry?.state);
+          t.equal(manifest?.reason, entry?.reason);
+          return entry?.state;
+        }),
+      );
+    const before = ['uploading', 'interrupted', 'recording', 'uploading', 'interrupted'];
+    t.strictSame(await shown(), before);
+    await library.park('AC1', 'store_denied');
+    t.strictSame(await shown(), ['failed', 'failed', 'recording', 'uploading', 'interrupted']);
+    const failed = await library.list({ limit: 10, state: 'failed' });
+    t.strictSame(failed.entries.map(({ recordingId }) => recordingId).sort(), ids.slice(0, 2).sort());
+    t.strictSame((await library.list({ limit: 10, state: 'uploading' })).entries.length, 1);
+    const live = await fabricateRecording(spool, { accountId: 'AC1', state: 'uploading', chunks: 0 });
+    await library.take({ type: 'ended', folder: folderOf(live.manifest), manifest: live.manifest });
+    t.equal(
+      (await library.find(live.manifest.recordingId))?.reason,
+      'store_denied',
+      'also one that ends meanwhile',
+    );
+    const one = await library.find(ids[0] ?? '');
+    const manifest = one === undefined ? null : await library.manifest(one);
+    if (one === undefined || manifest === null) throw new Error('it is gone');
+    t.equal((await library.audio(one, manifest)).samples, manifest.samples, 'its audio is there');
+    await library.finished(one.folder, { ...manifest, state: 'complete', reason: null });
+    await library.unpark('AC1');
+    t.equal((await library.find(ids[0] ?? ''))?.state, 'complete', 'stored meanwhile');
+    t.equal((await library.find(ids[1] ?? ''))?.state, 'interrupted');
+    t.equal((await library.find(live.manifest.recordingId))?.state, 'uploading');
+    t.strictSame((await library.list({ limit: 10, state: 'failed' })).entries, []);
+  },
+);

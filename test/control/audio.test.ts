@@ -21,11 +21,16 @@ const idle = {
     throw error;
   },
   finished: () => Promise.resolve(),
+  parked: ({ error }: { error: Error }) => {
+    throw error;
+  },
+  unparked: () => undefined,
 };
 
 /** Moves what can be moved into the store, as the daemon would by now. */
 async function upload(spoolDir: string, kept: string): Promise<void> {
-  const uploader = new Uploader({ spoolDir, storeOf: () => new FileStore(kept), observer: idle });
+  const store = new FileStore(kept);
+  const uploader = new Uploader({ spoolDir, storeOf: () => Promise.resolve(store), observer: idle });
   await uploader.wakeAll();
   await uploader.idle();
 }

@@ -1,0 +1,97 @@
+import type { Logger } from 'pino';
+import type { ErrorCode } from '../config/ReelayError.js';
+import type { Manifest } from '../spool/Manifest.js';
+import { blameOf, codeOf } from '../storage/blameOf.js';
+import type { ConfirmedObject, FailedAttempt, UploadObserver } from '../storage/UploadObserver.js';
+import type { UploadStep } from '../storage/UploadStep.js';
+import type { Alerts } from './Alerts.js';
+import type { KillPoint } from './KillPoint.js';
+import type { Library } from './Library.js';
+import type { Metrics } from './Metrics.js';
+import type { SpoolWatch } from './SpoolWatch.js';
+
+/** Whom the watch tells what. */
+export interface UploadListeners {
+  readonly metrics: Metrics;
+  readonly alerts: Alerts;
+  readonly spool: SpoolWatch;
+  readonly library: Library;
+  /** Null: nothing kills the process. */
+  readonly killPoint: KillPoint | null;
+  readonly log: Logger;
+}
+
+/** Sees what the uploader does, and tells metrics, alerts, the library and the log. */
+export class UploadWatch implements UploadObserver {
+  readonly #to: UploadListeners;
+  readonly #parked = new Set<string>();
+
+  constructor(to: UploadListeners) {
+    this.#to = to;
+  }
+
+  /** Accounts whose store refuses them. */
+  get parkedAccounts(): number {
+    return this.#parked.size;
+  }
+
+  stored({ folder, kind, bytes, sealedMs }: ConfirmedObject): void {
+    const { metrics, spool } = this.#to;
+    spool.touched(folder);
+    metrics.bytesStored.inc(bytes);
+    if (kind === 'chunk') metrics.chunksStored.inc();
+    if (sealedMs !== null) metrics.chunkStored.observe(Math.max(0, (Date.now() - sealedMs) / 1000));
+  }
+
+  retrying({ folder, error, delayMs, blame, code }: FailedAttempt): void {
+    const { metrics, log } = this.#to;
+    metrics.uploadRetries.inc();
+    metrics.uploadFailures.inc({ blame });
+    const wait = Math.round(delayMs);
+    log.warn({ code: code ?? 'store_unavailable', err: error, folder, wait }, 'storing failed; trying again');
+  }
+
+  stuck({ folder, error }: { readonly folder: string; readonly error: Error }): void {
+    const { metrics, log } = this.#to;
+    metrics.uploadFailures.inc({ blame: blameOf(error) });
+    log.error({ code: codeOf(error), err: error, folder }, 'a recording cannot be stored');
+  }
+
+  parked({ accountId, code, error }: { accountId: string; code: ErrorCode; error: Error }): void {
+    const { metrics, alerts, library } = this.#to;
+    metrics.uploadFailures.inc({ blame: 'account' });
+    this.#parked.add(accountId);
+    alerts.raise(`account ${accountId}`, {
+      code,
+      message: 'recordings of an account cannot be stored until somebody does something about it',
+      details: { accountId, err: error },
+    });
+    this.#show(library.park(accountId, code));
+  }
+
+  unparked({ accountId }: { accountId: string }): void {
+    const { alerts, library } = this.#to;
+    this.#parked.delete(accountId);
+    alerts.resolve(`account ${accountId}`, 'recordings of an account are being stored again');
+    this.#show(library.unpark(accountId));
+  }
+
+  async finished(folder: string, manifest: Manifest): Promise<void> {
+    const { library, metrics, spool, log } = this.#to;
+    await library.finished(folder, manifest);
+    spool.finished(folder);
+    metrics.recordingsStored.inc({ state: manifest.state });
+    const { recordingId, state, reason, durationSeconds } = manifest;
+    log.info({ recordingId, state, reason, durationSeconds }, 'recording stored');
+  }
+
+  step(name: UploadStep): void {
+    this.#to.killPoint?.reached(name);
+  }
+
+  #show(change: Promise<void>): void {
+    change.catch((error: unknown) =>
+      this.#to.log.error({ err: error }, 'the list of recordings is not up to date'),
+    );
+  }
+}
