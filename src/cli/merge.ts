@@ -1,21 +1,30 @@
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { rename, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { Command } from 'commander';
-import { readWavHeader, wavHeader, wavHeaderBytes } from '../audio/wav.js';
-import { ReelayError } from '../config/ReelayError.js';
-import type { ChunkOnDisk, RecordingFolder, RecordingOnDisk } from '../spool/RecordingFolder.js';
-import { verify } from '../spool/Verification.js';
 import {
-  exitCodeOf,
-  locateRecordings,
-  type Output,
-  type SearchedFolders,
-  takesRecordings,
-} from './recordingTarget.js';
+  readWavHeader,
+  wavHeader,
+  wavHeaderBytes,
+  type WavShape,
+  wholeHeaderBytes,
+  wholeWavHeader,
+} from '../audio/wav.js';
+import { ReelayError } from '../config/ReelayError.js';
+import { chunkName } from '../spool/layout.js';
+import {
+  type AudioOnDisk,
+  type ChunkOnDisk,
+  type RecordingFolder,
+  type RecordingOnDisk,
+  wholeAudioFile,
+} from '../spool/RecordingFolder.js';
+import { verify } from '../spool/Verification.js';
+import { exitCodeOf, type Output, takesRecordings, withRecordings } from './recordingTarget.js';
+import type { SearchOptions } from './SearchedPlaces.js';
 
-export interface MergeOptions extends SearchedFolders {
+export interface MergeOptions extends SearchOptions {
   readonly output: string;
   readonly force?: boolean;
 }
@@ -51,19 +60,23 @@ export async function runMerge(
   errors: Output = process.stderr,
 ): Promise<number> {
   return await exitCodeOf(async () => {
-    const folder = oneOf(await locateRecordings(target, options), target);
-    const merged = await mergeRecording(folder, options.output, { force: options.force === true });
+    const force = options.force === true;
+    const merged = await withRecordings(
+      target,
+      options,
+      async (found) => await mergeRecording(oneOf(found, target), options.output, { force }),
+    );
     output.write(`${merged.path}  ${merged.durationSeconds.toFixed(3)} s\n`);
     return 0;
   }, errors);
 }
 
 /**
- * Writes one WAV from a recording's chunks. The audio streams from file to file; the output appears under its name only when
- * it is whole.
+ * Writes one WAV from a recording's chunks, or from the object that holds the whole call. The audio streams from file to file;
+ * the output appears under its name only when it is whole. Past 4 GiB it is RF64.
  *
- * @param options - `force`: also a recording that doesn't verify, chunks as they lie, missing audio as silence
- * @throws ReelayError `verify_failed`, `recording_empty`, `output_invalid`; `wav_too_long` past 4 GiB
+ * @param options - `force`: also a recording that doesn't verify, audio as it lies, missing audio as silence
+ * @throws ReelayError `verify_failed`, `recording_empty`, `output_invalid`; what a bucket throws
  */
 export async function mergeRecording(
   folder: RecordingFolder,
@@ -72,20 +85,31 @@ export async function mergeRecording(
 ): Promise<Merged> {
   const recording = await folder.read();
   if (!options.force) requireWhole(recording);
+  requireOther(output, recording);
   const { sampleRate, channels } = formatOf(recording);
-  const pieces = recording.chunks.map((chunk) => pieceOf(chunk, recording, channels * 2));
-  requireOther(output, pieces);
+  const pieces = piecesOf(recording, channels * 2);
   const bytes = pieces.reduce((sum, piece) => sum + piece.bytes, 0);
   if (bytes === 0) throw new ReelayError('recording_empty', { value: recording.recordingId });
   const samples = bytes / (channels * 2);
-  await writeWhole(output, wavHeader({ sampleRate, channels, samples }), pieces);
+  await writeWhole(output, headerOf({ sampleRate, channels, samples }), folder, pieces);
   return { path: output, samples, sampleRate, channels, durationSeconds: samples / sampleRate };
 }
 
 /** The audio of one chunk: so many bytes, from a file as far as it reaches, then silence. */
 interface Piece {
-  readonly path: string | null;
+  /** As {@link RecordingFolder.open} has it; null for silence alone. */
+  readonly name: string | null;
+  /** Where in the file the audio begins, bytes. */
+  readonly start: number;
+  /** What the file has of it. */
+  readonly there: number;
   readonly bytes: number;
+}
+
+/** RIFF counts all but its first 8 bytes in 32 bits. */
+function headerOf(shape: WavShape): Uint8Array {
+  const isLong = wavHeaderBytes - 8 + shape.samples * shape.channels * 2 > 0xffff_ffff;
+  return isLong ? wholeWavHeader(shape) : wavHeader(shape);
 }
 
 function oneOf(found: readonly RecordingFolder[], target: string): RecordingFolder {
@@ -102,8 +126,8 @@ function requireWhole(recording: RecordingOnDisk): void {
   throw new ReelayError('verify_failed', { value: `${recording.recordingId} (${codes.join(', ')})`, remedy });
 }
 
-function requireOther(output: string, pieces: readonly Piece[]): void {
-  if (!pieces.some((piece) => piece.path !== null && resolve(piece.path) === resolve(output))) return;
+function requireOther(output: string, { chunks }: RecordingOnDisk): void {
+  if (!chunks.some(({ wav }) => wav !== null && resolve(wav.path) === resolve(output))) return;
   throw new ReelayError('output_invalid', { value: output, remedy: 'It is a chunk of this very recording.' });
 }
 
@@ -115,20 +139,69 @@ function formatOf(recording: RecordingOnDisk): { readonly sampleRate: number; re
   return readWavHeader(wav.header);
 }
 
-function pieceOf(chunk: ChunkOnDisk, recording: RecordingOnDisk, frameBytes: number): Piece {
-  const listed = recording.manifest?.value?.chunks.find((entry) => entry.index === chunk.index);
-  const there = Math.max(0, (chunk.wav?.bytes ?? 0) - wavHeaderBytes);
-  const bytes = listed === undefined ? there - (there % frameBytes) : listed.samples * frameBytes;
-  return { path: chunk.wav?.path ?? null, bytes };
+/** A chunk's own file comes before the object of the whole call; neighbours in that are read as one. */
+function piecesOf(recording: RecordingOnDisk, frameBytes: number): Piece[] {
+  const manifest = recording.manifest?.value;
+  const samplesOf = new Map(manifest?.chunks.map(({ index, samples }) => [index, samples]));
+  const whole = recording.audio.find(({ said, found }) => said.format === 'wav' && found !== null);
+  const pieces: Piece[] = [];
+  let position = 0;
+  for (const chunk of recording.chunks) {
+    const samples = samplesOf.get(chunk.index);
+    const piece =
+      chunk.wav === null && whole !== undefined
+        ? sliceOf(whole, recording, position, (samples ?? 0) * frameBytes)
+        : fileOf(chunk, samples, frameBytes);
+    position += piece.bytes;
+    const last = pieces.at(-1);
+    const goesOn =
+      last?.name === piece.name && last.start + last.there === piece.start && last.there === last.bytes;
+    if (goesOn) {
+      const { name, start } = last;
+      pieces[pieces.length - 1] = {
+        name,
+        start,
+        there: last.there + piece.there,
+        bytes: last.bytes + piece.bytes,
+      };
+    } else pieces.push(piece);
+  }
+  return pieces;
 }
 
-async function writeWhole(output: string, header: Uint8Array, pieces: readonly Piece[]): Promise<void> {
+function fileOf({ index, wav }: ChunkOnDisk, samples: number | undefined, frameBytes: number): Piece {
+  const audio = Math.max(0, (wav?.bytes ?? 0) - wavHeaderBytes);
+  const bytes = samples === undefined ? audio - (audio % frameBytes) : samples * frameBytes;
+  const name = wav === null ? null : chunkName(index);
+  return { name, start: wavHeaderBytes, there: Math.min(audio, bytes), bytes };
+}
+
+function sliceOf(
+  { said, found }: AudioOnDisk,
+  recording: RecordingOnDisk,
+  position: number,
+  bytes: number,
+): Piece {
+  const manifest = recording.manifest?.value;
+  const name = manifest ? wholeAudioFile(said.key, manifest) : null;
+  const start = wholeHeaderBytes + position;
+  return { name, start, there: Math.max(0, Math.min(bytes, (found?.bytes ?? 0) - start)), bytes };
+}
+
+async function writeWhole(
+  output: string,
+  header: Uint8Array,
+  folder: RecordingFolder,
+  pieces: readonly Piece[],
+): Promise<void> {
   const temporary = `${output}.tmp`;
   try {
-    await pipeline(audioOf(header, pieces), createWriteStream(temporary));
+    await pipeline(audioOf(header, folder, pieces), createWriteStream(temporary));
     await rename(temporary, output);
   } catch (error) {
     await rm(temporary, { force: true });
+    // A bucket's own trouble says more than that the output could not be written.
+    if (error instanceof ReelayError) throw error;
     throw new ReelayError('output_invalid', {
       value: output,
       remedy: (error as Error).message,
@@ -139,16 +212,19 @@ async function writeWhole(output: string, header: Uint8Array, pieces: readonly P
 
 const silence = Buffer.alloc(1 << 16);
 
-async function* audioOf(header: Uint8Array, pieces: readonly Piece[]): AsyncGenerator<Uint8Array> {
+async function* audioOf(
+  header: Uint8Array,
+  folder: RecordingFolder,
+  pieces: readonly Piece[],
+): AsyncGenerator<Uint8Array> {
   yield header;
-  for (const { path, bytes } of pieces) {
+  for (const { name, start, there, bytes } of pieces) {
     let left = bytes;
-    if (path !== null && bytes > 0) {
-      const range = { start: wavHeaderBytes, end: wavHeaderBytes + bytes - 1, highWaterMark: 1 << 18 };
-      for await (const part of createReadStream(path, range) as AsyncIterable<Buffer>) {
-        left -= part.length;
-        yield part;
-      }
+    const stream =
+      name === null || there === 0 ? null : await folder.open(name, { start, end: start + there - 1 });
+    for await (const part of stream ?? []) {
+      left -= part.length;
+      yield part;
     }
     for (; left > 0; left -= silence.length) yield silence.subarray(0, left);
   }

@@ -1,13 +1,11 @@
-import { join, resolve, sep } from 'node:path';
-import { type Command, type CommanderError, InvalidArgumentError } from 'commander';
+import { join, resolve } from 'node:path';
+import type { Command, CommanderError } from 'commander';
+import { isBucketUrl } from '../config/bucketStore.js';
 import { ReelayError } from '../config/ReelayError.js';
-import { isFolder, RecordingFolder, recordingsBelow, recordingsById } from '../spool/RecordingFolder.js';
-
-/** Where a recording is looked for when the command line gives its id only. */
-export interface SearchedFolders {
-  readonly store: string;
-  readonly spool: string;
-}
+import type { RecordingFiles } from '../spool/RecordingFiles.js';
+import { isFolder, RecordingFolder, recordingsById } from '../spool/RecordingFolder.js';
+import { folderBelowRoot, type RecordingRoot } from '../spool/RecordingRoot.js';
+import { SearchedPlaces, type SearchOptions } from './SearchedPlaces.js';
 
 /** Where commands write; `process.stdout` and `process.stderr` by default, text collectors in tests. */
 export interface Output {
@@ -17,51 +15,89 @@ export interface Output {
 /** Adds the argument and the options that name recordings. A usage error ends such a command with 2. */
 export function takesRecordings(command: Command): Command {
   return command
-    .argument('<recording>', 'id of a recording or of a call, or a folder with recordings', localPath)
-    .option('--store <dir>', 'folder of the file store to look for an id in', localPath, './recordings')
-    .option('--spool <dir>', 'spool to look for an id in', localPath, './spool')
+    .argument('<recording>', 'id of a recording or of a call, a folder, or s3://bucket/prefix')
+    .option('--store <place>', 'folder or s3://bucket/prefix to look in (default: ./recordings)')
+    .option('--spool <dir>', 'spool to look in (default: ./spool)')
+    .option(
+      '--config <file>',
+      'configuration whose stores and spool are meant, and whose credentials are used',
+    )
     .exitOverride(exitWithTwo);
 }
 
 /**
- * What the argument of `verify` and `merge` means: a folder that exists, with all recordings in and below it, else an id.
+ * Does something with the recordings that the argument of `verify` and `merge` means: a bucket's URL or a folder that exists,
+ * with all recordings in and below it, else an id. There is at least one.
  *
- * @returns at least one recording
- * @throws ReelayError `recording_unknown`
+ * @throws ReelayError `recording_unknown`, and what {@link SearchedPlaces} throws
  */
-export async function locateRecordings(
+export async function withRecordings<T>(
   target: string,
-  searched: SearchedFolders,
-): Promise<RecordingFolder[]> {
-  if (await isFolder(target)) {
-    const paths = await recordingsBelow(target);
-    if (paths.length > 0) return await withOtherHalves(paths, [searched.store, searched.spool]);
-    throw new ReelayError('recording_unknown', { value: target, remedy: 'The folder holds no recording.' });
+  options: SearchOptions,
+  work: (found: readonly RecordingFolder[]) => Promise<T>,
+): Promise<T> {
+  const places = new SearchedPlaces(options);
+  try {
+    return await work(await locate(target, places));
+  } finally {
+    places.close();
   }
-  const found = await recordingsById(target, [searched.store, searched.spool]);
+}
+
+async function locate(target: string, places: SearchedPlaces): Promise<RecordingFolder[]> {
+  if (isBucketUrl(target) || target.includes('://') || (await isFolder(target))) {
+    const found = await places.root(target).recordings();
+    if (found.length > 0) return await withOtherPlaces(found, places);
+    const remedy = 'No recording lies there.';
+    throw new ReelayError('recording_unknown', { value: target, remedy });
+  }
+  const found = await recordingsById(target, places.roots);
   if (found.length > 0) return found;
-  const remedy = `Searched ${searched.store} and ${searched.spool}; name others with --store and --spool.`;
+  const names = places.roots.map(({ name }) => name).join(', ');
+  const remedy = `Searched ${names}; name others with --store, --spool and --config.`;
   throw new ReelayError('recording_unknown', { value: target, remedy });
 }
 
 /**
- * A recording that is being uploaded lies half in the store and half in the spool: a folder in one of them is taken together
- * with the same folder in the other. A folder elsewhere, such as a copy, stands for itself.
+ * A recording that is being uploaded lies half in the store and half in the spool: what lies in one of them, or in a bucket,
+ * is taken together with the same folder in the others. A folder elsewhere, such as a copy, stands for itself.
  */
-async function withOtherHalves(
-  paths: readonly string[],
-  roots: readonly string[],
+async function withOtherPlaces(
+  found: readonly RecordingFiles[],
+  places: SearchedPlaces,
 ): Promise<RecordingFolder[]> {
-  const found = new Map<string, RecordingFolder>();
-  for (const path of paths) {
-    const halves = roots.map((root) => join(resolve(root), ...resolve(path).split(sep).slice(-4)));
-    const own = halves.indexOf(resolve(path));
-    const other = own === -1 ? undefined : halves[1 - own];
-    const isSplit = other !== undefined && (await isFolder(other));
-    const key = isSplit ? halves.join() : resolve(path);
-    if (!found.has(key)) found.set(key, new RecordingFolder(isSplit ? [path, other] : [path]));
+  const folders = new Map<string, RecordingFolder>();
+  for (const files of found) {
+    const folder = folderBelowRoot(placeOf(files));
+    const own = places.roots.find((root) => placeIn(root, folder) === placeOf(files));
+    const isInPlace = own !== undefined || isBucketUrl(files.path);
+    const others = isInPlace ? await elsewhere(folder, places.roots, files) : [];
+    const key = others.length > 0 ? folder : files.path;
+    if (!folders.has(key)) folders.set(key, new RecordingFolder([files, ...others]));
   }
-  return [...found.values()];
+  return [...folders.values()];
+}
+
+async function elsewhere(
+  folder: string,
+  roots: readonly RecordingRoot[],
+  but: RecordingFiles,
+): Promise<RecordingFiles[]> {
+  const found: RecordingFiles[] = [];
+  for (const root of roots) {
+    if (placeIn(root, folder) === placeOf(but)) continue;
+    const files = await root.recording(folder);
+    if (files !== null) found.push(files);
+  }
+  return found;
+}
+
+function placeIn({ name }: RecordingRoot, folder: string): string {
+  return name.includes('://') ? `${name}/${folder}` : join(resolve(name), folder);
+}
+
+function placeOf({ path }: RecordingFiles): string {
+  return path.includes('://') ? path : resolve(path);
 }
 
 /** Runs a command's work; an error that has a code is printed in one line and gives 2. */
@@ -73,13 +109,6 @@ export async function exitCodeOf(work: () => Promise<number>, errors: Output): P
     errors.write(`${error.code}: ${error.message}\n`);
     return 2;
   }
-}
-
-function localPath(value: string): string {
-  if (!/^[a-z][a-z0-9]+:\/\//i.test(value)) return value;
-  throw new InvalidArgumentError(
-    new ReelayError('target_unsupported', { remedy: 'Copy the recording to a folder first.' }).message,
-  );
 }
 
 function exitWithTwo(error: CommanderError): never {

@@ -1,22 +1,19 @@
 import { Command } from 'commander';
-import type { RecordingState } from '../spool/Manifest.js';
+import type { RecordingLayout, RecordingState } from '../spool/Manifest.js';
 import type { RecordingFolder } from '../spool/RecordingFolder.js';
 import { type Finding, findingCodes, verify } from '../spool/Verification.js';
-import {
-  exitCodeOf,
-  locateRecordings,
-  type Output,
-  type SearchedFolders,
-  takesRecordings,
-} from './recordingTarget.js';
+import { exitCodeOf, type Output, takesRecordings, withRecordings } from './recordingTarget.js';
+import type { SearchOptions } from './SearchedPlaces.js';
 import { textTable } from './textTable.js';
 
 /** What `verify --json` prints per recording. Null where the manifest can't be read. */
 export interface Verdict {
   readonly recordingId: string;
+  /** Paths, or URLs of buckets. */
   readonly folders: readonly string[];
   readonly state: RecordingState | null;
   readonly reason: string | null;
+  readonly layout: RecordingLayout | null;
   readonly durationSeconds: number | null;
   readonly chunks: number;
   readonly gaps: number | null;
@@ -26,11 +23,11 @@ export interface Verdict {
   readonly findings: readonly Finding[];
 }
 
-export interface VerifyOptions extends SearchedFolders {
+export interface VerifyOptions extends SearchOptions {
   readonly json?: boolean;
 }
 
-/** `reelay verify`: exit 0 when every recording is whole, 1 with a table of findings when not, 2 when none could be looked at. */
+/** `reelay verify`, on disks and in buckets: exit 0 when every recording is whole, 1 with a table of findings when not, 2 when none could be looked at. */
 export function verifyCommand(): Command {
   return takesRecordings(new Command('verify'))
     .description('checks recordings whole: headers, sidecars, hash chain, gaps, duration against the call')
@@ -49,7 +46,9 @@ export async function runVerify(
 ): Promise<number> {
   return await exitCodeOf(async () => {
     const verdicts: Verdict[] = [];
-    for (const folder of await locateRecordings(target, options)) verdicts.push(await verdictOn(folder));
+    await withRecordings(target, options, async (found) => {
+      for (const folder of found) verdicts.push(await verdictOn(folder));
+    });
     output.write(options.json === true ? `${JSON.stringify(verdicts, null, 2)}\n` : report(verdicts));
     return verdicts.every((verdict) => verdict.whole) ? 0 : 1;
   }, errors);
@@ -65,6 +64,7 @@ export async function verdictOn(folder: RecordingFolder): Promise<Verdict> {
     folders: folder.paths,
     state: manifest?.state ?? null,
     reason: manifest?.reason ?? null,
+    layout: manifest ? (manifest.layout ?? 'chunks') : null,
     durationSeconds: manifest?.durationSeconds ?? null,
     chunks: recording.chunks.length,
     gaps: manifest?.gaps.length ?? null,

@@ -86,10 +86,10 @@ export const errorCodes = {
   request_invalid: 'The request is not one this route understands',
   // Verification
   verify_failed: 'A recording is not whole',
-  recording_unknown: 'No recording with this id lies in the folders searched',
+  recording_unknown: 'No recording with this id lies where it was searched',
   recording_empty: 'The recording holds no audio',
   target_ambiguous: 'The command works on one recording and there are several',
-  target_unsupported: 'This version reads recordings from folders only',
+  target_unsupported: 'Recordings are read from folders and from s3:// buckets',
   output_invalid: 'The output file cannot be written there',
 } as const;
 

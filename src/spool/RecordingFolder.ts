@@ -1,14 +1,24 @@
 import { createHash } from 'node:crypto';
-import { createReadStream, type Dirent } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import type { Dirent } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { ZodType } from 'zod';
-import { wavHeaderBytes } from '../audio/wav.js';
+import { wavHeaderBytes, wholeHeaderBytes } from '../audio/wav.js';
 import { documentSchemas } from './documentSchemas.js';
-import { chunkName, manifestName, sidecarName } from './layout.js';
-import type { Manifest, RecordingState, Sidecar } from './Manifest.js';
+import {
+  chunkName,
+  manifestName,
+  recordingFolder,
+  sidecarName,
+  uploadName,
+  wholeAudioName,
+} from './layout.js';
+import type { Manifest, RecordingState, Sidecar, WholeAudio } from './Manifest.js';
+import { type FileRange, FolderFiles, ifPresent, type RecordingFiles } from './RecordingFiles.js';
+import type { RecordingRoot } from './RecordingRoot.js';
+import { readWholeAudio, type WholeAudioOnDisk } from './WholeAudioOnDisk.js';
 
-/** A JSON document as it lies on the disk. Exactly one of `value` and `problem` is null. */
+/** A JSON document as it lies on the disk or in a bucket. Exactly one of `value` and `problem` is null. */
 export interface DocumentOnDisk<T> {
   /** Hex, of the file's bytes. */
   readonly sha256: string;
@@ -18,11 +28,12 @@ export interface DocumentOnDisk<T> {
 }
 
 export interface WavOnDisk {
+  /** For people: a path or the URL of an object. */
   readonly path: string;
   /** Size of the file. */
   readonly bytes: number;
-  /** Hex, of the whole file. */
-  readonly sha256: string;
+  /** Hex, of the whole file; null where nothing is said of it, or it is longer than was said and was not read to its end. */
+  readonly sha256: string | null;
   /** The file's first 44 bytes, or what there is of them. */
   readonly header: Uint8Array;
 }
@@ -34,14 +45,24 @@ export interface ChunkOnDisk {
   readonly sidecar: DocumentOnDisk<Sidecar> | null;
 }
 
+/** An entry of the manifest's `audio` and the object that it speaks of; null when that is missing or another's. */
+export interface AudioOnDisk {
+  readonly said: WholeAudio;
+  readonly found: WholeAudioOnDisk | null;
+}
+
 /** Everything of a recording that can be judged, without its samples. */
 export interface RecordingOnDisk {
   readonly recordingId: string;
   readonly manifest: DocumentOnDisk<Manifest> | null;
   /** By index: all that the manifest lists, and all others that have a file. */
   readonly chunks: readonly ChunkOnDisk[];
+  /** As the manifest lists them. */
+  readonly audio: readonly AudioOnDisk[];
   /** Names of chunks that are still growing. */
   readonly unfinished: readonly string[];
+  /** Some of it lies in a spool, where what is stored is about to be removed. */
+  readonly isSpooled: boolean;
 }
 
 /** Further along comes later: of two manifests of one recording the later state is the newer one. */
@@ -50,15 +71,30 @@ const progress: readonly RecordingState[] = ['recording', 'uploading', 'interrup
 const chunkFile = /^(0|[1-9]\d*)-(audio\.wav|metadata\.json)$/;
 const unfinishedFile = /^\d+-audio\.wav\.open$/;
 
+/** Larger documents are nobody's sidecar or manifest: an hour of call with a chunk a second has a manifest of 1 MiB. */
+const maxDocumentBytes = 64 * 2 ** 20;
+
+/** A place of the recording, and what it had when it was looked at. */
+interface Place {
+  readonly files: RecordingFiles;
+  readonly names: ReadonlySet<string>;
+}
+
 /**
- * One recording as it lies on disk. While it is being uploaded its chunks leave the spool one by one as the store confirms
- * them, so a recording may have two folders: what is not in the first is looked for in the next.
+ * One recording as it lies on disks and in buckets. While it is being uploaded its files leave the spool one by one as the
+ * store confirms them, so a recording may have two places: what is not in the first is looked for in the next.
  */
 export class RecordingFolder {
-  readonly paths: readonly string[];
+  readonly #places: readonly RecordingFiles[];
 
-  constructor(paths: readonly string[]) {
-    this.paths = paths;
+  /** @param places - folders as paths, or files anywhere */
+  constructor(places: readonly (string | RecordingFiles)[]) {
+    this.#places = places.map((place) => (typeof place === 'string' ? new FolderFiles(place) : place));
+  }
+
+  /** Folders, or URLs of buckets. */
+  get paths(): readonly string[] {
+    return this.#places.map(({ path }) => path);
   }
 
   /** The folder's own name: the recording's id, wherever the tree was copied to. */
@@ -69,44 +105,106 @@ export class RecordingFolder {
   /** The manifest that is furthest along, or null when there is none. */
   async manifest(): Promise<DocumentOnDisk<Manifest> | null> {
     const found = await Promise.all(
-      this.paths.map((path) => readDocument(join(path, manifestName), documentSchemas.manifest)),
+      this.#places.map((files) => readDocument(files, manifestName, documentSchemas.manifest)),
     );
     return found.reduce((best, next) => (rank(next) > rank(best) ? next : best), null);
   }
 
-  /** Reads every document and hashes every chunk, one file at a time, without holding audio in memory. */
+  /** Reads every document and hashes every file, one at a time, without holding audio in memory. */
   async read(): Promise<RecordingOnDisk> {
+    const places = await Promise.all(
+      this.#places.map(async (files): Promise<Place> => ({ files, names: new Set(await files.names()) })),
+    );
     const manifest = await this.manifest();
-    const names = (await Promise.all(this.paths.map(namesIn))).flat();
-    const indexes = new Set(manifest?.value?.chunks.map((chunk) => chunk.index));
-    for (const name of names) {
-      const index = chunkFile.exec(name)?.[1];
-      if (index !== undefined) indexes.add(Number(index));
-    }
-    const chunks: ChunkOnDisk[] = [];
-    for (const index of [...indexes].sort((a, b) => a - b)) chunks.push(await this.#readChunk(index));
+    const names = places.flatMap((place) => [...place.names]);
     return {
       recordingId: manifest?.value?.recordingId ?? this.recordingId,
       manifest,
-      chunks,
+      chunks: await readChunks(places, names, manifest?.value ?? null),
+      audio: manifest?.value ? await readAudio(places, manifest.value) : [],
       unfinished: names.filter((name) => unfinishedFile.test(name)).sort(),
+      isSpooled: names.includes(uploadName),
     };
   }
 
-  async #readChunk(index: number): Promise<ChunkOnDisk> {
-    const sidecar = await this.#first((path) =>
-      readDocument(join(path, sidecarName(index)), documentSchemas.sidecar),
-    );
-    return { index, wav: await this.#first((path) => readWav(join(path, chunkName(index)))), sidecar };
-  }
-
-  async #first<T>(read: (path: string) => Promise<T | null>): Promise<T | null> {
-    for (const path of this.paths) {
-      const found = await read(path);
+  /**
+   * Bytes of one of its files, from the first place that has it.
+   *
+   * @param name - below the recording's folder, or a key with a slash before it
+   */
+  async open(name: string, range?: FileRange): Promise<AsyncIterable<Buffer> | null> {
+    for (const files of this.#places) {
+      const found = await files.read(name, range);
       if (found !== null) return found;
     }
     return null;
   }
+}
+
+/**
+ * The name under which {@link RecordingFolder.open} finds an object of the whole call. It is either the recording's own
+ * `audio.wav` or the object that jambonz's portal looks for; null for any other key, which is not for this recording to name.
+ */
+export function wholeAudioFile(key: string, manifest: Manifest): string | null {
+  const folder = recordingFolder({ ...manifest, startMs: Date.parse(manifest.startTime) });
+  if (key === `${folder}/${wholeAudioName}`) return wholeAudioName;
+  const [, name = ''] = /^\d{4}\/\d\d\/\d\d\/([^/\\\p{Cc}]+)\.(?:mp3|wav)$/u.exec(key) ?? [];
+  const isOwn = name === manifest.callId || /^-\d+$/.test(name.slice(manifest.callId.length));
+  return isOwn && name.startsWith(manifest.callId) ? `/${key}` : null;
+}
+
+async function readChunks(
+  places: readonly Place[],
+  names: readonly string[],
+  manifest: Manifest | null,
+): Promise<ChunkOnDisk[]> {
+  const listed = new Map(manifest?.chunks.map((chunk) => [chunk.index, chunk.bytes]));
+  const indexes = new Set(listed.keys());
+  for (const name of names) {
+    const index = chunkFile.exec(name)?.[1];
+    if (index !== undefined) indexes.add(Number(index));
+  }
+  const chunks: ChunkOnDisk[] = [];
+  for (const index of [...indexes].sort((a, b) => a - b)) {
+    const sidecar = await first(places, sidecarName(index), (files, name) =>
+      readDocument(files, name, documentSchemas.sidecar),
+    );
+    const wav = await first(places, chunkName(index), (files, name) =>
+      readWav(files, name, listed.get(index) ?? 0),
+    );
+    chunks.push({ index, wav, sidecar });
+  }
+  return chunks;
+}
+
+async function readAudio(places: readonly Place[], manifest: Manifest): Promise<AudioOnDisk[]> {
+  const audio: AudioOnDisk[] = [];
+  for (const said of manifest.audio ?? []) {
+    const name = wholeAudioFile(said.key, manifest);
+    const inside = said.format === 'wav' ? manifest : null;
+    const pcmBytes = manifest.samples * manifest.channels.length * 2;
+    const limit = inside === null ? said.bytes : Math.max(said.bytes, wholeHeaderBytes + pcmBytes);
+    const read = (files: RecordingFiles) => readWholeAudio(files, name ?? '', limit, inside);
+    audio.push({ said, found: name === null ? null : await first(places, name, read) });
+  }
+  return audio;
+}
+
+/**
+ * What the first place has that has anything. One place is asked only for what it listed; with several, a file may have moved
+ * from one to the other meanwhile.
+ */
+async function first<T>(
+  places: readonly Place[],
+  name: string,
+  read: (files: RecordingFiles, name: string) => Promise<T | null>,
+): Promise<T | null> {
+  for (const { files, names } of places) {
+    if (places.length === 1 && !name.startsWith('/') && !names.has(name)) continue;
+    const found = await read(files, name);
+    if (found !== null) return found;
+  }
+  return null;
 }
 
 /**
@@ -129,19 +227,25 @@ export async function recordingsBelow(dir: string): Promise<string[]> {
 /**
  * Finds a recording by its own id, or all recordings of a call by the call's id.
  *
- * @param roots - stores and spools to look in; of a file that lies in several, the one in the earliest counts
+ * @param roots - stores and spools to look in, folders as paths; of a file that lies in several, the one in the earliest counts
  */
-export async function recordingsById(id: string, roots: readonly string[]): Promise<RecordingFolder[]> {
-  const folders = new Map<string, string[]>();
+export async function recordingsById(
+  id: string,
+  roots: readonly (string | Pick<RecordingRoot, 'recordings'>)[],
+): Promise<RecordingFolder[]> {
+  const places = new Map<string, RecordingFiles[]>();
   for (const root of roots) {
-    if (!(await isFolder(root))) continue;
-    for (const path of await recordingsBelow(root)) {
-      const name = basename(path);
-      if (name !== id && basename(dirname(path)) !== id) continue;
-      folders.set(name, [...(folders.get(name) ?? []), path]);
+    const found =
+      typeof root === 'string'
+        ? (await recordingsBelow(root)).map((path) => new FolderFiles(path))
+        : await root.recordings();
+    for (const files of found) {
+      const name = basename(files.path);
+      if (name !== id && basename(dirname(files.path)) !== id) continue;
+      places.set(name, [...(places.get(name) ?? []), files]);
     }
   }
-  return [...folders.values()].map((paths) => new RecordingFolder(paths));
+  return [...places.values()].map((each) => new RecordingFolder(each));
 }
 
 /** Whether there is a folder under this name. */
@@ -153,12 +257,13 @@ export async function isFolder(path: string): Promise<boolean> {
   }
 }
 
-async function namesIn(folder: string): Promise<string[]> {
-  return (await ifPresent(() => readdir(folder))) ?? [];
+/** Whether a folder that holds a file of this name is a recording's. */
+export function isRecordingFile(name: string): boolean {
+  return name === manifestName || name === wholeAudioName || chunkFile.test(name);
 }
 
 function isPartOfRecording(entry: Dirent): boolean {
-  return entry.isFile() && (entry.name === manifestName || chunkFile.test(entry.name));
+  return entry.isFile() && isRecordingFile(entry.name);
 }
 
 function rank(document: DocumentOnDisk<Manifest> | null): number {
@@ -166,9 +271,25 @@ function rank(document: DocumentOnDisk<Manifest> | null): number {
   return document.value === null ? -1 : progress.indexOf(document.value.state);
 }
 
-async function readDocument<T>(path: string, schema: ZodType<T>): Promise<DocumentOnDisk<T> | null> {
-  const bytes = await ifPresent(() => readFile(path));
-  if (bytes === null) return null;
+async function readDocument<T>(
+  files: RecordingFiles,
+  name: string,
+  schema: ZodType<T>,
+): Promise<DocumentOnDisk<T> | null> {
+  const stream = await files.read(name);
+  if (stream === null) return null;
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of stream) {
+    bytes += piece.length;
+    if (bytes > maxDocumentBytes)
+      return { sha256: '', value: null, problem: `larger than ${maxDocumentBytes} bytes` };
+    pieces.push(piece);
+  }
+  return parseDocument(Buffer.concat(pieces), schema);
+}
+
+function parseDocument<T>(bytes: Buffer, schema: ZodType<T>): DocumentOnDisk<T> {
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   let json: unknown;
   try {
@@ -182,26 +303,21 @@ async function readDocument<T>(path: string, schema: ZodType<T>): Promise<Docume
   return { sha256, value: null, problem: problem.slice(0, 3).join('; ') };
 }
 
-async function readWav(path: string): Promise<WavOnDisk | null> {
-  return await ifPresent(async () => {
-    const hash = createHash('sha256');
-    let header = Buffer.alloc(0);
-    let bytes = 0;
-    for await (const piece of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
-      if (bytes < wavHeaderBytes) header = Buffer.concat([header, piece.subarray(0, wavHeaderBytes - bytes)]);
-      hash.update(piece);
-      bytes += piece.length;
-    }
-    return { path, bytes, sha256: hash.digest('hex'), header };
-  });
-}
-
-/** Null for a file that isn't there; any other trouble is the caller's to see. */
-async function ifPresent<T>(read: () => Promise<T>): Promise<T | null> {
-  try {
-    return await read();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
+/** @param limit - bytes it should have; what lies behind them is not read */
+async function readWav(files: RecordingFiles, name: string, limit: number): Promise<WavOnDisk | null> {
+  const stream = await files.read(name);
+  if (stream === null) return null;
+  const hash = createHash('sha256');
+  const enough = Math.max(limit, wavHeaderBytes);
+  let header = Buffer.alloc(0);
+  let bytes = 0;
+  for await (const piece of stream) {
+    if (bytes < wavHeaderBytes) header = Buffer.concat([header, piece.subarray(0, wavHeaderBytes - bytes)]);
+    hash.update(piece);
+    bytes += piece.length;
+    if (bytes > enough) break;
   }
+  const path = `${files.path}/${name}`;
+  if (bytes <= enough) return { path, bytes, sha256: hash.digest('hex'), header };
+  return { path, bytes: (await files.size(name)) ?? bytes, sha256: null, header };
 }

@@ -1,55 +1,18 @@
 import { wavHeader, wavHeaderBytes } from '../audio/wav.js';
+import { audioFindings, hasChunkFiles } from './AudioVerification.js';
+import { type Finding, finding, short } from './Finding.js';
 import type { ChunkOnDisk, RecordingOnDisk, WavOnDisk } from './RecordingFolder.js';
 import type { Gap, Manifest, ManifestChunk, Sidecar } from './Manifest.js';
 
-/** What can be wrong with a recording. `docs/recordings.md` explains the same set and a test compares the two lists. */
-export const findingCodes = {
-  manifest_missing: 'There is no manifest',
-  manifest_invalid: 'The manifest cannot be read',
-  manifest_sums_wrong: 'Totals of the manifest contradict its own list of chunks',
-  not_finished: 'The call is still being recorded',
-  failed: 'The recording failed',
-  unfinished_chunk: 'A growing chunk was left behind although the recording is over',
-  chunk_missing: 'A WAV file that the manifest lists is not there',
-  chunk_unlisted: 'A chunk lies in the folder that the manifest does not list',
-  chunk_hash_wrong: 'A WAV file is not the one that was sealed',
-  chunk_swapped: 'A WAV file holds the audio of another chunk',
-  chunk_order_wrong: 'The chunks are not numbered 0, 1, 2 …',
-  chunk_position_wrong: 'A chunk does not begin where the one before ends',
-  chunk_length_wrong: 'A chunk before the last is not of the configured length',
-  chunk_time_wrong: 'The wall clock of a chunk contradicts its position',
-  wav_invalid: 'A file is not a PCM16 WAV',
-  wav_format_wrong: 'A WAV header names another rate, width or number of channels than the manifest',
-  wav_header_wrong: 'The sizes in a WAV header are not those of its file',
-  wav_truncated: 'A WAV file ends too early',
-  wav_overlong: 'A WAV file is longer than what was sealed',
-  sidecar_missing: 'A chunk has no sidecar',
-  sidecar_invalid: 'A sidecar cannot be read',
-  sidecar_hash_wrong: 'A sidecar is not the one that was sealed',
-  sidecar_differs: 'A sidecar and the manifest contradict each other',
-  chain_broken: 'A sidecar does not name the hash of the chunk before',
-  gap_outside: 'A gap lies outside its chunk or on a channel that does not exist',
-  gap_overlap: 'Two gaps of one channel overlap',
-  gaps_differ: 'The gaps of the manifest are not those of the sidecars',
-  completeness_wrong: 'The completeness contradicts the gaps',
-  duration_wrong: 'The samples do not fill the time between start and end of the call',
-} as const;
-
-export type FindingCode = keyof typeof findingCodes;
-
-export interface Finding {
-  readonly code: FindingCode;
-  /** The file it was found in. */
-  readonly where: string;
-  /** The values that contradict each other, for people. */
-  readonly detail: string;
-}
+export { type Finding, type FindingCode, findingCodes } from './Finding.js';
 
 /** How far the wall clock may be off the samples, ms: frames are 20 ms, and a call's end is noticed a few frames late. */
 const durationToleranceMs = 100;
 /** Wall clocks are written in whole milliseconds. */
 const timeToleranceMs = 1;
 const completenessTolerance = 1e-6;
+/** No chunk's own WAV is longer: its sizes have 32 bits. */
+const maxWavBytes = 0xffff_ffff;
 
 /**
  * Checks a recording against itself: everything that is said twice must agree, and everything that is said of a file must be
@@ -60,18 +23,16 @@ export function verify(recording: RecordingOnDisk): Finding[] {
   if (manifest === null) return [finding('manifest_missing', 'manifest.json')];
   const said = manifest.value;
   if (said === null) return [finding('manifest_invalid', 'manifest.json', manifest.problem ?? '')];
+  const listed = new Map(said.chunks.map((entry) => [entry.index, entry]));
   return [
     ...stateFindings(said, recording),
     ...sumFindings(said),
     ...orderFindings(said),
-    ...recording.chunks.flatMap((chunk) => chunkFindings(chunk, said, recording)),
+    ...recording.chunks.flatMap((chunk) => chunkFindings(chunk, said, listed)),
+    ...audioFindings(said, recording),
     ...gapFindings(said, recording),
     ...durationFindings(said),
   ];
-}
-
-function finding(code: FindingCode, where: string, detail = ''): Finding {
-  return { code, where, detail };
 }
 
 function stateFindings(manifest: Manifest, recording: RecordingOnDisk): Finding[] {
@@ -121,16 +82,21 @@ function orderFindings(manifest: Manifest): Finding[] {
   return findings;
 }
 
-function chunkFindings(chunk: ChunkOnDisk, manifest: Manifest, recording: RecordingOnDisk): Finding[] {
-  const entry = manifest.chunks.find((listed) => listed.index === chunk.index);
+type Listed = ReadonlyMap<number, ManifestChunk>;
+
+function chunkFindings(chunk: ChunkOnDisk, manifest: Manifest, listed: Listed): Finding[] {
+  const entry = listed.get(chunk.index);
   if (entry === undefined) return unlistedFindings(chunk, manifest);
   return [
-    ...(chunk.wav === null
-      ? [finding('chunk_missing', wavName(chunk.index))]
-      : wavFindings(chunk.wav, entry, manifest)),
+    ...(chunk.wav === null ? missingFindings(chunk, manifest) : wavFindings(chunk.wav, entry, manifest)),
     ...sidecarFindings(chunk, entry, manifest),
-    ...chainFindings(chunk, recording),
+    ...chainFindings(chunk, listed),
   ];
+}
+
+/** Where the audio of the whole call is one object, that is what holds the chunks. */
+function missingFindings(chunk: ChunkOnDisk, manifest: Manifest): Finding[] {
+  return hasChunkFiles(manifest) ? [finding('chunk_missing', wavName(chunk.index))] : [];
 }
 
 /** While a call is recorded its newest chunks are sealed a moment before the manifest lists them. */
@@ -156,7 +122,7 @@ function headerFindings(wav: WavOnDisk, entry: ManifestChunk, manifest: Manifest
   const { sampleRate, channels } = manifest;
   const frameBytes = channels.length * 2;
   const expectedBytes = wavHeaderBytes + entry.samples * frameBytes;
-  if (entry.bytes !== expectedBytes) {
+  if (entry.bytes !== expectedBytes || expectedBytes > maxWavBytes) {
     const detail = `manifest: bytes ${entry.bytes}, ${entry.samples} samples take ${expectedBytes}`;
     return [finding('manifest_sums_wrong', where, detail)];
   }
@@ -201,27 +167,37 @@ function sidecarFindings(chunk: ChunkOnDisk, entry: ManifestChunk, manifest: Man
   if (differing.length > 0) findings.push(finding('sidecar_differs', where, differing.join(', ')));
   const expectedMs = Date.parse(manifest.startTime) + (entry.startSample / manifest.sampleRate) * 1000;
   if (Math.abs(Date.parse(value.startTime) - expectedMs) > timeToleranceMs) {
-    const detail = `startTime ${value.startTime}, its position says ${new Date(expectedMs).toISOString()}`;
+    const detail = `startTime ${value.startTime}, its position says ${timeText(expectedMs)}`;
     findings.push(finding('chunk_time_wrong', where, detail));
   }
   return [...findings, ...chunkGapFindings(value, where)];
+}
+
+/** A position that somebody made up may lie beyond every date. */
+function timeText(ms: number): string {
+  const date = new Date(ms);
+  return Number.isNaN(date.getTime()) ? 'a time that does not exist' : date.toISOString();
 }
 
 function differingKeys(sidecar: Sidecar, entry: ManifestChunk, manifest: Manifest): string[] {
   const ofChunk = (['index', 'startSample', 'samples', 'bytes', 'sha256'] as const).filter(
     (key) => sidecar[key] !== entry[key],
   );
-  const ofCall = (
-    ['recordingId', 'callId', 'accountId', 'provider', 'sampleRate', 'channels'] as const
-  ).filter((key) => JSON.stringify(sidecar[key]) !== JSON.stringify(manifest[key]));
-  return [...ofChunk, ...ofCall];
+  const ofCall = (['recordingId', 'callId', 'accountId', 'provider', 'sampleRate'] as const).filter(
+    (key) => sidecar[key] !== manifest[key],
+  );
+  const isOther = rolesOf(sidecar) !== rolesOf(manifest);
+  return [...ofChunk, ...ofCall, ...(isOther ? ['channels'] : [])];
 }
 
-function chainFindings(chunk: ChunkOnDisk, recording: RecordingOnDisk): Finding[] {
+function rolesOf({ channels }: Pick<Manifest, 'channels'>): string {
+  return channels.map(({ role }) => role).join();
+}
+
+function chainFindings(chunk: ChunkOnDisk, listed: Listed): Finding[] {
   const sidecar = chunk.sidecar?.value;
   if (sidecar === null || sidecar === undefined) return [];
-  const before = recording.manifest?.value?.chunks.find((listed) => listed.index === chunk.index - 1);
-  const expected = before?.sha256 ?? null;
+  const expected = listed.get(chunk.index - 1)?.sha256 ?? null;
   if (sidecar.previousSha256 === expected) return [];
   const detail = `previousSha256 ${short(sidecar.previousSha256)} instead of ${short(expected)}`;
   return [finding('chain_broken', `${chunk.index}-metadata.json`, detail)];
@@ -259,17 +235,15 @@ function overlaps(gaps: readonly Gap[]): Gap[] {
 function gapFindings(manifest: Manifest, recording: RecordingOnDisk): Finding[] {
   const where = 'manifest.json';
   const findings = overlaps(manifest.gaps).map((gap) => finding('gap_overlap', where, gapText(gap)));
-  const sidecars = recording.chunks.map((chunk) => chunk.sidecar?.value ?? null);
-  const areAllThere = manifest.chunks.every((entry) =>
-    sidecars.some((sidecar) => sidecar?.index === entry.index),
-  );
-  const listed = sidecars.filter((sidecar) =>
-    manifest.chunks.some((entry) => entry.index === sidecar?.index),
-  );
+  const sidecars = recording.chunks.flatMap((chunk) => chunk.sidecar?.value ?? []);
+  const there = new Set(sidecars.map(({ index }) => index));
+  const areAllThere = manifest.chunks.every(({ index }) => there.has(index));
+  const entries = new Set(manifest.chunks.map(({ index }) => index));
+  const listed = sidecars.filter(({ index }) => entries.has(index));
   const said = joined(manifest.gaps.filter((gap) => isSealed(gap, manifest)))
     .map(gapText)
     .join('; ');
-  const sealed = joined(listed.flatMap((sidecar) => sidecar?.gaps ?? []))
+  const sealed = joined(listed.flatMap(({ gaps }) => gaps))
     .map(gapText)
     .join('; ');
   if (areAllThere && said !== sealed) {
@@ -345,8 +319,4 @@ function gapText(gap: Gap): string {
 
 function wavName(index: number): string {
   return `${index}-audio.wav`;
-}
-
-function short(hash: string | null): string {
-  return hash === null ? 'null' : `${hash.slice(0, 12)}…`;
 }

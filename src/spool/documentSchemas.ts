@@ -8,8 +8,12 @@ import type { GapCause, Manifest, Sidecar } from './Manifest.js';
 const count = z.int().nonnegative();
 const hash = z.string().regex(/^[0-9a-f]{64}$/, 'not a SHA-256 in lower-case hex');
 const time = z.iso.datetime();
-const sampleRate = z.int().positive();
-const channels = z.array(z.looseObject({ role: z.enum(['caller', 'bot', 'mixed']) })).min(1);
+/** What the fields of a WAV header hold; nothing that reelay records comes near. */
+const sampleRate = z.int().positive().max(1_000_000);
+const channels = z
+  .array(z.looseObject({ role: z.enum(['caller', 'bot', 'mixed']) }))
+  .min(1)
+  .max(64);
 const gapCauses = {
   lost_by_provider: 'lost_by_provider',
   between_streams: 'between_streams',

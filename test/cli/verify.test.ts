@@ -112,7 +112,7 @@ await t.test('what cannot be looked at gives 2 and a line with a code', async (t
   t.match(unknown.err, /^recording_unknown: .*no-such-recording.*--store.*\n$/);
   const empty = await run(t.testdir());
   t.equal(empty.code, 2);
-  t.match(empty.err, /holds no recording/);
+  t.match(empty.err, /No recording lies there/);
 });
 
 await t.test('the shell gets the exit codes', async (t) => {
@@ -121,7 +121,10 @@ await t.test('the shell gets the exit codes', async (t) => {
   await rm(join(folder, '0-audio.wav'));
   t.equal(shell(folder).status, 1);
   t.match(shell(), { status: 2, stderr: /missing required argument/ });
-  t.match(shell('s3://bucket/prefix'), { status: 2, stderr: /reads recordings from folders only/ });
-  t.match(shell(folder, '--store', 's3://bucket'), { status: 2, stderr: /folders only/ });
+  t.match(shell('gs://bucket/prefix'), { status: 2, stderr: /^target_unsupported: .*Give a folder or s3:/ });
+  t.match(shell(folder, '--store', 's3://B'), {
+    status: 2,
+    stderr: /its bucket must be the name of a bucket/,
+  });
   t.equal(shell('--help').status, 0);
 });

@@ -530,7 +530,7 @@ await t.test('an account from elsewhere is read like one of the file', (t) => {
     t.match(error.message, says);
     t.notMatch(error.message, 'hush');
   };
-  refused(null, /the account must be a section/);
+  refused(null, /the account is null; it must be a section/);
   refused([], /the account must be a section/);
   refused({ id: 'a', storre: {} }, /the account has the unknown key "storre"; did you mean "store"\?/);
   refused({ id: 'a', store: 'AccountKey=hush' }, /store must be a store/);

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { copyFile, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { appendFile, copyFile, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import t from 'tap';
 import { RecordingFolder } from '../../src/spool/RecordingFolder.js';
 import { type FindingCode, findingCodes, verify } from '../../src/spool/Verification.js';
@@ -44,6 +45,71 @@ async function editManifest(folder: string, edit: (document: Json) => void): Pro
   await editJson(join(folder, 'manifest.json'), edit);
 }
 
+const audio = 'audio.wav';
+const first = (manifest: Json) => listOf(manifest, 'audio')[0] ?? {};
+/** Of a recording with layout single. */
+const audioDamages: [string, FindingCode[], (folder: string) => Promise<unknown>][] = [
+  ['cut in its header', ['audio_truncated'], (folder) => truncate(join(folder, audio), 50)],
+  ['cut in the second chunk', ['audio_truncated'], (folder) => truncate(join(folder, audio), 80 + 40_000)],
+  ['longer', ['audio_overlong'], (folder) => appendFile(join(folder, audio), 'more')],
+  [
+    'no WAV',
+    ['wav_invalid', 'audio_hash_wrong'],
+    (folder) => editBytes(join(folder, audio), (wav) => wav.write('RF64')),
+  ],
+  [
+    'one of another rate',
+    ['wav_format_wrong', 'audio_hash_wrong'],
+    (folder) => editBytes(join(folder, audio), (wav) => wav.writeUInt32LE(16_000, 60)),
+  ],
+  [
+    'one whose header was never finished',
+    ['wav_header_wrong', 'audio_hash_wrong'],
+    (folder) => editBytes(join(folder, audio), (wav) => wav.writeUInt32LE(0, 76)),
+  ],
+  [
+    'changed in one sample',
+    ['audio_chunk_wrong', 'audio_hash_wrong'],
+    (folder) => editBytes(join(folder, audio), (wav) => wav.writeInt16LE(1, 80 + 40_000)),
+  ],
+  [
+    'put together in another order, and noted so',
+    ['audio_chunk_wrong', 'audio_chunk_wrong'],
+    async (folder) => {
+      const wav = await readFile(join(folder, audio));
+      const slice = (at: number) => wav.subarray(80 + at * 32_000, 80 + (at + 1) * 32_000);
+      const turned = Buffer.concat([wav.subarray(0, 80), slice(1), slice(0), slice(2)]);
+      await writeFile(join(folder, audio), turned);
+      const sha256 = createHash('sha256').update(turned).digest('hex');
+      await editManifest(folder, (manifest) => Object.assign(first(manifest), { sha256 }));
+    },
+  ],
+  ['without it', ['audio_missing'], (folder) => rm(join(folder, audio))],
+  [
+    'without being listed',
+    ['chunk_missing', 'chunk_missing', 'chunk_missing', 'audio_missing'],
+    (folder) => editManifest(folder, (manifest) => delete manifest['audio']),
+  ],
+  [
+    'in a place of somebody else',
+    ['audio_missing', 'audio_key_wrong'],
+    (folder) =>
+      editManifest(folder, (manifest) =>
+        Object.assign(first(manifest), { key: '../../../../../../etc/passwd.wav' }),
+      ),
+  ],
+  [
+    'of another length than the chunks',
+    ['manifest_sums_wrong'],
+    (folder) => editManifest(folder, (manifest) => Object.assign(first(manifest), { bytes: 80 })),
+  ],
+  [
+    'with a chunk beside it',
+    ['chunk_unexpected', 'wav_truncated'],
+    (folder) => writeFile(join(folder, '1-audio.wav'), 'x'),
+  ],
+];
+
 await t.test('recordings that nobody touched are whole', async (t) => {
   const gap = { channel: 0, startSample: 7900, samples: 200, cause: 'lost_by_provider' } as const;
   const shapes: [string, Fabrication][] = [
@@ -55,11 +121,17 @@ await t.test('recordings that nobody touched are whole', async (t) => {
     ['an interrupted call', { state: 'interrupted', reason: 'killed', lastSamples: 160 }],
     ['chunks on their way to the store', { state: 'uploading' }],
     ['a call in which nothing came', { chunks: 0 }],
+    ['one file for the call', { layout: 'single', lastSamples: 5 }],
+    ['one file for the call and its chunks', { layout: 'both', channels: 1 }],
+    ['what the portal looks for, and the audio', { layout: 'jambonz' }],
+    ['what the portal looks for, which is the audio', { layout: 'jambonz', portalFormat: 'wav' }],
+    ['one file for a call in which nothing came', { layout: 'single', chunks: 0 }],
   ];
   for (const [name, shape] of shapes) {
     const { folder, manifest } = await fabricateRecording(t.testdir(), shape);
     t.same(await codesIn(folder), [], name);
-    if (manifest.chunks.length > 0) await keepWav(join(folder, '0-audio.wav'));
+    if (manifest.chunks.length > 0 && !['single', 'jambonz'].includes(manifest.layout ?? ''))
+      await keepWav(join(folder, '0-audio.wav'));
   }
 });
 
@@ -228,12 +300,87 @@ await t.test('every kind of damage is found under its own code', async (t) => {
     await damage(folder);
     t.ok((await codesIn(folder)).includes(code), `${name} gives ${code}`);
   }
-  const provoked = new Set(damages.map(([code]) => code));
+  const provoked = new Set([...damages.map(([code]) => code), ...audioDamages.flatMap(([, codes]) => codes)]);
   t.same(
     Object.keys(findingCodes).filter((code) => !provoked.has(code as FindingCode)),
     [],
     'no code is untested',
   );
+});
+
+await t.test('a call in one file is checked like its chunks', async (t) => {
+  for (const [name, codes, damage] of audioDamages) {
+    const { folder } = await fabricateRecording(t.testdir(), { layout: 'single' });
+    await damage(folder);
+    t.same((await codesIn(folder)).sort(), [...codes].sort(), name);
+  }
+});
+
+await t.test('what the portal looks for is checked too', async (t) => {
+  const dir = t.testdir();
+  const portalOf = (folder: string) => join(folder, '..', '..', '..', '..', '2026', '11', '20');
+  const fabricate = async (name: string) => {
+    const { folder, manifest } = await fabricateRecording(join(dir, name), { layout: 'jambonz' });
+    return { folder, portal: join(portalOf(folder), `${manifest.callId}.mp3`), callId: manifest.callId };
+  };
+  const changed = await fabricate('one');
+  await editBytes(changed.portal, (mp3) => mp3.write('MP3'));
+  t.same(await codesIn(changed.folder), ['audio_hash_wrong']);
+  await truncate(changed.portal, 3);
+  t.same(await codesIn(changed.folder), ['audio_truncated']);
+  await rm(changed.portal);
+  t.same(await codesIn(changed.folder), ['audio_missing']);
+  await editManifest(changed.folder, (manifest) => listOf(manifest, 'audio').pop());
+  t.same(await codesIn(changed.folder), ['audio_missing'], 'nor may the manifest leave it out');
+  const second = await fabricate('two');
+  await rename(second.portal, second.portal.replace('.mp3', '-2.mp3'));
+  await editManifest(second.folder, (manifest) => {
+    const entry = listOf(manifest, 'audio')[1] ?? {};
+    Object.assign(entry, { key: `2026/11/20/${second.callId}-2.mp3` });
+  });
+  t.same(await codesIn(second.folder), [], 'a second recording of the call has a name of its own');
+  await editManifest(second.folder, (manifest) => {
+    Object.assign(listOf(manifest, 'audio')[1] ?? {}, { key: '2026/11/20/CA-somebody-else.mp3' });
+  });
+  t.same(await codesIn(second.folder), ['audio_missing', 'audio_key_wrong']);
+});
+
+await t.test('a call in one file has its chunks until it is stored', async (t) => {
+  const { folder } = await fabricateRecording(t.testdir(), { layout: 'both' });
+  const undone = (state: string) =>
+    editManifest(folder, (manifest) => {
+      delete manifest['audio'];
+      Object.assign(manifest, { layout: 'single', state });
+    });
+  await undone('uploading');
+  t.same(await codesIn(folder), []);
+  await undone('complete');
+  t.same(await codesIn(folder), ['audio_missing']);
+  const stored = await fabricateRecording(t.testdir(), { layout: 'both' });
+  await editManifest(stored.folder, (manifest) => Object.assign(manifest, { layout: 'single' }));
+  t.same(await codesIn(stored.folder), ['chunk_unexpected', 'chunk_unexpected', 'chunk_unexpected']);
+  await writeFile(join(stored.folder, 'upload.json'), '{}');
+  t.same(await codesIn(stored.folder), [], 'nor are they too much while they leave the spool');
+});
+
+await t.test('whatever a manifest says, there is an answer', async (t) => {
+  const { folder, manifest } = await fabricateRecording(t.testdir(), { layout: 'both' });
+  const places = placesIn(manifest);
+  const odd = [0, -1, 1, 2 ** 32, Number.MAX_SAFE_INTEGER, 0.5, 1e300, '', 'x', null, [], {}, true];
+  const change = fc.tuple(fc.constantFrom(...places), fc.constantFrom(...odd));
+  await fc.assert(
+    fc.asyncProperty(fc.array(change, { minLength: 1, maxLength: 3 }), async (changes) => {
+      const copy = structuredClone(manifest) as unknown as Json;
+      for (const [path, value] of changes) put(copy, path, value);
+      await writeFile(join(folder, 'manifest.json'), JSON.stringify(copy));
+      t.type((await codesIn(folder)).length, 'number');
+    }),
+    { numRuns: 150, seed: 7 },
+  );
+  await writeFile(join(folder, 'manifest.json'), '['.repeat(1_000_000));
+  t.same(await codesIn(folder), ['manifest_invalid']);
+  await truncate(join(folder, 'manifest.json'), 65 * 2 ** 20);
+  t.same(await codesIn(folder), ['manifest_invalid']);
 });
 
 await t.test('one damage is one finding where it has one cause', async (t) => {
@@ -268,6 +415,18 @@ await t.test('the documentation lists the findings that exist', (t) => {
   t.same(documented.sort(), Object.keys(findingCodes).sort());
   t.end();
 });
+
+/** Every place of a document, as the keys that lead to it. */
+function placesIn(value: unknown, path: readonly string[] = []): (readonly string[])[] {
+  if (typeof value !== 'object' || value === null) return [path];
+  return Object.entries(value).flatMap(([key, each]) => [[...path, key], ...placesIn(each, [...path, key])]);
+}
+
+function put(document: Json, [key = '', ...rest]: readonly string[], value: unknown): void {
+  if (rest.length === 0) document[key] = value;
+  else if (typeof document[key] === 'object' && document[key] !== null)
+    put(document[key] as Json, rest, value);
+}
 
 async function swap(folder: string, one: string, other: string): Promise<void> {
   await rename(join(folder, one), join(folder, 'swapped'));
