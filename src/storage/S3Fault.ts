@@ -35,6 +35,8 @@ const accountCodes: Readonly<Record<string, keyof typeof remedies>> = {
   InvalidSecurity: 'credentials',
   TokenRefreshRequired: 'credentials',
   CredentialsProviderError: 'credentials',
+  // The Versity gateway's word for an access key that it doesn't know.
+  XAdminUserNotFound: 'credentials',
   NoSuchBucket: 'bucket',
   InvalidBucketName: 'bucket',
   EndpointError: 'bucket',
@@ -105,7 +107,7 @@ function accountKind(
   if (status === 301) return 'region';
   if (status === 401 || status === 403) return 'permission';
   if (status === 501) return 'feature';
-  return status === 404 && code === undefined ? 'bucket' : undefined;
+  return status === 404 && code !== 'NoSuchKey' && code !== 'NoSuchUpload' ? 'bucket' : undefined;
 }
 
 function otherCode(status: number | undefined, code: string | undefined, thrown: Thrown): StoreFaultCode {

@@ -115,12 +115,15 @@ export class S3Multipart implements Multipart {
     const bytes = expected.reduce((sum, part) => sum + part.bytes, 0);
     try {
       const echoed = await this.#join(upload, parts, bytes);
-      await reading.confirm(keyOf(upload.key), expected, echoed, false);
+      if (await reading.confirm(keyOf(upload.key), expected, echoed, false))
+        return { key: upload.key, bytes };
     } catch (error) {
       // An earlier attempt may have been applied and its answer lost.
-      if (!isGone(error) || !(await reading.holds(keyOf(upload.key), expected))) throw error;
+      if (!isGone(error)) throw error;
+      if (await reading.holds(keyOf(upload.key), expected)) return { key: upload.key, bytes };
     }
-    return { key: upload.key, bytes };
+    // Neither does the upload serve any more whose object has other bytes than were put.
+    throw new StoreFault('upload_gone', { value: upload.key });
   }
 
   async abort(upload: MultipartUpload): Promise<void> {

@@ -56,22 +56,20 @@ export class S3Reading {
   }
 
   /**
-   * Resolves when the store is known to hold these bytes.
-   *
    * @param echoed - the checksum that the store answered with
    * @param isWhole - whether it isn't a multipart object
-   * @throws StoreFault
+   * @returns whether the store holds these bytes
    */
   async confirm(
     key: string,
     parts: readonly PartSum[],
     echoed: string | undefined,
     isWhole: boolean,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const says = echoed ?? (isWhole ? undefined : (await this.head(key))?.sha256);
-    if (says === (isWhole ? wholeOf(parts) : compositeOf(parts))) return;
+    if (says === (isWhole ? wholeOf(parts) : compositeOf(parts))) return true;
     // A checksum of another make (of the whole object, say) proves nothing against it.
-    if (!(await this.#readBack(key, parts))) throw otherBytes(key);
+    return await this.#readBack(key, parts);
   }
 
   /** @returns whether the store has an object of just these bytes */
@@ -168,9 +166,4 @@ export function compositeOf(parts: readonly PartSum[]): string {
 
 function wholeOf([part]: readonly PartSum[]): string | undefined {
   return part === undefined ? undefined : Buffer.from(part.sha256, 'hex').toString('base64');
-}
-
-function otherBytes(key: string): StoreFault {
-  const remedy = 'The store gives back other bytes than it was given; they are sent again.';
-  return new StoreFault('store_unavailable', { value: key, remedy });
 }

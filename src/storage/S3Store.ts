@@ -71,7 +71,10 @@ export class S3Store implements ObjectStore {
         return (await upload.done()).ChecksumSHA256;
       })
       .finally(() => body.destroy());
-    await this.#reading.confirm(input.Key, body.parts, echoed, isWhole);
+    if (!(await this.#reading.confirm(input.Key, body.parts, echoed, isWhole))) {
+      const remedy = 'The store gives back other bytes than it was given; they are sent again.';
+      throw new StoreFault('store_unavailable', { value: key, remedy });
+    }
     return { key, bytes };
   }
 
