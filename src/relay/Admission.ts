@@ -21,6 +21,8 @@ export interface Admitted {
   readonly pathAccount: string | null;
   /** Ids of the configured accounts (`*` among them) that the socket may speak for. */
   readonly proven: ReadonlySet<string>;
+  /** Whether it proved them by a secret, and not by being made on this machine alone. */
+  readonly hasShownSecret: boolean;
   /** Whether it showed a pair of the recording endpoint itself: a whole jambonz, which speaks for all of its accounts. */
   readonly speaksForAll: boolean;
   /** Whether it may name an account that nobody knows, which then has a recording that failed. */
@@ -158,14 +160,15 @@ function asksElsewhere(config: Config): boolean {
 function prove(request: IncomingMessage, route: MediaRoute, config: Config): Admitted {
   const evidence = new Evidence(request, route.dialect.name, config.media.publicUrl);
   const candidates = candidatesOf(route, config);
-  const bySecret = evidence.provenBySecret(candidates);
-  const proven = new Set(bySecret);
-  const open = candidates.filter((account) => !hasSecret(account, route.dialect.name));
-  // A recording socket that shows an account's secret speaks for that account, and not for those without one as well.
-  if (evidence.isLocal && (route.endpoint !== 'record' || proven.size === 0))
-    for (const account of open) proven.add(account.id);
   const { credentials } = config.recordEndpoint;
   const isRecord = route.endpoint === 'record';
+  const speaksForAll = isRecord && evidence.shows(credentials);
+  const proven = new Set(evidence.provenBySecret(candidates));
+  const hasShownSecret = proven.size > 0;
+  const open = candidates.filter((account) => !hasSecret(account, route.dialect.name));
+  // A recording socket that shows a secret speaks for whose it is, and not for the accounts without one as well.
+  if (evidence.isLocal && !(isRecord && (hasShownSecret || speaksForAll)))
+    for (const account of open) proven.add(account.id);
   const admitted: Admitted = {
     dialect: route.dialect,
     endpoint: route.endpoint,
@@ -173,8 +176,9 @@ function prove(request: IncomingMessage, route: MediaRoute, config: Config): Adm
     config,
     pathAccount: route.account,
     proven,
-    speaksForAll: isRecord && evidence.shows(credentials),
-    mayNameUnknown: isRecord && bySecret.length === 0 && credentials.length === 0 && evidence.isLocal,
+    hasShownSecret,
+    speaksForAll,
+    mayNameUnknown: isRecord && !hasShownSecret && credentials.length === 0 && evidence.isLocal,
     evidence,
     onlyAccountId: route.account ?? onlyOf(proven),
     protocol: offeredProtocol(request, route.dialect),

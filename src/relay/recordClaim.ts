@@ -69,6 +69,6 @@ function mismatch(admitted: Admitted, claimedAccountId: string): RecordClaim {
     : { kind: 'failed', accountId, reason: 'account_mismatch', claimedAccountId };
 }
 
-function placeOf({ proven }: Admitted): string | null {
-  return [...proven].find((id) => id !== '*') ?? null;
+function placeOf({ proven, hasShownSecret }: Admitted): string | null {
+  return hasShownSecret ? ([...proven].find((id) => id !== '*') ?? null) : null;
 }

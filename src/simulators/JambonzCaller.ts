@@ -30,6 +30,13 @@ export interface JambonzCallerOptions extends CallerOptions {
   readonly from?: string;
   readonly to?: string;
   readonly direction?: 'inbound' | 'outbound';
+  /**
+   * Makes it jambonz's own recording of a call: `/record/<vendor>` is appended to the URL, as the feature server does to
+   * `JAMBONZ_RECORD_WS_BASE_URL`, the mix is stereo, and whatever the server sends is a violation.
+   */
+  readonly recordVendor?: string;
+  /** When the first text frame is sent after the socket has opened, ms; audio goes ahead of it. Infinity: it is lost. Default 0. */
+  readonly startAfterMs?: number;
   /** What the client buffers while the server doesn't read, seconds. Default 2. */
   readonly bufferSeconds?: number;
 }
@@ -51,6 +58,7 @@ export class JambonzCaller extends Caller {
   protected readonly channels: 1 | 2;
   protected readonly audio: CallerAudio;
   readonly #options: JambonzCallerOptions;
+  readonly #mixType: 'mono' | 'mixed' | 'stereo';
   #playback: JambonzPlayback;
   /** Samples per channel lost since the last message. */
   #lost = 0;
@@ -69,7 +77,8 @@ export class JambonzCaller extends Caller {
     }
     this.#options = options;
     this.sampleRate = checkedRate(options.sampleRate ?? 8000);
-    this.channels = options.mixType === 'stereo' ? 2 : 1;
+    this.#mixType = options.mixType ?? (options.recordVendor === undefined ? 'mono' : 'stereo');
+    this.channels = this.#mixType === 'stereo' ? 2 : 1;
     this.audio = checkedAudio(options.audio ?? CallerAudio.silence(this.sampleRate), this.sampleRate);
     this.#playback = this.#newPlayback();
   }
@@ -84,7 +93,8 @@ export class JambonzCaller extends Caller {
   }
 
   protected dial(): WebSocket {
-    const { url, headers, subprotocol = 'audio.drachtio.org' } = this.#options;
+    const { headers, subprotocol = 'audio.drachtio.org', recordVendor } = this.#options;
+    const url = recordVendor === undefined ? this.#options.url : recordUrl(this.#options.url, recordVendor);
     const { hostname } = new URL(url);
     const own = {
       Host: hostname,
@@ -100,8 +110,8 @@ export class JambonzCaller extends Caller {
 
   protected sendStart(socket: WebSocket): null {
     const {
-      mixType = 'mono',
       metadata,
+      startAfterMs = 0,
       from = '+15550100',
       to = '+15550199',
       direction = 'inbound',
@@ -110,8 +120,10 @@ export class JambonzCaller extends Caller {
     this.#playback = this.#newPlayback();
     this.#lost = 0;
     this.#overrun = false;
-    const call = { sampleRate, mixType, callSid, accountSid, from, to, direction };
-    socket.send(jambonzStart(metadata === undefined ? call : { ...call, metadata }));
+    const call = { sampleRate, mixType: this.#mixType, callSid, accountSid, from, to, direction };
+    const text = jambonzStart(metadata === undefined ? call : { ...call, metadata });
+    if (startAfterMs === 0) socket.send(text);
+    else if (startAfterMs < Infinity) sendLater(socket, text, startAfterMs);
     return null;
   }
 
@@ -166,6 +178,10 @@ export class JambonzCaller extends Caller {
   }
 
   protected receive(stream: LiveStream, data: Buffer, isBinary: boolean, nowMs: number): void {
+    if (this.#options.recordVendor !== undefined) {
+      this.violation(stream, 'record_answered', 'a recording socket got a message', data);
+      return;
+    }
     const reaction = this.#playback.receive(data, isBinary, nowMs);
     if (reaction.kind === 'violation') this.violation(stream, reaction.code, reaction.reason, data);
     else if (reaction.kind === 'mark') this.emit('mark', { name: reaction.name, atMs: nowMs });
@@ -199,11 +215,10 @@ export class JambonzCaller extends Caller {
   /** One media tick as it lies in the client's buffer. */
   #tick(stream: LiveStream, tick: number): Int16Array {
     const said = this.audio.frame(stream.firstFrame + tick);
-    const { mixType = 'mono' } = this.#options;
-    if (mixType === 'mono') return said;
+    if (this.#mixType === 'mono') return said;
     const written = new Int16Array(said.length);
     this.#playback.readWritten(tick * said.length, written);
-    if (mixType === 'mixed') {
+    if (this.#mixType === 'mixed') {
       kernels.mix(said, written, written);
       return written;
     }
@@ -223,4 +238,13 @@ export class JambonzCaller extends Caller {
     if (username.length + password.length > maxCredentials) return {};
     return { authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}` };
   }
+}
+
+function recordUrl(base: string, vendor: string): string {
+  return `${base.replace(/\/$/, '')}/record/${vendor}`;
+}
+
+function sendLater(socket: WebSocket, text: string, afterMs: number): void {
+  const timer = setTimeout(() => socket.send(text), afterMs);
+  socket.once('close', () => clearTimeout(timer));
 }
