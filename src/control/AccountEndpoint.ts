@@ -55,7 +55,7 @@ async function get(
   for (let hop = 0; hop <= maxRedirects; hop++) {
     const response = await fetch(url, { headers, signal, redirect: 'manual' });
     if (response.status === 200) return response;
-    await response.body?.cancel();
+    response.body?.cancel().catch(() => undefined);
     if (response.status === 404) return null;
     const location =
       response.status >= 300 && response.status < 400 ? response.headers.get('location') : null;
