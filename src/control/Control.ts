@@ -54,6 +54,7 @@ export class Control {
   /** Where it was at the start; a reload doesn't move it. */
   readonly #spoolDir: string;
   readonly #calls = new LiveCalls();
+  readonly #stores: Stores;
   readonly #library: Library;
   readonly #alerts: Alerts;
   readonly #spool: SpoolWatch;
@@ -65,7 +66,6 @@ export class Control {
   readonly #directory: AccountDirectory;
   readonly #app: FastifyInstance;
   #config: Config;
-  #stores: Stores;
   #keyring: Keyring;
   #recorderPort: MessagePort | null = null;
   /** Null before `begin`. */
@@ -84,11 +84,11 @@ export class Control {
     this.#log = log;
     this.#config = config;
     this.#spoolDir = config.spool.dir;
-    this.#stores = new Stores(config);
     this.#keyring = new Keyring(config);
     this.#tokens = new StartTokens(data.tokenKey);
     const clock = clockOf(faults.clockSpeed);
     this.#directory = new AccountDirectory({ config: () => this.#config, clock, log });
+    this.#stores = new Stores(config, { find: (accountId) => this.#directory.find(accountId), clock });
     this.#library = new Library(new MemoryCatalogue(), this.#spoolDir, this.#stores);
     this.#metrics = this.#makeMetrics(data);
     this.#alerts = new Alerts(log, ({ code }) => this.#metrics.alerts.inc({ alert: code }));
@@ -104,7 +104,7 @@ export class Control {
     });
     this.#uploader = new Uploader({
       spoolDir: this.#spoolDir,
-      storeOf: async (accountId) => await this.#stores.of(accountId),
+      storeOf: (accountId) => this.#stores.of(accountId),
       portalOf: (accountId) => this.#portalOf(accountId),
       clock,
       observer: this.#watch,
@@ -253,7 +253,7 @@ export class Control {
       this.#post({ type: 'configError', message: (error as Error).message });
       return;
     }
-    this.#stores = new Stores(this.#config);
+    this.#stores.reload(this.#config);
     this.#keyring = new Keyring(this.#config);
     this.#directory.refresh();
     this.#post({ type: 'config', config: this.#config });
@@ -264,7 +264,7 @@ export class Control {
   }
 
   #readStores(): void {
-    void this.#library.scanStores(this.#stores, this.#config.accounts, {
+    void this.#library.scanStores(this.#config.accounts, {
       failed: (store, error) =>
         this.#log.error(
           { err: error, store: store.name },

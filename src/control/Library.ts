@@ -48,14 +48,14 @@ const patienceMs = 5000;
 export class Library {
   readonly #catalogue: Catalogue;
   readonly #spoolDir: string;
+  readonly #stores: Pick<Stores, 'of'>;
   readonly #progress = new Map<string, Progress>();
   readonly #read = new Set<string>();
   readonly #parked = new ParkedRecordings();
-  #stores: Stores;
   /** Set while stores are being read. */
   #rebuilding: Promise<void> | null = null;
 
-  constructor(catalogue: Catalogue, spoolDir: string, stores: Stores) {
+  constructor(catalogue: Catalogue, spoolDir: string, stores: Pick<Stores, 'of'>) {
     this.#catalogue = catalogue;
     this.#spoolDir = spoolDir;
     this.#stores = stores;
@@ -80,11 +80,10 @@ export class Library {
    * recording waits. A folder is read whole. Of a bucket, which may hold millions of objects, each account's part is read from
    * thirty days ago on.
    */
-  scanStores(stores: Stores, accounts: readonly AccountConfig[], observer: ScanObserver): Promise<void> {
-    this.#stores = stores;
+  scanStores(accounts: readonly AccountConfig[], observer: ScanObserver): Promise<void> {
     const before = this.#rebuilding ?? Promise.resolve();
     const rebuilding = before.then(async () => {
-      for (const account of accounts) await this.#scanAccount(stores, account, observer);
+      for (const account of accounts) await this.#scanAccount(account, observer);
       if (this.#rebuilding === rebuilding) this.#rebuilding = null;
     });
     this.#rebuilding = rebuilding;
@@ -160,7 +159,7 @@ export class Library {
       const reason = this.#parked.reasonOf(recordingId);
       return reason === undefined ? spooled.manifest : { ...spooled.manifest, state: 'failed', reason };
     }
-    const store = await this.#stores.of(accountId);
+    const store = await this.#storeOf(accountId);
     return store === null ? null : await readStoredManifest(store, folder);
   }
 
@@ -170,7 +169,7 @@ export class Library {
   }
 
   whereabouts({ folder, accountId }: CatalogueEntry): Whereabouts {
-    return { spoolDir: this.#spoolDir, folder, store: () => this.#stores.of(accountId) };
+    return { spoolDir: this.#spoolDir, folder, store: () => this.#storeOf(accountId) };
   }
 
   /** Recordings of an account that are over and still in the spool. */
@@ -188,8 +187,16 @@ export class Library {
     return found;
   }
 
-  async #scanAccount(stores: Stores, account: AccountConfig, observer: ScanObserver): Promise<void> {
-    const store = await stores.of(account.id);
+  /** Null also where nobody knows the account any more. @throws ReelayError `accounts_unavailable` */
+  async #storeOf(accountId: string): Promise<ObjectStore | null> {
+    return await this.#stores.of(accountId).catch((error: unknown) => {
+      if (error instanceof ReelayError && error.code === 'unknown_account') return null;
+      throw error;
+    });
+  }
+
+  async #scanAccount(account: AccountConfig, observer: ScanObserver): Promise<void> {
+    const store = await this.#storeOf(account.id);
     if (store === null) return;
     const isWhole = account.id === '*' || account.store?.type === 'file';
     const prefix = isWhole ? '' : `${account.id}/`;
@@ -208,7 +215,7 @@ export class Library {
   async #scanStore(store: ObjectStore, scope: StoreScope): Promise<void> {
     for await (const { folder, manifest } of storedRecordings(store, scope)) {
       // Only the account's own store speaks for it; and what is still in the spool is newer there.
-      if ((await this.#stores.of(manifest.accountId))?.name !== store.name) continue;
+      if ((await this.#storeOf(manifest.accountId))?.name !== store.name) continue;
       if ((await this.#catalogue.get(manifest.recordingId)) === undefined)
         await this.#catalogue.upsert(entryOf(manifest, folder));
     }

@@ -29,6 +29,8 @@ export class SpoolWatch {
   readonly #options: SpoolWatchOptions;
   readonly #backlog = new Backlog();
   readonly #budget: SpoolBudget;
+  /** What is older was left by others; ms since the Unix epoch. */
+  readonly #sinceMs = Date.now();
   #sweeping: NodeJS.Timeout | null = null;
 
   constructor(options: SpoolWatchOptions) {
@@ -124,7 +126,7 @@ export class SpoolWatch {
 
   async #sweep(): Promise<void> {
     const { spoolDir, log } = this.#options;
-    const swept = await sweepSpool(spoolDir, (recordingId) => this.#backlog.isLive(recordingId));
+    const swept = await sweepSpool(spoolDir, (id) => this.#backlog.isLive(id), this.#sinceMs);
     if (swept.length > 0)
       log.info({ files: swept.slice(0, 20), count: swept.length }, 'remains of a crash are gone');
   }

@@ -192,7 +192,7 @@ async function readSidecar({ spoolDir, folder, store }: Whereabouts, index: numb
   for (let look = 0; look < 2; look++) {
     const spooled = await readFile(join(spoolDir, folder, name), 'utf8').catch(() => null);
     if (spooled !== null) return spooled;
-    const stored = await readObject(store(), `${folder}/${name}`);
+    const stored = await readObject(await store(), `${folder}/${name}`);
     if (stored !== null) return stored;
     if ((await readSpooled(spoolDir, folder)) === undefined) return null;
   }

@@ -5,22 +5,24 @@ import { spoolFolders } from './spoolFolders.js';
 
 /** Younger ones may be in use, ms. */
 const leastAgeMs = 3_600_000;
-/** What is written beside its place before it is renamed into it. */
-const temporary = /\.tmp$/;
+/** What is written beside its place before it is renamed into it, or made to be stored at once. */
+const temporary = /\.tmp$|^portal\.\w+\.part$/;
 
 /**
  * Removes what a crash leaves between two steps and nobody misses: temporary files of recordings that are not live, and folders
  * without anything in them. A temporary file is a copy of something that is there, or was never promised to anybody.
  *
  * @param isLive - whether a recording still has its recorder
+ * @param sinceMs - what is younger is in use: an `audio.wav` may wait for its store for hours. ms since the Unix epoch
  * @returns names of the files that went, below the spool
  */
 export async function sweepSpool(
   spoolDir: string,
   isLive: (recordingId: string) => boolean,
+  sinceMs: number,
 ): Promise<string[]> {
   const swept: string[] = [];
-  const before = Date.now() - leastAgeMs;
+  const before = Math.min(sinceMs, Date.now() - leastAgeMs);
   for await (const { folder, files, isEmpty } of spoolFolders(spoolDir)) {
     if (folder.split('/')[0] === daemonsFolder || isLive(basename(folder))) continue;
     for (const { name, mtimeMs } of files) {

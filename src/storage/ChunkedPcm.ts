@@ -14,7 +14,7 @@ export interface Whereabouts {
   readonly spoolDir: string;
   readonly folder: string;
   /** Asked anew at each read, because the configuration may change meanwhile. */
-  readonly store: () => ObjectStore | null;
+  readonly store: () => ObjectStore | null | Promise<ObjectStore | null>;
   /** Key of the object that holds the whole call losslessly, where it is known already; else the stored manifest is asked. */
   readonly audioKey?: string | undefined;
 }
@@ -127,12 +127,12 @@ export class ChunkedPcm {
 
   async #inObject(key: string, range: ByteRange, shift: number): Promise<Source | undefined> {
     const place = { start: range.start + shift, end: range.end + shift };
-    const stream = await this.#where.store()?.read(key, place).catch(unlessMissing);
+    const stream = await (await this.#where.store())?.read(key, place).catch(unlessMissing);
     return stream === undefined ? undefined : { stream, end: range.end };
   }
 
   async #lookUpWhole(): Promise<string | undefined> {
-    const store = this.#where.store();
+    const store = await this.#where.store();
     const manifest = store === null ? null : await readStoredManifest(store, this.#where.folder);
     if (manifest === null) await sleep(lookAgainMs);
     return manifest?.audio?.[0]?.key;

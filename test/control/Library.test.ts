@@ -8,7 +8,6 @@ import { Library, type ScanObserver } from '../../src/control/Library.js';
 import { FileStore } from '../../src/storage/FileStore.js';
 import type { ObjectStore, StoredObject } from '../../src/storage/ObjectStore.js';
 import { folderOf } from '../../src/storage/SpooledRecording.js';
-import { Stores } from '../../src/storage/Stores.js';
 import { Signal } from '../fixtures/Signal.js';
 import { fabricateRecording } from '../fixtures/recording.js';
 
@@ -22,17 +21,9 @@ class Slow extends FileStore {
   }
 }
 
-class OneStore extends Stores {
-  readonly #store: ObjectStore;
-
-  constructor(store: ObjectStore) {
-    super(loadConfig({}, {}, '/nowhere'));
-    this.#store = store;
-  }
-
-  override of(): Promise<ObjectStore> {
-    return Promise.resolve(this.#store);
-  }
+/** Every account has this store. */
+function only(store: ObjectStore): { of: () => Promise<ObjectStore> } {
+  return { of: () => Promise.resolve(store) };
 }
 
 const { accounts } = loadConfig({}, {}, '/nowhere');
@@ -94,10 +85,10 @@ await t.test(
     const stored = await fabricateRecording(join(dir, 'kept'), { samplesPerChunk: 80 });
     const spooled = await fabricateRecording(join(dir, 'spool'), { state: 'recording', chunks: 0 });
     const store = new Slow(join(dir, 'kept'));
-    const stores = new OneStore(store);
+    const stores = only(store);
     const library = new Library(new MemoryCatalogue(), join(dir, 'spool'), stores);
     await library.scanSpool();
-    const scanned = library.scanStores(stores, accounts, unexpected);
+    const scanned = library.scanStores(accounts, unexpected);
     t.equal((await library.find(spooled.manifest.recordingId))?.state, 'recording');
     const asked = library.find(stored.manifest.recordingId);
     const listed = library.list({ limit: 10 });
@@ -114,10 +105,10 @@ await t.test('what is in the spool is newer than what its store says', async (t)
   const ids = { accountId: 'AC1', callId: 'CA1', recordingId: 'r1', chunks: 0 } as const;
   await fabricateRecording(join(dir, 'kept'), { ...ids, state: 'complete' });
   await fabricateRecording(join(dir, 'spool'), { ...ids, state: 'uploading' });
-  const stores = new OneStore(new FileStore(join(dir, 'kept')));
+  const stores = only(new FileStore(join(dir, 'kept')));
   const library = new Library(new MemoryCatalogue(), join(dir, 'spool'), stores);
   await library.scanSpool();
-  await library.scanStores(stores, accounts, unexpected);
+  await library.scanStores(accounts, unexpected);
   t.equal((await library.find('r1'))?.state, 'uploading');
 });
 
@@ -131,20 +122,20 @@ await t.test('a store that cannot be read is told, and read again at the next ch
     if (isBroken) throw new Error('bucket is away');
     return FileStore.prototype.list.call(store, prefix, after);
   };
-  const stores = new OneStore(store);
+  const stores = only(store);
   const library = new Library(new MemoryCatalogue(), join(dir, 'spool'), stores);
-  await library.scanStores(stores, accounts, { ...unexpected, failed: () => void failures++ });
+  await library.scanStores(accounts, { ...unexpected, failed: () => void failures++ });
   t.equal(failures, 1);
   isBroken = false;
-  await library.scanStores(stores, accounts, unexpected);
-  await library.scanStores(stores, accounts, unexpected);
+  await library.scanStores(accounts, unexpected);
+  await library.scanStores(accounts, unexpected);
   t.equal(await library.find('r1'), undefined);
 });
 
 await t.test('an announcement that comes late does not undo the end', async (t) => {
   const dir = t.testdir({});
   const { manifest } = await fabricateRecording(join(dir, 'kept'), { samplesPerChunk: 80 });
-  const stores = new OneStore(new FileStore(join(dir, 'kept')));
+  const stores = only(new FileStore(join(dir, 'kept')));
   const library = new Library(new MemoryCatalogue(), join(dir, 'spool'), stores);
   await library.finished('f', manifest);
   await library.take({ type: 'ended', folder: 'f', manifest: { ...manifest, state: 'uploading' } });
@@ -171,8 +162,8 @@ await t.test('of a bucket each account’s last thirty days are read, a few mani
   });
   await fabricateRecording(kept, { accountId: 'AC3', recordingId: 'foreign', chunks: 0, startMs: today });
   const store = new Listed(kept);
-  const library = new Library(new MemoryCatalogue(), join(dir, 'spool'), new OneStore(store));
-  await library.scanStores(new OneStore(store), [inBucket('AC1'), inBucket('AC2')], unexpected);
+  const library = new Library(new MemoryCatalogue(), join(dir, 'spool'), only(store));
+  await library.scanStores([inBucket('AC1'), inBucket('AC2')], unexpected);
   const found = (await library.list({ limit: 100 })).entries.map(({ recordingId }) => recordingId);
   t.strictSame(found.sort(), Array.from({ length: 20 }, (_, index) => `new${index}`).sort());
   const since = new Date(today - 30 * day).toISOString().slice(0, 10).replaceAll('-', '');
@@ -181,7 +172,7 @@ await t.test('of a bucket each account’s last thirty days are read, a few mani
     ['AC2/', `AC2/${since}`],
   ]);
   t.ok(store.mostReading > 1 && store.mostReading <= 8, `${store.mostReading} at once`);
-  await library.scanStores(new OneStore(store), [inBucket('AC1'), inBucket('*')], unexpected);
+  await library.scanStores([inBucket('AC1'), inBucket('*')], unexpected);
   t.strictSame(store.asked.slice(2), [['', undefined]], 'what was read is not read again');
   t.ok(await library.known('foreign'), 'a catch-all finds every account');
   t.notOk(await library.known('old'));
@@ -203,10 +194,10 @@ await t.test(
       state: 'interrupted',
       chunks: 0,
     });
-    const stores = new OneStore(new FileStore(join(dir, 'kept')));
+    const stores = only(new FileStore(join(dir, 'kept')));
     const library = new Library(new MemoryCatalogue(), spool, stores);
     await library.scanSpool();
-    await library.scanStores(stores, accounts, unexpected);
+    await library.scanStores(accounts, unexpected);
     const shown = async () =>
       await Promise.all(
         [...ids, other.manifest.recordingId, stored.manifest.recordingId].map(async (id) => {

@@ -1,11 +1,15 @@
-import { mkdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, rename, rm, truncate, unlink, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { once } from 'node:events';
 import { join, relative } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
+import { readWavHeader } from '../../src/audio/wav.js';
 import { FileStore } from '../../src/storage/FileStore.js';
+import { S3Store } from '../../src/storage/S3Store.js';
 import { Uploader } from '../../src/storage/Uploader.js';
+import { S3Server } from '../storage/fixtures/S3Server.js';
 import { ApiBench, bytesOf } from '../fixtures/ApiBench.js';
 import {
   fabricateRecording,
@@ -62,6 +66,181 @@ await t.test('a finished recording is one WAV, from the spool and from the store
     t.equal(Number(response.headers.get('content-length')), whole.length);
     t.ok((await bytesOf(response)).equals(whole));
   }
+});
+
+await t.test('whatever objects a recording became, its WAV and its chunks are the same bytes', async (t) => {
+  const dir = t.testdir({});
+  const shape = { chunks: 4, samplesPerChunk: 800, lastSamples: 333 };
+  const plain = await fabricateRecording(join(dir, 'recordings'), shape);
+  const whole = wholeOf(plain);
+  const layouts: Fabrication[] = [
+    { layout: 'chunks' },
+    { layout: 'single' },
+    { layout: 'both' },
+    { layout: 'jambonz', portalFormat: 'mp3' },
+    { layout: 'jambonz', portalFormat: 'wav' },
+  ];
+  const recordings = await Promise.all(
+    layouts.map((layout) => fabricateRecording(join(dir, 'recordings'), { ...shape, ...layout })),
+  );
+  const bench = await ApiBench.start(t, dir);
+  for (const { manifest } of [plain, ...recordings]) {
+    const { recordingId, layout = 'none', audio = [] } = manifest;
+    const name = `${layout} with ${audio.map(({ format }) => format).join(' and ')}`;
+    const response = await bench.audio(recordingId);
+    t.equal(response.status, 200, name);
+    t.ok((await bytesOf(response)).equals(whole), name);
+    const range = await bench.audio(recordingId, { range: 'bytes=3190-9800' });
+    t.equal(range.headers.get('etag'), response.headers.get('etag'));
+    t.ok((await bytesOf(range)).equals(whole.subarray(3190, 9801)), `${name}: over three chunks`);
+    for (const { index, bytes, sha256 } of manifest.chunks) {
+      const answer = await bench.get(`/v1/recordings/${recordingId}/chunks/${index}.wav`);
+      const chunk = await bytesOf(answer);
+      t.equal(chunk.length, bytes);
+      t.equal(createHash('sha256').update(chunk).digest('hex'), sha256, `${name}: chunk ${index}`);
+      t.equal(answer.headers.get('etag'), `"${sha256}"`);
+    }
+  }
+});
+
+await t.test('an object over the whole call that is too short breaks the answer off', async (t) => {
+  const dir = t.testdir({});
+  const { folder, manifest } = await fabricateRecording(join(dir, 'recordings'), { layout: 'single' });
+  const bench = await ApiBench.start(t, dir);
+  await truncate(join(folder, 'audio.wav'), 50_000);
+  await t.rejects(bench.audio(manifest.recordingId).then(bytesOf));
+  await unlink(join(folder, 'audio.wav'));
+  await t.rejects(bench.audio(manifest.recordingId).then(bytesOf));
+  t.equal((await bench.get('/healthz')).status, 200);
+});
+
+await t.test('a read that is under way goes on when its chunks become one object', async (t) => {
+  const dir = t.testdir({});
+  const shape = { chunks: 8, rate: 48_000, samplesPerChunk: 480_000, recordingId: 'r1', callId: 'CA1' };
+  const recording = await fabricateRecording(join(dir, 'spool'), { state: 'uploading', ...shape });
+  const bench = await ApiBench.start(t, dir);
+  const asked = request(`${bench.url}/v1/recordings/r1/audio.wav`).end();
+  const [response] = (await once(asked, 'response')) as [import('node:http').IncomingMessage];
+  const first = ((await once(response, 'data')) as [Buffer])[0];
+  response.pause();
+  await fabricateRecording(join(dir, 'recordings'), { layout: 'single', ...shape });
+  await rm(recording.folder, { recursive: true });
+  const pieces = [first];
+  for await (const piece of response as AsyncIterable<Buffer>) pieces.push(piece);
+  t.ok(Buffer.concat(pieces).equals(wholeOf(recording)));
+});
+
+await t.test(
+  'a bucket’s recording plays as the spool’s did, before, while and after it is stored',
+  async (t) => {
+    const dir = t.testdir({ spool: {} });
+    const keys = { accessKeyId: 'K', secretAccessKey: 'S' };
+    const server = await S3Server.start({ buckets: [{ name: 'b', ...keys }], minPartBytes: 1000 });
+    t.teardown(() => server.close());
+    const store = new S3Store({
+      type: 's3',
+      bucket: 'b',
+      region: null,
+      endpoint: server.endpoint,
+      prefix: 'p',
+      pathStyle: true,
+      credentials: { ...keys, sessionToken: null },
+      storageClass: null,
+      encryption: null,
+      tags: {},
+    });
+    t.teardown(() => store.close());
+    const spool = join(dir, 'spool');
+    const bench = await ApiBench.start(t, dir, { store });
+    for (const layout of ['chunks', 'single', 'both'] as const) {
+      const recording = await fabricateRecording(spool, {
+        state: 'uploading',
+        chunks: 4,
+        samplesPerChunk: 3000,
+      });
+      const { recordingId } = recording.manifest;
+      await writeFile(
+        join(recording.folder, 'manifest.json'),
+        JSON.stringify({ ...recording.manifest, layout }),
+      );
+      await bench.library.scanSpool();
+      const whole = wholeOf(recording);
+      const check = async (when: string) => {
+        const answer = await bench.audio(recordingId);
+        t.ok((await bytesOf(answer)).equals(whole), `${layout}, ${when}`);
+        const part = await bench.audio(recordingId, { range: 'bytes=40-30000' });
+        t.ok((await bytesOf(part)).equals(whole.subarray(40, 30_001)), `${layout}, ${when}: a part`);
+        const chunk = await bytesOf(await bench.get(`/v1/recordings/${recordingId}/chunks/2.wav`));
+        const sha256 = createHash('sha256').update(chunk).digest('hex');
+        t.equal(sha256, recording.manifest.chunks[2]?.sha256, `${layout}, ${when}: a chunk`);
+      };
+      await check('before');
+      const checks: Promise<void>[] = [];
+      const stored = ({ name }: { readonly name: string }) => void checks.push(check(`after ${name}`));
+      const uploader = new Uploader({
+        spoolDir: spool,
+        storeOf: () => Promise.resolve(store),
+        observer: { ...idle, stored, retrying: ({ error }) => void t.error(error) },
+        leastPartBytes: 20_000,
+      });
+      await uploader.wakeAll();
+      await uploader.idle();
+      await Promise.all(checks);
+      t.ok(checks.length >= 4, `asked ${checks.length} times while it was being stored`);
+      await t.rejects(readFile(join(recording.folder, 'manifest.json')), { code: 'ENOENT' });
+      await check('after');
+      await uploader.stop();
+    }
+  },
+);
+
+await t.test('a recording that waits for its account’s store to let it in can be heard', async (t) => {
+  const dir = t.testdir({});
+  const recording = await fabricateRecording(join(dir, 'spool'), { state: 'uploading', samplesPerChunk: 80 });
+  const { recordingId, accountId } = recording.manifest;
+  const bench = await ApiBench.start(t, dir);
+  await bench.library.park(accountId, 'store_denied');
+  const shown = (await (await bench.get(`/v1/recordings/${recordingId}`)).json()) as object;
+  t.match(shown, { state: 'failed', reason: 'store_denied' });
+  const response = await bench.audio(recordingId);
+  t.equal(response.status, 200);
+  t.equal(response.headers.get('x-reelay-state'), 'failed');
+  t.ok((await bytesOf(response)).equals(wholeOf(recording)));
+});
+
+await t.test('a recording past 4 GiB is RF64, and any part of it can be had', async (t) => {
+  const dir = t.testdir({});
+  const shape = { chunks: 2, samplesPerChunk: 8000, callId: 'CA1', recordingId: 'r1' };
+  const { folder, manifest } = await fabricateRecording(join(dir, 'recordings'), shape);
+  const samples = 540_000_000;
+  const chunks = manifest.chunks.map((chunk, index) => ({
+    ...chunk,
+    samples,
+    startSample: index * samples,
+    bytes: 44 + samples * 4,
+  }));
+  // Files with holes: nothing of them but their beginning takes room.
+  for (const index of [0, 1]) await truncate(join(folder, `${index}-audio.wav`), 44 + samples * 4);
+  const durationSeconds = (2 * samples) / 8000;
+  const long = { ...manifest, chunks, samples: 2 * samples, chunkSeconds: samples / 8000, durationSeconds };
+  await writeFile(join(folder, 'manifest.json'), JSON.stringify(long));
+  const bench = await ApiBench.start(t, dir);
+  const head = await bench.audio('r1', {}, 'HEAD');
+  const bytes = 80 + 2 * samples * 4;
+  t.equal(Number(head.headers.get('content-length')), bytes);
+  const beginning = await bytesOf(await bench.audio('r1', { range: 'bytes=0-79' }));
+  t.match(readWavHeader(beginning), { channels: 2, dataOffset: 80, dataBytes: 2 * samples * 4 });
+  t.equal(beginning.toString('latin1', 0, 4), 'RF64');
+  const seam = 80 + samples * 4;
+  const around = await bytesOf(await bench.audio('r1', { range: `bytes=${seam - 8}-${seam + 799}` }));
+  t.equal(around.length, 808);
+  t.equal(around.readInt32LE(0), 0);
+  t.notOk(
+    around.subarray(8).every((byte) => byte === 0),
+    'the second chunk begins where it should',
+  );
+  const end = await bytesOf(await bench.audio('r1', { range: 'bytes=-4' }));
+  t.equal(end.length, 4);
 });
 
 await t.test('while the call is up the answer grows, and each part fits the one before', async (t) => {

@@ -18,6 +18,8 @@ await t.test(
     };
     const day = 'AC1/20261120/CA1';
     const swept = await put(`${day}/gone/manifest.json.tmp`, 61);
+    await put(`${day}/gone/audio.wav.tmp`, 90);
+    await put(`${day}/gone/portal.mp3.part`, 90);
     const kept = [
       await put(`${day}/gone/upload.json.tmp`, 59),
       await put(`${day}/gone/0-audio.wav`, 600),
@@ -33,11 +35,17 @@ await t.test(
       const at = new Date(Date.now() - ageMinutes * 60_000);
       await utimes(join(dir, day, name), at, at);
     }
-    t.strictSame(await sweepSpool(dir, (id) => id === 'live'), [`${day}/gone/manifest.json.tmp`]);
+    const hours = (count: number) => Date.now() - count * 3_600_000;
+    t.strictSame(await sweepSpool(dir, () => false, hours(2)), [], 'what was made since the start is in use');
+    t.strictSame((await sweepSpool(dir, (id) => id === 'live', Date.now())).sort(), [
+      `${day}/gone/audio.wav.tmp`,
+      `${day}/gone/manifest.json.tmp`,
+      `${day}/gone/portal.mp3.part`,
+    ]);
     t.notOk(existsSync(swept));
     t.notOk(existsSync(join(dir, day, 'empty')));
     t.ok(existsSync(join(dir, day, 'new')), 'somebody may be about to write there');
     for (const path of kept) t.ok(existsSync(path), path);
-    t.strictSame(await sweepSpool(join(dir, 'nowhere'), () => false), []);
+    t.strictSame(await sweepSpool(join(dir, 'nowhere'), () => false, Date.now()), []);
   },
 );
