@@ -12,10 +12,23 @@ export type {
   ManifestEvent,
   ManifestStream,
   PlayoutError,
+  RecordingLayout,
   RecordingState,
   Sidecar,
+  WholeAudio,
 } from './spool/Manifest.js';
-export { RecordingFolder, recordingsBelow, type RecordingOnDisk } from './spool/RecordingFolder.js';
+export type { FileRange, RecordingFiles } from './spool/RecordingFiles.js';
+export {
+  type AudioOnDisk,
+  type ChunkOnDisk,
+  type DocumentOnDisk,
+  RecordingFolder,
+  type RecordingOnDisk,
+  recordingsBelow,
+  type WavOnDisk,
+} from './spool/RecordingFolder.js';
+export { type ObjectSource, RecordingObjects } from './spool/RecordingObjects.js';
+export type { WholeAudioOnDisk } from './spool/WholeAudioOnDisk.js';
 export { findingCodes, verify, type Finding, type FindingCode } from './spool/Verification.js';
 export { Bot, type BotOptions } from './simulators/Bot.js';
 export { BotCall } from './simulators/BotCall.js';

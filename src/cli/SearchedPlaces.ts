@@ -1,13 +1,12 @@
-import { resolve } from 'node:path';
 import { bucketStore, isBucketUrl } from '../config/bucketStore.js';
 import type { Config, S3StoreConfig, StoreConfig } from '../config/Config.js';
 import type { Environment } from '../config/environment.js';
 import { loadConfig } from '../config/load.js';
 import { ReelayError } from '../config/ReelayError.js';
 import { FolderRoot, ObjectRoot, type RecordingRoot } from '../spool/RecordingRoot.js';
+import { clockOf } from '../storage/Clock.js';
 import type { ObjectStore } from '../storage/ObjectStore.js';
-import { S3Store } from '../storage/S3Store.js';
-import { Stores } from '../storage/Stores.js';
+import { openStore } from '../storage/openStore.js';
 
 /** Where the command line says that recordings are looked for. */
 export interface SearchOptions {
@@ -55,8 +54,7 @@ export class SearchedPlaces {
         remedy: found?.problem ?? useWhat,
       });
     const { bucket, prefix } = found.store;
-    const store = new S3Store({ ...(this.#bucketOf(bucket) ?? found.store), prefix: '' });
-    this.#opened.push(store);
+    const store = this.#open({ ...(this.#bucketOf(bucket) ?? found.store), prefix: '' });
     return new ObjectRoot(store, `s3://${bucket}`, prefix);
   }
 
@@ -70,15 +68,26 @@ export class SearchedPlaces {
     return this.#config?.accounts.map(({ store }) => store).find(isIt);
   }
 
-  #configured(config: Config): RecordingRoot[] {
-    const dirs = config.accounts.flatMap(({ store }) => (store?.type === 'file' ? [resolve(store.dir)] : []));
-    const others = config.accounts.filter(({ store }) => store !== null && store.type !== 'file');
-    const stores = new Stores({ ...config, accounts: others }).all();
-    this.#opened.push(...stores);
-    return [
-      ...[...new Set(dirs)].map((dir) => new FolderRoot(dir)),
-      ...stores.map((store) => new ObjectRoot(store, store.name)),
-    ];
+  /** Each place once, however many accounts share it. */
+  #configured({ accounts }: Config): RecordingRoot[] {
+    const roots = new Map<string, RecordingRoot>();
+    for (const { store } of accounts) {
+      if (store === null) continue;
+      const root = store.type === 'file' ? new FolderRoot(store.dir) : this.#rootOf(store);
+      if (!roots.has(root.name)) roots.set(root.name, root);
+    }
+    return [...roots.values()];
+  }
+
+  #rootOf(config: StoreConfig): RecordingRoot {
+    const store = this.#open(config);
+    return new ObjectRoot(store, store.name);
+  }
+
+  #open(config: StoreConfig): ObjectStore {
+    const store = openStore(config, clockOf());
+    this.#opened.push(store);
+    return store;
   }
 }
 

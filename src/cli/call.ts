@@ -19,7 +19,7 @@ interface CallFlags {
   readonly password?: string;
   readonly track?: 'inbound_track' | 'outbound_track' | 'both_tracks';
   readonly param: Readonly<Record<string, string>>;
-  readonly mixType: 'mono' | 'mixed' | 'stereo';
+  readonly mixType?: 'mono' | 'mixed' | 'stereo';
   readonly sampleRate: number;
   readonly returns: 'streaming' | 'playAudio' | 'none';
   readonly returnSampleRate?: number;
@@ -43,7 +43,10 @@ const staggerMs = 7;
 export function callCommand(): Command {
   const command = new Command('call')
     .description('play a caller in real time as the provider would, and say what it heard')
-    .argument('<url>', 'WebSocket URL to dial, for example ws://127.0.0.1:8080/twilio')
+    .argument(
+      '<url>',
+      'WebSocket URL to dial, for example ws://127.0.0.1:8080/twilio; …/record/aws_s3 is a recording by jambonz itself',
+    )
     .addOption(new Option('--provider <name>', 'default: from the URL path').choices(['twilio', 'jambonz']))
     .option('--audio <file>', 'what the caller says (WAV or Ogg Opus); default: a speech sample')
     .option('--calls <n>', 'calls at once', count, 1)
@@ -69,7 +72,11 @@ function withJambonz(command: Command): Command {
     .option('--username <name>', 'jambonz: Basic authorization')
     .option('--password <password>', 'jambonz: Basic authorization')
     .addOption(
-      new Option('--mix-type <type>', 'jambonz').choices(['mono', 'mixed', 'stereo']).default('mono'),
+      new Option('--mix-type <type>', 'jambonz; default: mono, of a recording stereo').choices([
+        'mono',
+        'mixed',
+        'stereo',
+      ]),
     )
     .option('--sample-rate <hz>', 'jambonz: rate of the stream', count, 8000)
     .addOption(
@@ -128,8 +135,12 @@ async function save(results: readonly CallResult[], file: string): Promise<strin
   return saved;
 }
 
+/** The path that jambonz puts behind the base of its recordings. */
+const recordPath = /\/record\/([^/?]+)\/?$/;
+
 async function callersOf(url: string, flags: CallFlags): Promise<Caller[]> {
-  const provider = flags.provider ?? (new URL(url).pathname.includes('jambonz') ? 'jambonz' : 'twilio');
+  const isJambonz = recordPath.test(url) || new URL(url).pathname.includes('jambonz');
+  const provider = flags.provider ?? (isJambonz ? 'jambonz' : 'twilio');
   const sampleRate = provider === 'twilio' ? 8000 : flags.sampleRate;
   const loop = flags.seconds !== undefined;
   const audio = await CallerAudio.read(flags.audio ?? speechFile('caller'), { sampleRate, loop });
@@ -156,9 +167,11 @@ function twilioCaller(options: CallerOptions, flags: CallFlags): Caller {
 
 function jambonzCaller(options: CallerOptions, flags: CallFlags): Caller {
   const { username, password, mixType, sampleRate, returns, returnSampleRate, legSampleRate } = flags;
+  const recordVendor = recordPath.exec(options.url)?.[1];
   return new JambonzCaller({
     ...options,
-    mixType,
+    ...(recordVendor === undefined ? {} : { recordVendor, url: options.url.replace(recordPath, '') }),
+    ...(mixType === undefined ? {} : { mixType }),
     sampleRate,
     returns,
     legSampleRate,

@@ -11,7 +11,10 @@ export function serveCommand(): Command {
     .description('run the daemon')
     .option('--config <file>', 'YAML or JSON configuration')
     .option('--upstream <url>', 'the bot to relay to, when no configuration names one')
-    .option('--store <dir>', 'where recordings go, when no configuration names it')
+    .option(
+      '--store <place>',
+      'where recordings go: a folder or s3://bucket/prefix; for every account listed',
+    )
     .option('--media-port <port>', 'port for providers', port)
     .option('--control-port <port>', 'port for the HTTP API', port)
     .action(async (flags: ServeFlags) => {

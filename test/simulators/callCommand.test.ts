@@ -1,6 +1,9 @@
+import { once } from 'node:events';
 import { stat } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { WebSocketServer } from 'ws';
 import { callCommand } from '../../src/cli/call.js';
 import type { CallReport } from '../../src/simulators/CallReport.js';
 import { Bot, type BotOptions } from '../../src/simulators/Bot.js';
@@ -35,6 +38,31 @@ await t.test('it calls, prints a table with percentiles, and exits with 0', asyn
   t.match(out, /2 calls, 50 frames sent\. Round trip: p50 .* p90 .* p99 .* max /);
   t.match(out, 'No violations.');
   t.equal(exitCode, 0);
+});
+
+await t.test('it plays the recording that jambonz makes by itself', async (t) => {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  t.teardown(() => server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const seen = new Promise<{ path: string | undefined; start: unknown; audio: number }>((resolve) => {
+    server.on('connection', (socket, { url }) => {
+      let start: unknown;
+      let audio = 0;
+      socket.on('message', (data: Buffer, isBinary) => {
+        if (isBinary) audio += data.length;
+        else start ??= JSON.parse(data.toString());
+      });
+      socket.on('close', () => resolve({ path: url, start, audio }));
+    });
+  });
+  const url = `ws://127.0.0.1:${port}/base/record/aws_s3`;
+  const { exitCode } = await run([url, '--seconds', '0.4', '--account', 'acme']);
+  t.equal(exitCode, 0);
+  const { path, start, audio } = await seen;
+  t.equal(path, '/base/record/aws_s3');
+  t.match(start, { accountSid: 'acme', mixType: 'stereo' });
+  t.equal(audio, 0.4 * 8000 * 4, 'both channels');
 });
 
 await t.test('it saves what was said and heard, one file per call', async (t) => {
