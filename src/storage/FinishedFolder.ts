@@ -2,6 +2,7 @@ import { rmdir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ReelayError } from '../config/ReelayError.js';
 import { manifestName, uploadName } from '../spool/layout.js';
+import { portalFileName, portalTemporarySuffix } from './renderPortal.js';
 import type { SpooledRecording } from './SpooledRecording.js';
 import { dropStored } from './unlinkConfirmed.js';
 
@@ -9,7 +10,15 @@ import { dropStored } from './unlinkConfirmed.js';
 export const finalName = 'manifest.final.json';
 
 /** Every name that control or recorder leave in a folder whose chunks have all gone. */
-const ownNames: readonly string[] = [manifestName, finalName, uploadName];
+const ownNames: readonly string[] = [
+  manifestName,
+  finalName,
+  uploadName,
+  portalFileName('mp3'),
+  portalFileName('wav'),
+];
+/** What an interrupted writing leaves. */
+const temporary: readonly string[] = ['.tmp', portalTemporarySuffix];
 
 /**
  * Removes the folder of a recording that the store has whole. What nobody confirmed keeps its place.
@@ -21,7 +30,7 @@ export async function removeFinished(
   { folder, path, names, note }: SpooledRecording,
 ): Promise<void> {
   const dropped = await dropStored(path, names, note);
-  const mine = names.filter((name) => ownNames.includes(name) || name.endsWith('.tmp'));
+  const mine = names.filter((name) => ownNames.includes(name) || temporary.some((end) => name.endsWith(end)));
   const left = names.filter((name) => !mine.includes(name) && !dropped.includes(name));
   if (left.length > 0) throw new ReelayError('spool_leftover', { value: `${folder}: ${left.join(', ')}` });
   // The note goes last: as long as it is there, a start after a crash comes back here.

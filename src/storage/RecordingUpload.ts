@@ -10,7 +10,7 @@ import { finalName, removeFinished } from './FinishedFolder.js';
 import { KeptNote } from './KeptNote.js';
 import type { ObjectStore } from './ObjectStore.js';
 import { abortOrphans } from './Orphans.js';
-import { type PortalOf, PortalUpload } from './PortalUpload.js';
+import { PortalUpload, type PortalUploadOptions } from './PortalUpload.js';
 import { chunkKey, readSpooled, sidecarKey, type SpooledRecording } from './SpooledRecording.js';
 import { StoreFault } from './StoreFault.js';
 import { hashOf } from './unlinkConfirmed.js';
@@ -19,11 +19,10 @@ import type { Visit } from './Visit.js';
 import { WholeUpload } from './WholeUpload.js';
 import { deliver, type Workpiece } from './Workpiece.js';
 
-export interface RecordingUploadOptions {
+export interface RecordingUploadOptions extends PortalUploadOptions {
   /** Absolute. */
   readonly spoolDir: string;
   readonly storeOf: (accountId: string) => Promise<ObjectStore | null>;
-  readonly portalOf: PortalOf;
   /** Multipart uploads that this process has begun or asked about. */
   readonly knownUploads: Set<string>;
   /** Folders whose orphans this process has looked for. */
@@ -62,7 +61,7 @@ const storeless: readonly (string | null)[] = ['no_store', 'unknown_account', 'a
  * | an upload noted that the store doesn't know | complete, if all parts were noted and the object is there; else begun anew |
  * | a part sent, not noted | sent again |
  * | `audio.wav` complete, not noted | completed again, which the store answers with the same object |
- * | a portal's key noted, the object not | stored under that key, which nobody else gets |
+ * | a portal's key noted, the object not | stored under that key; if somebody else's object is there by now, under the next |
  * | recording over, all audio noted | sidecars that are left, then final manifest written, stored, noted |
  * | final manifest noted | uploads left open under noted keys aborted, catalogue told, folder removed |
  * | final manifest noted, and the recorder has begun again | waited for its end, then as if the note weren't there |
@@ -142,10 +141,10 @@ export class RecordingUpload {
   /** The call is up. */
   async #follow(work: Workpiece): Promise<Outcome> {
     const layout = layoutOf(work.manifest);
-    if (layout === 'chunks' && !(await this.#storeChunks(work, 'move'))) return 'due';
-    if (layout === 'both' && !(await this.#storeChunks(work, 'copy'))) return 'due';
+    if (layout === 'chunks') return (await this.#storeChunks(work, 'move')) === 'due' ? 'due' : 'over';
+    if (layout === 'both' && (await this.#storeChunks(work, 'copy')) === 'due') return 'due';
     const whole = new WholeUpload(work, this.#options);
-    if (layout === 'chunks' || layout === 'jambonz' || !whole.canAdvance) return 'over';
+    if (layout === 'jambonz' || !whole.canAdvance) return 'over';
     await this.#notePlace(work);
     return (await whole.advance()) ? 'over' : 'due';
   }
@@ -154,22 +153,26 @@ export class RecordingUpload {
     await this.#noteUnknown(work);
     const layout = isLosing(work) ? 'chunks' : layoutOf(work.manifest);
     const isWhole = work.note.content.audio.length > 0;
-    if (layout === 'chunks' && !(await this.#storeChunks(work, 'move'))) return 'due';
-    if (layout === 'both' && !isWhole && !(await this.#storeChunks(work, 'copy'))) return 'due';
+    if (layout === 'chunks' && (await this.#storeChunks(work, 'move')) === 'due') return 'due';
+    if (layout === 'both' && !isWhole) {
+      const outcome = await this.#storeChunks(work, 'copy');
+      if (outcome !== 'over') return outcome;
+    }
     if (layout !== 'chunks' && !(await this.#storeWhole(work, layout))) return 'due';
     return await this.#conclude(work);
   }
 
-  /** @returns false when others of the lane were let in before all were stored */
-  async #storeChunks(work: Workpiece, handling: ChunkHandling): Promise<boolean> {
+  /** @returns `over` when there was nothing to do */
+  async #storeChunks(work: Workpiece, handling: ChunkHandling): Promise<Outcome> {
     const { sealed, wavs } = work.recording;
     const waiting = [...sealed.values()].filter(
       (chunk) => wavs.has(chunk.index) || notedOf(work.note.content, chunk) !== undefined,
     );
-    if (waiting.length === 0) return true;
+    if (waiting.length === 0) return 'over';
     await this.#notePlace(work);
     const chunks = waiting.sort((a, b) => a.index - b.index);
-    return await new ChunkUpload(work, handling).run(chunks, this.#options.chunkWidth);
+    const isDone = await new ChunkUpload(work, handling).run(chunks, this.#options.chunkWidth);
+    return isDone ? 'again' : 'due';
   }
 
   /** The objects that hold the whole call; the chunks' own files go when these are noted. */
@@ -177,10 +180,9 @@ export class RecordingUpload {
     const { manifest, note } = work;
     if (manifest.samples === 0) return true;
     await this.#notePlace(work);
-    const portal = layout === 'jambonz' ? new PortalUpload(work, this.#options) : null;
-    const isLossless = (await portal?.choose()) === 'wav';
-    const isWhole = note.content.audio.length > 0;
-    if (!isLossless && !isWhole && !(await new WholeUpload(work, this.#options).finish())) return false;
+    const portal = layout === 'jambonz' ? await PortalUpload.of(work, this.#options) : null;
+    const isWhole = portal?.isLossless === true || note.content.audio.length > 0;
+    if (!isWhole && !(await new WholeUpload(work, this.#options).finish())) return false;
     await portal?.store();
     return await new ChunkUpload(work, 'drop').run(manifest.chunks, this.#options.chunkWidth);
   }

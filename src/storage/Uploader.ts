@@ -6,7 +6,8 @@ import { type Clock, clockOf } from './Clock.js';
 import { Lanes, type Urgency } from './Lanes.js';
 import type { ObjectStore } from './ObjectStore.js';
 import { type Parked, Parking, type Permit } from './Parking.js';
-import type { PortalOf } from './PortalUpload.js';
+import { PortalKeys } from './PortalKeys.js';
+import type { PortalForm } from './PortalUpload.js';
 import { RecordingUpload, type RecordingUploadOptions } from './RecordingUpload.js';
 import { type Backoff, defaultBackoff } from './Retry.js';
 import { readSpooled, type SpooledRecording, spooledFolders } from './SpooledRecording.js';
@@ -27,7 +28,7 @@ export interface UploaderOptions {
    */
   readonly storeOf: (accountId: string) => Promise<ObjectStore | null>;
   /** What the portal of an account wants; asked for recordings of the layout `jambonz`. Default: MP3, dated in UTC. */
-  readonly portalOf?: PortalOf;
+  readonly portalOf?: (accountId: string) => Promise<PortalForm>;
   readonly observer: UploadObserver;
   /** Default: the wall clock. */
   readonly clock?: Clock;
@@ -63,7 +64,7 @@ const sleepers = 16;
  *   What is our fault lets that recording rest for a minute.
  *
  * Memory: no audio is held; files are streamed by the store. An account has at most 4 + 16 recordings in hand, each with its
- * manifest and note (about 1 KiB for a chunk), and at most 16 chunks or 12 parts under way. Of all the others only the
+ * manifest and note (about 1 KiB for a chunk), and at most 16 chunks or 4 parts under way. Of all the others only the
  * folder's name is known.
  */
 export class Uploader {
@@ -108,6 +109,7 @@ export class Uploader {
       spoolDir,
       storeOf,
       portalOf: options.portalOf ?? (() => Promise.resolve({ format: 'mp3', timeZone: 'UTC' })),
+      portalKeys: new PortalKeys(),
       knownUploads: new Set(),
       cleaned: new Set(),
       seen: (recording, note) => this.#age(recording, note),

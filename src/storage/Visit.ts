@@ -53,6 +53,11 @@ export class Visit {
     return this.#permit.isProbe;
   }
 
+  /** Aborts when the account is parked, or everything ends. */
+  get signal(): AbortSignal {
+    return this.#permit.signal;
+  }
+
   /** @throws when the account was parked meanwhile, or everything ends */
   proceed(): void {
     this.#permit.signal.throwIfAborted();

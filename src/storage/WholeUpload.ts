@@ -2,7 +2,6 @@ import { createWriteStream } from 'node:fs';
 import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import pLimit from 'p-limit';
 import { wholeAudioName } from '../spool/layout.js';
 import type { MultipartUpload, StoredPart } from './ObjectStore.js';
 import { abortOrphans } from './Orphans.js';
@@ -19,9 +18,6 @@ export interface WholeUploadOptions {
   /** Smallest part, bytes. Default: what S3 demands. */
   readonly leastPartBytes?: number | undefined;
 }
-
-/** Parts of one recording that are sent at once; each is read from the spool as it is sent. */
-const width = 3;
 
 /**
  * The object that holds the whole call. Parts 2, 3, … are equal stretches of it and go out as soon as they are full, while the
@@ -41,7 +37,7 @@ export class WholeUpload {
 
   /** Whether there is a part to be sent while the call is up: the second one must be full. */
   get canAdvance(): boolean {
-    const { bytes } = this.#wav(false);
+    const { bytes } = wholeWavOf(this.#work, false);
     return this.#noted !== null || bytes >= 2 * this.#partBytesFor(bytes);
   }
 
@@ -51,7 +47,7 @@ export class WholeUpload {
    * @returns false when others of the lane were let in before all was sent
    */
   async advance(): Promise<boolean> {
-    const wav = this.#wav(false);
+    const wav = wholeWavOf(this.#work, false);
     return await this.#untilKnown(wav, async (upload) => await this.#send(upload, wav));
   }
 
@@ -61,7 +57,7 @@ export class WholeUpload {
    * @returns false when others of the lane were let in before
    */
   async finish(): Promise<boolean> {
-    const wav = this.#wav(true);
+    const wav = wholeWavOf(this.#work, true);
     if (this.#noted === null && wav.bytes < this.#partBytesFor(wav.bytes)) {
       const digest = await this.#digest(wav, this.#partBytesFor(wav.bytes));
       await this.#putAtOnce(wav, digest.sha256);
@@ -75,12 +71,6 @@ export class WholeUpload {
     return this.#work.note.content.whole;
   }
 
-  #wav(isFinal: boolean): WholeWav {
-    const { recording, manifest, note, spoolDir, store } = this.#work;
-    const where = { spoolDir, folder: recording.folder, store: () => store };
-    return WholeWav.of({ ...recording, note: note.content }, manifest, where, isFinal);
-  }
-
   #partBytesFor(bytes: number): number {
     const least = this.#options.leastPartBytes ?? minPartBytes;
     return Math.max(least, partBytesFor(bytes) === minPartBytes ? least : partBytesFor(bytes));
@@ -89,14 +79,22 @@ export class WholeUpload {
   /** A store may forget an upload at any time; then all of it is sent anew, after a pause. */
   async #untilKnown(wav: WholeWav, action: (upload: MultipartUpload) => Promise<boolean>): Promise<boolean> {
     const { visit, note } = this.#work;
-    return await visit.again(async () => {
+    let other: { readonly error: unknown } | null = null;
+    const isDone = await visit.again(async () => {
       try {
         return await action(await this.#upload(wav));
       } catch (error) {
-        if (isGone(error)) await note.change((content) => ({ ...content, whole: null }));
-        throw error;
+        if (isGone(error)) {
+          await note.change((content) => ({ ...content, whole: null }));
+          throw error;
+        }
+        // It was tried for as long as it made sense.
+        other = { error };
+        return false;
       }
     });
+    if (other !== null) throw (other as { readonly error: unknown }).error;
+    return isDone;
   }
 
   /** The upload that is under way, or a new one. */
@@ -151,26 +149,13 @@ export class WholeUpload {
     const sent = new Set(parts.map(({ number }) => number));
     const numbers = Array.from({ length: wav.parts(partBytes) }, (_, index) => index + 1);
     const wanted = numbers.filter((number) => number > 1 && !sent.has(number) && wav.has(number, partBytes));
-    return await this.#sendEach(upload, wav, wanted);
-  }
-
-  async #sendEach(upload: MultipartUpload, wav: WholeWav, numbers: readonly number[]): Promise<boolean> {
-    const { visit } = this.#work;
-    const limit = pLimit(width);
-    let isHindered = false;
-    const send = async (number: number) => {
-      if (isHindered) return;
-      try {
-        await this.#sendPart(upload, wav, number);
-        isHindered ||= visit.isDue;
-      } catch (error) {
-        isHindered = true;
-        throw error;
-      }
-    };
-    const ends = await Promise.allSettled(numbers.map((number) => limit(send, number)));
-    for (const end of ends) if (end.status === 'rejected') throw end.reason;
-    return !isHindered;
+    // One after the other: a store is asked for one thing at a time under one key.
+    for (const number of wanted) {
+      this.#work.visit.proceed();
+      await this.#sendPart(upload, wav, number);
+      if (this.#work.visit.isDue && number !== wanted.at(-1)) return false;
+    }
+    return true;
   }
 
   async #sendPart(upload: MultipartUpload, wav: WholeWav, number: number): Promise<void> {
@@ -243,6 +228,13 @@ export class WholeUpload {
     if (wasInParts)
       visit.observer.stored({ folder, kind: 'audio', name: wholeAudioName, bytes: 0, sealedMs: null });
   }
+}
+
+/** The whole call as far as it is sealed. */
+export function wholeWavOf(work: Workpiece, isFinal: boolean): WholeWav {
+  const { recording, manifest, note, spoolDir, store } = work;
+  const where = { spoolDir, folder: recording.folder, store: () => store };
+  return WholeWav.of({ ...recording, note: note.content }, manifest, where, isFinal);
 }
 
 function withoutWrongParts<T extends { readonly whole: NotedWhole | null }>(
