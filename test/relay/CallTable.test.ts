@@ -198,3 +198,25 @@ await t.test('a tap that fails costs the call nothing', async (t) => {
   const second = await relay.bot.connection(1);
   await until(() => second.received.length === 3, 'the frame at the bot');
 });
+
+await t.test('while the spool is full new calls are relayed and not recorded', async (t) => {
+  const relay = await Relay.start(t);
+  const before = await relay.twilio().open();
+  before.send(connected, start({ callSid: 'CA-before', streamSid: 'MZ-before' }));
+  await until(() => relay.tap.calls.length === 1, 'the call before');
+  relay.server.setSpoolFull(true);
+  const during = await relay.twilio().open();
+  during.send(connected, start({ callSid: 'CA-during', streamSid: 'MZ-during' }), media(1, 'MZ-during'));
+  before.send(media(0, 'MZ-before'));
+  const bot = await relay.bot.connection(1);
+  await until(() => bot.received.length === 3, 'its frame at the bot');
+  await until(() => relay.tap.stream(0).notes.length === 1, 'the call before to go on');
+  t.match(relay.tap.calls[1]?.facts, { callId: 'CA-during', failed: 'spool_full' });
+  t.same(relay.tap.stream(1).notes, []);
+  t.match(relay.lines('spool_full'), [{ callId: 'CA-during', level: 50 }]);
+  relay.server.setSpoolFull(false);
+  const after = await relay.twilio().open();
+  after.send(connected, start({ callSid: 'CA-after', streamSid: 'MZ-after' }));
+  await until(() => relay.tap.calls.length === 3, 'the call after');
+  t.equal(relay.tap.calls[2]?.facts.failed, undefined);
+});

@@ -1,4 +1,7 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
+import { WebSocketServer } from 'ws';
 import { bytesOf, samplesOf } from '../../src/audio/pcm.js';
 import { Bot, type BotOptions } from '../../src/simulators/Bot.js';
 import type { BotCall } from '../../src/simulators/BotCall.js';
@@ -321,4 +324,45 @@ void t.test('options that cannot be are refused before anything is dialled', (t)
   });
   t.throws(() => new JambonzCaller({ url, jumps: [{ atMs: 0, byMs: 1 }] }), { code: 'config_invalid' });
   t.end();
+});
+
+/** A recorder that notes what comes and answers only what a test tells it to. */
+async function recorder(t: Test) {
+  const server = new WebSocketServer({ port: 0, host: '127.0.0.1' });
+  t.teardown(() => server.close());
+  await once(server, 'listening');
+  const kinds: ('text' | 'audio')[] = [];
+  const audio: Buffer[] = [];
+  const paths: (string | undefined)[] = [];
+  server.on('connection', (socket, request) => {
+    paths.push(request.url);
+    socket.on('message', (data, isBinary) => {
+      kinds.push(isBinary ? 'audio' : 'text');
+      if (isBinary) audio.push(data as Buffer);
+      else socket.send('thank you');
+    });
+  });
+  return { url: `ws://127.0.0.1:${(server.address() as AddressInfo).port}/api/v1/`, kinds, audio, paths };
+}
+
+void t.test('a recording fork appends its vendor, is stereo, and takes no answer', async (t) => {
+  const { url, kinds, audio, paths } = await recorder(t);
+  const said = new CallerAudio(chirp(0.4), { sampleRate: 8000 });
+  const call = { url, recordVendor: 's3_compatible', audio: said, seconds: 0.4, startAfterMs: 90 };
+  const result = await new JambonzCaller(call).call();
+  t.same(paths, ['/api/v1/record/s3_compatible']);
+  t.equal(kinds[0], 'audio', 'which goes ahead of the first text frame');
+  t.equal(kinds.filter((kind) => kind === 'text').length, 1);
+  t.equal(result.channels, 2);
+  const sent = Buffer.concat((result.streams[0]?.frames ?? []).map(({ payload }) => payload));
+  t.ok(Buffer.concat(audio).equals(sent));
+  t.match(result.violations, [{ code: 'record_answered' }]);
+});
+
+void t.test('a recording fork whose first text frame is lost', async (t) => {
+  const { url, kinds } = await recorder(t);
+  const call = { url, recordVendor: 'aws_s3', seconds: 0.2, startAfterMs: Infinity };
+  const result = await new JambonzCaller(call).call();
+  t.same(new Set(kinds), new Set(['audio']));
+  t.same(result.violations, []);
 });
