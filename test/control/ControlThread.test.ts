@@ -367,7 +367,8 @@ await t.test(
     const shown = async () => (await (await fetch(path)).json()) as Manifest;
     const parked = await until(shown, ({ state }) => state === 'failed');
     t.equal(parked.reason, 'store_denied');
-    const list = async (state: string) => await (await fetch(`${url}/v1/recordings?account=AC1&state=${state}`)).json();
+    const list = async (state: string) =>
+      await (await fetch(`${url}/v1/recordings?account=AC1&state=${state}`)).json();
     t.match(await list('failed'), {
       recordings: [{ recordingId: mine.manifest.recordingId, reason: 'store_denied' }],
     });

@@ -124,7 +124,7 @@ await t.test('a store that cannot be read is told, and read again at the next ch
   };
   const stores = only(store);
   const library = new Library(new MemoryCatalogue(), join(dir, 'spool'), stores);
-  await library.scanStores(accounts, { ...unexpected, failed: () => void failures++ });
+  await library.scanStores(accounts, { ...unexpected, failed: () => failures++ });
   t.equal(failures, 1);
   isBroken = false;
   await library.scanStores(accounts, unexpected);
