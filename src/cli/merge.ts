@@ -21,6 +21,7 @@ import {
   wholeAudioFile,
 } from '../spool/RecordingFolder.js';
 import { verify } from '../spool/Verification.js';
+import { patiently } from './patiently.js';
 import { exitCodeOf, type Output, takesRecordings, withRecordings } from './recordingTarget.js';
 import type { SearchOptions } from './SearchedPlaces.js';
 
@@ -61,11 +62,10 @@ export async function runMerge(
 ): Promise<number> {
   return await exitCodeOf(async () => {
     const force = options.force === true;
-    const merged = await withRecordings(
-      target,
-      options,
-      async (found) => await mergeRecording(oneOf(found, target), options.output, { force }),
-    );
+    const merged = await withRecordings(target, options, async (found) => {
+      const folder = oneOf(found, target);
+      return await patiently(() => mergeRecording(folder, options.output, { force }));
+    });
     output.write(`${merged.path}  ${merged.durationSeconds.toFixed(3)} s\n`);
     return 0;
   }, errors);

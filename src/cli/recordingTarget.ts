@@ -5,6 +5,7 @@ import { ReelayError } from '../config/ReelayError.js';
 import type { RecordingFiles } from '../spool/RecordingFiles.js';
 import { isFolder, RecordingFolder, recordingsById } from '../spool/RecordingFolder.js';
 import { folderBelowRoot, type RecordingRoot } from '../spool/RecordingRoot.js';
+import { patiently } from './patiently.js';
 import { SearchedPlaces, type SearchOptions } from './SearchedPlaces.js';
 
 /** Where commands write; `process.stdout` and `process.stderr` by default, text collectors in tests. */
@@ -38,7 +39,7 @@ export async function withRecordings<T>(
 ): Promise<T> {
   const places = new SearchedPlaces(options);
   try {
-    return await work(await locate(target, places));
+    return await work(await patiently(() => locate(target, places)));
   } finally {
     places.close();
   }

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import type { RecordingLayout, RecordingState } from '../spool/Manifest.js';
 import type { RecordingFolder } from '../spool/RecordingFolder.js';
 import { type Finding, findingCodes, verify } from '../spool/Verification.js';
+import { patiently } from './patiently.js';
 import { exitCodeOf, type Output, takesRecordings, withRecordings } from './recordingTarget.js';
 import type { SearchOptions } from './SearchedPlaces.js';
 import { textTable } from './textTable.js';
@@ -47,7 +48,7 @@ export async function runVerify(
   return await exitCodeOf(async () => {
     const verdicts: Verdict[] = [];
     await withRecordings(target, options, async (found) => {
-      for (const folder of found) verdicts.push(await verdictOn(folder));
+      for (const folder of found) verdicts.push(await patiently(() => verdictOn(folder)));
     });
     output.write(options.json === true ? `${JSON.stringify(verdicts, null, 2)}\n` : report(verdicts));
     return verdicts.every((verdict) => verdict.whole) ? 0 : 1;

@@ -1,5 +1,8 @@
-import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer, request as ask } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join, relative } from 'node:path';
 import t, { type Test } from 'tap';
 import { runMerge } from '../../src/cli/merge.js';
@@ -228,6 +231,36 @@ await t.test('a recording that is half in the bucket and half in the spool is on
     t.match({ code, count: verdicts.length }, { code: 0, count: 1 }, target);
   }
   t.equal((await verify(folder, { spool })).code, 1, 'the spool alone has only its half');
+});
+
+await t.test('a store that is busy for a moment is asked again', async (t) => {
+  const { url, dir, pcm } = await stored(t, 'busy', { layout: 'both' });
+  let refusals = 0;
+  let requests = 0;
+  const busy = createServer((request, response) => {
+    // Every fifth request, whatever it is: a listing, a manifest, audio.
+    if (++requests % 5 === 0 && refusals < 4) {
+      refusals++;
+      response.writeHead(503).end('<Error><Code>SlowDown</Code></Error>');
+      return;
+    }
+    const { method, headers, url: path } = request;
+    const forwarded = ask(server.endpoint + (path ?? ''), { method, headers }, (answer) => {
+      response.writeHead(answer.statusCode ?? 500, answer.headers);
+      answer.pipe(response);
+    });
+    request.pipe(forwarded);
+  });
+  busy.listen(0, '127.0.0.1');
+  await once(busy, 'listening');
+  t.teardown(() => busy.close());
+  process.env['AWS_ENDPOINT_URL_S3'] = `http://127.0.0.1:${(busy.address() as AddressInfo).port}`;
+  t.teardown(() => Reflect.deleteProperty(process.env, 'AWS_ENDPOINT_URL_S3'));
+  t.match(await verify(url), { code: 0, codes: [] });
+  const output = join(dir, 'merged.wav');
+  t.match(await merge(url, output), { code: 0 });
+  t.ok((await readFile(output)).equals(wavOf(pcm, 8000, 2)));
+  t.equal(refusals, 4);
 });
 
 await t.test('a bucket that does not let one in, or is not there, gives 2 and its reason', async (t) => {
