@@ -1,3 +1,4 @@
+import { isAbsolute } from 'node:path';
 import type { AccountConfig, Config } from '../config/Config.js';
 import { isLoopback } from '../config/isFromHere.js';
 import { parseAccount } from '../config/load.js';
@@ -14,8 +15,8 @@ const maxRedirects = 3;
  * an entry of `accounts` as JSON is the account, 404 says that there is none; everything else is a fault of the endpoint.
  * Redirects are followed within its own origin only, because the key goes with them.
  *
- * An answered account can't have a store of type `file`: whoever writes the answers would choose where on this machine's disk
- * is written. Buckets are all right, and so is an account without a store.
+ * An endpoint elsewhere can't give an account a store of type `file`: whoever writes its answers would choose where on this
+ * machine's disk is written. One on this machine may, with an absolute path. Buckets are all right from everywhere.
  *
  * @returns null where the endpoint says that there is no such account
  * @throws ReelayError `accounts_unavailable`; nothing in it is a secret, nor the answer's text, which may hold some
@@ -36,7 +37,7 @@ export async function askForAccount(
     if (error instanceof ReelayError) throw error;
     throw unusable(accountId, signal.aborted ? `no answer within ${timeoutMs} ms` : reasonOf(error));
   }
-  return text === null ? null : accountIn(text, accountId, config);
+  return text === null ? null : accountIn(text, accountId, config, target);
 }
 
 /** @returns null for a 404 */
@@ -79,17 +80,17 @@ async function bodyOf(response: Response, accountId: string): Promise<string> {
 }
 
 /** The parser's own message would quote the text. */
-function accountIn(text: string, accountId: string, config: Config): AccountConfig {
+function accountIn(text: string, accountId: string, config: Config, target: URL): AccountConfig {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
     throw unusable(accountId, 'its answer is not JSON');
   }
-  const { id, store } = (value ?? {}) as { id?: unknown; store?: { type?: unknown } | null };
+  const { id, store } = (value ?? {}) as { id?: unknown; store?: { type?: unknown; dir?: unknown } | null };
   if (id !== accountId) throw unusable(accountId, 'its answer is about another account');
-  if (store?.type === 'file')
-    throw unusable(accountId, 'its answer has a store of type file, which is for the configuration only');
+  if (store?.type === 'file' && !(isLocal(target) && isAbsolute(String(store.dir))))
+    throw unusable(accountId, 'its answer has a store of type file, and it is not on this machine');
   try {
     return parseAccount(value, '/', config);
   } catch (error) {
@@ -97,9 +98,12 @@ function accountIn(text: string, accountId: string, config: Config): AccountConf
   }
 }
 
-function isAskable({ protocol, hostname }: URL): boolean {
-  if (protocol === 'https:') return true;
-  return protocol === 'http:' && (hostname === 'localhost' || hostname === '[::1]' || isLoopback(hostname));
+function isAskable(url: URL): boolean {
+  return url.protocol === 'https:' || (url.protocol === 'http:' && isLocal(url));
+}
+
+function isLocal({ hostname }: URL): boolean {
+  return hostname === 'localhost' || hostname === '[::1]' || isLoopback(hostname);
 }
 
 /** The system's word for it, for example `ECONNREFUSED`: its sentences may name the URL, which may hold a key. */

@@ -178,7 +178,8 @@ const faults: readonly (readonly [string, Handler, RegExp])[] = [
   ['a catch-all', answerWith(200, () => ({ id: '*' })), /another account/],
   ['an unknown key', answerWith(200, (id) => ({ id, bukket: 1, apiKeys: [secret] })), /bukket/],
   ['a wrong secret', answerWith(200, (id) => ({ id, apiKeys: [` ${secret} `] })), /apiKeys/],
-  ['a file store', answerWith(200, (id) => ({ id, store: { type: 'file', dir: '/etc' } })), /type file/],
+  ['a relative folder', answerWith(200, (id) => ({ id, store: { type: 'file', dir: 'x' } })), /type file/],
+  ['the spool', answerWith(200, (id) => ({ id, store: { type: 'file', dir: '/spool/x' } })), /overlaps/],
   ['10 MB', answerWith(200, (id) => ({ id, x: 'x'.repeat(10_000_000) })), /more than 262144 bytes/],
   ['401', answerWith(401, () => secret), /status 401/],
   ['204', answerWith(204, () => ''), /status 204/],
@@ -264,4 +265,10 @@ void t.test('more questions than can wait are refused', async (t) => {
   }
   const settled = await all;
   t.equal(settled.filter(({ status }) => status === 'rejected').length, 300 - 16 - 256);
+});
+
+void t.test('an endpoint on this machine may name a folder of it', async (t) => {
+  const bench = await Bench.start(t);
+  bench.handler = answerWith(200, (id) => ({ id, store: { type: 'file', dir: '/recordings-of-far' } }));
+  t.match(await bench.directory.find('far'), { store: { type: 'file', dir: '/recordings-of-far' } });
 });
