@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { createMp3Encoder, type WasmMediaEncoder } from 'wasm-media-encoders';
 import { ReelayError } from '../config/ReelayError.js';
+import { mp3InfoFrame } from './mp3Info.js';
 import { channelOf, samplesOf } from './pcm.js';
 import { Resampler } from './Resampler.js';
 
@@ -10,6 +11,8 @@ export interface Mp3Shape {
   readonly sampleRate: number;
   /** 1 or 2. */
   readonly channels: number;
+  /** Per channel, if that is known beforehand: then the file says of itself where its audio begins and ends. */
+  readonly samples?: number;
 }
 
 /** The rates that MPEG-1, MPEG-2 and MPEG-2.5 have (ISO/IEC 11172-3, 13818-3), Hz. */
@@ -35,8 +38,8 @@ export function mp3BitrateOf({ sampleRate, channels }: Mp3Shape): 32 | 64 | 128 
 
 /**
  * Encodes a call from its first to its last sample with one encoder (LAME), so that there are no seams. Between steps of a tenth
- * of a second of audio the event loop gets its turn. Decoders give the audio back later by the encoder's and their own delay
- * of 1105 samples together.
+ * of a second of audio the event loop gets its turn. A decoder that doesn't know {@link mp3InfoFrame} gives the audio back later
+ * by the encoder's and its own delay, 1105 samples together.
  *
  * @param pcm - pieces of any length, also of odd ones
  * @throws ReelayError `sample_rate_invalid` for a rate that can't be converted to one of MP3
@@ -49,10 +52,26 @@ export async function* encodeMp3(pcm: AsyncIterable<Uint8Array>, shape: Mp3Shape
   const resamplers = Array.from({ length: channels }, () => new Resampler(sampleRate, rate));
   const encoder = await createMp3Encoder();
   encoder.configure({ sampleRate: rate, channels, bitrate: mp3BitrateOf(shape), outputSampleRate: rate });
-  for await (const step of stepsOf(pcm, channels * 2, Math.ceil(sampleRate / stepsPerSecond))) {
+  const frames = framesOf(encoder, resamplers, stepsOf(pcm, channels * 2, sampleRate));
+  let isFirst = shape.samples !== undefined;
+  for await (const bytes of frames) {
+    if (isFirst) yield mp3InfoFrame(bytes, Math.ceil(((shape.samples ?? 0) * rate) / sampleRate));
+    isFirst = false;
+    yield bytes;
+  }
+}
+
+type Encoder = WasmMediaEncoder<'audio/mpeg'>;
+
+async function* framesOf(
+  encoder: Encoder,
+  resamplers: readonly Resampler[],
+  steps: AsyncIterable<Int16Array>,
+): AsyncGenerator<Buffer> {
+  for await (const step of steps) {
     yield* encoded(
       encoder,
-      resamplers.map((resampler, channel) => resampler.push(channelOf(step, channel, channels))),
+      resamplers.map((resampler, channel) => resampler.push(channelOf(step, channel, resamplers.length))),
     );
     await turn();
   }
@@ -60,10 +79,11 @@ export async function* encodeMp3(pcm: AsyncIterable<Uint8Array>, shape: Mp3Shape
     encoder,
     resamplers.map((resampler) => resampler.flush()),
   );
-  yield Buffer.from(encoder.finalize());
+  const last = Buffer.from(encoder.finalize());
+  if (last.length > 0) yield last;
 }
 
-function* encoded(encoder: WasmMediaEncoder<'audio/mpeg'>, channels: Int16Array[]): Generator<Buffer> {
+function* encoded(encoder: Encoder, channels: Int16Array[]): Generator<Buffer> {
   if (channels[0]?.length === 0) return;
   // The encoder's answer is in memory that its next step overwrites.
   const bytes = Buffer.from(encoder.encode(channels.map(unitsOf)));
@@ -77,12 +97,13 @@ function unitsOf(samples: Int16Array): Float32Array {
   return units;
 }
 
-/** Cuts bytes into runs of samples of at most this many per channel. A block that the end cuts short is left out. */
+/** Cuts bytes into steps. A block that the end cuts short is left out. */
 async function* stepsOf(
   pcm: AsyncIterable<Uint8Array>,
   block: number,
-  most: number,
+  sampleRate: number,
 ): AsyncGenerator<Int16Array> {
+  const most = Math.ceil(sampleRate / stepsPerSecond);
   let rest = Buffer.alloc(0);
   for await (const piece of pcm) {
     const bytes =

@@ -179,6 +179,40 @@ await t.test('what a decoder gives back is the tone of each channel, in its plac
   }
 });
 
+await t.test('a file that is told its length says where its audio begins and ends', async (t) => {
+  const lengths = fc.record({
+    sampleRate: fc.constantFrom(8000, 11_025, 16_000, 44_100, 48_000, 6000),
+    channels: fc.constantFrom(1, 2),
+    samples: fc.integer({ min: 1, max: 9000 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(lengths, async (shape) => {
+      const pcm = new Int16Array(shape.samples * shape.channels);
+      const [info, ...frames] = framesOf(await encode(pcm, shape));
+      const mp3 = await encode(pcm, shape);
+      const tag = mp3.indexOf('Info');
+      const rate = info?.rate ?? 0;
+      const wanted = Math.ceil((shape.samples * rate) / shape.sampleRate);
+      const trims = mp3.readUIntBE(tag + 12 + 21, 3);
+      const given = frames.reduce((sum, { samples }) => sum + samples, 0);
+      if (mp3.readUInt32BE(tag + 8) !== frames.length) throw new Error(`${frames.length} frames`);
+      if (given - (trims >> 12) - (trims & 4095) !== wanted) throw new Error(`${given} for ${wanted}`);
+      if (info?.bitrate !== frames[0]?.bitrate || info?.channels !== shape.channels) throw new Error('rates');
+    }),
+    { numRuns: 60 },
+  );
+  const shape = { sampleRate: 8000, channels: 2, samples: 16_000 };
+  const tone = toneOf(shape, 2);
+  const decoded = decode(await encode(tone, shape)) ?? tone;
+  t.equal(decoded.length, tone.length, 'a decoder gives back exactly as much');
+  let [error, power] = [0, 0];
+  tone.forEach((sample, at) => {
+    error += (sample - (decoded[at] ?? 0)) ** 2;
+    power += sample ** 2;
+  });
+  t.ok(error < power / 100, `in its place: the difference is ${(error / power).toFixed(5)} of it`);
+});
+
 /** The samples that ffmpeg makes of it; undefined where there is no ffmpeg. */
 function decode(mp3: Buffer): Int16Array | undefined {
   if (!hasFfmpeg) return undefined;

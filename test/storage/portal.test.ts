@@ -217,7 +217,7 @@ await t.test('the portal’s file is the whole call, and the same each time', as
     t.strictSame(rendered, { format, bytes: bytes.length, sha256 });
     t.ok(bytes.length <= portalBytes(whole));
     t.strictSame(await renderPortal(whole, format, file), rendered);
-    if (format === 'mp3') t.equal(bytes.readUInt16BE(0) >> 5, 0x7ff, 'a frame begins the file');
+    if (format === 'mp3') t.equal(bytes.indexOf('Info'), 21, 'it says where its audio begins and ends');
     else t.ok(bytes.subarray(wholeHeaderBytes).equals(bytesOf(recording.pcm)));
     if (format === 'wav') t.equal(readWavHeader(bytes).dataBytes, recording.pcm.byteLength);
   }
