@@ -290,6 +290,7 @@ export class Control {
   async #stop(): Promise<void> {
     const unstored = this.#looking === null ? 0 : await this.#finish(this.#looking);
     await this.#app.close();
+    this.#stores.close();
     this.#recorderPort?.close();
     this.#post({ type: 'stopped', unstored });
   }

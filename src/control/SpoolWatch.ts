@@ -38,7 +38,7 @@ export class SpoolWatch {
     this.#budget = new SpoolBudget({
       spoolDir: options.spoolDir,
       limits: () => options.config().spool,
-      relieve: options.relieve,
+      relieve: () => this.#relieve(),
       changed: (isFull) => this.#changed(isFull),
     });
   }
@@ -49,6 +49,11 @@ export class SpoolWatch {
     await this.#budget.start();
     this.#tellRoom();
     await this.#sweep();
+  }
+
+  /** Measures what has changed; it is done every second. */
+  async look(): Promise<void> {
+    await this.#budget.look();
   }
 
   async stop(): Promise<void> {
@@ -96,6 +101,19 @@ export class SpoolWatch {
   /** Recordings with audio, live ones included, that are not whole in their store. */
   get unstored(): number {
     return this.#backlog.unstored;
+  }
+
+  /** Recordings are refused for want of room, never because making it failed. */
+  async #relieve(): Promise<number> {
+    const { relieve, log } = this.#options;
+    try {
+      const freed = await relieve();
+      if (freed > 0) log.warn({ freedBytes: freed }, 'the spool was full; copies of what is stored are gone');
+      return freed;
+    } catch (error) {
+      log.error({ err: error }, 'no room could be made in the spool');
+      return 0;
+    }
   }
 
   #tellRoom(): void {
