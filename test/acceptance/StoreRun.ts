@@ -57,6 +57,11 @@ export interface CallShape {
 
 /** One frame, ms. */
 const frameMs = 20;
+/**
+ * How far the recorder may be behind beyond its flush interval, ms: these calls bring many times the audio of as many calls in
+ * real time. What the interval itself loses is measured by the crash runs.
+ */
+const behindMs = 250;
 
 /**
  * A daemon with several accounts, each with a bucket of its own behind one proxy, and calls whose samples are numbered. It may be
@@ -164,7 +169,7 @@ export class StoreRun {
   async die(): Promise<void> {
     await this.daemon.kill('SIGKILL');
     const boundMs =
-      this.daemon.flushMs + frameMs + this.#delay.take() + Math.max(0, this.#loop.max / 1e6 - 5);
+      this.daemon.flushMs + frameMs + behindMs + this.#delay.take() + Math.max(0, this.#loop.max / 1e6 - 5);
     const sureMs = performance.now() - boundMs;
     await this.hungUp();
     for (const each of this.#ofThisLife()) each.required = each.call.acknowledgedAt(sureMs);

@@ -41,7 +41,7 @@ export interface KillPointReport {
 }
 
 /** A call that fills three parts of 5 MiB. */
-const long: CallShape = { record: false, sampleRate: 48_000, seconds: 60, speed: 120 };
+const long: CallShape = { record: false, sampleRate: 48_000, seconds: 60, speed: 40 };
 const brief: CallShape = { record: false, sampleRate: 8000, seconds: 6, speed: 120 };
 /** How long a step may be waited for, ms. */
 const patienceMs = 20_000;
@@ -61,7 +61,7 @@ export async function dieAtEveryStep(
     layout,
     chunkSeconds: 10,
     tenants: [`points-${kind}`],
-    clockSpeed: 60,
+    clockSpeed: 30,
     recordFormat: kind === 'mp3' ? 'mp3' : 'wav',
   });
   const reached: UploadStep[] = [];

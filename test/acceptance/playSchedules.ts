@@ -28,8 +28,8 @@ const lives = 4;
 const layouts = ['chunks', 'single', 'both'] as const;
 /** The third makes chunks of 48 kHz larger than a part. */
 const chunkLengths = [2, 5, 30];
-/** Retries wait up to a second at most instead of a minute, and parked accounts five instead of five minutes. */
-const clockSpeed = 60;
+/** Retries wait up to two seconds at most instead of a minute, and parked accounts ten instead of five minutes. */
+const clockSpeed = 30;
 
 /**
  * Plays some schedules, each an account with its own bucket, faults and calls, side by side through one daemon, which is killed
