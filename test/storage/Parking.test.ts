@@ -1,0 +1,260 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t from 'tap';
+import { ReelayError } from '../../src/config/ReelayError.js';
+import { clockOf } from '../../src/storage/Clock.js';
+import { Uploader, type UploaderOptions } from '../../src/storage/Uploader.js';
+import { FaultyStore, type Mishap } from './fixtures/FaultyStore.js';
+import { MemoryStore } from './fixtures/MemoryStore.js';
+import { SpooledCall } from './fixtures/SpooledCall.js';
+import { UploadWatcher } from './fixtures/UploadWatcher.js';
+
+// The uploader's pauses keep no process up by themselves.
+const alive = setInterval(() => undefined, 1000);
+t.teardown(() => clearInterval(alive));
+
+const clock = clockOf(20_000);
+
+/** Several ended calls of each account in one spool. */
+async function callsOf(dir: string, accounts: readonly string[], each: number): Promise<SpooledCall[]> {
+  const calls: SpooledCall[] = [];
+  for (const accountId of accounts) {
+    for (let index = 0; index < each; index++) {
+      const call = await SpooledCall.of(
+        join(dir, `${accountId}-${index}`),
+        'chunks',
+        { accountId, chunks: 2 },
+        join(dir, 'spool'),
+      );
+      await call.end();
+      calls.push(call);
+    }
+  }
+  return calls;
+}
+
+function uploaderOf(
+  dir: string,
+  watcher: UploadWatcher,
+  options: Pick<UploaderOptions, 'storeOf'> & Partial<UploaderOptions>,
+) {
+  return new Uploader({ spoolDir: join(dir, 'spool'), observer: watcher.observer, clock, ...options });
+}
+
+await t.test(
+  'an account whose keys are refused is parked with one alert, and un-parked by a probe',
+  async (t) => {
+    const dir = t.testdir({});
+    const calls = await callsOf(dir, ['ACdenied', 'ACgood'], 12);
+    let isDenied = true;
+    const kept = new MemoryStore();
+    const watcher = new UploadWatcher();
+    const store = new FaultyStore(kept, clock, () => {
+      setImmediate(() => watcher.changed());
+      return isDenied ? 'denied' : 'none';
+    });
+    const good = new MemoryStore();
+    const storeOf = (accountId: string) => Promise.resolve(accountId === 'ACgood' ? good : store);
+    const uploader = uploaderOf(dir, watcher, { storeOf });
+    t.equal(uploader.parkedOf('ACdenied'), null);
+    await uploader.wakeAll();
+    await watcher.until(() => watcher.finished.length === 12);
+    await uploader.settled();
+    t.strictSame(watcher.parkings, ['parked ACdenied store_denied']);
+    t.match(uploader.parkedOf('ACdenied'), { code: 'store_denied', sinceMs: Number });
+    t.equal(uploader.parkedOf('ACgood'), null);
+    t.equal(await uploader.unstored(), 12);
+    const asked = store.requests;
+      // Each look at the spool leaves the store alone, the probes come one at a time.
+    await uploader.wakeAll();
+    await uploader.idle();
+    await watcher.until(() => store.requests >= asked + 3);
+    t.strictSame(
+      watcher.parkings,
+      ['parked ACdenied store_denied'],
+      'a probe that fails is no further alert',
+    );
+    isDenied = false;
+    await watcher.until(() => watcher.finished.length === 24);
+    t.strictSame(watcher.parkings, ['parked ACdenied store_denied', 'unparked ACdenied']);
+    t.strictSame(watcher.troubles, []);
+    await uploader.idle();
+    await uploader.stop();
+    for (const call of calls) await call.isStored(t, call.manifest.accountId === 'ACgood' ? good : kept);
+  },
+);
+
+await t.test('reading the configuration anew un-parks at once', async (t) => {
+  const dir = t.testdir({});
+  await callsOf(dir, ['AC1'], 3);
+  const mishaps: { next: Mishap } = { next: 'denied' };
+  const store = new FaultyStore(new MemoryStore(), clockOf(), () => mishaps.next);
+  const watcher = new UploadWatcher();
+  const uploader = uploaderOf(dir, watcher, { storeOf: () => Promise.resolve(store), clock: clockOf() });
+  await uploader.wakeAll();
+  await uploader.idle();
+  t.strictSame(watcher.parkings, ['parked AC1 store_denied']);
+  t.ok(store.requests <= 2 * 3, 'only what was under way has asked');
+  uploader.unpark();
+  await uploader.idle();
+  t.strictSame(watcher.parkings, ['parked AC1 store_denied', 'unparked AC1', 'parked AC1 store_denied']);
+  mishaps.next = 'none';
+  uploader.unpark();
+  await watcher.until(() => watcher.finished.length === 3);
+  t.equal(uploader.parkedOf('AC1'), null);
+  await uploader.idle();
+  await uploader.stop();
+});
+
+await t.test('an account that nobody knows is parked; one that cannot be asked for is not', async (t) => {
+  const dir = t.testdir({});
+  await callsOf(dir, ['ACunknown', 'ACaway'], 2);
+  const store = new MemoryStore();
+  let isAway = true;
+  const watcher = new UploadWatcher();
+  const storeOf = (accountId: string) => {
+    if (accountId === 'ACunknown')
+      return Promise.reject(new ReelayError('unknown_account', { value: accountId }));
+    if (isAway) return Promise.reject(new ReelayError('accounts_unavailable'));
+    return Promise.resolve(store);
+  };
+  const uploader = uploaderOf(dir, watcher, { storeOf });
+  await uploader.wakeAll();
+  await watcher.until(() => watcher.retries.length > 5);
+  t.strictSame(watcher.parkings, ['parked ACunknown unknown_account']);
+  isAway = false;
+  await watcher.until(() => watcher.finished.length === 2);
+  t.equal(uploader.parkedOf('ACunknown')?.code, 'unknown_account');
+  await uploader.stop();
+});
+
+await t.test('a recording is never split over two stores', async (t) => {
+  const dir = t.testdir({});
+  const call = await SpooledCall.of(dir, 'chunks', { accountId: 'AC1', chunks: 3 });
+  const [first, second] = [new MemoryStore('memory:first'), new MemoryStore('memory:second')];
+  let store = first;
+  const watcher = new UploadWatcher();
+  const uploader = uploaderOf(dir, watcher, { storeOf: () => Promise.resolve(store) });
+  await call.seal(2);
+  uploader.wake(call.folder);
+  await uploader.idle();
+  store = second;
+  await call.end(2);
+  uploader.wake(call.folder);
+  await uploader.idle();
+  t.strictSame(watcher.parkings, ['parked AC1 store_changed']);
+  t.equal(second.objects.size, 0);
+  t.ok((await readdir(call.path)).includes('2-audio.wav'), 'what the first store lacks stays here');
+  store = first;
+  uploader.unpark();
+  await watcher.until(() => watcher.finished.length === 1);
+  await uploader.idle();
+  await uploader.stop();
+  await call.isStored(t, first);
+});
+
+await t.test('a store that never answers delays its own account only', async (t) => {
+  const dir = t.testdir({});
+  await callsOf(dir, ['AChung', 'ACgood'], 10);
+  const hung = new FaultyStore(new MemoryStore(), clockOf(), () => 'hang');
+  const good = new MemoryStore();
+  const watcher = new UploadWatcher();
+  const storeOf = (accountId: string) => Promise.resolve(accountId === 'ACgood' ? good : hung);
+  const uploader = uploaderOf(dir, watcher, { storeOf, clock: clockOf() });
+  await uploader.wakeAll();
+  await watcher.until(() => watcher.finished.length === 10);
+  t.ok(hung.underWay > 0 && hung.underWay <= 16, 'no more than its lane is wide');
+  t.ok(watcher.finished.every(({ accountId }) => accountId === 'ACgood'));
+  await uploader.stop();
+  t.ok(hung.underWay > 0, 'stopping waits for no answer');
+});
+
+await t.test(
+  'a chunk of a call that is up goes before a backlog, and the backlog goes on beside it',
+  async (t) => {
+    const dir = t.testdir({});
+    await callsOf(dir, ['AC1'], 60);
+    const live = await SpooledCall.of(
+      join(dir, 'live'),
+      'chunks',
+      { accountId: 'AC1', chunks: 40 },
+      join(dir, 'spool'),
+    );
+    const store = new MemoryStore();
+    const watcher = new UploadWatcher();
+    const uploader = uploaderOf(dir, watcher, { storeOf: () => Promise.resolve(store), clock: clockOf() });
+    await uploader.wakeAll();
+    await watcher.until(() => watcher.stored.length > 0);
+    for (let index = 0; index < 5; index++) {
+      await live.seal(index + 1, index);
+      const before = watcher.finished.length;
+      uploader.wake(live.folder);
+      await watcher.until(() => store.objects.has(`${live.folder}/${index}-audio.wav`));
+      // Recordings that were in hand already end, and as many again may come in turn.
+      t.ok(watcher.finished.length - before <= 12, `${watcher.finished.length - before} went before it`);
+    }
+    await uploader.idle();
+    t.equal(watcher.finished.length, 60);
+    await uploader.stop();
+  },
+);
+
+await t.test('one object that a store never takes holds up no other', async (t) => {
+  const dir = t.testdir({});
+  const calls = await callsOf(dir, ['AC1'], 30);
+  const poisoned = new Set(calls.slice(0, 8).map(({ folder }) => `put ${folder}/0-audio.wav`));
+  const store = new FaultyStore(new MemoryStore(), clockOf(), (request) =>
+    poisoned.has(request) ? 'busy' : 'none',
+  );
+  const watcher = new UploadWatcher();
+  const backoffMs = { first: 3_600_000, most: 3_600_000 };
+  const uploader = uploaderOf(dir, watcher, {
+    storeOf: () => Promise.resolve(store),
+    clock: clockOf(),
+    backoffMs,
+  });
+  await uploader.wakeAll();
+  await watcher.until(() => watcher.finished.length === 22);
+  await uploader.settled();
+  t.equal(await uploader.unstored(), 8);
+  await uploader.stop();
+});
+
+await t.test(
+  'a call that found the spool full leaves its manifest in the store, one without a store here',
+  async (t) => {
+    const dir = t.testdir({});
+    const store = new MemoryStore();
+    const watcher = new UploadWatcher();
+    const failed = { chunks: 0, state: 'failed' } as const;
+    const full = await SpooledCall.of(
+      join(dir, 'a'),
+      'single',
+      { ...failed, reason: 'spool_full' },
+      join(dir, 'spool'),
+    );
+    await full.end();
+    const stays: SpooledCall[] = [];
+    for (const reason of ['no_store', 'unknown_account', 'account_mismatch']) {
+      const call = await SpooledCall.of(
+        join(dir, reason),
+        'chunks',
+        { ...failed, reason },
+        join(dir, 'spool'),
+      );
+      await call.end();
+      stays.push(call);
+    }
+    const uploader = uploaderOf(dir, watcher, { storeOf: () => Promise.resolve(store) });
+    await uploader.wakeAll();
+    await uploader.idle();
+    await uploader.stop();
+    await full.isStored(t, store, 'failed');
+    t.equal(store.objects.size, 1);
+    for (const call of stays) t.strictSame(await readdir(call.path), ['manifest.json']);
+    t.match(JSON.parse(await readFile(join(stays[0]?.path ?? '', 'manifest.json'), 'utf8')), {
+      reason: 'no_store',
+    });
+    t.strictSame(watcher.parkings, []);
+  },
+);
