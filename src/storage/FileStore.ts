@@ -1,11 +1,15 @@
-import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, opendir, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import type { Readable } from 'node:stream';
 import { ReelayError } from '../config/ReelayError.js';
 import { syncFolder } from '../spool/durable.js';
-import type { ByteRange, ObjectStore, StoredObject } from './ObjectStore.js';
+import { fileFaultOf, inFolder, isMissing, SourceError } from './FileFault.js';
+import { FileMultipart, fromSource, holds } from './FileMultipart.js';
+import { partsOfKey } from './objectKey.js';
+import type { ByteRange, Multipart, ObjectStore, StoredObject } from './ObjectStore.js';
+import { StoreFault } from './StoreFault.js';
+import { type PartSum, Sums } from './Sums.js';
 
 const temporarySuffix = '.part';
 
@@ -15,79 +19,107 @@ const temporarySuffix = '.part';
  */
 export class FileStore implements ObjectStore {
   readonly name: string;
+  readonly multipart: Multipart;
   readonly #dir: string;
 
   /** @param dir - absolute path; made when the first object comes */
   constructor(dir: string) {
     this.#dir = resolve(dir);
     this.name = `file:${this.#dir}`;
+    this.multipart = new FileMultipart(
+      (key) => this.#placeFor(key),
+      (key) => this.#pathOf(key),
+    );
   }
 
   async put(key: string, file: string, { sha256 }: { readonly sha256: string }): Promise<StoredObject> {
-    const target = await this.#placeFor(key);
-    const temporary = `${target}${temporarySuffix}`;
-    try {
-      await this.#refuseItself(file, target);
-      const copied = await copySynced(file, temporary);
-      if (copied !== sha256) throw mismatch(file, 'The file in the spool is not what its sidecar says.');
-      await rename(temporary, target);
-    } finally {
-      await rm(temporary, { force: true });
-    }
-    await syncFolder(dirname(target));
-    const { hash, bytes } = await hashOf(target);
-    if (hash !== sha256) throw mismatch(target, 'The store gives back other bytes than it was given.');
-    return { key, bytes };
+    return await inFolder(async () => {
+      const target = await this.#placeFor(key);
+      const temporary = `${target}${temporarySuffix}`;
+      let copied: PartSum;
+      try {
+        await this.#refuseItself(file, target);
+        copied = await copySynced(file, temporary);
+        if (copied.sha256 !== sha256) throw mismatch(file);
+        await rename(temporary, target);
+      } finally {
+        await rm(temporary, { force: true });
+      }
+      await syncFolder(dirname(target));
+      if (!(await holds(target, [copied]))) {
+        const remedy = 'The store gives back other bytes than it was given; they are copied again.';
+        throw new StoreFault('store_unavailable', { value: target, remedy });
+      }
+      return { key, bytes: copied.bytes };
+    });
   }
 
   async read(key: string, range?: ByteRange): Promise<Readable> {
     const path = this.#pathOf(key);
-    try {
-      await this.#insist(path);
-      const handle = await open(path, 'r');
-      return handle.createReadStream({ ...range, highWaterMark: 256 * 1024 });
-    } catch (cause) {
-      throw isMissing(cause) ? new ReelayError('object_missing', { value: key, cause }) : cause;
-    }
+    return await inFolder(async () => {
+      try {
+        await this.#insist(path);
+        const handle = await open(path, 'r');
+        return handle.createReadStream({ ...range, highWaterMark: 256 * 1024 });
+      } catch (cause) {
+        throw isMissing(cause) ? new ReelayError('object_missing', { value: key, cause }) : cause;
+      }
+    });
   }
 
   async size(key: string): Promise<number | null> {
-    try {
-      const path = this.#pathOf(key);
-      await this.#insist(path);
-      const found = await stat(path);
-      return found.isFile() ? found.size : null;
-    } catch (error) {
-      if (isMissing(error)) return null;
-      throw error;
-    }
+    const path = this.#pathOf(key);
+    return await inFolder(async () => {
+      try {
+        await this.#insist(path);
+        const found = await stat(path);
+        return found.isFile() ? found.size : null;
+      } catch (error) {
+        if (isMissing(error)) return null;
+        throw error;
+      }
+    });
   }
 
-  async *list(prefix: string): AsyncGenerator<StoredObject> {
+  async *list(prefix: string, after = ''): AsyncGenerator<StoredObject> {
     // The longest folder that every wanted key lies in; the rest of the prefix is compared.
     const folder = prefix.slice(0, prefix.lastIndexOf('/') + 1);
-    for await (const object of this.#walk(folder)) if (object.key.startsWith(prefix)) yield object;
+    try {
+      for await (const object of this.#walk(folder, after))
+        if (object.key.startsWith(prefix) && isAfter(object.key, after)) yield object;
+    } catch (error) {
+      throw fileFaultOf(error);
+    }
   }
 
   async delete(key: string): Promise<void> {
-    try {
-      const path = this.#pathOf(key);
-      await this.#insist(path);
-      await unlink(path);
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-    }
+    const path = this.#pathOf(key);
+    await inFolder(async () => {
+      try {
+        await this.#insist(path);
+        await unlink(path);
+      } catch (error) {
+        if (!isMissing(error)) throw error;
+      }
+    });
   }
 
-  async *#walk(folder: string): AsyncGenerator<StoredObject> {
+  /** There is nothing to close. */
+  close(): void {
+    // Files are closed as soon as they are read.
+  }
+
+  async *#walk(folder: string, after: string): AsyncGenerator<StoredObject> {
     const path = folder === '' ? this.#dir : this.#pathOf(folder.slice(0, -1));
     const entries = await opendir(path).catch((error: unknown) => {
       if (isMissing(error)) return [];
       throw error;
     });
     for await (const entry of entries) {
+      if (entry.name.startsWith('.')) continue;
       const key = `${folder}${entry.name}`;
-      if (entry.isDirectory() && !entry.name.startsWith('.')) yield* this.#walk(`${key}/`);
+      const isWanted = isAfter(`${key}/`, after) || after.startsWith(`${key}/`);
+      if (entry.isDirectory() && isWanted) yield* this.#walk(`${key}/`, after);
       if (!entry.isFile() || entry.name.endsWith(temporarySuffix)) continue;
       const bytes = await this.size(key);
       if (bytes !== null) yield { key, bytes };
@@ -108,10 +140,7 @@ export class FileStore implements ObjectStore {
   }
 
   #pathOf(key: string): string {
-    const parts = key.split('/');
-    const isPlain = parts.every((part) => part !== '' && !part.startsWith('.') && !/[\\\p{Cc}]/u.test(part));
-    if (!isPlain) throw new ReelayError('object_key_invalid', { value: key });
-    return join(this.#dir, ...parts);
+    return join(this.#dir, ...partsOfKey(key));
   }
 
   /** Refuses a path that a symbolic link leads out of the store's folder. */
@@ -123,49 +152,41 @@ export class FileStore implements ObjectStore {
 
   /** The spool's file is unlinked once it is stored: were it the stored object itself, that would delete the only copy. */
   async #refuseItself(file: string, target: string): Promise<void> {
-    const [source, place] = await Promise.all([stat(file), stat(target).catch(() => undefined)]);
+    const [source, place] = await Promise.all([statSource(file), stat(target).catch(() => undefined)]);
     if (source.ino !== place?.ino || source.dev !== place.dev) return;
     const remedy = 'Give the store a folder outside the spool.';
-    throw new ReelayError('store_unwritable', { value: target, remedy });
+    throw new StoreFault('store_refused', { value: target, remedy });
   }
 }
 
-/** @returns SHA-256 of what was copied, hex */
-async function copySynced(from: string, to: string): Promise<string> {
+/** @returns what was copied */
+async function copySynced(from: string, to: string): Promise<PartSum> {
   await rm(to, { force: true });
   const target = await open(to, 'wx');
-  const hash = createHash('sha256');
+  const sums = new Sums();
   try {
-    for await (const piece of piecesOf(from)) {
-      hash.update(piece);
-      await target.writeFile(piece);
-    }
+    const source = createReadStream(from, { highWaterMark: 256 * 1024 });
+    for await (const piece of fromSource(source, sums)) await target.writeFile(piece);
     await target.sync();
   } finally {
     await target.close();
   }
-  return hash.digest('hex');
+  const [copied] = sums.parts;
+  return copied ?? { bytes: 0, sha256: sums.sha256 ?? '' };
 }
 
-async function hashOf(path: string): Promise<{ hash: string; bytes: number }> {
-  const hash = createHash('sha256');
-  let bytes = 0;
-  for await (const piece of piecesOf(path)) {
-    hash.update(piece);
-    bytes += piece.length;
-  }
-  return { hash: hash.digest('hex'), bytes };
+/** In the order of the keys' bytes. */
+function isAfter(key: string, after: string): boolean {
+  return after === '' || Buffer.compare(Buffer.from(key), Buffer.from(after)) > 0;
 }
 
-function piecesOf(path: string): AsyncIterable<Buffer> {
-  return createReadStream(path, { highWaterMark: 256 * 1024 });
-}
-
-function isMissing(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ENOENT' || code === 'ENOTDIR';
-}
-
-function mismatch(value: string, remedy: string): ReelayError {
+function mismatch(value: string): ReelayError {
+  const remedy = 'The file in the spool is not what its sidecar says.';
   return new ReelayError('checksum_mismatch', { value, remedy });
+}
+
+async function statSource(file: string): ReturnType<typeof stat> {
+  return await stat(file).catch((error: unknown) => {
+    throw new SourceError(error);
+  });
 }

@@ -32,14 +32,14 @@ const idleMs = 60_000;
 export class S3Connection {
   readonly #config: S3StoreConfig;
   readonly #region: string;
-  readonly #clock: Clock;
+  readonly clock: Clock;
   #opened: Promise<{ sdk: S3Sdk; client: S3Client }> | null = null;
   #agents: readonly (HttpAgent | HttpsAgent)[] = [];
 
   constructor(config: S3StoreConfig, region: string, clock: Clock) {
     this.#config = config;
     this.#region = region;
-    this.#clock = clock;
+    this.clock = clock;
   }
 
   /**
@@ -49,7 +49,7 @@ export class S3Connection {
   async attempt<T>(bytes: number, action: (attempt: S3Attempt) => Promise<T>): Promise<T> {
     try {
       const { sdk, client } = await this.#open();
-      return await withPatience(this.#clock, patienceFor(bytes), async (signal) => {
+      return await withPatience(this.clock, patienceFor(bytes), async (signal) => {
         const ended = new AbortController();
         const failed = new Promise<never>((_resolve, reject) => {
           signal.addEventListener('abort', () => ended.abort(signal.reason), { once: true });
@@ -104,17 +104,6 @@ export class S3Connection {
         throw error;
       }
     });
-  }
-
-  /** Waits for something that the store sends in the course of an answer. */
-  async wait<T>(ms: number, action: () => Promise<T>): Promise<T> {
-    return await withPatience(this.#clock, ms, action).catch((error: unknown) => {
-      throw s3FaultOf(error);
-    });
-  }
-
-  now(): number {
-    return this.#clock.now();
   }
 
   /** Idle sockets are closed now, those in use when their request is done. */

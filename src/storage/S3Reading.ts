@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { GetObjectCommandOutput } from '@aws-sdk/client-s3';
 import type { ByteRange } from './ObjectStore.js';
-import { patienceFor } from './patience.js';
+import { patientPieces } from './patience.js';
 import type { S3Connection } from './S3Connection.js';
 import { codeOf, s3FaultOf } from './S3Fault.js';
 import { StoreFault } from './StoreFault.js';
@@ -100,7 +100,7 @@ export class S3Reading {
       const before = at;
       const body = answer.Body as Readable;
       try {
-        for await (const piece of this.#patiently(body, end - at)) {
+        for await (const piece of patientPieces(this.#connection.clock, body, end - at, s3FaultOf)) {
           at += piece.length;
           yield piece;
         }
@@ -114,19 +114,6 @@ export class S3Reading {
       answer = await this.#get(key, { from: at, to: end - 1, isWhole: false, etag: first.ETag });
     }
     throw new StoreFault('store_unavailable', { value: '404 while an object was read' });
-  }
-
-  /** Only the time counts in which the store is waited for. */
-  async *#patiently(body: Readable, bytes: number): AsyncGenerator<Buffer> {
-    const pieces = (body as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
-    let left = patienceFor(bytes);
-    for (;;) {
-      const before = this.#connection.now();
-      const next = await this.#connection.wait(left, () => pieces.next());
-      left = Math.max(1, left - (this.#connection.now() - before));
-      if (next.done === true) return;
-      yield next.value;
-    }
   }
 
   async #get(

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream';
 import type { Clock } from './Clock.js';
 import { StoreFault } from './StoreFault.js';
 
@@ -36,5 +37,34 @@ export async function withPatience<T>(
     return await Promise.race([action(over.signal), late]);
   } finally {
     done.abort();
+  }
+}
+
+/**
+ * The bytes of an answer, as long as they come. Only the time counts in which the store is waited for, not that of the reader.
+ *
+ * @param bytes - how many are to come
+ * @param faultOf - says what went wrong
+ */
+export async function* patientPieces(
+  clock: Clock,
+  body: Readable,
+  bytes: number,
+  faultOf: (error: unknown) => Error,
+): AsyncGenerator<Buffer> {
+  const pieces = (body as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+  let left = patienceFor(bytes);
+  try {
+    for (;;) {
+      const before = clock.now();
+      const next = await withPatience(clock, left, () => pieces.next());
+      left = Math.max(1, left - (clock.now() - before));
+      if (next.done === true) return;
+      yield next.value;
+    }
+  } catch (error) {
+    throw faultOf(error);
+  } finally {
+    body.destroy();
   }
 }

@@ -5,6 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import t from 'tap';
 import type { StoredObject } from '../../src/storage/ObjectStore.js';
 import { FileStore } from '../../src/storage/FileStore.js';
+import { storeSuite } from './fixtures/storeSuite.js';
 
 async function listed(objects: AsyncIterable<StoredObject>): Promise<StoredObject[]> {
   const found: StoredObject[] = [];
@@ -13,6 +14,10 @@ async function listed(objects: AsyncIterable<StoredObject>): Promise<StoredObjec
 }
 
 const sha256 = (data: Uint8Array) => createHash('sha256').update(data).digest('hex');
+
+await t.test('a folder does what every store does', async (t) => {
+  await storeSuite(t, { store: new FileStore(join(t.testdir({}), 'kept')) });
+});
 
 await t.test('what is stored is read back whole, in ranges, listed and deleted', async (t) => {
   const folder = t.testdir({ source: {} });
@@ -87,6 +92,6 @@ await t.test('a store that is the spool itself is refused before anything is del
   await writeFile(join(folder, 'r', 'a'), 'content');
   const store = new FileStore(folder);
   const expected = { sha256: sha256(Buffer.from('content')) };
-  await t.rejects(store.put('r/a', join(folder, 'r', 'a'), expected), { code: 'store_unwritable' });
+  await t.rejects(store.put('r/a', join(folder, 'r', 'a'), expected), { code: 'store_refused' });
   t.equal(await readFile(join(folder, 'r', 'a'), 'utf8'), 'content');
 });
