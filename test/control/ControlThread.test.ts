@@ -86,7 +86,8 @@ async function until<T>(ask: () => Promise<T>, isDone: (answer: T) => boolean): 
   for (;;) {
     const answer = await ask();
     if (isDone(answer)) return answer;
-    await new Promise((resolve) => setImmediate(resolve));
+    // Not at once: the one who is asked needs the processor too.
+    await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
 
@@ -324,6 +325,8 @@ accounts: [{ id: AC1, store: { type: file, dir: no-folder } }]`,
   thread.announce({ type: 'started', folder, manifest: recording.manifest });
   t.strictSame(await thread.next('spool'), { type: 'spool', full: false });
   t.ok(existsSync(join(recording.folder, '0-audio.wav')), 'nothing was deleted');
+  thread.post({ type: 'stop' });
+  t.equal((await thread.next('stopped')).unstored, 1);
 });
 
 await t.test(
