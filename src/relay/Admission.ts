@@ -74,7 +74,9 @@ export class Admission {
     const budgetMs = refusalBudgetMs[this.#guessers.has(address) ? 'guesser' : 'anybody'];
     if (this.#spentMs >= budgetMs) throw new UpgradeRefusal(503, 'too_many_streams');
     try {
-      return prove(request, route, config);
+      const admitted = prove(request, route, config);
+      if (isUnproven(admitted)) this.#spentMs += performance.now() - startMs;
+      return admitted;
     } catch (error) {
       this.#spentMs += performance.now() - startMs;
       this.#guessers.add(address);

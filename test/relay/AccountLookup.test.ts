@@ -212,6 +212,17 @@ void t.test('strangers that have proven nothing are let in in small numbers', as
   await relay.twilio('/twilio', farToken).open();
 });
 
+void t.test('guesses that a look-up might prove take no more time than others', async (t) => {
+  const many = Array.from({ length: 3000 }, (_none, index) =>
+    account({ id: `AC${index}`, twilio: { authTokens: [`token-${index}`], requireToken: false } }),
+  );
+  const { relay } = await relayWith(t, { accounts: () => many });
+  const guesses = Array.from({ length: 60 }, () => relay.twilio('/twilio', 'guess'));
+  await until(() => guesses.every((guess) => guess.opened || guess.refused !== undefined), 'an answer each');
+  t.ok(guesses.some((guess) => guess.opened));
+  t.ok(guesses.some((guess) => guess.refused?.status === 503));
+});
+
 void t.test('one question for all who wait, an answer for a while, and a bound for strangers', async (t) => {
   const counters = new Counters();
   const asked: string[] = [];
