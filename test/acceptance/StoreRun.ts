@@ -33,6 +33,8 @@ export interface Tenant {
   readonly bucket: Bucket;
   /** Before every key of its objects; '' or with a slash at its end. */
   readonly prefix: string;
+  /** Of its calls that don't come by jambonz's recording endpoint. */
+  readonly layout: string;
   readonly calls: TenantCall[];
 }
 
@@ -95,7 +97,7 @@ export class StoreRun {
     for (const [index, id] of options.tenants.entries()) {
       const access = await backend.account(id);
       const prefix = index % 3 === 2 ? 'calls/of-reelay/' : '';
-      tenants.push({ id, access, bucket: new Bucket(access), prefix, calls: [] });
+      tenants.push({ id, access, bucket: new Bucket(access), prefix, layout, calls: [] });
     }
     const daemon = DaemonProcess.prepare({
       dir,

@@ -75,7 +75,7 @@ void t.test('audio that comes before its account is known is recorded from its f
     const one = { call, record: true, required: call.sent, whole: true, life: 1 };
     t.equal(call.sent, seconds * 8000);
     t.ok(call.ended, `asked for ${delaysMs[index]} ms: the caller's own close was answered`);
-    t.same(await judgeTenant({ id, access, bucket, prefix: '', calls: [one] }), []);
+    t.same(await judgeTenant({ id, access, bucket, prefix: '', layout: 'chunks', calls: [one] }), []);
     t.equal((await bucket.objects()).size > 0, true);
     bucket.close();
   }
@@ -99,6 +99,9 @@ void t.test('a short call may be over before its account is known', async (t) =>
   await eventually('the call is stored', async () => (await bucket.objects()).size > 0);
   await eventually('the spool is empty', async () => (await daemon.spooled()).length === 0);
   const one = { call, record: true, required: call.sent, whole: true, life: 1 };
-  t.same(await judgeTenant({ id: 'early-late', access, bucket, prefix: '', calls: [one] }), []);
+  t.same(
+    await judgeTenant({ id: 'early-late', access, bucket, prefix: '', layout: 'chunks', calls: [one] }),
+    [],
+  );
   bucket.close();
 });

@@ -68,13 +68,18 @@ async function callProblems(tenant: Tenant, one: TenantCall, found: readonly Fou
   const { manifest, folder } = own;
   if (whole ? manifest.state !== 'complete' : !['complete', 'interrupted'].includes(manifest.state))
     problems.push(`${manifest.state} (${manifest.reason})`);
-  if (manifest.gaps.length > 0) problems.push(`${manifest.gaps.length} gaps`);
+  // Between the last sample and the end of the call there may have been time; in between nothing was left out.
+  const gaps = manifest.gaps.filter(({ startSample }) => startSample < required);
+  if (gaps.length > 0) problems.push(`gaps: ${JSON.stringify(gaps.slice(0, 4))}`);
   const layout = manifest.layout ?? 'chunks';
+  if (layout !== (one.record ? 'jambonz' : tenant.layout)) problems.push(`layout ${layout}`);
   if (layout === 'chunks' || layout === 'both') {
-    problems.push(...audioProblems('chunks', one, await chunkAudio(tenant, folder, manifest, problems)));
+    const audio = await chunkAudio(tenant, folder, manifest, problems);
+    if (audio !== null) problems.push(...audioProblems('chunks', one, audio));
   }
   if (layout !== 'chunks') problems.push(...(await wholeProblems(tenant, one, manifest)));
-  return problems.map((problem) => `${name}: ${problem}`);
+  const end = `${layout} ${manifest.state} ${manifest.reason ?? ''}`;
+  return problems.map((problem) => `${name} (${end}): ${problem}`);
 }
 
 /** The chunks' audio, one after the other, each with the header and the sums that it must have. */
@@ -83,11 +88,13 @@ async function chunkAudio(
   folder: string,
   manifest: Manifest,
   problems: string[],
-): Promise<Buffer> {
+): Promise<Buffer | null> {
   const parts: Buffer[] = [];
   const { sampleRate, channels } = manifest;
   for (const { index, samples, sha256 } of manifest.chunks) {
-    const bytes = await tenant.bucket.read(folder + chunkName(index));
+    const bytes = await tenant.bucket.read(folder + chunkName(index)).catch(() => null);
+    // That it is missing is said already.
+    if (bytes === null) return null;
     const header = wavHeader({ sampleRate, channels: channels.length, samples });
     if (sha256Of(bytes) !== sha256) problems.push(`chunk ${index} is not the one that was sealed`);
     if (!bytes.subarray(0, wavHeaderBytes).equals(header)) problems.push(`chunk ${index} has another header`);

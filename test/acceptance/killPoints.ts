@@ -41,10 +41,10 @@ export interface KillPointReport {
 }
 
 /** A call that fills three parts of 5 MiB. */
-const long: CallShape = { record: false, sampleRate: 48_000, seconds: 60, speed: 40 };
+const long: CallShape = { record: false, sampleRate: 48_000, seconds: 56, speed: 40 };
 const brief: CallShape = { record: false, sampleRate: 8000, seconds: 6, speed: 120 };
 /** How long a step may be waited for, ms. */
-const patienceMs = 20_000;
+const patienceMs = 60_000;
 
 /** Has the daemon kill itself at one step after the other, each time with a new call, and looks for what is missing. */
 export async function dieAtEveryStep(
@@ -71,7 +71,7 @@ export async function dieAtEveryStep(
     for (const step of steps) {
       // What the life before has left reaches some of the steps before any call can be made.
       if ((await run.live(step)) && tenant !== undefined) {
-        run.call(tenant, { ...(kind === 'chunks' ? brief : long), record: isRecord });
+        run.call(tenant, { ...(partSteps.includes(step) ? long : brief), record: isRecord });
         await Promise.race([run.daemon.gone(), sleep(patienceMs, undefined, { ref: false })]);
       }
       if (run.daemon.alive) problems.push(`${kind}: ${step} was never reached`);
