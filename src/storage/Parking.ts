@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import type { ErrorCode } from '../config/ReelayError.js';
 import type { Clock } from './Clock.js';
 
@@ -135,6 +136,8 @@ export class Parking {
     const known = this.#controllers.get(accountId);
     if (known !== undefined) return known;
     const controller = new AbortController();
+    // Every chunk that is under way listens to it.
+    setMaxListeners(0, controller.signal);
     if (this.#stop.aborted) controller.abort(this.#stop.reason);
     this.#controllers.set(accountId, controller);
     return controller;

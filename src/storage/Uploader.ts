@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { chunkName } from '../spool/layout.js';
@@ -84,6 +85,8 @@ export class Uploader {
   constructor(options: UploaderOptions) {
     const { observer, spoolDir, storeOf } = options;
     this.#options = options;
+    // Every attempt that is under way listens to it.
+    setMaxListeners(0, this.#stopping.signal);
     this.#clock = options.clock ?? clockOf();
     this.#lanes = new Lanes({ width: options.width ?? 4, sleepers }, (folder) => this.#work(folder));
     this.#parking = new Parking(

@@ -54,7 +54,7 @@ interface Section {
 function* chunkSections(
   { sampleRate, channels }: WholeWav,
   chunks: readonly ManifestChunk[],
-): Generator<Section> {
+): Generator<Section, undefined> {
   for (const { samples } of chunks)
     if (samples > 0)
       yield { bytes: samples * channels * 2, head: wavHeader({ sampleRate, channels, samples }) };
@@ -62,12 +62,12 @@ function* chunkSections(
 
 /** Sums of consecutive stretches of what flows by. */
 class Sections {
-  readonly #sections: Iterator<Section>;
+  readonly #sections: Iterator<Section, undefined>;
   readonly #sums: string[] = [];
   #hash: Hash | null = null;
   #left = 0;
 
-  constructor(sections: () => Iterator<Section>) {
+  constructor(sections: () => Iterator<Section, undefined>) {
     this.#sections = sections();
   }
 
@@ -89,10 +89,11 @@ class Sections {
   }
 
   #begin(): Hash | null {
-    const { value, done } = this.#sections.next();
-    if (done === true) return null;
-    this.#left = value.bytes;
-    this.#hash = createHash('sha256').update(value.head ?? new Uint8Array());
+    const next = this.#sections.next();
+    if (next.done === true) return null;
+    const { bytes, head = new Uint8Array() } = next.value;
+    this.#left = bytes;
+    this.#hash = createHash('sha256').update(head);
     return this.#hash;
   }
 

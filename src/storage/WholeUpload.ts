@@ -79,22 +79,18 @@ export class WholeUpload {
   /** A store may forget an upload at any time; then all of it is sent anew, after a pause. */
   async #untilKnown(wav: WholeWav, action: (upload: MultipartUpload) => Promise<boolean>): Promise<boolean> {
     const { visit, note } = this.#work;
-    let other: { readonly error: unknown } | null = null;
-    const isDone = await visit.again(async () => {
+    const outcome = await visit.again(async () => {
       try {
-        return await action(await this.#upload(wav));
+        return { isDone: await action(await this.#upload(wav)) };
       } catch (error) {
-        if (isGone(error)) {
-          await note.change((content) => ({ ...content, whole: null }));
-          throw error;
-        }
-        // It was tried for as long as it made sense.
-        other = { error };
-        return false;
+        // Anything else was tried for as long as it made sense.
+        if (!isGone(error)) return { error };
+        await note.change((content) => ({ ...content, whole: null }));
+        throw error;
       }
     });
-    if (other !== null) throw (other as { readonly error: unknown }).error;
-    return isDone;
+    if ('error' in outcome) throw outcome.error;
+    return outcome.isDone;
   }
 
   /** The upload that is under way, or a new one. */

@@ -2,7 +2,7 @@ import { type ErrorCode, ReelayError } from '../config/ReelayError.js';
 import { type Blame, StoreFault } from './StoreFault.js';
 
 /** Errors of the upload path that are no {@link StoreFault}; all others of the catalogue are ours. */
-const blames: { readonly [Code in ErrorCode]?: Blame } = {
+const blames: Readonly<Partial<Record<ErrorCode, Blame>>> = {
   store_changed: 'account',
   unknown_account: 'account',
   accounts_unavailable: 'transient',
