@@ -98,8 +98,9 @@ export class AzureStore implements ObjectStore {
         ...(continuationToken === undefined ? {} : { continuationToken }),
       };
       const page = await this.#connection.attempt(0, async (container, abortSignal) => {
-        const pages = container.listBlobsFlat({ prefix: this.#root + prefix, abortSignal }).byPage(settings);
-        return (await pages.next()).value;
+        const found = container.listBlobsFlat({ prefix: this.#root + prefix, abortSignal });
+        for await (const first of found.byPage(settings)) return first;
+        return undefined;
       });
       for (const { name, properties } of page?.segment.blobItems ?? []) {
         const key = name.slice(this.#root.length);

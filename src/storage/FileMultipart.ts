@@ -207,7 +207,7 @@ export async function holds(path: string, parts: readonly PartSum[]): Promise<bo
 
 /** What comes from the spool, hashed; its errors stay apart from the store's. */
 export async function* fromSource(source: NodeJS.ReadableStream, sums: Sums): AsyncGenerator<Buffer> {
-  source.on('error', (error) => sums.destroy(error));
+  source.on('error', (error: Error) => sums.destroy(error));
   try {
     for await (const piece of source.pipe(sums)) yield piece as Buffer;
   } catch (error) {

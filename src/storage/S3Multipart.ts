@@ -190,6 +190,8 @@ export class S3Multipart implements Multipart {
       joinBytes + bytes * joinShare,
       async ({ sdk, client }) => client.send(new sdk.CompleteMultipartUploadCommand(input)),
     );
+    // Something else than a store may have answered.
+    if (answer.ETag === undefined && answer.Key === undefined) throw unreadable('result');
     return answer.ChecksumSHA256;
   }
 

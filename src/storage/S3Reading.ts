@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { GetObjectCommandOutput } from '@aws-sdk/client-s3';
 import type { ByteRange } from './ObjectStore.js';
-import { patientPieces } from './patience.js';
+import { LateFault, patientPieces } from './patience.js';
 import type { S3Connection } from './S3Connection.js';
 import { codeOf, s3FaultOf } from './S3Fault.js';
 import { StoreFault } from './StoreFault.js';
@@ -14,6 +14,9 @@ export interface S3Head {
   /** As the store writes it; undefined where it keeps none. */
   readonly sha256: string | undefined;
 }
+
+/** An answer that broke off is gone on with if it has brought as much; the whole goes on being tried otherwise, by the caller. */
+const leastPiece = 16 * 1024;
 
 /** Getting objects, and making sure that one is what was sent. Keys are those of the bucket. */
 export class S3Reading {
@@ -107,7 +110,7 @@ export class S3Reading {
         if (at >= end) return;
         throw new StoreFault('store_unavailable', { value: `${end - at} bytes are missing from an answer` });
       } catch (error) {
-        if (at === before) throw s3FaultOf(error);
+        if (error instanceof LateFault || at - before < leastPiece) throw s3FaultOf(error);
       } finally {
         body.destroy();
       }

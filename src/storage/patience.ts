@@ -7,6 +7,13 @@ const answerMs = 30_000;
 /** Bytes per ms below which a store counts as dead though bytes trickle. */
 const slowest = 16;
 
+/** A store that took longer than it was given. */
+export class LateFault extends StoreFault {
+  constructor(ms: number) {
+    super('store_unavailable', { value: `not done within ${Math.round(ms / 1000)} s` });
+  }
+}
+
 /** How long one attempt may take that moves so many bytes, ms. */
 export function patienceFor(bytes: number): number {
   return answerMs + bytes / slowest;
@@ -17,7 +24,7 @@ export function patienceFor(bytes: number): number {
  *
  * @param ms - by the clock
  * @param action - its signal aborts when the time is up
- * @throws StoreFault `store_unavailable`
+ * @throws LateFault
  */
 export async function withPatience<T>(
   clock: Clock,
@@ -27,8 +34,7 @@ export async function withPatience<T>(
   const over = new AbortController();
   const done = new AbortController();
   const late = clock.sleep(ms, done.signal).then(() => {
-    const value = `not done within ${Math.round(ms / 1000)} s`;
-    const fault = new StoreFault('store_unavailable', { value });
+    const fault = new LateFault(ms);
     over.abort(fault);
     throw fault;
   });
