@@ -32,7 +32,7 @@ const accounts = createServer((request, response) => {
     const { endpoint, bucket, accessKeyId, secretAccessKey } = access;
     const store = { type: 's3', endpoint, bucket, accessKeyId, secretAccessKey };
     response.writeHead(200, { 'content-type': 'application/json' });
-    return response.end(JSON.stringify({ id, store, jambonz: { recordFormat: 'wav' } }));
+    return response.end(JSON.stringify({ id, store, resumeSeconds: 0, jambonz: { recordFormat: 'wav' } }));
   });
 });
 accounts.listen(0, '127.0.0.1');
