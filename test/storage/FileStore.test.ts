@@ -1,19 +1,13 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import fc from 'fast-check';
 import t from 'tap';
-import type { StoredObject } from '../../src/storage/ObjectStore.js';
+import { fileFaultOf } from '../../src/storage/FileFault.js';
 import { FileStore } from '../../src/storage/FileStore.js';
-import { storeSuite } from './fixtures/storeSuite.js';
-
-async function listed(objects: AsyncIterable<StoredObject>): Promise<StoredObject[]> {
-  const found: StoredObject[] = [];
-  for await (const object of objects) found.push(object);
-  return found;
-}
-
-const sha256 = (data: Uint8Array) => createHash('sha256').update(data).digest('hex');
+import { partsOf } from '../../src/storage/partSize.js';
+import { bodyOf, listed, sha256, storeSuite } from './fixtures/storeSuite.js';
 
 await t.test('a folder does what every store does', async (t) => {
   await storeSuite(t, { store: new FileStore(join(t.testdir({}), 'kept')) });
@@ -94,4 +88,90 @@ await t.test('a store that is the spool itself is refused before anything is del
   const expected = { sha256: sha256(Buffer.from('content')) };
   await t.rejects(store.put('r/a', join(folder, 'r', 'a'), expected), { code: 'store_refused' });
   t.equal(await readFile(join(folder, 'r', 'a'), 'utf8'), 'content');
+});
+
+await t.test(
+  'a folder that may not be written is the account’s affair, one that can’t be passes',
+  async (t) => {
+    const folder = t.testdir({ a: 'content', kept: {}, full: 'a file where a folder should be' });
+    const expected = { sha256: sha256(Buffer.from('content')) };
+    const under = new FileStore(join(folder, 'full'));
+    await t.rejects(under.put('x/a', join(folder, 'a'), expected), {
+      code: 'store_unavailable',
+      value: /ENOTDIR|EEXIST/,
+    });
+    await t.rejects(under.multipart.begin('x/a'), { code: 'store_unavailable', blame: 'transient' });
+    for (const [code, blame] of [
+      ['EACCES', 'account'],
+      ['EPERM', 'account'],
+      ['EROFS', 'account'],
+      ['ENOSPC', 'transient'],
+      ['EIO', 'transient'],
+      ['EMFILE', 'transient'],
+    ] as const)
+      t.match(fileFaultOf(Object.assign(new Error(code), { code, path: '/x' })), {
+        blame,
+        value: `${code} /x`,
+      });
+  },
+);
+
+await t.test('an upload that a crash left goes on, and its files are nobody’s objects', async (t) => {
+  const kept = join(t.testdir({}), 'kept');
+  const parts = [randomBytes(5000), randomBytes(5000), randomBytes(10)];
+  const upload = await new FileStore(kept).multipart.begin('r/audio.wav');
+  for (const number of [3, 2])
+    await new FileStore(kept).multipart.put(upload, number, bodyOf(parts[number - 1]));
+  const after = new FileStore(kept);
+  t.strictSame(await listed(after.list('')), []);
+  const found = await after.multipart.parts(upload);
+  t.strictSame(found?.map(({ number }) => number).sort(), [2, 3]);
+  await after.multipart.put(upload, 1, bodyOf(parts[0]));
+  const expected = parts.map((part) => ({ bytes: part.length, sha256: sha256(part) }));
+  // Killed after the rename and before the rest: the same again.
+  for (let time = 0; time < 2; time++) await after.multipart.complete(upload, [], expected);
+  t.ok(Buffer.concat(parts).equals(await readFile(join(kept, 'r', 'audio.wav'))));
+  t.strictSame(await readdir(join(kept, 'r')), ['audio.wav']);
+});
+
+await t.test('a damaged part is found before the object has its name', async (t) => {
+  const kept = join(t.testdir({}), 'kept');
+  const store = new FileStore(kept);
+  const part = randomBytes(5000);
+  const upload = await store.multipart.begin('r/audio.wav');
+  await store.multipart.put(upload, 1, bodyOf(part));
+  const [name] = (await readdir(join(kept, 'r'))).filter((each) => !each.includes('note'));
+  await writeFile(join(kept, 'r', name ?? ''), randomBytes(5000));
+  const expected = [{ bytes: part.length, sha256: sha256(part) }];
+  await t.rejects(store.multipart.complete(upload, [], expected), { code: 'upload_gone' });
+  t.equal(await store.size('r/audio.wav'), null);
+});
+
+await t.test('for any sizes and any order of parts the object is what they make', async (t) => {
+  const kept = join(t.testdir({}), 'kept');
+  const store = new FileStore(kept);
+  await fc.assert(
+    fc.asyncProperty(
+      fc.integer({ min: 1, max: 50 }),
+      fc.integer({ min: 1, max: 400 }),
+      fc.infiniteStream(fc.double({ min: 0, max: 1, noNaN: true })),
+      async (partBytes, total, random) => {
+        const data = randomBytes(total);
+        const ranges = partsOf(total, partBytes);
+        const weighed = ranges.map((range) => ({ range, weight: random.next().value as number }));
+        const upload = await store.multipart.begin('p/audio.wav');
+        for (const { range } of weighed.sort((a, b) => a.weight - b.weight)) {
+          const { number, start, bytes } = range;
+          await store.multipart.put(upload, number, bodyOf(data.subarray(start, start + bytes)));
+        }
+        const expected = ranges.map(({ start, bytes }) => ({
+          bytes,
+          sha256: sha256(data.subarray(start, start + bytes)),
+        }));
+        await store.multipart.complete(upload, [], expected);
+        return data.equals(await readFile(join(kept, 'p', 'audio.wav')));
+      },
+    ),
+    { numRuns: 30 },
+  );
 });

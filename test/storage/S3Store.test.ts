@@ -1,12 +1,16 @@
 import { randomBytes } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { truncate } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
 import t, { type Test } from 'tap';
 import type { S3StoreConfig } from '../../src/config/Config.js';
 import { clockOf } from '../../src/storage/Clock.js';
 import { S3Store } from '../../src/storage/S3Store.js';
 import type { StoreFault } from '../../src/storage/StoreFault.js';
+import { Sums } from '../../src/storage/Sums.js';
 import { RawServer } from './fixtures/RawServer.js';
 import { S3Server } from './fixtures/S3Server.js';
 import { listed, sha256, storeSuite } from './fixtures/storeSuite.js';
@@ -247,4 +251,25 @@ await t.test('what is configured is said with every object, and sockets are kept
   store.close();
   while ((await server.connections()) > 0) await new Promise((resolve) => setImmediate(resolve));
   t.equal(await store.multipart.begin('a/x').then(({ uploadId }) => uploadId), 'u', 'it may still be used');
+});
+
+await t.test('memory stays as it is, however long the file', async (t) => {
+  const server = await S3Server.start({ buckets: [{ name: 'calls', ...keys }], checksums: false });
+  t.teardown(() => server.close());
+  const store = new S3Store(configFor(server));
+  t.teardown(() => store.close());
+  const path = join(t.testdir({ file: '' }), 'file');
+  const [MiB, megabytes] = [2 ** 20, 100];
+  await truncate(path, megabytes * MiB);
+  const sums = new Sums();
+  await pipeline(createReadStream(path), sums.resume());
+  const before = process.memoryUsage().rss;
+  let most = before;
+  const watch = setInterval(() => (most = Math.max(most, process.memoryUsage().rss)), 5);
+  await store.put('long/audio.wav', path, { sha256: sums.sha256 ?? '' });
+  clearInterval(watch);
+  t.comment(
+    `${megabytes} MiB stored and read back with ${Math.round((most - before) / MiB)} MiB more memory`,
+  );
+  t.ok(most - before < 80 * MiB, 'less than was sent, with the store in the same process');
 });
