@@ -6,7 +6,7 @@ import { ReelayError } from '../config/ReelayError.js';
 import { type Clock, clockOf } from './Clock.js';
 import { contentTypeOf, isObjectKey, partsOfKey, plainMetadata } from './objectKey.js';
 import type { ByteRange, Multipart, ObjectStore, PutExpectations, StoredObject } from './ObjectStore.js';
-import { partBytesFor, partsOf } from './partSize.js';
+import { maxPartBytes, minPartBytes, partBytesFor, partsOf } from './partSize.js';
 import { S3Connection } from './S3Connection.js';
 import { S3Multipart } from './S3Multipart.js';
 import { S3Reading } from './S3Reading.js';
@@ -48,7 +48,9 @@ export class S3Store implements ObjectStore {
   async put(key: string, file: string, expected: PutExpectations): Promise<StoredObject> {
     const input = this.#inputOf(key, expected);
     const { size: bytes } = await stat(file);
-    const partBytes = partBytesFor(bytes);
+    // Where nobody takes down that an upload in parts was begun, none is: then it is one request, as far as S3 takes one.
+    const isPlain = expected.beforeMultipart === undefined && bytes <= maxPartBytes;
+    const partBytes = isPlain ? Math.max(bytes, 1) : partBytesFor(bytes);
     const isWhole = bytes <= partBytes;
     if (!isWhole) await expected.beforeMultipart?.();
     const sizes = partsOf(bytes, partBytes).map((part) => part.bytes);
@@ -60,12 +62,17 @@ export class S3Store implements ObjectStore {
     body.on('error', () => undefined);
     const params = { ...input, ...checksum, Body: body, ContentLength: bytes };
     const echoed = await this.#connection
-      .attemptSending(input.Key, bytes, async ({ client }) => {
+      .attemptSending(input.Key, bytes, async ({ sdk, client, fail }) => {
+        if (isWhole && bytes > minPartBytes) {
+          // lib-storage would hold all of it in memory.
+          body.on('error', fail);
+          return (await client.send(new sdk.PutObjectCommand(params))).ChecksumSHA256;
+        }
         const { Upload } = await import('@aws-sdk/lib-storage');
         const upload = new Upload({
           client: client as never,
           params,
-          partSize: partBytes,
+          partSize: Math.max(partBytes, minPartBytes),
           queueSize: partsAtOnce,
         });
         return (await upload.done()).ChecksumSHA256;

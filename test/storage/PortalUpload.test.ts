@@ -3,10 +3,13 @@ import { join } from 'node:path';
 import t from 'tap';
 import type { Manifest } from '../../src/spool/Manifest.js';
 import { clockOf } from '../../src/storage/Clock.js';
+import type { ObjectStore } from '../../src/storage/ObjectStore.js';
 import type { PortalForm } from '../../src/storage/PortalUpload.js';
+import { S3Store } from '../../src/storage/S3Store.js';
 import { Uploader } from '../../src/storage/Uploader.js';
 import { emptyNote } from '../../src/storage/UploadNote.js';
 import { MemoryStore } from './fixtures/MemoryStore.js';
+import { S3Server } from './fixtures/S3Server.js';
 import { SpooledCall } from './fixtures/SpooledCall.js';
 import { UploadWatcher } from './fixtures/UploadWatcher.js';
 
@@ -17,7 +20,7 @@ t.teardown(() => clearInterval(alive));
 /** The end of every call here: 1.6 s after the hour in Berlin begins the next day. */
 const startMs = Date.UTC(2026, 10, 20, 22, 59, 59);
 
-async function upload(spoolDir: string, store: MemoryStore, form: PortalForm): Promise<UploadWatcher> {
+async function upload(spoolDir: string, store: ObjectStore, form: PortalForm): Promise<UploadWatcher> {
   const watcher = new UploadWatcher();
   const uploader = new Uploader({
     spoolDir,
@@ -109,3 +112,37 @@ await t.test('a damaged chunk never becomes the portal’s object', async (t) =>
   t.equal(store.objects.size, 0);
   t.equal((await readdir(call.path)).filter((name) => name.endsWith('.wav')).length, 3);
 });
+
+await t.test(
+  'an object larger than a part goes to S3 with one request, since its key could be anybody’s',
+  async (t) => {
+    const credentials = { accessKeyId: 'AK', secretAccessKey: 'secret' };
+    const server = await S3Server.start({ buckets: [{ name: 'b', ...credentials }] });
+    t.teardown(() => server.close());
+    const store = new S3Store({
+      type: 's3',
+      bucket: 'b',
+      region: null,
+      endpoint: server.endpoint,
+      prefix: '',
+      pathStyle: true,
+      credentials: { ...credentials, sessionToken: null },
+      storageClass: null,
+      encryption: null,
+      tags: {},
+    });
+    t.teardown(() => store.close());
+    const wanted = { chunks: 2, samplesPerChunk: 800_000, callId: 'call' };
+    const call = await SpooledCall.of(t.testdir({}), 'jambonz', wanted);
+    await call.end();
+    await upload(call.spoolDir, store, { format: 'wav', timeZone: 'UTC' });
+    await call.isStored(t, store);
+    const asked = server.requests.filter(
+      (request) => request.includes('call.wav') && !request.startsWith('GET'),
+    );
+    t.strictSame(
+      asked.filter((request) => !request.startsWith('HEAD')),
+      ['PUT /b/2026/11/20/call.wav?x-id=PutObject'],
+    );
+  },
+);
