@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, readFile, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rename, rm, unlink, utimes, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import t, { type Test } from 'tap';
@@ -6,6 +6,7 @@ import type { Manifest } from '../../src/spool/Manifest.js';
 import { FileStore } from '../../src/storage/FileStore.js';
 import type { ObjectStore, StoredObject } from '../../src/storage/ObjectStore.js';
 import { Uploader } from '../../src/storage/Uploader.js';
+import type { UploadNote } from '../../src/storage/UploadNote.js';
 import { Signal } from '../fixtures/Signal.js';
 import { UploadWatcher as Watcher } from './fixtures/UploadWatcher.js';
 import { fabricateRecording, type FabricatedRecording, type Fabrication } from '../fixtures/recording.js';
@@ -257,6 +258,26 @@ await t.test('without its note the store is asked what it has', async (t) => {
   await unlink(join(at.recording.folder, 'upload.json'));
   await upload(at);
   await isMoved(t, at);
+});
+
+await t.test('a note of the version before is gone on with', async (t) => {
+  const at = await bench(t.testdir({}));
+  await halfway(at);
+  const path = join(at.recording.folder, 'upload.json');
+  const { chunks, finished } = JSON.parse(await readFile(path, 'utf8')) as UploadNote;
+  await writeFile(path, JSON.stringify({ schema: 1, chunks, finished }));
+  const watcher = await upload(at);
+  t.notOk(watcher.stored.includes('0-audio.wav'));
+  await isMoved(t, at);
+});
+
+await t.test('with a stored chunk comes the time at which it was sealed', async (t) => {
+  const at = await bench(t.testdir({}));
+  const sealed = new Date(Date.UTC(2026, 10, 20, 12, 0, 30));
+  for (const index of [0, 1, 2])
+    await utimes(join(at.recording.folder, `${index}-audio.wav`), sealed, sealed);
+  const watcher = await upload(at);
+  t.strictSame(watcher.sealedMs, [sealed, sealed, sealed].map(Number));
 });
 
 await t.test('a chunk that is nowhere ends the recording interrupted, with the chunk named', async (t) => {
