@@ -65,7 +65,7 @@ await t.test(
     t.equal(uploader.parkedOf('ACgood'), null);
     t.equal(await uploader.unstored(), 12);
     const asked = store.requests;
-      // Each look at the spool leaves the store alone, the probes come one at a time.
+    // Each look at the spool leaves the store alone, the probes come one at a time.
     await uploader.wakeAll();
     await uploader.idle();
     await watcher.until(() => store.requests >= asked + 3);
