@@ -56,21 +56,16 @@ export class S3Multipart implements Multipart {
 
   async put(upload: MultipartUpload, number: number, body: PartBody): Promise<StoredPart> {
     const source = body.read();
-    const sums = new Sums();
+    const sums = new Sums([], (sha256) => (sha256 === body.sha256 ? null : mismatch(upload.key)));
     sums.on('error', () => undefined);
     source.on('error', (error) => sums.destroy(error));
     sums.on('close', () => source.destroy());
     const checksum = Buffer.from(body.sha256, 'hex').toString('base64');
     try {
       const answer = await this.#send(upload, number, body.bytes, checksum, source.pipe(sums));
-      // An old store may have taken what isn't the part at all.
-      if (sums.sha256 !== body.sha256) throw mismatch(upload.key);
       if (answer.tag === undefined) throw unreadable('ETag');
       const isEchoed = answer.sha256 === checksum;
       return { number, bytes: body.bytes, tag: answer.tag, sha256: isEchoed ? body.sha256 : null };
-    } catch (error) {
-      if (sums.sha256 !== null && sums.sha256 !== body.sha256) throw mismatch(upload.key);
-      throw error;
     } finally {
       sums.destroy();
     }

@@ -54,20 +54,20 @@ export class S3Store implements ObjectStore {
     const isWhole = bytes <= partBytes;
     if (!isWhole) await expected.beforeMultipart?.();
     const sizes = partsOf(bytes, partBytes).map((part) => part.bytes);
-    const body = new Checked(file, sizes, expected.sha256);
+    const body = checked(file, sizes, expected.sha256);
     const checksum = isWhole
       ? { ChecksumSHA256: base64(expected.sha256) }
       : { ChecksumAlgorithm: 'SHA256' as const };
-    // When the file fails, the upload hears of it by itself and tidies up before it says so.
-    body.on('error', () => undefined);
     const params = { ...input, ...checksum, Body: body, ContentLength: bytes };
     const echoed = await this.#connection
       .attemptSending(input.Key, bytes, async ({ sdk, client, fail }) => {
         if (isWhole && bytes > minPartBytes) {
           // lib-storage would hold all of it in memory.
+          if (body.errored !== null) throw body.errored;
           body.on('error', fail);
           return (await client.send(new sdk.PutObjectCommand(params))).ChecksumSHA256;
         }
+        // When the file fails, the upload hears of it by itself and tidies up before it says so.
         const { Upload } = await import('@aws-sdk/lib-storage');
         const upload = new Upload({
           client: client as never,
@@ -150,28 +150,18 @@ export class S3Store implements ObjectStore {
   }
 }
 
-/** A file on its way, held against what it is said to be before its last bytes leave. */
-class Checked extends Sums {
-  readonly #expected: string;
-  readonly #file: string;
-
-  constructor(file: string, sizes: readonly number[], expected: string) {
-    super(sizes);
-    this.#file = file;
-    this.#expected = expected;
-    const source = createReadStream(file, { highWaterMark: 256 * 1024 });
-    source.on('error', (error) => this.destroy(error));
-    this.on('close', () => source.destroy());
-    source.pipe(this);
-  }
-
-  override _flush(done: (error?: Error | null) => void): void {
-    super._flush((error) => {
-      if (error != null || this.sha256 === this.#expected) return done(error);
-      const remedy = 'The file in the spool is not what its sidecar says.';
-      done(new ReelayError('checksum_mismatch', { value: this.#file, remedy }));
-    });
-  }
+/** A file on its way, held against what it is said to be. */
+function checked(file: string, sizes: readonly number[], expected: string): Sums {
+  const sums = new Sums(sizes, (sha256) => {
+    const remedy = 'The file in the spool is not what its sidecar says.';
+    return sha256 === expected ? null : new ReelayError('checksum_mismatch', { value: file, remedy });
+  });
+  const source = createReadStream(file, { highWaterMark: 256 * 1024 });
+  source.on('error', (error) => sums.destroy(error));
+  sums.on('close', () => source.destroy());
+  // Whoever sends it hears of it too.
+  sums.on('error', () => undefined);
+  return source.pipe(sums);
 }
 
 function encryptionOf(encryption: NonNullable<S3StoreConfig['encryption']>) {

@@ -8,7 +8,10 @@ export interface PartSum {
   readonly sha256: string;
 }
 
-/** Passes bytes on and hashes them: the whole, and each part that they are divided into. */
+/**
+ * Passes bytes on and hashes them: the whole, and each part that they are divided into. Where they are held against something,
+ * the last ones leave only when the whole is right, so that what is wrong never arrives whole.
+ */
 export class Sums extends Transform {
   readonly #sizes: Iterator<number>;
   readonly #whole = createHash('sha256');
@@ -17,10 +20,16 @@ export class Sums extends Transform {
   #partBytes = 0;
   #size: number;
   #sha256: string | null = null;
+  readonly #check: ((sha256: string) => Error | null) | null;
+  #held: Buffer | null = null;
 
-  /** @param sizes - bytes of each part; what comes behind the last is a part of its own */
-  constructor(sizes: Iterable<number> = []) {
+  /**
+   * @param sizes - bytes of each part; what comes behind the last is a part of its own
+   * @param check - says what is wrong with the whole; null: nothing
+   */
+  constructor(sizes: Iterable<number> = [], check: ((sha256: string) => Error | null) | null = null) {
     super({ highWaterMark: 256 * 1024 });
+    this.#check = check;
     this.#sizes = sizes[Symbol.iterator]();
     this.#size = this.#next();
   }
@@ -48,13 +57,22 @@ export class Sums extends Transform {
       this.#partBytes += mine.length;
       rest = rest.subarray(mine.length);
     }
-    done(null, piece);
+    if (this.#check === null) {
+      done(null, piece);
+      return;
+    }
+    const before = this.#held;
+    this.#held = piece;
+    if (before === null) done();
+    else done(null, before);
   }
 
   override _flush(done: TransformCallback): void {
     this.#endPart();
     this.#sha256 = this.#whole.digest('hex');
-    done();
+    const wrong = this.#check?.(this.#sha256) ?? null;
+    if (wrong === null && this.#held !== null) this.push(this.#held);
+    done(wrong);
   }
 
   #endPart(): void {
