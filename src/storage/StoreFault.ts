@@ -11,7 +11,7 @@ const blames = {
   store_denied: 'account',
   store_refused: 'ours',
   upload_gone: 'transient',
-} as const satisfies { readonly [Code in ErrorCode]?: Blame };
+} as const satisfies Partial<Readonly<Record<ErrorCode, Blame>>>;
 
 export type StoreFaultCode = keyof typeof blames;
 
