@@ -14,7 +14,7 @@ export interface Clock {
 export function clockOf(speed = 1): Clock {
   return {
     now: () => performance.now() * speed,
-    sleep: async (ms, signal) => void (await sleep(ms / speed, undefined, { signal, ref: false })),
+    sleep: (ms, signal) => sleep(ms / speed, undefined, { signal, ref: false }),
     deadline: (ms) => AbortSignal.timeout(Math.ceil(ms / speed)),
   };
 }
