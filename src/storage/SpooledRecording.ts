@@ -31,9 +31,11 @@ export interface SpooledRecording {
 /** Reads a folder of the spool; undefined when there is none. */
 export async function readSpooled(spoolDir: string, folder: string): Promise<SpooledRecording | undefined> {
   const path = join(spoolDir, folder);
+  // The manifest first: the recorder lists a chunk there when its files have their names, so what it lists is seen afterwards. The
+  // other way round a chunk that is sealed in between would be listed and not be there, and count as lost.
+  const found = await readDocument(join(path, manifestName), documentSchemas.manifest);
   const names = await readdir(path).catch(() => undefined);
   if (names === undefined) return undefined;
-  const found = await readDocument(join(path, manifestName), documentSchemas.manifest);
   const manifest = found !== null && folderOf(found.value) === folder ? found.value : null;
   return {
     folder,
