@@ -7,8 +7,7 @@ import { askForAccount } from './AccountEndpoint.js';
 
 /** What was answered, and what became of the questions since. */
 interface Answer {
-  /** Null: there is no such account. */
-  readonly account: AccountConfig | null;
+  readonly account: AccountConfig;
   readonly answeredMs: number;
   freshUntilMs: number;
 }
@@ -21,6 +20,8 @@ const restMs = 1000;
 const mostAnswers = 10_000;
 const mostAsking = 16;
 const mostWaiting = 256;
+/** Questions a second on behalf of requests that have proven nothing. */
+const strangersPerSecond = 100;
 
 /**
  * All accounts: those of the configuration first (`*` among them), then those that the operator's endpoint knows. Answers are
@@ -32,11 +33,14 @@ export class AccountDirectory {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #answers = new Map<string, Answer>();
+  /** Accounts that don't exist, and until when that counts. Apart, so that whoever invents ids pushes no answer out that may be needed. */
+  readonly #unknown = new Map<string, number>();
   readonly #asked = new Map<string, Promise<AccountConfig | undefined>>();
   /** When a question in vain may be asked again, ms of the clock. */
   readonly #resting = new Map<string, number>();
   readonly #queue: (() => void)[] = [];
   #asking = 0;
+  #strangers = { sinceMs: -Infinity, asked: 0 };
   #url: string | null = null;
   #isDown = false;
 
@@ -48,17 +52,21 @@ export class AccountDirectory {
   }
 
   /**
+   * @param isStranger - whether the one who names the account has proven nothing, and may have invented it
    * @returns undefined where nobody knows the account
    * @throws ReelayError `accounts_unavailable`: it isn't configured, and the endpoint can't be asked
    */
-  async find(accountId: string): Promise<AccountConfig | undefined> {
+  async find(accountId: string, isStranger = false): Promise<AccountConfig | undefined> {
     const configured = accountOf(this.#config(), accountId);
     if (configured !== undefined || this.#config().accountLookup === null) return configured;
+    const nowMs = this.#clock.now();
     const answer = this.#answers.get(accountId);
-    if (answer !== undefined && this.#clock.now() < answer.freshUntilMs) return answer.account ?? undefined;
+    if (answer !== undefined && nowMs < answer.freshUntilMs) return answer.account;
+    if (nowMs < (this.#unknown.get(accountId) ?? 0)) return undefined;
     const asked = this.#asked.get(accountId);
     if (asked !== undefined) return asked;
-    if (this.#clock.now() < (this.#resting.get(accountId) ?? 0)) return this.#stale(accountId);
+    if (nowMs < (this.#resting.get(accountId) ?? 0) || (isStranger && this.#isFlooded()))
+      return this.#stale(accountId);
     const question = this.#ask(accountId).finally(() => this.#asked.delete(accountId));
     this.#asked.set(accountId, question);
     return question;
@@ -70,6 +78,7 @@ export class AccountDirectory {
     if (url !== this.#url) this.#answers.clear();
     this.#url = url;
     this.#resting.clear();
+    this.#unknown.clear();
     for (const answer of this.#answers.values()) answer.freshUntilMs = 0;
   }
 
@@ -102,9 +111,15 @@ export class AccountDirectory {
     this.#resting.delete(accountId);
     if (url !== this.#url) return;
     const ttlMs = ttlSeconds * 1000;
-    const freshMs = account === null ? Math.min(ttlMs * unknownShare, longestUnknownMs) : ttlMs;
     const answeredMs = this.#clock.now();
-    remember(this.#answers, accountId, { account, answeredMs, freshUntilMs: answeredMs + freshMs });
+    if (account === null) {
+      this.#answers.delete(accountId);
+      const freshMs = Math.min(ttlMs * unknownShare, longestUnknownMs);
+      remember(this.#unknown, accountId, answeredMs + freshMs);
+      return;
+    }
+    this.#unknown.delete(accountId);
+    remember(this.#answers, accountId, { account, answeredMs, freshUntilMs: answeredMs + ttlMs });
   }
 
   #inVain(accountId: string, error: unknown): AccountConfig | undefined {
@@ -119,10 +134,16 @@ export class AccountDirectory {
   #stale(accountId: string, error?: unknown): AccountConfig | undefined {
     const answer = this.#answers.get(accountId);
     const staleMs = (this.#config().accountLookup?.staleSeconds ?? 0) * 1000;
-    if (answer?.account && this.#clock.now() < answer.answeredMs + staleMs) return answer.account;
+    if (answer !== undefined && this.#clock.now() < answer.answeredMs + staleMs) return answer.account;
     throw error instanceof ReelayError
       ? error
       : new ReelayError('accounts_unavailable', { value: accountId });
+  }
+
+  #isFlooded(): boolean {
+    const nowMs = performance.now();
+    if (nowMs - this.#strangers.sinceMs >= 1000) this.#strangers = { sinceMs: nowMs, asked: 0 };
+    return ++this.#strangers.asked > strangersPerSecond;
   }
 }
 

@@ -220,7 +220,7 @@ export class Control {
       config: this.#config,
       tokens: this.#tokens,
       threads: this.#threads,
-      findAccount: (accountId) => this.#directory.find(accountId),
+      findAccount: (accountId) => this.#directory.find(accountId, true),
       log: this.#log,
     });
     this.#post({ type: 'httpAnswer', id, response });

@@ -207,5 +207,7 @@ async function bytesBelow(spoolDir: string, below: string): Promise<number> {
 
 async function diskOf(dir: string): Promise<Disk> {
   const { bavail, blocks, bsize } = await statfs(dir);
+  // A network's or a user's own file system may not say how large it is; that isn't the same as being full.
+  if (blocks === 0) return { free: Infinity, size: Infinity };
   return { free: bavail * bsize, size: blocks * bsize };
 }

@@ -74,9 +74,10 @@ export class CallTable {
 
   /** @throws ReelayError `too_many_streams` when a further call would exceed the limit */
   callFor(arrival: Arrival): Call {
-    const { accountId, dialect, endpoint, start } = arrival;
+    const { accountId, dialect, endpoint, start, failed = '' } = arrival;
     const kind = endpoint === 'record' ? 'record' : 'stream';
-    const key = [accountId, dialect.name, kind, start.callId].join('\n');
+    // A call that was written down as failed, for instance because it named somebody else, keeps no audio of one that isn't.
+    const key = [accountId, dialect.name, kind, start.callId, failed].join('\n');
     const calls = this.#calls.get(key) ?? [];
     const waiting = calls.find((call) => call.hasRoomFor(arrival.role));
     if (waiting !== undefined) return waiting;
@@ -161,11 +162,18 @@ function callFacts(arrival: Arrival, isSpoolFull: boolean): CallFacts {
     channels: config.recording.channels,
     chunkSeconds: config.recording.chunkSeconds,
     layout: endpoint === 'record' ? config.recordEndpoint.layout : config.recording.layout,
-    from: start.from,
-    to: start.to,
-    direction: start.direction,
+    from: bounded(start.from),
+    to: bounded(start.to),
+    direction: bounded(start.direction),
     parameters: publicParameters(start.parameters),
     ...(failed === undefined ? {} : { failed }),
     ...(claimedAccountId === undefined ? {} : { claimedAccountId }),
   };
+}
+
+/** Longer than any number or SIP address; the call's facts have to fit into one record of the tap. */
+const maxNameCharacters = 1024;
+
+function bounded(name: string | null): string | null {
+  return name === null ? null : name.slice(0, maxNameCharacters);
 }

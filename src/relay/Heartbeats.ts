@@ -2,6 +2,8 @@ import type { WebSocket } from 'ws';
 
 const pingEveryMs = 10_000;
 const silentForMs = 25_000;
+/** Time between two ticks beyond which this process is taken to have stood still, ms. */
+const pausedMs = 5000;
 
 /** When a socket's peer last showed that it is there, ms of the monotonic clock. Whoever reads its messages keeps it. */
 export interface Pulse {
@@ -15,6 +17,7 @@ export interface Pulse {
  */
 export class Heartbeats {
   readonly #pulses = new Map<WebSocket, Pulse>();
+  #tickedMs: number | null = null;
 
   get size(): number {
     return this.#pulses.size;
@@ -30,7 +33,12 @@ export class Heartbeats {
 
   /** To be called about once a second. */
   tick(nowMs: number): void {
+    const sinceMs = nowMs - (this.#tickedMs ?? nowMs);
+    this.#tickedMs = nowMs;
+    // Whoever was frozen, with a machine that was moved, has heard nobody meanwhile and must not take them all for gone.
+    const deafMs = sinceMs > pausedMs ? sinceMs : 0;
     for (const [socket, pulse] of this.#pulses) {
+      pulse.seenMs = Math.min(nowMs, pulse.seenMs + deafMs);
       // Nothing is read from a paused socket, not even its pongs, so its silence is our own.
       if (socket.isPaused) pulse.seenMs = nowMs;
       if (nowMs - pulse.seenMs > silentForMs) socket.terminate();

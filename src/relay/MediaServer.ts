@@ -47,6 +47,8 @@ export interface MediaServerOptions {
 const recordMessageBytes = 16 * 1024 * 1024;
 /** Sockets at once that have yet to prove an account which is being looked up. */
 const maxUnproven = 64;
+/** Sockets of recordings at once that have proven nothing and keep open, which are not closed from here. */
+const maxStrangers = 64;
 const tickMs = 1000;
 const changedMs = 250;
 const headersTimeoutMs = 5000;
@@ -227,9 +229,17 @@ export class MediaServer {
       throw new UpgradeRefusal(503, 'too_many_streams', { value: pendingStreams });
     }
     const admitted = this.#context.admission.admit(request, route, this.#config);
-    if (isUnproven(admitted) && this.#context.counters.get('unprovenStreams') >= maxUnproven)
-      throw new UpgradeRefusal(503, 'too_many_streams', { value: maxUnproven });
+    if (isUnproven(admitted)) this.#hasRoomForStranger(admitted);
     return admitted;
+  }
+
+  /** @throws UpgradeRefusal */
+  #hasRoomForStranger({ endpoint }: Admitted): void {
+    const { counters } = this.#context;
+    if (counters.get('unprovenStreams') >= maxUnproven)
+      throw new UpgradeRefusal(503, 'too_many_streams', { value: maxUnproven });
+    if (endpoint === 'record' && counters.get('strangers') >= maxStrangers)
+      throw new UpgradeRefusal(503, 'too_many_streams', { value: maxStrangers });
   }
 
   #accept(socket: WebSocket, admitted: Admitted): void {

@@ -27,6 +27,8 @@ const resolvingMs = 10_000;
 /** What is kept of a socket meanwhile; beyond it the recording begins at once. */
 const maxHeld = { bytes: 4 * 1024 * 1024, messages: 20_000 };
 const maxHeldOfStrangers = { bytes: 1024 * 1024, messages: 2000 };
+/** A longer text is read by nobody: the start message is cut at 8 KiB by its client, and reading takes the calls' own time. */
+const maxTextBytes = 1024 * 1024;
 
 /**
  * One socket of jambonz's own recordings (`WS <any prefix>/record/<vendor>`), from its upgrade to its end. Nothing is ever sent
@@ -56,7 +58,8 @@ export class RecordStream implements CallStream {
   #state: 'awaiting' | 'resolving' | 'recording' | 'drained' | 'finished' = 'awaiting';
   #start: StartEvent | null = null;
   #isPending = true;
-  #isUnproven: boolean;
+  /** Under what a socket that has proven nothing is counted: until something becomes of it, and from there to its end. */
+  #stranger: 'unprovenStreams' | 'strangers' | null;
   #call: Call | undefined;
   #feed: TapFeed | undefined;
   /** Set once the socket is gone. */
@@ -80,10 +83,10 @@ export class RecordStream implements CallStream {
     const { path, remoteAddress, config } = this.#admitted;
     this.#problems = new Problems(log.child({ provider: 'jambonz', path, remoteAddress }), counters);
     this.#pulse = heartbeats.watch(this.#socket, performance.now());
-    this.#isUnproven = isUnproven(this.#admitted);
-    this.#held = new HeldMessages(this.#isUnproven ? maxHeldOfStrangers : maxHeld);
+    this.#stranger = isUnproven(this.#admitted) ? 'unprovenStreams' : null;
+    this.#held = new HeldMessages(this.#stranger === null ? maxHeld : maxHeldOfStrangers);
     counters.add('pendingStreams');
-    if (this.#isUnproven) counters.add('unprovenStreams');
+    if (this.#stranger !== null) counters.add(this.#stranger);
     this.#pendingTimer = setTimeout(() => this.#tellSilence(), config.limits.startTimeoutMs);
     this.#listen();
   }
@@ -105,12 +108,25 @@ export class RecordStream implements CallStream {
   }
 
   #receive(data: Buffer, isBinary: boolean, arrivalMs: number): void {
-    const event = this.#admitted.dialect.readProvider(data, isBinary);
-    const message = { event, data, isBinary, arrivalMs };
+    if (this.#state === 'drained' || this.#state === 'finished') {
+      // Whoever sends what nobody keeps must not have it read: that takes the time of the calls that are up.
+      if (isBinary && data.length === 0) this.#close(CloseCode.normal);
+      return;
+    }
+    const message = { event: this.#read(data, isBinary), data, isBinary, arrivalMs };
     if (this.#state === 'recording') this.#record(message);
     else if (this.#state === 'awaiting') this.#awaiting(message);
-    else if (this.#state === 'resolving') this.#hold(message);
-    else if (event.kind === 'finish') this.#close(CloseCode.normal);
+    else this.#hold(message);
+  }
+
+  #read(data: Buffer, isBinary: boolean): ProviderEvent {
+    if (isBinary || data.length <= maxTextBytes) return this.#admitted.dialect.readProvider(data, isBinary);
+    return {
+      kind: 'invalid',
+      code: 'payload_oversized',
+      value: `a text of ${data.length} bytes`,
+      drop: true,
+    };
   }
 
   #awaiting(message: HeldMessage): void {
@@ -125,7 +141,14 @@ export class RecordStream implements CallStream {
 
   #hold(message: HeldMessage): void {
     const isRoom = this.#held.push(message);
-    if (!isRoom || message.event.kind === 'finish') this.#hurry();
+    if (!isRoom) this.#hurry();
+    if (message.event.kind === 'finish') this.#finishHeld();
+  }
+
+  /** The client is let go at once; what it sent goes on waiting for its account, as after any other end. */
+  #finishHeld(): void {
+    this.#unnamed();
+    this.#close(CloseCode.normal);
   }
 
   /** There is no waiting any longer. */
@@ -198,7 +221,7 @@ export class RecordStream implements CallStream {
     const { capabilities } = dialect;
     this.#feed = new TapFeed({ call, facts, start, capabilities, problems: this.#problems, arrivalMs });
     this.#state = 'recording';
-    this.#noStranger();
+    this.#countStranger(null);
     this.#context.counters.add('streams');
     call.log.info(
       { streamId, role, path: this.#admitted.path, resolved: account !== null },
@@ -227,6 +250,7 @@ export class RecordStream implements CallStream {
     if (this.#state !== 'recording') this.#context.counters.add('refusedStreams');
     this.#state = 'drained';
     this.#held.drain();
+    this.#countStranger('strangers');
     this.#context.counters.add('drainedStreams');
     this.#problems.tell(code, { ...details, drained: true });
     if (this.#closeCode !== undefined) this.#ended(this.#closeCode);
@@ -244,16 +268,23 @@ export class RecordStream implements CallStream {
     this.#isPending = false;
   }
 
-  /** A socket that has proven nothing is counted for as long as it is open, since nothing here closes it. */
-  #noStranger(): void {
-    if (this.#isUnproven) this.#context.counters.add('unprovenStreams', -1);
-    this.#isUnproven = false;
+  /**
+   * A socket that has proven nothing is counted for as long as it is open, since nothing here closes it. But it takes the place
+   * of one that may yet prove something only until it is known what becomes of it.
+   */
+  #countStranger(as: 'strangers' | null): void {
+    const { counters } = this.#context;
+    if (this.#stranger === null || this.#stranger === as) return;
+    counters.add(this.#stranger, -1);
+    if (as !== null) counters.add(as);
+    this.#stranger = as;
   }
 
   /** A socket that says nothing keeps nobody else out for longer; when it does say something it is heard all the same. */
   #tellSilence(): void {
     if (this.#state !== 'awaiting') return;
     this.#notPending();
+    this.#countStranger('strangers');
     this.#problems.tell('start_timeout', { drained: true });
   }
 
@@ -274,7 +305,7 @@ export class RecordStream implements CallStream {
     this.#end({ reason: this.#isClosing ? 'relay' : proper ? 'closed' : 'lost', closeCode: code });
     this.#state = 'finished';
     this.#settle();
-    this.#noStranger();
+    this.#countStranger(null);
     this.#onOver();
   }
 

@@ -3,6 +3,7 @@ import type { ErrorCode } from '../config/ReelayError.js';
 import type { CallFacts } from '../tap/TapRecord.js';
 import type { FoundAccount } from './AccountFinder.js';
 import type { Admitted } from './Admission.js';
+import { hasSecret } from './Evidence.js';
 
 /** Whose a recording of jambonz's own is. */
 export type RecordClaim =
@@ -47,7 +48,9 @@ export function recordClaim(admitted: Admitted, accountId: string | null, found:
 function isProven(admitted: Admitted, account: AccountConfig): boolean {
   if (admitted.speaksForAll || admitted.proven.has(account.id)) return true;
   const isConfigured = admitted.config.accounts.some(({ id }) => id === account.id);
-  return !isConfigured && admitted.evidence.proves(account);
+  if (isConfigured || !admitted.evidence.proves(account)) return false;
+  // Showing the secret of one account is no proof for another that has none, though both be on this machine.
+  return !admitted.hasShownSecret || hasSecret(account, admitted.dialect.name);
 }
 
 /** Only `*` takes a call that names no account at all. */

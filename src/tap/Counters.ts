@@ -24,6 +24,7 @@ const names = [
   'recorderRestarts',
   'controlRestarts',
   'unprovenStreams',
+  'strangers',
   'drainedStreams',
   'accountQuestions',
   'accountQuestionsUnanswered',

@@ -250,6 +250,44 @@ void t.test('one question at a time for an account, and sixteen in all', async (
   t.ok(most <= 16, `${most} at once`);
 });
 
+void t.test(
+  'whoever invents accounts pushes none out that exist, and is asked for in small numbers',
+  async (t) => {
+    const bench = await Bench.start(t);
+    await bench.directory.find('far', true);
+    bench.handler = answerWith(404);
+    for (let index = 0; index < 10_100; index += 10)
+      await Promise.all(Array.from({ length: 10 }, (_none, at) => bench.directory.find(`x${index + at}`)));
+    bench.nowMs += 61_000;
+    bench.handler = answerWith(500);
+    t.match(await bench.directory.find('far'), { id: 'far' }, 'still known when nobody can be asked');
+    bench.handler = answerWith(404);
+    bench.nowMs += 61_000;
+    const asked = bench.requests.length;
+    const strangers = Array.from({ length: 200 }, (_none, index) => bench.directory.find(`y${index}`, true));
+    const refusals = (await Promise.allSettled(strangers)).filter(({ status }) => status === 'rejected');
+    t.ok(refusals.length >= 90, `${refusals.length} were refused`);
+    t.ok(bench.requests.length - asked <= 110);
+    t.equal(await bench.directory.find('z'), undefined, 'others are still asked for');
+  },
+);
+
+void t.test(
+  'an account that was taken away is gone, though the endpoint goes down right after',
+  async (t) => {
+    const bench = await Bench.start(t);
+    await bench.directory.find('far');
+    bench.nowMs += 61_000;
+    bench.handler = answerWith(404);
+    t.equal(await bench.directory.find('far'), undefined);
+    bench.handler = answerWith(500);
+    bench.nowMs += 11_000;
+    await refused(t, bench, 'far', /status 500/);
+    bench.directory.refresh();
+    await refused(t, bench, 'far', /status 500/);
+  },
+);
+
 void t.test('more questions than can wait are refused', async (t) => {
   const bench = await Bench.start(t, { timeoutMs: 20_000 });
   const open: (() => void)[] = [];

@@ -248,7 +248,7 @@ for (const { name, messages, options, before, facts, code } of reasons) {
     else t.match(relay.tap.calls[0]?.facts, facts);
     t.equal(relay.tap.calls.length, facts === null ? 0 : 1);
     if (code !== null) t.ok(relay.codes().includes(code), 'the log says why');
-    for (const gauge of ['pendingStreams', 'unprovenStreams', 'drainedStreams'] as const)
+    for (const gauge of ['pendingStreams', 'unprovenStreams', 'strangers', 'drainedStreams'] as const)
       t.equal(relay.counters.get(gauge), 0, gauge);
   });
 }
@@ -464,6 +464,134 @@ void t.test('an empty binary frame asks for the end, and gets it', async (t) => 
     t.same(caller.received, []);
   }
   t.match(relay.tap.stream().end_, { reason: 'stop' });
+});
+
+void t.test(
+  'an empty binary frame while the account is asked for: closed at once, recorded later',
+  async (t) => {
+    const elsewhere = account({ id: 'elsewhere', jambonz: credentials('its', 'own') });
+    let answer: (found: FoundAccount) => void = () => undefined;
+    const relay = await relayWith(t, {
+      config: { accountLookup },
+      findAccount: () => new Promise((resolve) => (answer = resolve)),
+    });
+    for (const given of ['its:own', 'its:guess']) {
+      const caller = await relay.jambonz('/record/aws_s3', given).open();
+      caller.send(pcm(640), first('elsewhere', given), pcm(640, 1), Buffer.alloc(0));
+      t.equal((await caller.closed()).code, 1000, 'the client can no longer close by itself');
+    }
+    t.same(relay.tap.calls, []);
+    answer(elsewhere);
+    await until(() => relay.tap.calls[0]?.end_ !== undefined, 'the end of the call');
+    await until(() => relay.counters.get('unprovenStreams') === 0, 'the other one to be refused');
+    t.equal(relay.tap.calls.length, 1);
+    t.ok(
+      relay.tap
+        .stream()
+        .heard(Track.both)
+        .equals(Buffer.concat([pcm(640), pcm(640, 1)])),
+    );
+    t.match(relay.tap.stream().end_, { reason: 'stop' });
+    const unnamed = await relay.jambonz('/record/aws_s3', 'its:guess').open();
+    unnamed.send(pcm(640), Buffer.alloc(0));
+    t.equal((await unnamed.closed()).code, 1000);
+    t.equal(relay.counters.get('drainedStreams'), 0);
+  },
+);
+
+void t.test('strangers that are never closed keep nobody out who may yet prove something', async (t) => {
+  const relay = await relayWith(t, {
+    accounts: () => [tenant],
+    config: { accountLookup },
+    findAccount: () => Promise.resolve(null),
+  });
+  const strangers: Caller[] = [];
+  for (let index = 0; index < 64; index++) {
+    const stranger = await relay.jambonz('/record/aws_s3', 'its:guess').open();
+    strangers.push(stranger.send(first(`invented-${index}`), pcm(640)));
+    await digested(stranger);
+  }
+  await until(() => relay.counters.get('strangers') === 64, 'all of them to be drained');
+  t.equal(relay.counters.get('unprovenStreams'), 0);
+  t.match(await relay.jambonz('/record/aws_s3', 'its:guess').refusal(), { status: 503 });
+  await relay.jambonz('/jambonz', 'its:guess').open();
+  await relay.jambonz('/record/aws_s3', endpointPair).open();
+  t.ok(strangers.every(({ close }) => close === undefined));
+  strangers[0]?.socket.close(1000);
+  await until(() => relay.counters.get('strangers') === 63, 'the place to be free');
+  await relay.jambonz('/record/aws_s3', 'its:guess').open();
+});
+
+void t.test(
+  'nobody reads what nobody keeps, nor a text that is no start message by its length',
+  async (t) => {
+    const relay = await relayWith(t, {
+      accounts: () => [tenant],
+      config: { accountLookup },
+      findAccount: () => Promise.resolve(null),
+    });
+    const caller = await relay.jambonz('/record/aws_s3', endpointPair).open();
+    const long = JSON.stringify({
+      ...(JSON.parse(first('tenant')) as object),
+      padding: 'x'.repeat(1024 * 1024),
+    });
+    caller.send(long, first('tenant'), long, pcm(640));
+    await hangUp(t, caller);
+    t.match(relay.lines('payload_oversized'), [{ level: 40 }]);
+    t.equal(relay.tap.stream().heard(Track.both).length, 640);
+    const drained = await relay.jambonz('/record/aws_s3', 'its:guess').open();
+    drained.send(first('nobody'));
+    await until(() => relay.counters.get('strangers') === 1, 'the stranger to be known as one');
+    const nested = '['.repeat(4_000_000) + ']'.repeat(4_000_000);
+    drained.send(nested, nested, nested);
+    await hangUp(t, drained);
+  },
+);
+
+void t.test('names of any length fit into a record', async (t) => {
+  const relay = await relayWith(t);
+  const caller = await relay.jambonz('/record/aws_s3', endpointPair).open();
+  const start = { sampleRate: 8000, mixType: 'stereo', callSid: 'c', accountSid: 'tenant', to: '+2' };
+  caller.send(
+    JSON.stringify({ ...start, from: '1'.repeat(900_000), direction: 'i'.repeat(100_000) }),
+    pcm(640),
+  );
+  await hangUp(t, caller);
+  const facts = relay.tap.calls[0]?.facts;
+  t.match(facts, { callId: 'c', from: /^1{1024}$/, to: '+2', direction: /^i{1024}$/ });
+  t.ok(JSON.stringify(facts).length < 40_000);
+});
+
+void t.test('a recording that failed takes no audio of one that does not', async (t) => {
+  const patient = account({ id: 'tenant', jambonz: tenant.jambonz, resumeSeconds: 30 });
+  const relay = await relayWith(t, { accounts: () => [patient, bucketless] });
+  const wrong = await relay.jambonz('/record/aws_s3', 'user:pass').open();
+  wrong.send(first('default', 'one-id'), pcm(640));
+  await hangUp(t, wrong);
+  const right = await relay.jambonz('/record/aws_s3', 'user:pass').open();
+  right.send(first('tenant', 'one-id'), pcm(640, 1));
+  await hangUp(t, right);
+  t.match(
+    relay.tap.calls.map(({ facts }) => [facts.accountId, facts.failed]),
+    [
+      ['tenant', 'account_mismatch'],
+      ['tenant', undefined],
+    ],
+  );
+  t.equal(relay.tap.calls.at(-1)?.streams[0]?.heard(Track.both).length, 640);
+});
+
+void t.test('the secret of one account is no proof for another that has none', async (t) => {
+  const open = account({ id: 'open', jambonz: credentials() });
+  const relay = await relayWith(t, { config: { accountLookup }, findAccount: () => Promise.resolve(open) });
+  const caller = await relay.jambonz('/record/aws_s3', 'user:pass').open();
+  caller.send(first('open'), pcm(640));
+  await hangUp(t, caller);
+  t.match(relay.tap.calls[0]?.facts, {
+    accountId: 'tenant',
+    failed: 'account_mismatch',
+    claimedAccountId: 'open',
+  });
 });
 
 void t.test('messages of many seconds are taken whole; one over 16 MiB breaks its socket', async (t) => {
