@@ -39,7 +39,9 @@ class Thread {
     this.worker = new Worker(new URL('../../src/control/ControlThread.js', import.meta.url), {
       workerData,
       transferList: [port2],
-      env: { ...process.env, REELAY_FAULTS: '1', REELAY_LOG_LEVEL: 'silent' },
+      // Without the loaders that the test runner puts into every thread, which take longer to start than the thread itself.
+      execArgv: [],
+      env: { ...process.env, NODE_OPTIONS: undefined, REELAY_FAULTS: '1', REELAY_LOG_LEVEL: 'silent' },
       resourceLimits: { maxOldGenerationSizeMb: 64 },
       stdout: true,
       stderr: true,
