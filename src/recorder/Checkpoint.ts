@@ -30,6 +30,8 @@ export interface RecordingSnapshot {
   readonly channels: number;
   readonly chunks: readonly ManifestChunk[];
   readonly gaps: readonly Gap[];
+  /** When the first record of a recording that failed arrived, ms: the end's distance from it dates the end. */
+  readonly failedMs?: number;
 }
 
 const extension = '.checkpoint';

@@ -44,6 +44,9 @@ export class Recording {
   readonly #home: RecordingHome;
   readonly #files = new Map<number, ChunkFile>();
   #sequence: number;
+  /** Arrival of the call's first record and of the last one, ms; only of a recording that failed is that asked. */
+  readonly #startedMs: number | null;
+  #lastMs: number;
   /** Audio up to here has been written to the chunk files; up to `#settled` it is final and forgotten here. */
   #written: number;
   #settled: number;
@@ -57,7 +60,10 @@ export class Recording {
   #finished = false;
   #work: Promise<void> = Promise.resolve();
 
-  constructor(home: RecordingHome, start: { call: number; sequence: number; facts: CallFacts } | Checkpoint) {
+  constructor(
+    home: RecordingHome,
+    start: { call: number; sequence: number; arrivalMs: number; facts: CallFacts } | Checkpoint,
+  ) {
     const snapshot = 'recording' in start ? start.recording : null;
     this.#home = home;
     this.call = start.call;
@@ -66,6 +72,8 @@ export class Recording {
     this.timeline = new Timeline('facts' in start ? { facts: start.facts } : { state: stateOf(start) });
     const { facts } = this.timeline.state;
     this.folder = recordingFolder({ ...facts, startMs: facts.wallClockMs });
+    this.#startedMs = 'facts' in start ? start.arrivalMs : (snapshot?.failedMs ?? null);
+    this.#lastMs = this.#startedMs ?? 0;
     this.#channels = snapshot?.channels ?? 0;
     this.#chunks = [...(snapshot?.chunks ?? [])];
     this.#gaps = new GapList(snapshot?.gaps);
@@ -80,7 +88,12 @@ export class Recording {
       );
       this.#home.started(this.folder, manifest);
       if (facts.failed === undefined) return;
-      await this.#checkpoint(start.sequence, { ...this.#snapshot(0), chunks: [] });
+      const failedMs = this.#startedMs;
+      await this.#checkpoint(start.sequence, {
+        ...this.#snapshot(0),
+        chunks: [],
+        ...(failedMs === null ? {} : { failedMs }),
+      });
       this.#expectsOnlyEnd = true;
     });
   }
@@ -93,6 +106,7 @@ export class Recording {
   apply(record: TapRecord): void {
     if (record.sequence <= this.#sequence) return;
     this.#sequence = record.sequence;
+    this.#lastMs = record.arrivalMs;
     if (this.timeline.state.facts.failed === undefined) this.timeline.apply(record);
     else if (this.#expectsOnlyEnd && record.kind !== RecordKind.callEnd) this.neededAfter = record.sequence;
   }
@@ -101,6 +115,7 @@ export class Recording {
   advance(record: TapRecord): void {
     if (record.sequence <= this.#sequence) return;
     this.#sequence = record.sequence;
+    this.#lastMs = record.arrivalMs;
     this.timeline.advance(record.arrivalMs);
     if (this.#expectsOnlyEnd && !this.#finished) this.neededAfter = record.sequence;
   }
@@ -146,6 +161,9 @@ export class Recording {
         if (length > this.#startOf(this.#next)) this.#close(length);
         this.#discardFiles();
       });
+    } else {
+      const ms = Math.max(0, this.#lastMs - (this.#startedMs ?? this.#lastMs));
+      state.length ??= Math.round((ms * state.facts.sampleRate) / 1000);
     }
     this.#enqueue(() => {
       // Behind the sealing of the last chunks, which the job before has put into the queue.

@@ -142,8 +142,8 @@ export class RecordingSet {
   #start(record: TapRecord): void {
     if (this.#finished.has(record.call) || this.#byCall.has(record.call)) return;
     const facts = readFacts(record) as CallFacts;
-    const { call, sequence } = record;
-    this.#byCall.set(call, new Recording(this.#home, { call, sequence, facts }));
+    const { call, sequence, arrivalMs } = record;
+    this.#byCall.set(call, new Recording(this.#home, { call, sequence, arrivalMs, facts }));
   }
 
   #end(recording: Recording, reason: string | null): void {

@@ -314,6 +314,7 @@ void t.test('a recording that failed holds no journal back while its call goes o
   feed(records.slice(400, 1000), set);
   const last = records[999]?.sequence ?? 0;
   t.equal(set.neededAfter(last), last);
+  t.match(manifestIn(folderOf(spool, script)), { state: 'failed', endTime: null });
   feed(records.slice(1000, -1), set);
   journal.release(set.neededAfter(last) + 1);
   // A successor knows the call by its checkpoint, and notes its end.
@@ -328,7 +329,11 @@ void t.test('a recording that failed holds no journal back while its call goes o
   );
   await successor.settled();
   t.equal(successor.neededAfter(records.length), records.length);
-  t.equal(manifestIn(folderOf(spool, script)).state, 'failed');
+  const ms = (records.at(-1)?.arrivalMs ?? 0) - start.arrivalMs;
+  t.match(manifestIn(folderOf(spool, script)), {
+    state: 'failed',
+    endTime: new Date(script.facts.wallClockMs + ms).toISOString(),
+  });
   journal.close();
 });
 
