@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import {
   type Catalogue,
   type CatalogueEntry,
@@ -121,11 +121,26 @@ export class Library {
 
   /** What was shown as failed is shown as it is. */
   async unpark(accountId: string): Promise<void> {
-    for (const entry of this.#parked.unpark(accountId)) {
-      const { state } = (await this.#catalogue.get(entry.recordingId)) ?? entry;
-      // Unless it was stored meanwhile.
-      if (state === 'failed') await this.#catalogue.upsert(entry);
-    }
+    for (const entry of this.#parked.unpark(accountId)) await this.#showAgain(entry);
+  }
+
+  /** The same for one recording. */
+  async hold(folder: string, reason: string): Promise<void> {
+    const recordingId = basename(folder);
+    this.#parked.hold(recordingId, reason);
+    const entry = this.#parked.hidden(recordingId) ?? (await this.#catalogue.get(recordingId));
+    if (entry !== undefined) await this.#catalogue.upsert(this.#parked.shown(entry));
+  }
+
+  async release(folder: string): Promise<void> {
+    const entry = this.#parked.release(basename(folder));
+    if (entry !== undefined) await this.#showAgain(entry);
+  }
+
+  async #showAgain(entry: CatalogueEntry): Promise<void> {
+    const { state } = (await this.#catalogue.get(entry.recordingId)) ?? entry;
+    // Unless it was stored meanwhile.
+    if (state === 'failed') await this.#catalogue.upsert(this.#parked.shown(entry));
   }
 
   progress(recordingId: string): Progress | undefined {

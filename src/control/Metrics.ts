@@ -114,6 +114,7 @@ export class Metrics {
     this.alerts = this.#labelled('reelay_alerts_total', 'Alerts that began, by code', 'alert', [
       'store_denied',
       'store_changed',
+      'no_store',
       'unknown_account',
       'spool_full',
     ]);

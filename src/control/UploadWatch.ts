@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { ErrorCode } from '../config/ReelayError.js';
+import type { ErrorCode, ReelayError } from '../config/ReelayError.js';
 import type { Manifest } from '../spool/Manifest.js';
 import { blameOf, codeOf } from '../storage/blameOf.js';
 import type { ConfirmedObject, FailedAttempt, UploadObserver } from '../storage/UploadObserver.js';
@@ -74,6 +74,23 @@ export class UploadWatch implements UploadObserver {
     this.#parked.delete(accountId);
     alerts.resolve(`account ${accountId}`, 'recordings of an account are being stored again');
     this.#show(library.unpark(accountId));
+  }
+
+  held({ folder, error }: { readonly folder: string; readonly error: ReelayError }): void {
+    const { metrics, alerts, library } = this.#to;
+    metrics.uploadFailures.inc({ blame: 'account' });
+    alerts.raise(`recording ${folder}`, {
+      code: error.code,
+      message: 'a recording cannot be stored until its account has the right store again',
+      details: { folder, err: error },
+    });
+    this.#show(library.hold(folder, error.code));
+  }
+
+  released({ folder }: { readonly folder: string }): void {
+    const { alerts, library } = this.#to;
+    alerts.resolve(`recording ${folder}`, 'a recording is being stored again');
+    this.#show(library.release(folder));
   }
 
   async finished(folder: string, manifest: Manifest): Promise<void> {

@@ -48,7 +48,7 @@ const storeless: readonly (string | null)[] = ['no_store', 'unknown_account', 'a
  * | `chunks` | each sealed chunk and its sidecar, which then leave the spool | final manifest |
  * | `both` | the same, but the WAVs stay; full parts of `audio.wav` from 2 on | `audio.wav`, final manifest |
  * | `single` | full parts of `audio.wav` from 2 on | `audio.wav`, sidecars, final manifest |
- * | `jambonz` | nothing | `audio.wav` where the portal wants an MP3, the portal's object, sidecars, final manifest |
+ * | `jambonz` | nothing | `audio.wav` where the portal wants an MP3, the portal's object, sidecars, final manifest; of a call that is too long for one request: as `single` |
  *
  * What a crash leaves behind, and what becomes of it:
  *
@@ -100,6 +100,8 @@ export class RecordingUpload {
     if (note.content.finished) await note.change((content) => ({ ...content, finished: false }));
     if (manifest === null) return 'over';
     if (manifest.state === 'failed' && storeless.includes(manifest.reason)) return 'over';
+    // Its recorder will write that manifest once more.
+    if (manifest.state === 'failed' && manifest.endTime === null) return 'over';
     const store = await this.#storeFor(manifest);
     if (store === null) return 'over';
     const work = { ...this.#options, recording, manifest, note, store, visit: this.#visit };
@@ -111,7 +113,10 @@ export class RecordingUpload {
 
   async #storeFor({ accountId, state }: Manifest): Promise<ObjectStore | null> {
     try {
-      return await this.#visit.askWhere(async () => await this.#options.storeOf(accountId));
+      const store = await this.#visit.askWhere(async () => await this.#options.storeOf(accountId));
+      if (store !== null || state === 'failed') return store;
+      const remedy = 'Give the account a store; until then its audio stays in the spool.';
+      throw new ReelayError('no_store', { value: accountId, remedy });
     } catch (error) {
       // No audio waits for it.
       if (state === 'failed' && error instanceof ReelayError && error.code === 'unknown_account') return null;
@@ -127,6 +132,7 @@ export class RecordingUpload {
       const remedy = `What is stored of it lies in ${place}: give the account that store until the recording is complete.`;
       throw new ReelayError('store_changed', { value: `${recording.folder} in ${store.name}`, remedy });
     }
+    this.#visit.settled();
     if (this.#options.cleaned.has(recording.folder)) return;
     if (note.content.multiparts.length > 0) await abortOrphans(work, note.content.whole?.uploadId ?? null);
     this.#options.cleaned.add(recording.folder);

@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../config/ReelayError.js';
+import type { ErrorCode, ReelayError } from '../config/ReelayError.js';
 import type { Manifest } from '../spool/Manifest.js';
 import type { Blame } from './StoreFault.js';
 import type { UploadStep } from './UploadStep.js';
@@ -38,6 +38,10 @@ export interface UploadObserver {
   parked(account: { readonly accountId: string; readonly code: ErrorCode; readonly error: Error }): void;
   /** Its store works again, or the configuration was read anew. */
   unparked(account: { readonly accountId: string }): void;
+  /** This recording alone can't go on, because its account's store changed or is gone; told once per recording and reason. */
+  held(trouble: { readonly folder: string; readonly error: ReelayError }): void;
+  /** It goes on. */
+  released(recording: { readonly folder: string }): void;
   /** For tests that end the process at a certain moment. */
   step?(name: UploadStep): void;
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { chunkName } from '../spool/layout.js';
 import { blameOf, codeOf } from './blameOf.js';
 import { type Clock, clockOf } from './Clock.js';
+import { HeldRecordings } from './HeldRecordings.js';
 import { Lanes, type Urgency } from './Lanes.js';
 import type { ObjectStore } from './ObjectStore.js';
 import { type Parked, Parking, type Permit } from './Parking.js';
@@ -41,11 +42,13 @@ export interface UploaderOptions {
   readonly backoffMs?: Backoff;
   /** Smallest part of an `audio.wav`, bytes. Default: what S3 demands. */
   readonly leastPartBytes?: number;
+  /** Largest object for a portal, bytes. Default: what every store takes with one request. */
+  readonly mostPortalBytes?: number;
 }
 
 /** How long a recording rests that is hindered by something other than its store, ms. */
 const restMs = 60_000;
-/** Pause between two probes of a parked account, ms. */
+/** Pause between two probes of a parked account, and between two tries of a held recording, ms. */
 const probeMs = 5 * 60_000;
 /** Recordings of one account that may sleep between two attempts without holding up the others. */
 const sleepers = 16;
@@ -62,7 +65,7 @@ const sleepers = 16;
  *   others in after a second.
  * - What fails in passing is tried again for as long as it takes, with random pauses of up to a minute, and sleeps outside the
  *   lane. What is the account's fault parks the account: everything of it stops, and one recording is tried every five minutes.
- *   What is our fault lets that recording rest for a minute.
+ *   What is our fault lets that recording rest for a minute. One whose store has changed or is gone waits by itself.
  *
  * Memory: no audio is held; files are streamed by the store. An account has at most 4 + 16 recordings in hand, each with its
  * manifest and note (about 1 KiB for a chunk), and at most 16 chunks or 4 parts under way. Of all the others only the
@@ -74,6 +77,7 @@ export class Uploader {
   readonly #stopping = new AbortController();
   readonly #lanes: Lanes;
   readonly #parking: Parking;
+  readonly #held: HeldRecordings;
   readonly #home: VisitHome;
   readonly #recordings: RecordingUploadOptions;
   readonly #oldest = new Map<string, number>();
@@ -99,12 +103,23 @@ export class Uploader {
       },
       this.#stopping.signal,
     );
+    this.#held = new HeldRecordings(
+      {
+        clock: this.#clock,
+        retryMs: probeMs,
+        wake: (folder) => this.#add(folder, 'backlog'),
+        held: (folder, error) => observer.held({ folder, error }),
+        released: (folder) => observer.released({ folder }),
+      },
+      this.#stopping.signal,
+    );
     this.#home = {
       clock: this.#clock,
       backoff: options.backoffMs ?? defaultBackoff,
       observer,
       lanes: this.#lanes,
       parking: this.#parking,
+      held: this.#held,
       stop: this.#stopping.signal,
       slept: (folder, sleeps) => this.#slept(folder, sleeps),
     };
@@ -118,6 +133,7 @@ export class Uploader {
       seen: (recording, note) => this.#age(recording, note),
       chunkWidth: options.chunkWidth,
       leastPartBytes: options.leastPartBytes,
+      mostPortalBytes: options.mostPortalBytes,
     };
   }
 
@@ -131,9 +147,10 @@ export class Uploader {
     for await (const folder of spooledFolders(this.#options.spoolDir)) this.#add(folder, 'backlog');
   }
 
-  /** Lets every parked account try again at once: the configuration was read anew. */
+  /** Lets every parked account and every held recording try again at once: the configuration was read anew. */
   unpark(): void {
     this.#parking.unparkAll();
+    this.#held.retryAll();
   }
 
   /** Why nothing of this account is being stored; null where that isn't so. */
@@ -198,7 +215,8 @@ export class Uploader {
     const accountId = accountOf(folder);
     if (this.#stopping.signal.aborted) return;
     const permit = this.#parking.admit(accountId, folder);
-    if (permit !== null) await this.#visit(accountId, folder, permit);
+    if (permit?.isProbe === true && this.#held.waits(folder)) this.#parking.probed(accountId, folder, false);
+    else if (permit !== null && !this.#held.waits(folder)) await this.#visit(accountId, folder, permit);
     // A turn later, when the lane has let the next one in.
     setImmediate(() => this.#settle());
   }
@@ -213,6 +231,7 @@ export class Uploader {
         visit.proceed();
         outcome = await upload.run();
       }
+      if (outcome === 'over') this.#held.release(folder);
       if (outcome === 'due') this.#add(folder, 'backlog');
     } catch (cause) {
       isParked = this.#hindered(visit, permit, cause instanceof Error ? cause : new Error(String(cause)));
@@ -224,6 +243,10 @@ export class Uploader {
   /** @returns whether the account is to blame */
   #hindered({ accountId, folder }: Visit, permit: Permit, error: Error): boolean {
     if (this.#stopping.signal.aborted) return false;
+    if (HeldRecordings.isHolding(error)) {
+      this.#held.hold(folder, error);
+      return false;
+    }
     const code = codeOf(error);
     if (code !== null && blameOf(error) === 'account') {
       this.#parking.park(accountId, folder, code, error);

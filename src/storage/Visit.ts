@@ -1,5 +1,6 @@
 import { blameOf, codeOf } from './blameOf.js';
 import type { Clock } from './Clock.js';
+import type { HeldRecordings } from './HeldRecordings.js';
 import type { Lanes } from './Lanes.js';
 import type { Parking, Permit } from './Parking.js';
 import { type Backoff, persist } from './Retry.js';
@@ -13,6 +14,7 @@ export interface VisitHome {
   readonly observer: UploadObserver;
   readonly lanes: Lanes;
   readonly parking: Parking;
+  readonly held: HeldRecordings;
   /** Ends everything at once. */
   readonly stop: AbortSignal;
   /** Told when a visit goes to sleep between two attempts, and when it wakes up. */
@@ -67,6 +69,11 @@ export class Visit {
   get isDue(): boolean {
     const { clock, lanes } = this.#home;
     return clock.now() - this.#beganMs > patienceMs && lanes.isWanted(this.accountId);
+  }
+
+  /** The account has a store, and it is the one that this recording belongs into. */
+  settled(): void {
+    this.#home.held.release(this.folder);
   }
 
   step(name: UploadStep): void {

@@ -4,6 +4,7 @@ import { type Blame, StoreFault } from './StoreFault.js';
 /** Errors of the upload path that are no {@link StoreFault}; all others of the catalogue are ours. */
 const blames: Readonly<Partial<Record<ErrorCode, Blame>>> = {
   store_changed: 'account',
+  no_store: 'account',
   unknown_account: 'account',
   accounts_unavailable: 'transient',
 };

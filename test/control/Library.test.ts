@@ -5,6 +5,7 @@ import { MemoryCatalogue } from '../../src/catalogue/MemoryCatalogue.js';
 import type { AccountConfig, S3StoreConfig } from '../../src/config/Config.js';
 import { loadConfig } from '../../src/config/load.js';
 import { Library, type ScanObserver } from '../../src/control/Library.js';
+import type { Manifest } from '../../src/spool/Manifest.js';
 import { FileStore } from '../../src/storage/FileStore.js';
 import type { ObjectStore, StoredObject } from '../../src/storage/ObjectStore.js';
 import { folderOf } from '../../src/storage/SpooledRecording.js';
@@ -22,7 +23,7 @@ class Slow extends FileStore {
 }
 
 /** Every account has this store. */
-function only(store: ObjectStore): { of: () => Promise<ObjectStore> } {
+function only(store: ObjectStore | null): { of: () => Promise<ObjectStore | null> } {
   return { of: () => Promise.resolve(store) };
 }
 
@@ -177,6 +178,42 @@ await t.test('of a bucket each account’s last thirty days are read, a few mani
   t.ok(await library.known('foreign'), 'a catch-all finds every account');
   t.notOk(await library.known('old'));
 });
+
+await t.test('a held recording alone is shown as failed, also while its account is parked', async (t) => {
+  const spool = t.testdir({});
+  const [held, other] = [await fabricateIn(spool), await fabricateIn(spool)];
+  const library = new Library(new MemoryCatalogue(), spool, only(null));
+  await library.scanSpool();
+  const shown = async () =>
+    await Promise.all(
+      [held, other].map(async ({ recordingId }) => {
+        const entry = await library.find(recordingId);
+        t.equal((entry && (await library.manifest(entry)))?.reason, entry?.reason);
+        return entry?.state === 'failed' ? entry.reason : entry?.state;
+      }),
+    );
+  await library.hold(folderOf(held), 'no_store');
+  t.strictSame(await shown(), ['no_store', 'uploading']);
+  await library.hold(folderOf(held), 'store_changed');
+  await library.park('AC1', 'store_denied');
+  t.strictSame(await shown(), ['store_changed', 'store_denied']);
+  await library.unpark('AC1');
+  t.strictSame(await shown(), ['store_changed', 'uploading']);
+  await library.park('AC1', 'store_denied');
+  await library.release(folderOf(held));
+  t.strictSame(await shown(), ['store_denied', 'store_denied']);
+  await library.unpark('AC1');
+  t.strictSame(await shown(), ['uploading', 'uploading']);
+  await library.hold(folderOf(held), 'no_store');
+  await library.finished(folderOf(held), { ...held, state: 'complete' });
+  await library.release(folderOf(held));
+  t.equal((await library.find(held.recordingId))?.state, 'complete');
+});
+
+async function fabricateIn(spool: string): Promise<Manifest> {
+  const { manifest } = await fabricateRecording(spool, { accountId: 'AC1', state: 'uploading', chunks: 0 });
+  return manifest;
+}
 
 await t.test(
   'while its account is parked a recording that is over is shown as failed, and then as it is',

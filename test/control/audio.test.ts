@@ -29,6 +29,10 @@ const idle = {
     throw error;
   },
   unparked: () => undefined,
+  held: ({ error }: { error: Error }) => {
+    throw error;
+  },
+  released: () => undefined,
 };
 
 /** Moves what can be moved into the store, as the daemon would by now. */
