@@ -3,6 +3,7 @@ import { createMp3Encoder, type WasmMediaEncoder } from 'wasm-media-encoders';
 import { ReelayError } from '../config/ReelayError.js';
 import { mp3InfoFrame } from './mp3Info.js';
 import { channelOf, samplesOf } from './pcm.js';
+import { canResample } from './polyphaseFilter.js';
 import { Resampler } from './Resampler.js';
 
 /** What goes into an MP3: interleaved PCM16. */
@@ -34,6 +35,16 @@ export function mp3BitrateOf({ sampleRate, channels }: Mp3Shape): 32 | 64 | 128 
   const isNarrow = mp3RateOf(sampleRate) <= 12_000;
   if (channels === 1) return isNarrow ? 32 : 64;
   return isNarrow ? 64 : 128;
+}
+
+/** Whether {@link encodeMp3} takes audio of this shape. */
+export function canEncodeMp3({ sampleRate, channels }: Mp3Shape): boolean {
+  return (channels === 1 || channels === 2) && canResample(sampleRate, mp3RateOf(sampleRate));
+}
+
+/** Size of the file, bytes; what it has over the bit rate is less than a second's. */
+export function mp3BytesOf(shape: Required<Mp3Shape>): number {
+  return Math.ceil(((shape.samples / shape.sampleRate + 1) * mp3BitrateOf(shape) * 1000) / 8);
 }
 
 /**

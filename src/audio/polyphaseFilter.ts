@@ -42,10 +42,8 @@ export function polyphaseFilter(fromHz: number, toHz: number): PolyphaseFilter {
       throw new ReelayError('sample_rate_invalid', { value: rate, remedy: 'Give a whole number of Hz.' });
     }
   }
-  const divisor = greatestCommonDivisor(fromHz, toHz);
-  const up = toHz / divisor;
-  const down = fromHz / divisor;
-  if (Math.max(up, down) > maxSteps) {
+  const { up, down } = stepsOf(fromHz, toHz);
+  if (!canResample(fromHz, toHz)) {
     throw new ReelayError('sample_rate_invalid', {
       value: `${fromHz} Hz to ${toHz} Hz`,
       remedy: 'Convert the audio to a common rate, such as 8000, 16000 or 48000 Hz, first.',
@@ -56,6 +54,17 @@ export function polyphaseFilter(fromHz: number, toHz: number): PolyphaseFilter {
   if (cached.size >= maxCached) cached.clear();
   cached.set(key, filter);
   return filter;
+}
+
+/** Whether there is a filter between these two rates, which are whole and positive. */
+export function canResample(fromHz: number, toHz: number): boolean {
+  const { up, down } = stepsOf(fromHz, toHz);
+  return fromHz === toHz || Math.max(up, down) <= maxSteps;
+}
+
+function stepsOf(fromHz: number, toHz: number): Pick<PolyphaseFilter, 'up' | 'down'> {
+  const divisor = greatestCommonDivisor(fromHz, toHz);
+  return { up: toHz / divisor, down: fromHz / divisor };
 }
 
 function makeFilter(up: number, down: number): PolyphaseFilter {

@@ -1,6 +1,8 @@
 import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { canEncodeMp3, mp3BytesOf } from '../audio/Mp3.js';
 import type { WholeAudio } from '../spool/Manifest.js';
+import { maxPlainBytes } from './partSize.js';
 import { portalMetadata } from './portalMetadata.js';
 import type { PortalKeys } from './PortalKeys.js';
 import { portalFileName, renderPortal } from './renderPortal.js';
@@ -18,6 +20,8 @@ export interface PortalForm {
 export interface PortalUploadOptions {
   readonly portalOf: (accountId: string) => Promise<PortalForm>;
   readonly portalKeys: PortalKeys;
+  /** Largest object for a portal, bytes. Default: what every store takes with one request. */
+  readonly mostPortalBytes?: number | undefined;
 }
 
 const contentTypes = { mp3: 'audio/mpeg', wav: 'audio/wav' } as const;
@@ -38,11 +42,21 @@ export class PortalUpload {
     this.#form = form;
   }
 
-  /** A format that was noted holds: what the account wants may have changed meanwhile. */
-  static async of(work: Workpiece, options: PortalUploadOptions): Promise<PortalUpload> {
+  /**
+   * A format that was noted holds: what the account wants may have changed meanwhile. Audio of a rate that no MP3 can have
+   * becomes a WAV.
+   *
+   * @returns null for a call that is too long for one request
+   */
+  static async of(work: Workpiece, options: PortalUploadOptions): Promise<PortalUpload | null> {
     const { manifest, note, visit } = work;
     const form = await visit.askWhere(async () => await options.portalOf(manifest.accountId));
-    return new PortalUpload(work, options, { ...form, format: note.content.portal?.format ?? form.format });
+    const wav = wholeWavOf(work, true);
+    const possible = form.format === 'mp3' && canEncodeMp3(wav) ? 'mp3' : 'wav';
+    const format = note.content.portal?.format ?? possible;
+    const bytes = format === 'mp3' ? mp3BytesOf(wav) : wav.bytes;
+    if (bytes > (options.mostPortalBytes ?? maxPlainBytes)) return null;
+    return new PortalUpload(work, options, { ...form, format });
   }
 
   /** Whether the portal's object is itself the whole call without loss. */

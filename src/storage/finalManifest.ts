@@ -3,7 +3,7 @@ import { notedOf, type UploadNote } from './UploadNote.js';
 
 /**
  * What the store keeps for good: the recorder's manifest with the state that it ends in, and the objects that hold the whole
- * call. A recording that lacks a chunk can't have one of those; it is stored in chunks, and says so.
+ * call. One for a portal that was too long for it has become one of layout `single`. A recording that lacks a chunk can't have one of those; it is stored in chunks, and says so.
  */
 export function finalManifest(manifest: Manifest, note: UploadNote): Manifest {
   const missing = manifest.chunks.filter((chunk) => notedOf(note, chunk)?.sidecarStored !== true);
@@ -15,5 +15,6 @@ export function finalManifest(manifest: Manifest, note: UploadNote): Manifest {
     return { ...manifest, ...audio, ...layout, state: 'interrupted', reason };
   }
   const state = manifest.state === 'uploading' ? 'complete' : manifest.state;
-  return { ...manifest, ...audio, state };
+  const isWithoutPortal = manifest.layout === 'jambonz' && note.audio.length > 0 && note.portal === null;
+  return { ...manifest, ...audio, ...(isWithoutPortal ? { layout: 'single' as const } : {}), state };
 }

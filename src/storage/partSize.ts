@@ -6,6 +6,8 @@ const MiB = 2 ** 20;
 export const minPartBytes = 5 * MiB;
 export const maxPartBytes = 5 * 1024 * MiB;
 export const maxParts = 10_000;
+/** What S3 (5 GiB) and Azure (5000 MiB) both take with one request. */
+export const maxPlainBytes = 5000 * MiB;
 export const maxObjectBytes = 5 * 1024 * 1024 * MiB;
 
 export interface PartRange {

@@ -2,7 +2,14 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import t from 'tap';
-import { encodeMp3, mp3BitrateOf, mp3RateOf, type Mp3Shape } from '../../src/audio/Mp3.js';
+import {
+  canEncodeMp3,
+  mp3BytesOf,
+  encodeMp3,
+  mp3BitrateOf,
+  mp3RateOf,
+  type Mp3Shape,
+} from '../../src/audio/Mp3.js';
 import { bytesOf, channelOf, interleaved, samplesOf } from '../../src/audio/pcm.js';
 
 /** Hz, one per channel: the left one is the caller's. */
@@ -115,6 +122,19 @@ await t.test('other rates are converted to the next that MP3 has', async (t) => 
     t.equal(frames[0]?.rate, rate);
     t.ok(seconds >= 1 && seconds < 1 + (1152 + 1105) / rate, `${seconds} s`);
   }
+});
+
+await t.test('what can be encoded is known before, and how large it becomes at most', async (t) => {
+  for (const sampleRate of [8000, 8009, 8025, 11_025, 16_000, 44_100, 47_999, 48_000]) {
+    const shape = { sampleRate, channels: 2, samples: 2 * sampleRate };
+    const made = await encode(toneOf(shape, 2), shape).catch(() => null);
+    t.equal(canEncodeMp3(shape), made !== null, `${sampleRate} Hz`);
+    if (made === null) continue;
+    t.ok(
+      made.length <= mp3BytesOf(shape) && made.length > mp3BytesOf({ ...shape, samples: sampleRate }) - 2000,
+    );
+  }
+  t.notOk(canEncodeMp3({ sampleRate: 8000, channels: 3 }));
 });
 
 await t.test('the file depends on the audio alone, not on the pieces that it came in', async (t) => {

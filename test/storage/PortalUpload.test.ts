@@ -1,12 +1,14 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import t from 'tap';
 import type { Manifest } from '../../src/spool/Manifest.js';
+import { RecordingFolder } from '../../src/spool/RecordingFolder.js';
+import { verify } from '../../src/spool/Verification.js';
 import { clockOf } from '../../src/storage/Clock.js';
 import type { ObjectStore } from '../../src/storage/ObjectStore.js';
 import type { PortalForm } from '../../src/storage/PortalUpload.js';
 import { S3Store } from '../../src/storage/S3Store.js';
-import { Uploader } from '../../src/storage/Uploader.js';
+import { Uploader, type UploaderOptions } from '../../src/storage/Uploader.js';
 import { emptyNote } from '../../src/storage/UploadNote.js';
 import { MemoryStore } from './fixtures/MemoryStore.js';
 import { S3Server } from './fixtures/S3Server.js';
@@ -20,7 +22,12 @@ t.teardown(() => clearInterval(alive));
 /** The end of every call here: 1.6 s after the hour in Berlin begins the next day. */
 const startMs = Date.UTC(2026, 10, 20, 22, 59, 59);
 
-async function upload(spoolDir: string, store: ObjectStore, form: PortalForm): Promise<UploadWatcher> {
+async function upload(
+  spoolDir: string,
+  store: ObjectStore,
+  form: PortalForm,
+  limits: Partial<UploaderOptions> = {},
+): Promise<UploadWatcher> {
   const watcher = new UploadWatcher();
   const uploader = new Uploader({
     spoolDir,
@@ -28,6 +35,7 @@ async function upload(spoolDir: string, store: ObjectStore, form: PortalForm): P
     portalOf: () => Promise.resolve(form),
     observer: watcher.observer,
     clock: clockOf(1000),
+    ...limits,
   });
   await uploader.wakeAll();
   await uploader.idle();
@@ -144,5 +152,42 @@ await t.test(
       asked.filter((request) => !request.startsWith('HEAD')),
       ['PUT /b/2026/11/20/call.wav?x-id=PutObject'],
     );
+  },
+);
+
+await t.test('a rate that no MP3 can be made of gives the portal a WAV', async (t) => {
+  const call = await SpooledCall.of(t.testdir({}), 'jambonz', { chunks: 2, rate: 8009, callId: 'call' });
+  await call.end();
+  const store = new MemoryStore();
+  const watcher = await upload(call.spoolDir, store, { format: 'mp3', timeZone: 'UTC' });
+  t.strictSame(watcher.troubles, []);
+  await call.isStored(t, store);
+  t.strictSame(audioOf(store, call), ['2026/11/20/call.wav']);
+});
+
+await t.test(
+  'a call too long for one request is kept without the portal’s object, and says so',
+  async (t) => {
+    // A hundred samples are 480 bytes as a WAV; an MP3 is taken for longer than it is by up to a second.
+    for (const [format, mostPortalBytes] of [
+      ['wav', 479],
+      ['mp3', 8000],
+    ] as const) {
+      const spoolDir = join(t.testdir({}), format);
+      const call = await SpooledCall.of(spoolDir, 'jambonz', { chunks: 2, samplesPerChunk: 50 });
+      await call.end();
+      const store = new MemoryStore();
+      const watcher = await upload(call.spoolDir, store, { format, timeZone: 'UTC' }, { mostPortalBytes });
+      t.strictSame(watcher.troubles, []);
+      t.equal(watcher.finished.length, 1);
+      t.strictSame(audioOf(store, call), [`${call.folder}/audio.wav`]);
+      const text = store.objects.get(`${call.folder}/manifest.json`)?.toString() ?? '';
+      t.match(JSON.parse(text), { layout: 'single', state: 'complete' });
+      for (const [key, bytes] of store.objects) {
+        await mkdir(dirname(join(spoolDir, 'kept', key)), { recursive: true });
+        await writeFile(join(spoolDir, 'kept', key), bytes);
+      }
+      t.strictSame(verify(await new RecordingFolder([join(spoolDir, 'kept', call.folder)]).read()), []);
+    }
   },
 );
