@@ -137,7 +137,13 @@ export class StoreRun {
     this.#loop.reset();
     try {
       await this.daemon.restart(killAt === undefined ? {} : { REELAY_KILL_AT: killAt });
-      return true;
+      // The media port is open before the recorder has begun; what comes by then waits in memory.
+      await eventually('all threads are ready', async () => {
+        const answer = await this.daemon.get('/readyz').catch(() => undefined);
+        await answer?.arrayBuffer();
+        return answer?.ok === true || !this.daemon.alive;
+      });
+      return this.daemon.alive;
     } catch (error) {
       const { signal } = await this.daemon.gone();
       if (killAt !== undefined && signal === 'SIGKILL') return false;
