@@ -258,7 +258,7 @@ export class Control {
     this.#directory.refresh();
     this.#post({ type: 'config', config: this.#config });
     this.#log.info({ accounts: this.#config.accounts.length }, 'the configuration was reloaded');
-    this.#uploader.unpark();
+    this.#watch.reloading(() => this.#uploader.unpark());
     if (this.#looking !== null) this.#readStores();
     void this.#look();
   }

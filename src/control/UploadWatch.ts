@@ -25,6 +25,9 @@ export interface UploadListeners {
 export class UploadWatch implements UploadObserver {
   readonly #to: UploadListeners;
   readonly #parked = new Set<string>();
+  /** Accounts that try again because the configuration was read anew; whether it helped, the next object or refusal tells. */
+  readonly #trying = new Set<string>();
+  #isReloading = false;
 
   constructor(to: UploadListeners) {
     this.#to = to;
@@ -35,8 +38,22 @@ export class UploadWatch implements UploadObserver {
     return this.#parked.size;
   }
 
+  /**
+   * @param unpark - lets every account try again. One that is refused as before has the alert that it had, and no new one for
+   *   each time that the configuration is read
+   */
+  reloading(unpark: () => void): void {
+    this.#isReloading = true;
+    try {
+      unpark();
+    } finally {
+      this.#isReloading = false;
+    }
+  }
+
   stored({ folder, kind, bytes, sealedMs }: ConfirmedObject): void {
     const { metrics, spool } = this.#to;
+    this.#works(folder);
     spool.touched(folder);
     metrics.bytesStored.inc(bytes);
     if (kind === 'chunk') metrics.chunksStored.inc();
@@ -61,6 +78,7 @@ export class UploadWatch implements UploadObserver {
     const { metrics, alerts, library } = this.#to;
     metrics.uploadFailures.inc({ blame: 'account' });
     this.#parked.add(accountId);
+    this.#trying.delete(accountId);
     alerts.raise(`account ${accountId}`, {
       code,
       message: 'recordings of an account cannot be stored until somebody does something about it',
@@ -70,10 +88,10 @@ export class UploadWatch implements UploadObserver {
   }
 
   unparked({ accountId }: { accountId: string }): void {
-    const { alerts, library } = this.#to;
     this.#parked.delete(accountId);
-    alerts.resolve(`account ${accountId}`, 'recordings of an account are being stored again');
-    this.#show(library.unpark(accountId));
+    if (this.#isReloading) this.#trying.add(accountId);
+    else this.#resolve(accountId);
+    this.#show(this.#to.library.unpark(accountId));
   }
 
   held({ folder, error }: { readonly folder: string; readonly error: ReelayError }): void {
@@ -95,6 +113,7 @@ export class UploadWatch implements UploadObserver {
 
   async finished(folder: string, manifest: Manifest): Promise<void> {
     const { library, metrics, spool, log } = this.#to;
+    this.#works(folder);
     await library.finished(folder, manifest);
     spool.finished(folder);
     metrics.recordingsStored.inc({ state: manifest.state });
@@ -104,6 +123,16 @@ export class UploadWatch implements UploadObserver {
 
   step(name: UploadStep): void {
     this.#to.killPoint?.reached(name);
+  }
+
+  /** Something of the account that the folder is below has been stored. */
+  #works(folder: string): void {
+    const [accountId = ''] = folder.split('/');
+    if (this.#trying.delete(accountId)) this.#resolve(accountId);
+  }
+
+  #resolve(accountId: string): void {
+    this.#to.alerts.resolve(`account ${accountId}`, 'recordings of an account are being stored again');
   }
 
   #show(change: Promise<void>): void {

@@ -389,6 +389,10 @@ await t.test(
     const metric = async () => await (await fetch(`${url}/metrics`)).text();
     t.match(await metric(), /^reelay_parked_accounts 1$/m);
     t.match(await metric(), /^reelay_alerts_total\{alert="store_denied"\} 1$/m);
+    thread.post({ type: 'reload' });
+    await until(metric, (text) => /^reelay_upload_failures_total\{blame="account"\} 2$/m.test(text));
+    await until(shown, ({ state }) => state === 'failed');
+    t.match(await metric(), /^reelay_alerts_total\{alert="store_denied"\} 1$/m, 'not again for a reload');
     await configure('right');
     thread.post({ type: 'reload' });
     t.equal((await until(shown, ({ state }) => state === 'complete')).reason, null);
