@@ -68,7 +68,8 @@ export class Library {
    */
   async scanSpool(found: (folder: string, manifest: Manifest) => void = () => undefined): Promise<void> {
     for await (const folder of spooledFolders(this.#spoolDir)) {
-      const manifest = (await readSpooled(this.#spoolDir, folder))?.manifest;
+      // One that can't be read, and the uploader tells of that, holds up no other.
+      const manifest = (await readSpooled(this.#spoolDir, folder).catch(() => undefined))?.manifest;
       if (!manifest) continue;
       await this.#catalogue.upsert(entryOf(manifest, folder));
       found(folder, manifest);

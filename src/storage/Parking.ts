@@ -28,7 +28,7 @@ interface ParkedAccount extends Parked {
   readonly passed: Set<string>;
 }
 
-/** What an account's work may use: its signal aborts when the account is parked, or everything ends. */
+/** What an account's work may use: its signal aborts when the account is parked, the configuration read anew, or everything ends. */
 export interface Permit {
   readonly signal: AbortSignal;
   readonly isProbe: boolean;
@@ -112,8 +112,11 @@ export class Parking {
     }
   }
 
-  /** Lets every account try again. */
+  /** Lets every account try again. What is under way begins anew: it may be talking to a store that is configured no more. */
   unparkAll(): void {
+    const controllers = [...this.#controllers.values()];
+    this.#controllers.clear();
+    for (const controller of controllers) controller.abort(new Error('the configuration was read anew'));
     for (const accountId of [...this.#accounts.keys()]) this.proved(accountId);
   }
 

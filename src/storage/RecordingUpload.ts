@@ -128,7 +128,9 @@ export class RecordingUpload {
   async #settleDown(work: Workpiece): Promise<void> {
     const { note, store, recording } = work;
     const { place } = note.content;
-    if (place !== null && place !== store.name) {
+    if (place !== null && place !== store.name && isUntouched(note.content))
+      await note.change((content) => ({ ...content, place: null }));
+    else if (place !== null && place !== store.name) {
       const remedy = `What is stored of it lies in ${place}: give the account that store until the recording is complete.`;
       throw new ReelayError('store_changed', { value: `${recording.folder} in ${store.name}`, remedy });
     }
@@ -254,6 +256,14 @@ export class RecordingUpload {
       return (await hashOf(await store.read(key))) === sha256;
     });
   }
+}
+
+/**
+ * Whether its place has confirmed nothing of a recording, and nothing can be open there: a store that was never reached, because
+ * its endpoint was mistyped for example, ties the recording to nothing.
+ */
+function isUntouched({ chunks, multiparts, whole, audio, portal }: UploadNote): boolean {
+  return chunks.length + multiparts.length + audio.length === 0 && whole === null && portal === null;
 }
 
 /** Whether a part of the audio is neither here nor in the store. */

@@ -92,7 +92,9 @@ export class S3Multipart implements Multipart {
           const sha256 = sum === undefined ? null : Buffer.from(sum, 'base64').toString('hex');
           found.push({ number, bytes, tag, sha256 });
         }
-        marker = page.IsTruncated === true ? page.NextPartNumberMarker : undefined;
+        const next: string | undefined = page.IsTruncated === true ? page.NextPartNumberMarker : undefined;
+        if (next !== undefined && next === marker) throw unreadable('next page');
+        marker = next;
       } while (marker !== undefined);
     } catch (error) {
       if (isGone(error)) return null;
@@ -146,6 +148,8 @@ export class S3Multipart implements Multipart {
       for (const { Key, UploadId: uploadId } of page.Uploads ?? [])
         if (Key === fullKey && uploadId !== undefined) found.push({ key, uploadId });
       const more = page.IsTruncated === true && page.NextKeyMarker !== undefined;
+      if (more && page.NextKeyMarker === from.KeyMarker && page.NextUploadIdMarker === from.UploadIdMarker)
+        throw unreadable('next page');
       from = more ? { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker } : null;
     }
     return found;

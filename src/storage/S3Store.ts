@@ -113,6 +113,8 @@ export class S3Store implements ObjectStore {
         if (bytes !== undefined && isObjectKey(key)) yield { key, bytes };
       }
       if (page.NextContinuationToken === undefined || page.IsTruncated !== true) return;
+      if (page.NextContinuationToken === from.ContinuationToken)
+        throw new StoreFault('store_unavailable', { value: '200 without its next page' });
       from = { ContinuationToken: page.NextContinuationToken };
     }
   }

@@ -5,7 +5,7 @@ import type { ZodType } from 'zod';
 import { documentSchemas } from '../spool/documentSchemas.js';
 import { chunkName, daemonsFolder, manifestName, recordingFolder, sidecarName } from '../spool/layout.js';
 import type { Manifest, ManifestChunk } from '../spool/Manifest.js';
-import { readNote, type UploadNote } from './UploadNote.js';
+import { readNote, unlessMissing, type UploadNote } from './UploadNote.js';
 
 /** A recording's folder in the spool at one moment, without its audio. */
 export interface SpooledRecording {
@@ -28,13 +28,17 @@ export interface SpooledRecording {
   readonly names: readonly string[];
 }
 
-/** Reads a folder of the spool; undefined when there is none. */
+/**
+ * Reads a folder of the spool; undefined when there is none.
+ *
+ * @throws the file system's error, such as `EMFILE`: what can't be read for now must not be taken for lost
+ */
 export async function readSpooled(spoolDir: string, folder: string): Promise<SpooledRecording | undefined> {
   const path = join(spoolDir, folder);
   // The manifest first: the recorder lists a chunk there when its files have their names, so what it lists is seen afterwards. The
   // other way round a chunk that is sealed in between would be listed and not be there, and count as lost.
   const found = await readDocument(join(path, manifestName), documentSchemas.manifest);
-  const names = await readdir(path).catch(() => undefined);
+  const names = await readdir(path).catch(unlessMissing);
   if (names === undefined) return undefined;
   const manifest = found !== null && folderOf(found.value) === folder ? found.value : null;
   return {
@@ -109,8 +113,9 @@ async function readDocument<T>(
   path: string,
   schema: ZodType<T>,
 ): Promise<{ readonly value: T; readonly sha256: string } | null> {
+  const bytes = await readFile(path).catch(unlessMissing);
+  if (bytes === undefined) return null;
   try {
-    const bytes = await readFile(path);
     const value = schema.parse(JSON.parse(bytes.toString()));
     return { value, sha256: createHash('sha256').update(bytes).digest('hex') };
   } catch {

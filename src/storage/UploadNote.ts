@@ -90,15 +90,25 @@ const note = z.object({
 });
 
 /**
- * A note that isn't there or can't be read says that nothing is confirmed: the store is asked again then. One of schema 1, which
+ * A note that isn't there or is damaged says that nothing is confirmed: the store is asked again then. One of schema 1, which
  * knew chunks only, says of everything else that there is none.
+ *
+ * @throws the file system's error; a note that can't be read for now must not be taken for none
  */
 export async function readNote(folder: string): Promise<UploadNote> {
+  const text = await readFile(join(folder, uploadName), 'utf8').catch(unlessMissing);
+  if (text === undefined) return emptyNote;
   try {
-    return note.parse(JSON.parse(await readFile(join(folder, uploadName), 'utf8')));
+    return note.parse(JSON.parse(text));
   } catch {
     return emptyNote;
   }
+}
+
+/** @throws any other error than that there is no such file */
+export function unlessMissing(error: unknown): undefined {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
 }
 
 /** @throws the file system's error; what was confirmed and couldn't be noted is stored again */

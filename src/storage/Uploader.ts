@@ -147,7 +147,10 @@ export class Uploader {
     for await (const folder of spooledFolders(this.#options.spoolDir)) this.#add(folder, 'backlog');
   }
 
-  /** Lets every parked account and every held recording try again at once: the configuration was read anew. */
+  /**
+   * The configuration was read anew: lets every parked account and every held recording try again at once, and what is under way
+   * begin again with the store that its account has now.
+   */
   unpark(): void {
     this.#parking.unparkAll();
     this.#held.retryAll();
@@ -167,7 +170,7 @@ export class Uploader {
   async relieve(): Promise<number> {
     let freed = 0;
     for await (const folder of spooledFolders(this.#options.spoolDir))
-      freed += await relieveFolder(this.#options.spoolDir, folder);
+      freed += await relieveFolder(this.#options.spoolDir, folder).catch(() => 0);
     return freed;
   }
 
@@ -187,9 +190,9 @@ export class Uploader {
   async unstored(): Promise<number> {
     let count = 0;
     for await (const folder of spooledFolders(this.#options.spoolDir)) {
-      const recording = await readSpooled(this.#options.spoolDir, folder);
-      if (recording !== undefined && recording.manifest?.state !== 'failed' && !recording.note.finished)
-        count++;
+      const recording = await readSpooled(this.#options.spoolDir, folder).catch(() => null);
+      if (recording === undefined || recording?.manifest?.state === 'failed') continue;
+      if (recording?.note.finished !== true) count++;
     }
     return count;
   }
@@ -243,6 +246,11 @@ export class Uploader {
   /** @returns whether the account is to blame */
   #hindered({ accountId, folder }: Visit, permit: Permit, error: Error): boolean {
     if (this.#stopping.signal.aborted) return false;
+    // Another of its recordings has parked the account, and this one joins those that wait; or there is a new configuration.
+    if (permit.signal.aborted) {
+      this.#add(folder, 'backlog');
+      return false;
+    }
     if (HeldRecordings.isHolding(error)) {
       this.#held.hold(folder, error);
       return false;
@@ -252,12 +260,8 @@ export class Uploader {
       this.#parking.park(accountId, folder, code, error);
       return true;
     }
-    // Another of its recordings has parked the account; this one joins those that wait.
-    if (permit.signal.aborted) this.#add(folder, 'backlog');
-    else {
-      this.#options.observer.stuck({ folder, error });
-      void this.#rest(folder);
-    }
+    this.#options.observer.stuck({ folder, error });
+    void this.#rest(folder);
     return false;
   }
 

@@ -1,10 +1,12 @@
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { ReelayError } from '../../src/config/ReelayError.js';
 import { clockOf } from '../../src/storage/Clock.js';
+import type { ObjectStore } from '../../src/storage/ObjectStore.js';
 import { Uploader, type UploaderOptions } from '../../src/storage/Uploader.js';
-import { emptyNote } from '../../src/storage/UploadNote.js';
+import { emptyNote, type UploadNote } from '../../src/storage/UploadNote.js';
+import { Signal } from '../fixtures/Signal.js';
 import { FaultyStore, type Mishap } from './fixtures/FaultyStore.js';
 import { MemoryStore } from './fixtures/MemoryStore.js';
 import { SpooledCall } from './fixtures/SpooledCall.js';
@@ -32,6 +34,12 @@ async function callsOf(dir: string, accounts: readonly string[], each: number): 
     }
   }
   return calls;
+}
+
+/** The note of a recording of which another place has a chunk. */
+function elsewhere({ manifest }: SpooledCall): UploadNote {
+  const chunks = manifest.chunks.slice(0, 1).map((chunk) => ({ ...chunk, sidecarStored: true }));
+  return { ...emptyNote, place: 'memory:old', chunks };
 }
 
 function uploaderOf(
@@ -191,7 +199,7 @@ await t.test('a held recording holds no probe of its parked account up', async (
   const dir = t.testdir({});
   const [held, other] = await callsOf(dir, ['AC1'], 2);
   if (held === undefined || other === undefined) throw new Error('there are two');
-  await writeFile(join(held.path, 'upload.json'), JSON.stringify({ ...emptyNote, place: 'memory:old' }));
+  await writeFile(join(held.path, 'upload.json'), JSON.stringify(elsewhere(held)));
   const store = new FaultyStore(new MemoryStore(), clock, () => 'denied');
   const watcher = new UploadWatcher();
   const uploader = uploaderOf(dir, watcher, { storeOf: () => Promise.resolve(store) });
@@ -209,6 +217,77 @@ await t.test('a held recording holds no probe of its parked account up', async (
     'parked AC1 store_denied',
     'unparked AC1',
   ]);
+});
+
+await t.test('a reload takes what is being tried away from the store of before', async (t) => {
+  const dir = t.testdir({});
+  const calls = await callsOf(dir, ['AC1'], 30);
+  // Mistyped, so that nothing answers; then as it was meant.
+  const [wrong, right] = [new MemoryStore('memory:wrong'), new MemoryStore('memory:right')];
+  let store: ObjectStore = new FaultyStore(wrong, clockOf(), () => 'busy');
+  const backoffMs = { first: 3_600_000, most: 3_600_000 };
+  const watcher = new UploadWatcher();
+  const uploader = uploaderOf(dir, watcher, {
+    storeOf: () => Promise.resolve(store),
+    clock: clockOf(),
+    backoffMs,
+  });
+  await uploader.wakeAll();
+  await uploader.settled();
+  t.equal(watcher.finished.length, 0);
+  store = right;
+  uploader.unpark();
+  await watcher.until(() => watcher.finished.length === 30);
+  await uploader.idle();
+  await uploader.stop();
+  t.equal(wrong.objects.size, 0);
+  t.strictSame([watcher.parkings, watcher.troubles], [[], []]);
+  for (const call of calls) await call.isStored(t, right);
+});
+
+await t.test('keys that are revoked right after a reload park nobody', async (t) => {
+  const dir = t.testdir({});
+  await callsOf(dir, ['AC1'], 2);
+  const kept = new MemoryStore();
+  const asked = new Signal();
+  const revoked = new Signal();
+  const old = new FaultyStore(kept, clockOf(), () => 'denied');
+  const put = old.put.bind(old);
+  old.put = async (...args) => {
+    asked.fire();
+    await revoked.fired;
+    return await put(...args);
+  };
+  let store: ObjectStore = old;
+  const watcher = new UploadWatcher();
+  const uploader = uploaderOf(dir, watcher, { storeOf: () => Promise.resolve(store), clock: clockOf() });
+  await uploader.wakeAll();
+  await asked.fired;
+  store = kept;
+  uploader.unpark();
+  revoked.fire();
+  await uploader.idle();
+  t.equal(watcher.finished.length, 2);
+  t.strictSame(watcher.parkings, []);
+  await uploader.stop();
+});
+
+await t.test('a note that cannot be read for now is not taken for none', async (t) => {
+  const dir = t.testdir({});
+  const [call] = await callsOf(dir, ['AC1'], 1);
+  if (call === undefined) throw new Error('there is one');
+  // Reading a folder fails with EISDIR, whoever runs this; a process without free files or rights gets the like.
+  await mkdir(join(call.path, 'upload.json'));
+  const store = new MemoryStore();
+  const watcher = new UploadWatcher();
+  const uploader = uploaderOf(dir, watcher, { storeOf: () => Promise.resolve(store), clock: clockOf() });
+  await uploader.wakeAll();
+  await uploader.idle();
+  t.match(watcher.troubles, [{ code: 'EISDIR' }]);
+  t.equal(store.objects.size, 0);
+  t.equal(await uploader.unstored(), 1);
+  t.equal(await uploader.relieve(), 0);
+  await uploader.stop();
 });
 
 await t.test('a call that found the spool full is stored once, when it is over', async (t) => {
