@@ -9,6 +9,7 @@ import { Sink } from './Sink.js';
 import { SchedulingDelay } from './SchedulingDelay.js';
 import type { StoreBackend } from './StoreBackend.js';
 import { judgeTenant } from './judgeTenant.js';
+import { verifyTenant } from './verifyTenant.js';
 
 export interface StoreRunOptions {
   readonly dir: string;
@@ -199,7 +200,9 @@ export class StoreRun {
   /** What is wrong with what lies in the buckets; nothing, if all is well. */
   async judge(): Promise<string[]> {
     const problems: string[] = [];
-    for (const tenant of this.tenants) problems.push(...(await judgeTenant(tenant)));
+    for (const tenant of this.tenants) {
+      problems.push(...(await judgeTenant(tenant)), ...(await verifyTenant(tenant)));
+    }
     for (const [index, tenant] of this.tenants.entries()) {
       const other = this.tenants[(index + 1) % this.tenants.length];
       if (other !== undefined && other !== tenant) problems.push(...(await openDoors(tenant, other)));

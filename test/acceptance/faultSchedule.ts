@@ -33,8 +33,8 @@ const makers = {
 
 export const faultNames = Object.keys(makers) as readonly (keyof typeof makers)[];
 
-/** Lost answers come on top, in whatever weather, as a part of its share: they are what is hardest to get right. */
-const lostAnswers = 0.2;
+/** These come on top, in whatever weather, as a part of its share: they are what is hardest to get right. */
+const [lostAnswers, wrongCompletes] = [0.2, 0.5];
 
 function refusal(status: number, code: string, retryAfter?: number): Fault {
   return { type: 'answer', status, code, retryAfter };
@@ -56,6 +56,9 @@ export function weatherFrom(random: () => number): Weather {
 export function faultSchedule({ share, menu }: Weather, random: () => number): FaultSchedule {
   return (request) => {
     const makesObject = ['put', 'create', 'complete', 'part'].includes(request.kind);
+    if (request.kind === 'complete' && random() < share * wrongCompletes) {
+      return { type: 'error_body', applied: random() < 0.5 };
+    }
     if (makesObject && random() < share * lostAnswers) return { type: 'reset_applied' };
     if (random() >= share) return null;
     const name = menu[Math.floor(random() * menu.length)];
