@@ -38,6 +38,8 @@ import { UploadWatch } from './UploadWatch.js';
 
 /** How often the spool is looked through without being told to, in case an announcement was lost, ms. */
 const lookMs = 30_000;
+/** After how long stores that could not be read are read again, ms. */
+const readAgainMs = 300_000;
 /** How long `stop` waits for uploads, ms. */
 const finishMs = 5000;
 /** Pause between a successor's tries to listen, ms. */
@@ -70,6 +72,8 @@ export class Control {
   #recorderPort: MessagePort | null = null;
   /** Null before `begin`. */
   #looking: NodeJS.Timeout | null = null;
+  /** Set while some store could not be read. */
+  #readingAgain: NodeJS.Timeout | null = null;
   #threads: ThreadStates = { media: 'ready', recorder: 'starting', control: 'ready' };
 
   private constructor(
@@ -265,14 +269,23 @@ export class Control {
 
   #readStores(): void {
     void this.#library.scanStores(this.#config.accounts, {
-      failed: (store, error) =>
+      failed: (store, error) => {
         this.#log.error(
           { err: error, store: store.name },
           'a store cannot be listed; its recordings are not shown',
-        ),
+        );
+        this.#readAgain();
+      },
       cut: (store) =>
         this.#log.warn({ store: store.name }, 'a store holds so much that not everything in it is shown'),
     });
+  }
+
+  #readAgain(): void {
+    this.#readingAgain ??= setTimeout(() => {
+      this.#readingAgain = null;
+      if (this.#looking !== null) this.#readStores();
+    }, readAgainMs).unref();
   }
 
   /** What lies in the spool is the truth; announcements only save the time until the next look. */
@@ -288,6 +301,7 @@ export class Control {
   }
 
   async #stop(): Promise<void> {
+    if (this.#readingAgain !== null) clearTimeout(this.#readingAgain);
     const unstored = this.#looking === null ? 0 : await this.#finish(this.#looking);
     await this.#app.close();
     this.#stores.close();

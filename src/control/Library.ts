@@ -39,6 +39,9 @@ export interface ScanObserver {
   cut(store: ObjectStore): void;
 }
 
+/** Stores that are read at once. */
+const scannedAtOnce = 4;
+
 /** How long a question waits for the stores to be read after a start before it is told to come again, ms. */
 const patienceMs = 5000;
 
@@ -52,8 +55,11 @@ export class Library {
   readonly #progress = new Map<string, Progress>();
   readonly #read = new Set<string>();
   readonly #parked = new ParkedRecordings();
-  /** Set while stores are being read. */
-  #rebuilding: Promise<void> | null = null;
+  /** Stores that are being read for the first time, and whose recordings lie there; null: anybody's. */
+  readonly #reading = new Map<Promise<void>, string | null>();
+  /** Accounts and stores that have been read once, or in vain: nobody waits for them a second time. */
+  readonly #tried = new Set<string>();
+  #scanning: Promise<void> = Promise.resolve();
 
   constructor(catalogue: Catalogue, spoolDir: string, stores: Pick<Stores, 'of'>) {
     this.#catalogue = catalogue;
@@ -78,17 +84,22 @@ export class Library {
 
   /**
    * Takes up the recordings in the stores of these accounts, each store once; may take long. Until then a question for an unknown
-   * recording waits. A folder is read whole. Of a bucket, which may hold millions of objects, each account's part is read from
-   * thirty days ago on.
+   * recording waits, and one for the recordings of such an account. A folder is read whole. Of a bucket, which may hold millions of
+   * objects, each account's part is read from thirty days ago on. A few are read at once, so that one that doesn't answer
+   * holds up no other.
    */
   scanStores(accounts: readonly AccountConfig[], observer: ScanObserver): Promise<void> {
-    const before = this.#rebuilding ?? Promise.resolve();
-    const rebuilding = before.then(async () => {
-      for (const account of accounts) await this.#scanAccount(account, observer);
-      if (this.#rebuilding === rebuilding) this.#rebuilding = null;
+    const jobs = accounts
+      .filter(({ store }) => store !== null)
+      .map((account) => this.#toScan(account, observer));
+    const lane = async (): Promise<void> => {
+      for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
+    };
+    const scanned = this.#scanning.then(async () => {
+      await Promise.all(Array.from({ length: scannedAtOnce }, lane));
     });
-    this.#rebuilding = rebuilding;
-    return rebuilding;
+    this.#scanning = scanned.catch(() => undefined);
+    return scanned;
   }
 
   /** What the recorder or the uploader announces. */
@@ -156,14 +167,17 @@ export class Library {
   /** @throws ReelayError `starting` when that isn't known yet */
   async find(recordingId: string): Promise<CatalogueEntry | undefined> {
     const known = await this.#catalogue.get(recordingId);
-    if (known !== undefined || this.#rebuilding === null) return known;
-    await this.#patience(this.#rebuilding);
+    if (known !== undefined || this.#reading.size === 0) return known;
+    await this.#patience([...this.#reading.keys()]);
     return await this.#catalogue.get(recordingId);
   }
 
   /** @throws ReelayError `starting`, or `request_invalid` for a cursor that was not given out */
   async list(query: CatalogueQuery): Promise<CataloguePage> {
-    if (this.#rebuilding !== null) await this.#patience(this.#rebuilding);
+    const { account, visible } = query;
+    const isAsked = (owner: string) => (account ?? owner) === owner && visible?.(owner) !== false;
+    const reading = [...this.#reading].filter(([, owner]) => owner === null || isAsked(owner));
+    if (reading.length > 0) await this.#patience(reading.map(([read]) => read));
     return await this.#catalogue.list(query);
   }
 
@@ -211,11 +225,28 @@ export class Library {
     });
   }
 
+  #toScan(account: AccountConfig, observer: ScanObserver): () => Promise<void> {
+    const place = JSON.stringify([account.id, account.store]);
+    let done: () => void = () => undefined;
+    if (!this.#tried.has(place)) {
+      const read = new Promise<void>((resolve) => {
+        done = () => {
+          this.#tried.add(place);
+          this.#reading.delete(read);
+          resolve();
+        };
+      });
+      this.#reading.set(read, isAnybodys(account) ? null : account.id);
+    }
+    return async () => {
+      await this.#scanAccount(account, observer).finally(done);
+    };
+  }
+
   async #scanAccount(account: AccountConfig, observer: ScanObserver): Promise<void> {
     const store = await this.#storeOf(account.id);
     if (store === null) return;
-    const isWhole = account.id === '*' || account.store?.type === 'file';
-    const prefix = isWhole ? '' : `${account.id}/`;
+    const prefix = isAnybodys(account) ? '' : `${account.id}/`;
     const place = `${store.name} ${prefix}`;
     if (this.#read.has(place)) return;
     this.#read.add(place);
@@ -229,20 +260,34 @@ export class Library {
   }
 
   async #scanStore(store: ObjectStore, scope: StoreScope): Promise<void> {
+    const unavailable = new Map<string, unknown>();
     for await (const { folder, manifest } of storedRecordings(store, scope)) {
+      const { accountId } = manifest;
+      if (unavailable.has(accountId)) continue;
+      const own = await this.#storeOf(accountId).catch((error: unknown) => {
+        unavailable.set(accountId, error);
+        return null;
+      });
       // Only the account's own store speaks for it; and what is still in the spool is newer there.
-      if ((await this.#storeOf(manifest.accountId))?.name !== store.name) continue;
+      if (own?.name !== store.name) continue;
       if ((await this.#catalogue.get(manifest.recordingId)) === undefined)
         await this.#catalogue.upsert(entryOf(manifest, folder));
     }
+    // What is everybody else's is shown; the rest when it can be known whose it is.
+    for (const error of unavailable.values()) throw error;
   }
 
-  async #patience(rebuilding: Promise<void>): Promise<void> {
+  async #patience(reading: readonly Promise<void>[]): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
       const remedy = 'Ask again in a few seconds.';
       timer = setTimeout(() => reject(new ReelayError('starting', { remedy })), patienceMs);
     });
-    await Promise.race([rebuilding, late]).finally(() => clearTimeout(timer));
+    await Promise.race([Promise.all(reading), late]).finally(() => clearTimeout(timer));
   }
+}
+
+/** Whether recordings of any account may lie in an account's store, below its own prefix. */
+function isAnybodys({ id, store }: AccountConfig): boolean {
+  return id === '*' || store?.type === 'file';
 }

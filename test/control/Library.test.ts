@@ -4,6 +4,7 @@ import t from 'tap';
 import { MemoryCatalogue } from '../../src/catalogue/MemoryCatalogue.js';
 import type { AccountConfig, S3StoreConfig } from '../../src/config/Config.js';
 import { loadConfig } from '../../src/config/load.js';
+import { ReelayError } from '../../src/config/ReelayError.js';
 import { Library, type ScanObserver } from '../../src/control/Library.js';
 import type { Manifest } from '../../src/spool/Manifest.js';
 import { FileStore } from '../../src/storage/FileStore.js';
@@ -131,6 +132,61 @@ await t.test('a store that cannot be read is told, and read again at the next ch
   await library.scanStores(accounts, unexpected);
   await library.scanStores(accounts, unexpected);
   t.equal(await library.find('r1'), undefined);
+});
+
+await t.test('a store that does not answer keeps only its own account waiting, and that once', async (t) => {
+  const dir = t.testdir({});
+  const { manifest } = await fabricateRecording(join(dir, 'kept'), { accountId: 'AC2', chunks: 0 });
+  const dead = new Slow(join(dir, 'dead'));
+  const kept = new FileStore(join(dir, 'kept'));
+  const stores = { of: (id: string) => Promise.resolve(id === 'AC2' ? kept : dead) };
+  const library = new Library(new MemoryCatalogue(), join(dir, 'spool'), stores);
+  const configured = ['AC1', 'AC3', 'AC2'].map(inBucket);
+  const scanned = library.scanStores(configured, unexpected);
+  const own = (id: string) => ({ limit: 10, visible: (accountId: string) => accountId === id });
+  const { entries } = await library.list(own('AC2'));
+  t.strictSame(
+    entries.map(({ recordingId }) => recordingId),
+    [manifest.recordingId],
+  );
+  const state = { waits: true };
+  const others = library.list(own('AC1')).finally(() => (state.waits = false));
+  await library.list({ limit: 10, account: 'AC2' });
+  t.ok(state.waits);
+  dead.list = () => {
+    throw new Error('gone');
+  };
+  dead.go.fire();
+  await scanned;
+  t.strictSame((await others).entries, []);
+  let failures = 0;
+  const again = library.scanStores(configured, { ...unexpected, failed: () => failures++ });
+  t.strictSame((await library.list(own('AC1'))).entries, [], 'what was tried is not waited for again');
+  await again;
+  t.equal(failures, 0, 'and what was read is not read again');
+});
+
+await t.test('recordings of accounts that cannot be looked up hold up nobody else’s', async (t) => {
+  const dir = t.testdir({});
+  const kept = join(dir, 'kept');
+  for (const accountId of ['far', 'near', 'far-too'])
+    await fabricateRecording(kept, { accountId, chunks: 0 });
+  const store = new FileStore(kept);
+  let isDown = true;
+  const of = (id: string) =>
+    isDown && id.startsWith('far')
+      ? Promise.reject(new ReelayError('accounts_unavailable', { value: id }))
+      : Promise.resolve(store);
+  const library = new Library(new MemoryCatalogue(), join(dir, 'spool'), { of });
+  const shown = async () =>
+    (await library.list({ limit: 10 })).entries.map(({ accountId }) => accountId).sort();
+  const failures: unknown[] = [];
+  await library.scanStores(accounts, { ...unexpected, failed: (_store, error) => failures.push(error) });
+  t.match(failures, [{ code: 'accounts_unavailable' }]);
+  t.strictSame(await shown(), ['near']);
+  isDown = false;
+  await library.scanStores(accounts, unexpected);
+  t.strictSame(await shown(), ['far', 'far-too', 'near']);
 });
 
 await t.test('an announcement that comes late does not undo the end', async (t) => {
