@@ -69,8 +69,9 @@ export class ChunkUpload {
       return;
     }
     const file = join(recording.path, chunkName(index));
+    // Sealing renames the file; its last write was before, by as long as audio may still be amended.
     const sealedMs = await stat(file).then(
-      ({ mtimeMs }) => mtimeMs,
+      ({ ctimeMs }) => ctimeMs,
       () => null,
     );
     const key = chunkKey(recording.folder, index);
