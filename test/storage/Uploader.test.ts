@@ -1,4 +1,4 @@
-import { cp, mkdir, readdir, readFile, rename, rm, unlink, utimes, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rename, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises';
 import { existsSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import t, { type Test } from 'tap';
@@ -273,11 +273,17 @@ await t.test('a note of the version before is gone on with', async (t) => {
 
 await t.test('with a stored chunk comes the time at which it was sealed', async (t) => {
   const at = await bench(t.testdir({}));
-  const sealed = new Date(Date.UTC(2026, 10, 20, 12, 0, 30));
-  for (const index of [0, 1, 2])
-    await utimes(join(at.recording.folder, `${index}-audio.wav`), sealed, sealed);
+  const written = new Date(Date.UTC(2026, 10, 20, 12, 0, 30));
+  const sealed: number[] = [];
+  for (const index of [0, 1, 2]) {
+    const path = join(at.recording.folder, `${index}-audio.wav`);
+    await utimes(path, written, written);
+    await rename(path, `${path}.open`);
+    await rename(`${path}.open`, path);
+    sealed.push((await stat(path)).ctimeMs);
+  }
   const watcher = await upload(at);
-  t.strictSame(watcher.sealedMs, [sealed, sealed, sealed].map(Number));
+  t.same(watcher.sealedMs.toSorted(), sealed.toSorted(), 'that is when it got its name, not its last sample');
 });
 
 await t.test('a chunk that is nowhere ends the recording interrupted, with the chunk named', async (t) => {
