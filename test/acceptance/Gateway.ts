@@ -32,6 +32,8 @@ export class Gateway implements StoreBackend {
     this.#child = spawn(binary, [...own, ...more, 'posix', join(dir, 'buckets')], {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
+    // Whatever ends a run, no gateway outlives it.
+    process.once('exit', () => this.#child.kill('SIGKILL'));
   }
 
   static async open(binary: string): Promise<Gateway> {
