@@ -53,6 +53,8 @@ export class Daemon {
   /** Control may touch the spool, and each successor of it too. */
   #begun = false;
   #losses = 0;
+  /** As control said last. */
+  #isSpoolFull = false;
 
   constructor(flags: ServeFlags) {
     this.#flags = flags;
@@ -242,6 +244,8 @@ export class Daemon {
   }
 
   #spoolFull(isFull: boolean): void {
+    if (isFull === this.#isSpoolFull) return;
+    this.#isSpoolFull = isFull;
     this.#media?.setSpoolFull(isFull);
     if (isFull) this.#log.warn({ code: 'spool_full' }, 'calls that begin now are relayed and not recorded');
     else this.#log.info('calls that begin now are recorded again');
@@ -264,12 +268,13 @@ export class Daemon {
     if (this.#recorderStopped !== null && ++this.#losses >= lossesAtEnd) this.#recorderStopped(false);
   }
 
-  /** A successor starts with an empty view of the calls and without leave to touch the spool: give it both. */
+  /**
+   * A successor starts with an empty view of the calls and without leave to touch the spool: give it both. Whether the spool is
+   * full it says itself; until then it is as it was, since nothing has been stored meanwhile.
+   */
   #controlLost(): void {
     this.#counters.add('controlRestarts');
     this.#link.lost();
-    // A successor says so again if it is so.
-    this.#media?.setSpoolFull(false);
     this.#setStates({ control: 'restarting' });
     if (this.#controlStopped !== null) this.#controlStopped(-1);
   }

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, openSync, readdirSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -139,6 +139,27 @@ await t.test('it ends although its control thread is being started again', async
   daemon.child.kill('SIGTERM');
   const [code] = await daemon.exited;
   t.equal(code, 75, 'nobody could say whether everything is stored');
+});
+
+await t.test('a full spool stays full while its control thread is being started again', async (t) => {
+  const spool = join(t.testdirName, 'spool');
+  const folder = join(spool, 'A', '20260101', 'call', 'recording');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'big'), '');
+  truncateSync(join(folder, 'big'), 17 * 2 ** 20);
+  const daemon = new Served(t, { spool: { dir: spool, maxBytes: '16MiB', minFreeBytes: 0 } });
+  const { media } = await daemon.ports();
+  await daemon.line(({ msg }) => msg === 'calls that begin now are relayed and not recorded');
+  await daemon.breakUntil('control', 400);
+  const socket = new WebSocket(`ws://${media}/jambonz`);
+  await once(socket, 'open');
+  socket.send(JSON.stringify({ callSid: 'meanwhile', accountSid: 'A', sampleRate: 8000 }));
+  const started = await daemon.line(
+    (line) => line['callId'] === 'meanwhile' && line.msg === 'stream started',
+  );
+  t.ok(started);
+  t.ok(daemon.lines.some((line) => line['callId'] === 'meanwhile' && line['code'] === 'spool_full'));
+  t.notOk(daemon.lines.some(({ msg }) => msg === 'calls that begin now are recorded again'));
 });
 
 await t.test('a port that is taken ends the start with the reason and 1', async (t) => {
