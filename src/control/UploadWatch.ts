@@ -65,13 +65,16 @@ export class UploadWatch implements UploadObserver {
     metrics.uploadRetries.inc();
     metrics.uploadFailures.inc({ blame });
     const wait = Math.round(delayMs);
-    log.warn({ code: code ?? 'store_unavailable', err: error, folder, wait }, 'storing failed; trying again');
+    log.warn({ code: code ?? plainCode(error), err: error, folder, wait }, 'storing failed; trying again');
   }
 
   stuck({ folder, error }: { readonly folder: string; readonly error: Error }): void {
     const { metrics, log } = this.#to;
     metrics.uploadFailures.inc({ blame: blameOf(error) });
-    log.error({ code: codeOf(error), err: error, folder }, 'a recording cannot be stored');
+    log.error(
+      { code: codeOf(error) ?? plainCode(error), err: error, folder },
+      'a recording cannot be stored',
+    );
   }
 
   parked({ accountId, code, error }: { accountId: string; code: ErrorCode; error: Error }): void {
@@ -140,4 +143,9 @@ export class UploadWatch implements UploadObserver {
       this.#to.log.error({ err: error }, 'the list of recordings is not up to date'),
     );
   }
+}
+
+/** Stores say in this program's words what is wrong with them; what the operating system says by itself is of the spool. */
+function plainCode(error: Error): ErrorCode {
+  return 'syscall' in error ? 'spool_unwritable' : 'store_unavailable';
 }

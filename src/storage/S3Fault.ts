@@ -35,6 +35,8 @@ const accountCodes: Readonly<Record<string, keyof typeof remedies>> = {
   InvalidSecurity: 'credentials',
   TokenRefreshRequired: 'credentials',
   CredentialsProviderError: 'credentials',
+  // Node's word for a line's end in a key that came out of a file.
+  ERR_INVALID_CHAR: 'credentials',
   // The Versity gateway's word for an access key that it doesn't know.
   XAdminUserNotFound: 'credentials',
   NoSuchBucket: 'bucket',

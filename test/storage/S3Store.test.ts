@@ -213,6 +213,44 @@ await t.test('bytes that the store garbles are noticed, and sent again', async (
   await t.rejects(store.put('a/b', path, expected), { code: 'store_unavailable', blame: 'transient' });
 });
 
+await t.test('keys that no header can carry are the account’s affair', async (t) => {
+  const server = await RawServer.start(() => undefined);
+  t.teardown(() => server.close());
+  // As it comes out of a file with a line's end.
+  const credentials = { accessKeyId: 'AK\n', secretAccessKey: 's', sessionToken: null };
+  const store = new S3Store(configFor(server, { credentials }));
+  t.teardown(() => store.close());
+  await t.rejects(store.size('a/b'), { code: 'store_denied', blame: 'account', value: 'ERR_INVALID_CHAR' });
+  t.strictSame(server.requests, []);
+});
+
+await t.test('pages that turn in circles are not read for ever', async (t) => {
+  const page = (name: string, rest: string) =>
+    `<${name}><Name>b</Name><Bucket>b</Bucket><UploadId>u</UploadId><IsTruncated>true</IsTruncated>${rest}</${name}>`;
+  const answers: Record<string, string> = {
+    'list-type': page('ListBucketResult', '<NextContinuationToken>same</NextContinuationToken>'),
+    uploads: page(
+      'ListMultipartUploadsResult',
+      '<NextKeyMarker>k</NextKeyMarker><NextUploadIdMarker>i</NextUploadIdMarker>',
+    ),
+    uploadId: page('ListPartsResult', '<NextPartNumberMarker>7</NextPartNumberMarker>'),
+  };
+  const store = await answering(t, (request, response) => {
+    const { searchParams } = new URL(request.url ?? '', 'http://localhost');
+    response.writeHead(200, { 'Content-Type': 'application/xml' });
+    response.end(Object.entries(answers).find(([name]) => searchParams.has(name))?.[1]);
+  });
+  for (const action of [
+    () => listed(store.list('')),
+    () => store.multipart.open('a/b'),
+    () => store.multipart.parts({ key: 'a/b', uploadId: 'u' }),
+  ])
+    await t.rejects(Promise.resolve<unknown>(action()), {
+      code: 'store_unavailable',
+      value: '200 without its next page',
+    });
+});
+
 await t.test('what is configured is said with every object, and sockets are kept and closed', async (t) => {
   const said: Record<string, unknown>[] = [];
   const server = await RawServer.start((request, response) => {
