@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { implementation } from '../audio/kernels.js';
 import type { Config } from '../config/Config.js';
@@ -22,6 +23,8 @@ import { SupervisedThread } from './SupervisedThread.js';
 /** Heap of the worker threads, MiB. Audio lies outside the heap, so this is bookkeeping and messages. */
 const recorderHeapMiB = 512;
 const controlHeapMiB = 512;
+/** How long the start waits for the recorder, ms; after that calls come first. */
+const recorderPatienceMs = 5000;
 /** Recorders that may be lost while they seal what the last one left, before the daemon ends without. */
 const lossesAtEnd = 3;
 
@@ -44,6 +47,7 @@ export class Daemon {
   #recorder: SupervisedThread | null = null;
   #media: MediaServer | null = null;
   #states: ThreadStates = { media: 'ready', recorder: 'starting', control: 'starting' };
+  #recorderReady: (() => void) | null = null;
   #recorderStopped: ((isSealed: boolean) => void) | null = null;
   #controlStopped: ((unstored: number) => void) | null = null;
   #configured: { resolve: (config: Config) => void; reject: (error: Error) => void } | null = null;
@@ -81,7 +85,7 @@ export class Daemon {
       const config = (this.#config = await configured);
       this.#log.level = config.log.level;
       this.#folder = await DaemonFolder.claim(config.spool.dir);
-      const tap = this.#startRecorder(config, this.#folder.path);
+      const tap = await this.#startRecorder(config, this.#folder.path);
       this.#media = this.#createMedia(config, tap);
       const { port: mediaPort } = await this.#media.listen();
       const ready = new Promise<number>((resolve, reject) => (this.#controlReady = { resolve, reject }));
@@ -135,7 +139,8 @@ export class Daemon {
     return left;
   }
 
-  #startRecorder(config: Config, daemonDir: string): RingTap {
+  /** Calls that came in before anybody reads the ring would lose more than a flush interval to a crash, so it is waited for. */
+  async #startRecorder(config: Config, daemonDir: string): Promise<RingTap> {
     const ring = createRing(config.limits.ringBytes);
     this.#recorder = new SupervisedThread({
       name: 'recorder',
@@ -146,7 +151,11 @@ export class Daemon {
       onLost: () => this.#recorderLost(),
       log: this.#log,
     });
+    const ready = new Promise<void>((resolve) => (this.#recorderReady = resolve));
     this.#recorder.start();
+    const given = new AbortController();
+    await Promise.race([ready, sleep(recorderPatienceMs, undefined, { signal: given.signal })]);
+    given.abort();
     return new RingTap(ring, this.#counters);
   }
 
@@ -256,6 +265,7 @@ export class Daemon {
       this.#recorderStopped?.(message.sealed);
       return;
     }
+    this.#recorderReady?.();
     this.#setStates({ recorder: 'ready' });
     // What its predecessor was told and didn't come to do.
     if (this.#recorderStopped !== null) this.#tellRecorder({ type: 'stop' });
