@@ -34,7 +34,7 @@ export interface Parcel extends Pick<ConfirmedObject, 'kind' | 'name' | 'sealedM
 /** What has become of it, once it is confirmed. */
 export interface Delivery {
   readonly bytes: number;
-  /** An attempt failed before: a multipart upload that it began may still be open. */
+  /** An attempt failed before, now or in an earlier visit: a multipart upload that it began may still be open. */
   readonly mayBeOpen: boolean;
 }
 
@@ -49,6 +49,7 @@ export async function deliver(
 ): Promise<Delivery> {
   const { kind, name, key, file, sealedMs, sha256, contentType, metadata } = parcel;
   let attempts = 0;
+  const wasBegun = note.content.multiparts.some((each) => each.key === key);
   const beforeMultipart = async () => {
     // An attempt that nobody waits for any more writes no notes.
     visit.proceed();
@@ -70,7 +71,7 @@ export async function deliver(
     }
   });
   visit.observer.stored({ folder: recording.folder, kind, name, bytes, sealedMs });
-  return { bytes, mayBeOpen: attempts > 1 };
+  return { bytes, mayBeOpen: attempts > 1 || wasBegun };
 }
 
 /** No store is to blame for a file that somebody took away. */

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { ReelayError } from '../../src/config/ReelayError.js';
 import { clockOf } from '../../src/storage/Clock.js';
-import type { ObjectStore } from '../../src/storage/ObjectStore.js';
+import type { ObjectStore, PutExpectations, StoredObject } from '../../src/storage/ObjectStore.js';
+import { StoreFault } from '../../src/storage/StoreFault.js';
 import { Uploader, type UploaderOptions } from '../../src/storage/Uploader.js';
 import { emptyNote, type UploadNote } from '../../src/storage/UploadNote.js';
 import { Signal } from '../fixtures/Signal.js';
@@ -34,6 +35,22 @@ async function callsOf(dir: string, accounts: readonly string[], each: number): 
     }
   }
   return calls;
+}
+
+/** Begins an upload in parts for every chunk; the first of each fails for good and leaves what it has begun. */
+class LeavingStore extends MemoryStore {
+  readonly #tried = new Set<string>();
+
+  override async put(key: string, file: string, expected: PutExpectations): Promise<StoredObject> {
+    await expected.beforeMultipart?.();
+    const upload = await this.multipart.begin(key);
+    if (!this.#tried.has(key)) {
+      this.#tried.add(key);
+      throw new StoreFault('store_denied', { value: '403 AccessDenied' });
+    }
+    await this.multipart.abort(upload);
+    return await super.put(key, file, expected);
+  }
 }
 
 /** The note of a recording of which another place has a chunk. */
@@ -415,3 +432,17 @@ await t.test(
     t.strictSame(watcher.parkings, []);
   },
 );
+
+await t.test('what an attempt left open before its account was parked is ended in the end', async (t) => {
+  const dir = t.testdir({});
+  await callsOf(dir, ['ACleft'], 1);
+  const store = new LeavingStore();
+  const watcher = new UploadWatcher();
+  const uploader = uploaderOf(dir, watcher, { storeOf: () => Promise.resolve(store) });
+  await uploader.wakeAll();
+  await watcher.until(() => watcher.finished.length === 1);
+  await uploader.stop();
+  t.ok(watcher.parkings.length > 0, 'it was parked');
+  t.equal(store.uploads.size, 0, 'no upload is open');
+  t.strictSame(await readdir(join(dir, 'spool')), []);
+});
