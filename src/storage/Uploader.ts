@@ -278,7 +278,7 @@ export class Uploader {
     const found =
       index === undefined ? undefined : await stat(join(path, chunkName(index))).catch(() => undefined);
     if (found === undefined) this.#oldest.delete(folder);
-    else this.#oldest.set(folder, found.mtimeMs);
+    else this.#oldest.set(folder, found.ctimeMs);
   }
 
   #slept(folder: string, sleeps: boolean): void {
