@@ -15,17 +15,18 @@ const dir = t.testdir();
 
 /** Every step, in one of the layouts that have it. The whole run tries each in all of them. */
 const steps: Partial<Record<KillPointCase, readonly UploadStep[]>> = {
-  chunks: ['chunk_put', 'chunk_noted', 'chunk_unlinked', 'sidecar_put'],
-  single: [
-    'multipart_noted',
-    'multipart_begun',
-    'part_put',
-    'part_noted',
-    'completing',
-    'completed',
-    'audio_noted',
+  chunks: [
+    'chunk_put',
+    'chunk_noted',
+    'chunk_unlinked',
+    'sidecar_put',
+    'final_written',
+    'manifest_put',
+    'manifest_noted',
+    'folder_removed',
   ],
-  both: ['final_written', 'manifest_put', 'manifest_noted', 'folder_removed'],
+  single: ['multipart_noted', 'multipart_begun', 'part_put', 'part_noted'],
+  both: ['completing', 'completed', 'audio_noted'],
   mp3: ['portal_noted', 'portal_put'],
 };
 
