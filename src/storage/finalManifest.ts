@@ -3,7 +3,8 @@ import { notedOf, type UploadNote } from './UploadNote.js';
 
 /**
  * What the store keeps for good: the recorder's manifest with the state that it ends in, and the objects that hold the whole
- * call. One for a portal that was too long for it has become one of layout `single`. A recording that lacks a chunk can't have one of those; it is stored in chunks, and says so.
+ * call. One for a portal that was too long for it has become one of layout `single`. A recording that lacks a chunk can't have
+ * one of those; it is stored in chunks, and says so.
  */
 export function finalManifest(manifest: Manifest, note: UploadNote): Manifest {
   const missing = manifest.chunks.filter((chunk) => notedOf(note, chunk)?.sidecarStored !== true);
