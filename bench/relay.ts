@@ -132,7 +132,7 @@ function report(dialect: string, alone: Cost, relayed: Cost, counters: Counters)
 
 function config(): Config {
   return {
-    media: { host: '127.0.0.1', port: 0, publicUrl: null },
+    media: { host: '127.0.0.1', port: 0, publicUrl: null, drainSeconds: 0 },
     control: { host: '127.0.0.1', port: 0, adminKeys: [] },
     spool: { dir: '/nowhere', maxBytes: 1, flushMs: 100, minFreeBytes: null, syncMs: 500 },
     recording: { chunkSeconds: 60, channels: 'dual', layout: 'chunks' },
@@ -147,6 +147,9 @@ function config(): Config {
       upstreamBufferBytes: 16 * 1024 * 1024,
       providerBufferBytes: 16 * 1024 * 1024,
       ringBytes: 1024,
+      stalledMs: 10_000,
+      loopDelayMs: 60_000,
+      memoryBytes: null,
     },
     log: { level: 'silent' },
     accounts: [

@@ -112,6 +112,8 @@ export interface Config {
     readonly port: number;
     /** Origin under which the provider reaches the media port, e.g. `https://relay.example.com`; null: the Host header. */
     readonly publicUrl: string | null;
+    /** How long calls that are up may go on after SIGTERM before they are cut, s. Default 20. */
+    readonly drainSeconds: number;
   };
   readonly control: {
     readonly host: string;
@@ -174,6 +176,18 @@ export interface Config {
     readonly providerBufferBytes: number;
     /** Size of the tap's ring in bytes. Default 64 MiB. */
     readonly ringBytes: number;
+    /** How long a peer may take nothing of what waits for it, ms, before it is given up. Default 10 000. */
+    readonly stalledMs: number;
+    /**
+     * The media thread's event-loop delay, p99 of some seconds, ms: beyond it new calls go unrecorded, beyond twice as much they are
+     * refused. Default 200.
+     */
+    readonly loopDelayMs: number;
+    /**
+     * Resident memory: beyond nine tenths of it new calls go unrecorded, beyond all of it they are refused. Null: four fifths of
+     * what the machine, or its control group, has.
+     */
+    readonly memoryBytes: number | null;
   };
   readonly log: { readonly level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent' };
   readonly accounts: readonly AccountConfig[];

@@ -48,6 +48,9 @@ export const errorCodes = {
   token_missing: 'The account requires a start token and the stream carries none',
   token_invalid: 'The start token is forged, expired, used, or was made for another call',
   too_many_streams: 'The limit of calls or of sockets without a start message is reached',
+  overloaded: 'The machine is short of CPU, memory or ring; new calls go unrecorded, or are refused',
+  provider_stalled: 'A provider took nothing of what waited for it for too long; its socket was given up',
+  upstream_stalled: 'A bot took nothing of what waited for it for too long; its socket was given up',
   draining: 'The daemon is ending and takes no new streams',
   // The bot's side
   upstream_unreachable: 'The connection to the bot could not be opened',
@@ -61,6 +64,7 @@ export const errorCodes = {
   journal_torn: 'The journal ends in a torn record, which was cut off',
   journal_unreadable: 'A journal segment cannot be read; it was set aside',
   spool_locked: 'The spool folder belongs to a daemon that is running',
+  spool_unreadable: 'Something in the spool cannot be read; it was set aside and nothing of it deleted',
   spool_unwritable: 'The spool cannot be written',
   store_unavailable: 'The store cannot be reached, answers with an error, or is too slow',
   store_denied: 'The store refuses the credentials of the account, or its bucket does not exist',

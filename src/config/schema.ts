@@ -37,6 +37,7 @@ export function configSchema(folder: string) {
       host: host().default('0.0.0.0'),
       port: port().default(8080),
       publicUrl: origin().nullable().default(null),
+      drainSeconds: whole('seconds', 0, 86_400).default(20),
     }),
     control: section({
       host: host().default('127.0.0.1'),
@@ -67,6 +68,11 @@ export function configSchema(folder: string) {
       upstreamBufferBytes: size(64 * KiB, GiB).default(MiB),
       providerBufferBytes: size(64 * KiB, GiB).default(16 * MiB),
       ringBytes: size(64 * KiB, GiB).default(64 * MiB),
+      stalledMs: whole('milliseconds', 500, 600_000).default(10_000),
+      loopDelayMs: whole('milliseconds', 5, 60_000).default(200),
+      memoryBytes: size(64 * MiB, 1024 * TiB)
+        .nullable()
+        .default(null),
     }),
     log: section({
       level: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),

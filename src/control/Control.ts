@@ -40,8 +40,6 @@ import { UploadWatch } from './UploadWatch.js';
 const lookMs = 30_000;
 /** After how long stores that could not be read are read again, ms. */
 const readAgainMs = 300_000;
-/** How long `stop` waits for uploads, ms. */
-const finishMs = 5000;
 /** Pause between a successor's tries to listen, ms. */
 const listenAgainMs = 100;
 
@@ -165,7 +163,12 @@ export class Control {
         void this.#look();
         return;
       case 'stop':
-        void this.#stop();
+        void this.#stop(message.patienceMs);
+        return;
+      case 'alone':
+      case 'drain':
+        // Nothing is shared with another daemon yet.
+        return;
     }
   }
 
@@ -300,9 +303,9 @@ export class Control {
     this.#log.error(about, 'a recording failed; no audio of it is kept');
   }
 
-  async #stop(): Promise<void> {
+  async #stop(patienceMs: number): Promise<void> {
     if (this.#readingAgain !== null) clearTimeout(this.#readingAgain);
-    const unstored = this.#looking === null ? 0 : await this.#finish(this.#looking);
+    const unstored = this.#looking === null ? 0 : await this.#finish(this.#looking, patienceMs);
     await this.#app.close();
     this.#stores.close();
     this.#recorderPort?.close();
@@ -310,12 +313,12 @@ export class Control {
   }
 
   /** @returns recordings that stay in the spool until the next start */
-  async #finish(looking: NodeJS.Timeout): Promise<number> {
+  async #finish(looking: NodeJS.Timeout, patienceMs: number): Promise<number> {
     clearInterval(looking);
     await this.#spool.stop();
     await this.#uploader.wakeAll();
     const late = new AbortController();
-    const patience = sleep(finishMs, undefined, { signal: late.signal }).catch(() => undefined);
+    const patience = sleep(patienceMs, undefined, { signal: late.signal }).catch(() => undefined);
     await Promise.race([this.#uploader.settled(), patience]);
     await Promise.race([this.#uploader.stop(), patience]);
     late.abort();

@@ -46,7 +46,8 @@ export interface LiveCall {
 }
 
 export interface ThreadStates {
-  readonly media: 'ready' | 'draining';
+  /** `overloaded`: new calls are refused. */
+  readonly media: 'ready' | 'overloaded' | 'draining';
   readonly recorder: 'starting' | 'ready' | 'restarting';
   readonly control: 'starting' | 'ready' | 'restarting';
 }
@@ -68,8 +69,15 @@ export interface PlainResponse {
 }
 
 export type ToControl =
-  /** Main holds the spool's lock: from now on control may look into the spool, store, and listen. */
-  | { readonly type: 'begin' }
+  /**
+   * Main holds the spool's lock: from now on control may look into the spool, store, and listen. Not `alone`: another daemon still
+   * ends its calls on this spool, and what lies there is its own, but for what this daemon's recorder announces.
+   */
+  | { readonly type: 'begin'; readonly alone: boolean }
+  /** The last other daemon is gone and what it left is recovered: everything in the spool is this daemon's. */
+  | { readonly type: 'alone' }
+  /** The daemon is ending its calls: it takes up nothing new in the spool, and gives the control port back if `release`. */
+  | { readonly type: 'drain'; readonly release: boolean }
   | { readonly type: 'reload' }
   | { readonly type: 'http'; readonly id: number; readonly request: PlainRequest }
   /** Sent when something changed, at most four times a second. */
@@ -79,8 +87,8 @@ export type ToControl =
   | { readonly type: 'recorder'; readonly port: MessagePort }
   /** A call names an account that the configuration doesn't list; answered with `account`. */
   | { readonly type: 'lookup'; readonly id: number; readonly accountId: string }
-  /** Finish what can be finished and post `stopped`. */
-  | { readonly type: 'stop' };
+  /** Finish what can be finished within this time, ms, and post `stopped`. Sent again when there is less patience. */
+  | { readonly type: 'stop'; readonly patienceMs: number };
 
 export type FaultKind = 'throw' | 'hang' | 'exit' | 'heap';
 
@@ -103,5 +111,7 @@ export type FromControl =
   | { readonly type: 'spool'; readonly full: boolean }
   /** `POST /v1/faults` for the recorder; control applies its own itself. */
   | { readonly type: 'fault'; readonly fault: FaultKind }
+  /** Answer to `drain`: the control port is free, if that was asked for. */
+  | { readonly type: 'drained' }
   /** Answer to `stop`: recordings that are not yet in their store. */
   | { readonly type: 'stopped'; readonly unstored: number };

@@ -19,4 +19,4 @@ const control = Control.configure(
   (message: FromControl) => parentPort?.postMessage(message),
 );
 parentPort?.on('message', (message: ToControl) => control?.receive(message));
-if (data.begun) control?.receive({ type: 'begin' });
+if (data.begun) control?.receive({ type: 'begin', alone: true });

@@ -21,12 +21,16 @@ export type ToRecorder =
   | { readonly type: 'control'; readonly port: MessagePort }
   /** Do this to yourself; only with `REELAY_FAULTS=1`. */
   | { readonly type: 'fault'; readonly fault: 'throw' | 'hang' | 'exit' | 'heap' }
+  /** Other daemons are gone: their folders below `adopted/` are to be recovered, then `recovered` is posted. */
+  | { readonly type: 'recover' }
   /** Take what is in the ring, seal what can be sealed, and post `stopped`. */
   | { readonly type: 'stop' };
 
 export type FromRecorder =
   /** The journal is read and the ring is being emptied. */
   | { readonly type: 'ready' }
+  /** What lay below `adopted/` when that was asked for is sealed, or set aside. */
+  | { readonly type: 'recovered' }
   | /** `sealed`: nothing is left for the next start. */ {
       readonly type: 'stopped';
       readonly sealed: boolean;

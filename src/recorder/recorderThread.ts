@@ -20,7 +20,7 @@ const recorder = new Recorder({
 parentPort?.on('message', (message: ToRecorder) => {
   if (message.type === 'control') controlPort = message.port;
   else if (message.type === 'stop') void stop();
-  else commit(message.fault);
+  else if (message.type === 'fault') commit(message.fault);
 });
 
 recorder.start();

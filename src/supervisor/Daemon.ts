@@ -27,6 +27,8 @@ const controlHeapMiB = 512;
 const recorderPatienceMs = 5000;
 /** Recorders that may be lost while they seal what the last one left, before the daemon ends without. */
 const lossesAtEnd = 3;
+/** How long the end waits for uploads, ms. */
+const uploadPatienceMs = 5000;
 
 /**
  * The whole daemon: this thread moves media and supervises; the recorder and the control thread hang on it by shared memory
@@ -90,7 +92,7 @@ export class Daemon {
       const { port: mediaPort } = await this.#media.listen();
       const ready = new Promise<number>((resolve, reject) => (this.#controlReady = { resolve, reject }));
       this.#begun = true;
-      this.#tellControl({ type: 'begin' });
+      this.#tellControl({ type: 'begin', alone: true });
       const controlPort = (this.#controlPort = await ready);
       this.#log.info({ mediaPort, controlPort, kernels: implementation }, 'reelay is ready');
       return { mediaPort, controlPort };
@@ -130,7 +132,7 @@ export class Daemon {
       if (isSealed) this.#folder?.forget();
     }
     const unstored = new Promise<number>((resolve) => (this.#controlStopped = resolve));
-    if (!this.#tellControl({ type: 'stop' })) this.#controlStopped?.(-1);
+    if (!this.#tellControl({ type: 'stop', patienceMs: uploadPatienceMs })) this.#controlStopped?.(-1);
     const left = await unstored;
     await this.#control.stop();
     await this.#folder?.release();

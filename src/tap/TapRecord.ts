@@ -105,7 +105,7 @@ export interface CallFacts {
   /** Custom parameters and other facts of the start message, as received; tokens and secrets are left out. */
   readonly parameters: Readonly<Record<string, unknown>>;
   /** Set when the recording can't be kept: the call is written down as failed and none of its audio is. */
-  readonly failed?: 'no_store' | 'unknown_account' | 'account_mismatch' | 'spool_full';
+  readonly failed?: 'no_store' | 'unknown_account' | 'account_mismatch' | 'spool_full' | 'overloaded';
   /** The account that the call named, where that isn't `accountId`: the one whose secret opened the socket. */
   readonly claimedAccountId?: string;
 }

@@ -69,7 +69,7 @@ class Thread {
   }
 
   async begin(): Promise<string> {
-    this.post({ type: 'begin' });
+    this.post({ type: 'begin', alone: true });
     const { port } = await this.next('ready');
     return `http://127.0.0.1:${port}`;
   }
@@ -269,7 +269,7 @@ await t.test('stop stores what can be stored and says what cannot', async (t) =>
   });
   await fabricateRecording(join(dir, 'spool'), { state: 'uploading', accountId: 'AC2', samplesPerChunk: 80 });
   await fabricateRecording(join(dir, 'spool'), { state: 'failed', accountId: 'AC1', chunks: 0 });
-  thread.post({ type: 'stop' });
+  thread.post({ type: 'stop', patienceMs: 5000 });
   t.strictSame(await thread.next('stopped'), { type: 'stopped', unstored: 1 });
   t.notOk(existsSync(good.folder));
 });
@@ -327,7 +327,7 @@ accounts: [{ id: AC1, store: { type: file, dir: no-folder } }]`,
   thread.announce({ type: 'started', folder, manifest: recording.manifest });
   t.strictSame(await thread.next('spool'), { type: 'spool', full: false });
   t.ok(existsSync(join(recording.folder, '0-audio.wav')), 'nothing was deleted');
-  thread.post({ type: 'stop' });
+  thread.post({ type: 'stop', patienceMs: 5000 });
   t.equal((await thread.next('stopped')).unstored, 1);
 });
 
