@@ -1,0 +1,272 @@
+import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { channelOf, samplesOf } from '../../src/audio/pcm.js';
+import { readWavHeader } from '../../src/audio/wav.js';
+import { verdictOn } from '../../src/cli/verify.js';
+import { Bot } from '../../src/simulators/Bot.js';
+import type { BotCall } from '../../src/simulators/BotCall.js';
+import type { Caller } from '../../src/simulators/Caller.js';
+import { CallerAudio, frameMs } from '../../src/simulators/CallerAudio.js';
+import { JambonzCaller } from '../../src/simulators/JambonzCaller.js';
+import { TwilioCaller } from '../../src/simulators/TwilioCaller.js';
+import type { RecordingLayout } from '../../src/spool/Manifest.js';
+import { recordingsBelow } from '../../src/spool/RecordingFolder.js';
+import { DaemonProcess, type LogLine } from './DaemonProcess.js';
+import { eventually } from './eventually.js';
+import { joined } from './Oracle.js';
+import { stretchesIn } from './Placement.js';
+import { SchedulingDelay } from './SchedulingDelay.js';
+import { callerVoice, loudVoice } from './voice.js';
+
+/** What the daemon is doing when it is killed. */
+export const crashPhases = [
+  /** Calls are up. */
+  'talking',
+  /** They have just hung up, and their chunks are being sealed. */
+  'sealing',
+  /** What is sealed is being stored. */
+  'uploading',
+  /** It takes up what an earlier kill has left; once or twice more. */
+  'starting',
+  /** Its recorder was broken just before, and is being started again. */
+  'recorder',
+  /** The same with its control thread. */
+  'control',
+  /** It was asked to end. */
+  'draining',
+] as const;
+export type CrashPhase = (typeof crashPhases)[number];
+
+/** One round: the daemon was killed under some calls, once or more often, and started again. */
+export interface CrashRound {
+  readonly phase: CrashPhase;
+  readonly kills: number;
+  /** After the calls began, ms. */
+  readonly killedAtMs: number;
+  /** Per call that was up: audio that the bot received and the recording misses, ms. */
+  readonly missedMs: readonly number[];
+  /** Longest scheduling delay that was measured during the calls, ms. */
+  readonly delayMs: number;
+  /** What may be missed at most: flush interval, one frame, scheduling delay, and what came while there was no recorder. */
+  readonly boundMs: number;
+  readonly problems: readonly string[];
+}
+
+/** A call of a round. */
+interface Spoken {
+  readonly caller: Caller;
+  /** When it had ended, on the clock of `performance.now()`; Infinity until then. */
+  endedMs: number;
+}
+
+/** Calls are this long unless something ends them, seconds. */
+const seconds = 8;
+
+/** One daemon on its own folders, with its own callers and bot. */
+export class CrashLane {
+  readonly #daemon: DaemonProcess;
+  readonly #bot: Bot;
+  readonly #delay = new SchedulingDelay();
+  readonly #random: () => number;
+  /** Audio for callers, made once: by rate. */
+  readonly #audio = new Map<string, CallerAudio>();
+  #spoken: Spoken[] = [];
+  /** When the recorder was broken, on the clock of `performance.now()`. */
+  #brokenMs = Infinity;
+
+  private constructor(daemon: DaemonProcess, bot: Bot, random: () => number) {
+    this.#daemon = daemon;
+    this.#bot = bot;
+    this.#random = random;
+  }
+
+  static async open(dir: string, layout: RecordingLayout, random: () => number): Promise<CrashLane> {
+    const bot = new Bot({ echo: true });
+    const { url } = await bot.listen();
+    const upstream = { twilio: `${url}/twilio`, jambonz: `${url}/jambonz` };
+    const accounts = [{ id: '*', upstream, resumeSeconds: 0 }];
+    const daemon = await DaemonProcess.start({
+      dir,
+      accounts,
+      chunkSeconds: 1,
+      env: { REELAY_FAULTS: '1' },
+      config: { recording: { layout } },
+    });
+    return new CrashLane(daemon, bot, random);
+  }
+
+  async close(): Promise<void> {
+    await this.#daemon.kill();
+    await this.#delay.close();
+    await this.#bot.close();
+  }
+
+  /** What the daemons of the lane have logged from warnings on. */
+  get complaints(): readonly LogLine[] {
+    return this.#daemon.logged(40);
+  }
+
+  async round(phase: CrashPhase): Promise<CrashRound> {
+    const { up, over } = await this.#dial();
+    const beganMs = performance.now();
+    this.#delay.take();
+    let kills = (await this.#kill(phase, up)) ? 1 : 0;
+    const killedMs = performance.now();
+    const delayMs = this.#delay.take();
+    await over;
+    if (phase === 'starting') kills += await this.#killAtStart();
+    await this.#daemon.restart();
+    const alone = Math.max(0, killedMs - this.#brokenMs);
+    const boundMs = this.#daemon.flushMs + frameMs + delayMs + alone;
+    const problems: string[] = [];
+    const missedMs: number[] = [];
+    for (const spoken of this.#spoken) {
+      // Whoever is asked to end cuts calls that are still up, and says so.
+      const sureMs = phase === 'draining' ? -Infinity : killedMs - boundMs;
+      const ms = await this.#judge(spoken, sureMs, problems);
+      if (up.includes(spoken.caller)) missedMs.push(ms);
+      if (ms > boundMs) problems.push(`${ms.toFixed(1)} ms are missing, ${boundMs.toFixed(1)} may be`);
+    }
+    await this.#tidy(problems);
+    return { phase, kills, killedAtMs: killedMs - beganMs, missedMs, delayMs, boundMs, problems };
+  }
+
+  /** Three calls that stay up, and one that doesn't. */
+  async #dial(): Promise<{ readonly up: readonly Caller[]; readonly over: Promise<unknown> }> {
+    const up = [this.#twilio(), this.#jambonz(8000, 'mono'), this.#jambonz(16_000, 'stereo')];
+    const callers = [...up, this.#twilio(0.3)];
+    this.#spoken = callers.map((caller) => ({ caller, endedMs: Infinity }));
+    const calls = this.#spoken.map(async (spoken) => {
+      await spoken.caller.call();
+      spoken.endedMs = performance.now();
+    });
+    await Promise.all(callers.map((caller) => once(caller, 'open')));
+    return { up, over: Promise.all(calls) };
+  }
+
+  /** @returns whether it was killed; one that was asked to end may be quicker */
+  async #kill(phase: CrashPhase, up: readonly Caller[]): Promise<boolean> {
+    this.#brokenMs = Infinity;
+    // Now and then long enough for chunks to be sealed while their calls are up.
+    await sleep(this.#random() < 0.25 ? 1000 + this.#random() * 2500 : 200 + this.#random() * 800);
+    switch (phase) {
+      case 'talking':
+      case 'starting':
+        break;
+      case 'sealing':
+      case 'uploading':
+        for (const caller of up) caller.hangUp();
+        await sleep(this.#random() * (phase === 'sealing' ? 120 : 700));
+        break;
+      case 'recorder':
+      case 'control':
+        if (phase === 'recorder') this.#brokenMs = performance.now();
+        await this.#daemon.fault(phase, this.#random() < 0.5 ? 'exit' : 'throw');
+        await sleep(this.#random() * 500);
+        break;
+      case 'draining':
+        process.kill(this.#daemon.pid, 'SIGTERM');
+        await sleep(this.#random() * 400);
+    }
+    return (await this.#daemon.kill('SIGKILL')).signal === 'SIGKILL';
+  }
+
+  /** Kills a daemon that starts, before or soon after it is ready. @returns how often */
+  async #killAtStart(): Promise<number> {
+    const times = this.#random() < 0.3 ? 2 : 1;
+    for (let time = 0; time < times; time += 1) {
+      const starting = this.#daemon.restart().catch(() => undefined);
+      await sleep(this.#random() * 900);
+      await this.#daemon.kill('SIGKILL');
+      await starting;
+    }
+    return times;
+  }
+
+  /**
+   * @param sureMs - a call that ended before is whole, on the clock of `performance.now()`
+   * @returns audio of the caller that reached the bot and isn't in the recording, ms
+   */
+  async #judge({ caller, endedMs }: Spoken, sureMs: number, problems: string[]): Promise<number> {
+    const { callSid, provider } = caller;
+    const name = `${provider} ${callSid}`;
+    const folder = await this.#daemon.stored(callSid);
+    const { findings } = await verdictOn(folder);
+    for (const { code, detail } of findings) problems.push(`${name}: verify: ${code} ${detail}`);
+    const { state, reason } = (await folder.manifest())?.value ?? { state: 'unreadable', reason: null };
+    const missingMs = await this.#missing(caller, name, problems);
+    const isWhole = state === 'complete' && missingMs === 0;
+    const mayBeCut = endedMs > sureMs && state === 'interrupted';
+    if (!isWhole && !mayBeCut)
+      problems.push(`${name}: ${state} (${reason}), ${missingMs.toFixed(1)} ms missing`);
+    return missingMs;
+  }
+
+  async #missing(caller: Caller, name: string, problems: string[]): Promise<number> {
+    const [stream] = caller.result().streams;
+    const call = await this.#heard(caller.callSid);
+    const said = joined(call.frames.map((frame) => call.pcm(frame)));
+    // What the daemon read but had no time to pass on may be recorded, too.
+    const sent = joined((stream?.frames ?? []).map(({ payload }) => call.pcm({ ...blank, payload })));
+    const recorded = stretchesIn(await this.#recorded(caller.callSid), sent);
+    const [whole] = recorded;
+    if (recorded.length > 1 || (whole !== undefined && whole.index !== 0))
+      problems.push(`${name}: recorded in ${recorded.length} stretches, from ${whole?.index}`);
+    const missing = said.length - (whole?.samples ?? 0);
+    return (Math.max(0, missing) * 1000) / caller.result().sampleRate;
+  }
+
+  /** The caller's channel as the daemon gives it to whoever asks. */
+  async #recorded(callSid: string): Promise<Int16Array> {
+    const [one] = await this.#daemon.recordings(`&callId=${callSid}`);
+    if (one === undefined || one.samples === 0) return new Int16Array(0);
+    const response = await this.#daemon.get(`/v1/recordings/${one.recordingId}/audio.wav`);
+    if (!response.ok) throw new Error(`the audio of ${callSid} gave ${response.status}`);
+    const wav = new Uint8Array(await response.arrayBuffer());
+    const { channels, dataOffset, dataBytes } = readWavHeader(wav);
+    return channelOf(samplesOf(wav.slice(dataOffset, dataOffset + dataBytes)), 0, channels);
+  }
+
+  /** The bot's side of a call, once its socket is closed. */
+  async #heard(callSid: string): Promise<BotCall> {
+    const call = this.#bot.calls.find((each) => each.callSid === callSid);
+    if (call === undefined) throw new Error(`the bot knows no call ${callSid}`);
+    if (call.closed === null) await once(call, 'closed');
+    return call;
+  }
+
+  /** Nothing is left over, and nothing is there twice. */
+  async #tidy(problems: string[]): Promise<void> {
+    await eventually('the spool is empty', async () => (await this.#daemon.spooled()).length === 0);
+    const { length } = await recordingsBelow(this.#daemon.storeDir);
+    if (length !== this.#spoken.length) problems.push(`${length} recordings of ${this.#spoken.length} calls`);
+    // What was judged isn't needed any more, and would only make every look take longer.
+    await rm(this.#daemon.storeDir, { recursive: true, force: true });
+    this.#bot.calls.length = 0;
+  }
+
+  #twilio(callSeconds = seconds): TwilioCaller {
+    const audio = this.#voice('twilio', 8000);
+    const url = this.#daemon.media('/twilio');
+    return new TwilioCaller({ url, audio, seconds: callSeconds, accountSid: 'acme' });
+  }
+
+  #jambonz(sampleRate: number, mixType: 'mono' | 'stereo'): JambonzCaller {
+    const audio = this.#voice('jambonz', sampleRate);
+    const url = this.#daemon.media('/jambonz');
+    return new JambonzCaller({ url, audio, seconds, sampleRate, mixType, accountSid: 'acme' });
+  }
+
+  #voice(provider: 'twilio' | 'jambonz', sampleRate: number): CallerAudio {
+    const key = `${provider} ${sampleRate}`;
+    const known = this.#audio.get(key);
+    if (known !== undefined) return known;
+    const pcm = (provider === 'twilio' ? loudVoice : callerVoice)(sampleRate, seconds * sampleRate);
+    const audio = new CallerAudio(pcm, { sampleRate });
+    this.#audio.set(key, audio);
+    return audio;
+  }
+}
+
+const blank = { timestampMs: NaN, sequence: NaN, track: 'inbound', atMs: 0 } as const;
