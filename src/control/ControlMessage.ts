@@ -1,5 +1,8 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { AccountConfig, Config } from '../config/Config.js';
+import type { ThreadStates } from '../config/readiness.js';
+
+export type { ThreadStates };
 
 /** What the command line gives on top of the configuration file; undefined where a flag was not given. */
 export interface ServeFlags {
@@ -8,6 +11,8 @@ export interface ServeFlags {
   readonly store?: string;
   readonly mediaPort?: number;
   readonly controlPort?: number;
+  /** A daemon that runs on the same spool is asked to end its calls and to give its ports back. */
+  readonly takeOver?: boolean;
 }
 
 /** `workerData` of the control thread. */
@@ -24,6 +29,12 @@ export interface ControlData {
   readonly recorderPort: MessagePort;
   /** Whether `begin` need not be waited for: a successor's main holds the lock already. */
   readonly begun: boolean;
+  /** False: the control port is another daemon's. Default true. */
+  readonly listens?: boolean;
+  /** Int32 cell 0: 1 while everything in the spool is this daemon's; default: it is. */
+  readonly alone?: SharedArrayBuffer;
+  /** For a successor: recordings in the spool that are this daemon's when not everything is. */
+  readonly own?: readonly string[];
   /** Signs start tokens of accounts that have no auth token; 32 random bytes of this process. */
   readonly tokenKey: Uint8Array;
   /** Which implementation of the audio kernels the media process runs. */
@@ -45,13 +56,6 @@ export interface LiveCall {
   readonly upstream: 'none' | 'connecting' | 'open' | 'lost';
 }
 
-export interface ThreadStates {
-  /** `overloaded`: new calls are refused. */
-  readonly media: 'ready' | 'overloaded' | 'draining';
-  readonly recorder: 'starting' | 'ready' | 'restarting';
-  readonly control: 'starting' | 'ready' | 'restarting';
-}
-
 /** A plain HTTP request of the media port, answered by control. */
 export interface PlainRequest {
   readonly method: string;
@@ -70,14 +74,16 @@ export interface PlainResponse {
 
 export type ToControl =
   /**
-   * Main holds the spool's lock: from now on control may look into the spool, store, and listen. Not `alone`: another daemon still
-   * ends its calls on this spool, and what lies there is its own, but for what this daemon's recorder announces.
+   * Main holds the spool's lock: from now on control may look into the spool and store what is its own there, and listen, if it
+   * `listens` already; answered with `begun`.
    */
-  | { readonly type: 'begin'; readonly alone: boolean }
+  | { readonly type: 'begin'; readonly listens: boolean }
+  /** The control port should be free. */
+  | { readonly type: 'listen' }
   /** The last other daemon is gone and what it left is recovered: everything in the spool is this daemon's. */
   | { readonly type: 'alone' }
-  /** The daemon is ending its calls: it takes up nothing new in the spool, and gives the control port back if `release`. */
-  | { readonly type: 'drain'; readonly release: boolean }
+  /** Another daemon takes the control port; answered with `handedOver`. Nothing new in the spool is this daemon's, unless announced. */
+  | { readonly type: 'handOver' }
   | { readonly type: 'reload' }
   | { readonly type: 'http'; readonly id: number; readonly request: PlainRequest }
   /** Sent when something changed, at most four times a second. */
@@ -111,7 +117,9 @@ export type FromControl =
   | { readonly type: 'spool'; readonly full: boolean }
   /** `POST /v1/faults` for the recorder; control applies its own itself. */
   | { readonly type: 'fault'; readonly fault: FaultKind }
-  /** Answer to `drain`: the control port is free, if that was asked for. */
-  | { readonly type: 'drained' }
+  /** Answer to `begin`: what lies in the spool is known. */
+  | { readonly type: 'begun' }
+  /** Answer to `handOver`: the control port is free, and these are the recordings in the spool that are known. */
+  | { readonly type: 'handedOver'; readonly own: readonly string[] }
   /** Answer to `stop`: recordings that are not yet in their store. */
   | { readonly type: 'stopped'; readonly unstored: number };

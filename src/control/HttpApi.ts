@@ -2,6 +2,7 @@ import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { isFromHere } from '../config/isFromHere.js';
+import { readinessOf } from '../config/readiness.js';
 import { ReelayError } from '../config/ReelayError.js';
 import type { FaultKind, ThreadStates } from './ControlMessage.js';
 import { httpErrorOf } from './HttpError.js';
@@ -62,15 +63,6 @@ function healthRoutes(app: FastifyInstance, { threads }: HttpApiOptions): void {
     const { status, body } = readinessOf(threads());
     return reply.code(status).send(body);
   });
-}
-
-/** What `/readyz` says: calls can be taken and recorded. */
-export function readinessOf(threads: ThreadStates): {
-  readonly status: number;
-  readonly body: { readonly ready: boolean; readonly threads: ThreadStates };
-} {
-  const ready = threads.media === 'ready' && threads.recorder === 'ready';
-  return { status: ready ? 200 : 503, body: { ready, threads } };
 }
 
 const faultRequest = z.strictObject({

@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/Config.js';
+import { readinessOf } from '../config/readiness.js';
 import { ReelayError } from '../config/ReelayError.js';
 import type { StartTokens } from '../providers/twilio/startToken.js';
 import type { PlainRequest, PlainResponse, ThreadStates } from './ControlMessage.js';
-import { readinessOf } from './HttpApi.js';
 import { httpErrorOf } from './HttpError.js';
 import { answerVoice, type FindAccount } from './VoiceWebhook.js';
 

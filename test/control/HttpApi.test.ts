@@ -223,14 +223,32 @@ await t.test('metrics have names, kinds and what the media thread counted', asyn
   t.match(await (await bench.get('/metrics')).text(), /^reelay_spool_seconds_left 2$/m);
 });
 
-await t.test('the daemon is ready when calls can be taken and recorded', async (t) => {
-  const bench = await ApiBench.start(t, t.testdir({}), { adminKeys: ['admin'] });
-  t.match(await (await bench.get('/readyz')).json(), { ready: true, threads: { recorder: 'ready' } });
-  bench.threads = { ...bench.threads, recorder: 'restarting' };
-  t.equal((await bench.get('/readyz')).status, 503);
-  bench.threads = { media: 'draining', recorder: 'ready', control: 'ready' };
-  t.equal((await bench.get('/readyz')).status, 503);
-});
+await t.test(
+  'the daemon is ready when calls can be taken, and says what becomes of their recordings',
+  async (t) => {
+    const bench = await ApiBench.start(t, t.testdir({}), { adminKeys: ['admin'] });
+    const ready = async () => {
+      const answer = await bench.get('/readyz');
+      return { status: answer.status, body: await answer.json() };
+    };
+    t.match(await ready(), { status: 200, body: { ready: true, recording: 'ready' } });
+    for (const recorder of ['starting', 'restarting', 'blocked', 'stuck'] as const) {
+      bench.threads = { ...bench.threads, recorder };
+      t.match(await ready(), {
+        status: 200,
+        body: { ready: true, recording: recorder, threads: { recorder } },
+      });
+      t.match(
+        await (await bench.get('/metrics', bearer('admin'))).text(),
+        /^reelay_thread_ready{thread="recorder"} 0$/m,
+      );
+    }
+    for (const media of ['draining', 'overloaded'] as const) {
+      bench.threads = { media, recorder: 'ready', control: 'ready' };
+      t.match(await ready(), { status: 503, body: { ready: false, status: media, recording: 'ready' } });
+    }
+  },
+);
 
 await t.test('faults exist only where they were allowed, and for admins alone', async (t) => {
   const post = (bench: ApiBench, key: string, body: unknown) =>
