@@ -1,4 +1,4 @@
-import { type UploadNote, writeNote } from './UploadNote.js';
+import { type DurableWrite, type UploadNote, writeNote } from './UploadNote.js';
 
 /**
  * A recording's note while it is being worked on. Changes that come while it is being written go into the next writing
@@ -6,13 +6,15 @@ import { type UploadNote, writeNote } from './UploadNote.js';
  */
 export class KeptNote {
   readonly #path: string;
+  readonly #write: DurableWrite | undefined;
   #content: UploadNote;
   #writing: Promise<void> | null = null;
   #next: Promise<void> | null = null;
 
   /** @param path - of the recording's folder */
-  constructor(path: string, content: UploadNote) {
+  constructor(path: string, content: UploadNote, write?: DurableWrite) {
     this.#path = path;
+    this.#write = write;
     this.#content = content;
   }
 
@@ -42,7 +44,7 @@ export class KeptNote {
     const writing = (this.#writing = this.#next);
     this.#next = null;
     try {
-      await writeNote(this.#path, this.#content);
+      await writeNote(this.#path, this.#content, this.#write);
     } finally {
       if (this.#writing === writing) this.#writing = null;
     }

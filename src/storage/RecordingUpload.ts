@@ -14,7 +14,7 @@ import { PortalUpload, type PortalUploadOptions } from './PortalUpload.js';
 import { chunkKey, readSpooled, sidecarKey, type SpooledRecording } from './SpooledRecording.js';
 import { StoreFault } from './StoreFault.js';
 import { hashOf } from './unlinkConfirmed.js';
-import { notedOf, type UploadNote, withChunk } from './UploadNote.js';
+import { type DurableWrite, notedOf, type UploadNote, withChunk } from './UploadNote.js';
 import type { Visit } from './Visit.js';
 import { WholeUpload } from './WholeUpload.js';
 import { deliver, type Workpiece } from './Workpiece.js';
@@ -29,6 +29,8 @@ export interface RecordingUploadOptions extends PortalUploadOptions {
   readonly cleaned: Set<string>;
   /** Told what is left to do when the folder was read, and again when it is left. */
   readonly seen: (recording: SpooledRecording, note: UploadNote) => Promise<void>;
+  /** Writes notes. Default: `writeDurably`. */
+  readonly write?: DurableWrite | undefined;
   readonly chunkWidth?: number | undefined;
   readonly leastPartBytes?: number | undefined;
 }
@@ -83,7 +85,7 @@ export class RecordingUpload {
   async run(): Promise<Outcome> {
     const recording = await readSpooled(this.#options.spoolDir, this.#visit.folder);
     if (recording === undefined) return 'over';
-    const note = new KeptNote(recording.path, recording.note);
+    const note = new KeptNote(recording.path, recording.note, this.#options.write);
     await this.#options.seen(recording, note.content);
     try {
       return await this.#take(recording, note);
@@ -200,7 +202,7 @@ export class RecordingUpload {
     await this.#notePlace(work);
     const text = `${JSON.stringify(finalManifest(manifest, note.content), null, 2)}\n`;
     const file = join(recording.path, finalName);
-    await writeDurably(file, text);
+    await (this.#options.write ?? writeDurably)(file, text);
     visit.step('final_written');
     const sha256 = createHash('sha256').update(text).digest('hex');
     const key = `${recording.folder}/${manifestName}`;

@@ -5,6 +5,9 @@ import { writeDurably } from '../spool/durable.js';
 import { uploadName } from '../spool/layout.js';
 import type { ManifestChunk, WholeAudio } from '../spool/Manifest.js';
 
+/** {@link writeDurably}, or a way that gives the same promise where that fails. */
+export type DurableWrite = (path: string, data: string) => Promise<void>;
+
 /** A chunk whose audio the store has confirmed: as a WAV of its own or within an object that holds the whole call. */
 export interface StoredChunk extends ManifestChunk {
   readonly sidecarStored: boolean;
@@ -112,8 +115,12 @@ export function unlessMissing(error: unknown): undefined {
 }
 
 /** @throws the file system's error; what was confirmed and couldn't be noted is stored again */
-export async function writeNote(folder: string, content: UploadNote): Promise<void> {
-  await writeDurably(join(folder, uploadName), `${JSON.stringify(content)}\n`);
+export async function writeNote(
+  folder: string,
+  content: UploadNote,
+  write: DurableWrite = writeDurably,
+): Promise<void> {
+  await write(join(folder, uploadName), `${JSON.stringify(content)}\n`);
 }
 
 /** The note with this chunk in it, in the place of an older entry of the same index. */

@@ -14,7 +14,7 @@ import { RecordingUpload, type RecordingUploadOptions } from './RecordingUpload.
 import { type Backoff, defaultBackoff } from './Retry.js';
 import { readSpooled, type SpooledRecording, spooledFolders } from './SpooledRecording.js';
 import { relieveFolder } from './relieveFolder.js';
-import type { UploadNote } from './UploadNote.js';
+import type { DurableWrite, UploadNote } from './UploadNote.js';
 import type { UploadObserver } from './UploadObserver.js';
 import { Visit, type VisitHome } from './Visit.js';
 import { waitingChunk } from './waitingChunk.js';
@@ -32,6 +32,10 @@ export interface UploaderOptions {
   /** What the portal of an account wants; asked for recordings of the layout `jambonz`. Default: MP3, dated in UTC. */
   readonly portalOf?: (accountId: string) => Promise<PortalForm>;
   readonly observer: UploadObserver;
+  /** Whether a folder that was just seen in the spool is to be stored from here. Default: every one. */
+  readonly owns?: (folder: string) => boolean;
+  /** Writes notes. Default: `writeDurably`. */
+  readonly write?: DurableWrite;
   /** Default: the wall clock. */
   readonly clock?: Clock;
   /** Recordings of one account that are worked on at once. Default 4. */
@@ -131,6 +135,7 @@ export class Uploader {
       knownUploads: new Set(),
       cleaned: new Set(),
       seen: (recording, note) => this.#age(recording, note),
+      write: options.write,
       chunkWidth: options.chunkWidth,
       leastPartBytes: options.leastPartBytes,
       mostPortalBytes: options.mostPortalBytes,
@@ -142,9 +147,9 @@ export class Uploader {
     this.#add(folder, 'live');
   }
 
-  /** Wakes every folder of the spool. */
+  /** Wakes every own folder of the spool. */
   async wakeAll(): Promise<void> {
-    for await (const folder of spooledFolders(this.#options.spoolDir)) this.#add(folder, 'backlog');
+    for await (const folder of this.#ownFolders()) this.#add(folder, 'backlog');
   }
 
   /**
@@ -169,7 +174,7 @@ export class Uploader {
    */
   async relieve(): Promise<number> {
     let freed = 0;
-    for await (const folder of spooledFolders(this.#options.spoolDir))
+    for await (const folder of this.#ownFolders())
       freed += await relieveFolder(this.#options.spoolDir, folder).catch(() => 0);
     return freed;
   }
@@ -186,10 +191,10 @@ export class Uploader {
     await settled;
   }
 
-  /** Recordings in the spool whose audio is not yet all in their store. */
+  /** Own recordings in the spool whose audio is not yet all in their store. */
   async unstored(): Promise<number> {
     let count = 0;
-    for await (const folder of spooledFolders(this.#options.spoolDir)) {
+    for await (const folder of this.#ownFolders()) {
       const recording = await readSpooled(this.#options.spoolDir, folder).catch(() => null);
       if (recording === undefined || recording?.manifest?.state === 'failed') continue;
       if (recording?.note.finished !== true) count++;
@@ -208,6 +213,11 @@ export class Uploader {
   async stop(): Promise<void> {
     this.#stopping.abort(new Error('the uploader is stopping'));
     await this.#lanes.idle();
+  }
+
+  async *#ownFolders(): AsyncGenerator<string> {
+    const { spoolDir, owns = () => true } = this.#options;
+    for await (const folder of spooledFolders(spoolDir)) if (owns(folder)) yield folder;
   }
 
   #add(folder: string, urgency: Urgency): void {

@@ -1,0 +1,87 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { channelOf, samplesOf } from '../src/audio/pcm.js';
+import { wavHeaderBytes, wholeHeaderBytes } from '../src/audio/wav.js';
+import { verdictOn } from '../src/cli/verify.js';
+import { chunkName, wholeAudioName } from '../src/spool/layout.js';
+import type { Manifest } from '../src/spool/Manifest.js';
+import { RecordingFolder, recordingsBelow } from '../src/spool/RecordingFolder.js';
+import { FolderFiles } from '../src/spool/RecordingFiles.js';
+import type { LeanReport } from './LeanCall.js';
+import type { LeanVoice } from './LeanVoice.js';
+
+/** What came of the recordings in one folder. */
+export interface SoakVerdict {
+  readonly problems: readonly string[];
+  readonly recordings: readonly Manifest[];
+  /** Recordings whose samples were compared with what was said. */
+  readonly compared: number;
+}
+
+/**
+ * Verifies every recording below a folder, and compares every n-th sample by sample with what its caller said.
+ *
+ * @param reports - of all calls, by their id; the recordings that are found are taken out of it
+ */
+export async function verifyBelow(
+  dir: string,
+  reports: Map<string, LeanReport>,
+  voice: LeanVoice,
+  every: number,
+): Promise<SoakVerdict> {
+  const problems: string[] = [];
+  const recordings: Manifest[] = [];
+  let compared = 0;
+  for (const path of await recordingsBelow(dir)) {
+    const folder = new RecordingFolder([new FolderFiles(path)]);
+    const { findings } = await verdictOn(folder);
+    for (const { code, where, detail } of findings) problems.push(`${path}: ${code} ${where} ${detail}`);
+    const manifest = (await folder.read()).manifest?.value;
+    if (!manifest) continue;
+    const report = reports.get(manifest.callId);
+    reports.delete(manifest.callId);
+    recordings.push(manifest);
+    problems.push(...callProblems(path, manifest, report));
+    if (report === undefined || recordings.length % every !== 0) continue;
+    compared++;
+    const wrong = await firstWrongSample(path, manifest, report, voice);
+    if (wrong !== null) problems.push(`${path}: the caller's sample ${wrong} is not what was said`);
+  }
+  return { problems, recordings, compared };
+}
+
+function callProblems(path: string, manifest: Manifest, report: LeanReport | undefined): string[] {
+  if (report === undefined) return [`${path}: of no call that was made, or its second recording`];
+  const { sampleRate, samples, state, reason, gaps } = manifest;
+  const problems: string[] = [];
+  if (manifest.accountId !== report.accountId) problems.push(`of account ${manifest.accountId}`);
+  // Who is gone without a word may take the last frames along, and his call ends when his socket does.
+  const said = (report.sent * sampleRate) / 50;
+  const may = report.vanished ? sampleRate : 0;
+  if (samples < said - may) problems.push(`${samples} samples of ${said} that were said`);
+  if (gaps.length > 0) problems.push(`gaps ${JSON.stringify(gaps.slice(0, 3))}`);
+  if (state !== 'complete') problems.push(`${state} (${reason ?? ''})`);
+  return problems.map((problem) => `${path}: ${problem}`);
+}
+
+/** @returns its position; null where all are right */
+async function firstWrongSample(
+  path: string,
+  manifest: Manifest,
+  report: LeanReport,
+  voice: LeanVoice,
+): Promise<number | null> {
+  const isWhole = manifest.layout === 'single';
+  const names = isWhole ? [wholeAudioName] : manifest.chunks.map(({ index }) => chunkName(index));
+  const said = Math.min(manifest.samples, (report.sent * manifest.sampleRate) / 50);
+  let position = 0;
+  for (const name of manifest.samples === 0 ? [] : names) {
+    const bytes = await readFile(join(path, name));
+    const pcm = samplesOf(Uint8Array.from(bytes.subarray(isWhole ? wholeHeaderBytes : wavHeaderBytes)));
+    for (const sample of channelOf(pcm, 0, manifest.channels.length)) {
+      if (position < said && sample !== voice.sample(report.provider, position)) return position;
+      position++;
+    }
+  }
+  return null;
+}
