@@ -41,7 +41,7 @@ function nonBlockingStdout(): number | null {
     return openSync(`/proc/self/fd/${stdout}`, O_WRONLY | O_NONBLOCK | O_NOCTTY);
   }
   // A socket can't be. Node sets the flag on it when the main thread first looks at its own stream of stdout.
-  if (isMainThread) void process.stdout.writable;
+  if (isMainThread) Reflect.get(process, 'stdout');
   const [, flags] = /^flags:\s*([0-7]+)/m.exec(readFileSync(`/proc/self/fdinfo/${stdout}`, 'utf8')) ?? [];
   return flags !== undefined && (parseInt(flags, 8) & constants.O_NONBLOCK) !== 0 ? stdout : null;
 }

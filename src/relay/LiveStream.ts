@@ -108,6 +108,13 @@ export class LiveStream implements UpstreamOwner, CallStream {
     this.#end({ reason, closeCode: code }, reason === 'lost' ? CloseCode.goingAway : CloseCode.normal);
   }
 
+  /** The provider has taken nothing for too long and its socket is being terminated: the stream ends as lost. */
+  providerStalled(waitingBytes: number): void {
+    if (this.#state === 'ended') return;
+    this.#problems.tell('provider_stalled', { value: `${waitingBytes} bytes waited` });
+    this.#feed.event('provider_stalled');
+  }
+
   /** The daemon is ending: both sides are told so. */
   shutDown(): void {
     this.#upstream?.finish(CloseCode.goingAway);
@@ -120,8 +127,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
     this.#end({ reason: 'relay', closeCode: CloseCode.internalError }, CloseCode.goingAway);
   }
 
-  upstreamMessage(data: Buffer, isBinary: boolean): void {
-    const arrivalMs = performance.now();
+  upstreamMessage(data: Buffer, isBinary: boolean, arrivalMs: number): void {
     try {
       this.#fromUpstream(data, isBinary, arrivalMs);
     } catch (error) {
@@ -161,6 +167,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
       limits: config.limits,
       counters: this.#context.counters,
       heartbeats: this.#context.heartbeats,
+      stalls: this.#context.stalls,
       owner: this,
     });
   }
@@ -199,7 +206,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
     const audioMs = event.kind === 'audio' ? event.payload.length * this.#msPerByte : 0;
     const direct = upstream.state === 'open';
     const kept = upstream.send(data, isBinary, audioMs);
-    if (direct && kept) this.#observeLatency(arrivalMs);
+    if (direct && kept) this.#context.counters.latency.to_bot.observe(performance.now() - arrivalMs);
     if (kept === this.#overflowing) this.#overflow(!kept);
   }
 
@@ -220,7 +227,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
         : { kind: 'invalid', code: 'frame_not_json', drop: true };
     if (!this.#passesToProvider(event)) return;
     this.#provider.send(data, { binary: isBinary }, this.#onFlushed);
-    this.#observeLatency(arrivalMs);
+    this.#context.counters.latency.to_provider.observe(performance.now() - arrivalMs);
     this.#holdBack();
     this.#feed.upstream(event, arrivalMs);
     if (event.kind === 'audio' || event.kind === 'clip') this.#warn(event.warnings);
@@ -262,10 +269,6 @@ export class LiveStream implements UpstreamOwner, CallStream {
     this.#paused = false;
     this.#upstream?.resume();
   };
-
-  #observeLatency(arrivalMs: number): void {
-    this.#context.counters.observeLatency((performance.now() - arrivalMs) / 1000);
-  }
 
   #warn(warnings: readonly ErrorCode[]): void {
     for (const code of warnings) this.#problems.note(code);

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer';
+import type { Socket } from 'node:net';
 import { v7 as uuidv7 } from 'uuid';
 import type { WebSocket } from 'ws';
 import type { AccountConfig } from '../config/Config.js';
@@ -51,6 +52,8 @@ export class ProviderStream {
 
   constructor(options: {
     readonly socket: WebSocket;
+    /** What the WebSocket runs on. */
+    readonly wire: Socket;
     readonly admitted: Admitted;
     readonly context: RelayContext;
     /** Called once, when the socket is gone and nothing of it waits any more. */
@@ -70,7 +73,8 @@ export class ProviderStream {
     );
     this.#pulse = this.#context.heartbeats.watch(this.#socket, performance.now());
     this.#count(1);
-    const { startTimeoutMs } = this.#admitted.config.limits;
+    const { startTimeoutMs, stalledMs } = this.#admitted.config.limits;
+    this.#context.stalls.watch(options.wire, stalledMs, () => this.#stalled());
     this.#startTimer = setTimeout(() => this.#refuse(new ReelayError('start_timeout')), startTimeoutMs);
     this.#listen();
   }
@@ -88,6 +92,12 @@ export class ProviderStream {
     });
     this.#socket.on('error', (error) => this.#broken(error));
     this.#socket.on('close', (code) => this.#guard(() => this.#closed(code)));
+  }
+
+  #stalled(): void {
+    this.#context.counters.add('stalledProviders');
+    this.#guard(() => this.#live?.providerStalled(this.#socket.bufferedAmount));
+    this.#socket.terminate();
   }
 
   #receive(data: Buffer, isBinary: boolean, arrivalMs: number): void {

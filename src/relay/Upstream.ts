@@ -7,6 +7,7 @@ import type { Counters } from '../tap/Counters.js';
 import { FrameQueue } from './FrameQueue.js';
 import type { QueuedFrame } from './FrameQueue.js';
 import type { Heartbeats } from './Heartbeats.js';
+import type { StalledSockets } from './StalledSockets.js';
 
 /** Where the bot is and what its upgrade carries. */
 export interface UpstreamTarget {
@@ -17,7 +18,8 @@ export interface UpstreamTarget {
 
 /** The stream that the bot belongs to. None of these may throw. */
 export interface UpstreamOwner {
-  upstreamMessage(data: Buffer, isBinary: boolean): void;
+  /** @param arrivalMs - `performance.now()`, taken once per message: it costs more than anything else done to one here */
+  upstreamMessage(data: Buffer, isBinary: boolean, arrivalMs: number): void;
   /** The bot closed its socket properly: it is done with the stream. */
   upstreamEnded(): void;
   /** The socket couldn't be opened or broke. `final`: it won't be dialled again. */
@@ -45,6 +47,7 @@ export class Upstream {
   readonly #limits: Config['limits'];
   readonly #counters: Counters;
   readonly #heartbeats: Heartbeats;
+  readonly #stalls: StalledSockets;
   readonly #owner: UpstreamOwner;
   readonly #queue: FrameQueue;
   readonly #ending = new AbortController();
@@ -63,6 +66,7 @@ export class Upstream {
     readonly limits: Config['limits'];
     readonly counters: Counters;
     readonly heartbeats: Heartbeats;
+    readonly stalls: StalledSockets;
     readonly owner: UpstreamOwner;
   }) {
     this.#target = options.target;
@@ -71,6 +75,7 @@ export class Upstream {
     this.#limits = options.limits;
     this.#counters = options.counters;
     this.#heartbeats = options.heartbeats;
+    this.#stalls = options.stalls;
     this.#owner = options.owner;
     this.#queue = new FrameQueue(options.limits.upstreamQueueMs);
   }
@@ -147,13 +152,19 @@ export class Upstream {
       const pulse = this.#heartbeats.watch(socket, performance.now());
       let openedMs = NaN;
       let cause: Error | undefined;
+      socket.once('upgrade', (response) => {
+        this.#stalls.watch(response.socket, this.#limits.stalledMs, () => {
+          cause = this.#stalled();
+          socket.terminate();
+        });
+      });
       socket.on('open', () => {
         openedMs = performance.now();
         this.#opened(socket);
       });
       socket.on('message', (data, isBinary) => {
         pulse.seenMs = performance.now();
-        this.#owner.upstreamMessage(data as Buffer, isBinary);
+        this.#owner.upstreamMessage(data as Buffer, isBinary, pulse.seenMs);
       });
       socket.on('error', (error) => (cause = error));
       socket.on('close', (code) => {
@@ -200,14 +211,19 @@ export class Upstream {
 
   #lost(how: { code: number | null; cause: unknown; opened: boolean }): ReelayError {
     const final = this.#policy !== 'reconnect';
-    const error = new ReelayError(how.opened ? 'upstream_lost' : 'upstream_unreachable', {
-      value: how.cause instanceof Error ? how.cause.message : `close code ${how.code ?? 'none'}`,
-      cause: how.cause,
-    });
+    const error = how.cause instanceof ReelayError ? how.cause : networkLoss(how);
     this.#state = final ? 'lost' : 'connecting';
     if (!this.#reported) this.#owner.upstreamLost(error, final);
     this.#reported = true;
     return error;
+  }
+
+  /** What still waited for it is lost with its socket, whether it is dialled again or not. */
+  #stalled(): ReelayError {
+    this.#counters.add('stalledUpstreams');
+    return new ReelayError('upstream_stalled', {
+      value: `${this.#socket?.bufferedAmount ?? 0} bytes waited`,
+    });
   }
 
   #enqueue(data: Buffer, isBinary: boolean, audioMs: number): number {
@@ -222,6 +238,13 @@ export class Upstream {
     socket.send(data, { binary: isBinary });
     return 0;
   }
+}
+
+function networkLoss(how: { code: number | null; cause: unknown; opened: boolean }): ReelayError {
+  return new ReelayError(how.opened ? 'upstream_lost' : 'upstream_unreachable', {
+    value: how.cause instanceof Error ? how.cause.message : `close code ${how.code ?? 'none'}`,
+    cause: how.cause,
+  });
 }
 
 /** A bot may leave the offered sub-protocol unanswered, which jambonz takes and `ws` doesn't (RFC 6455, section 4.1). */
