@@ -5,7 +5,10 @@ import { Daemon } from '../supervisor/Daemon.js';
 /** Exit code when recordings are left that wait for their store; the next start goes on with them. */
 export const exitUnstored = 75;
 
-/** `reelay serve`: runs the daemon until SIGTERM or SIGINT; SIGHUP reads the configuration again. */
+/**
+ * `reelay serve`: runs the daemon until SIGTERM or SIGINT, or until another daemon takes over; a second signal hurries. SIGHUP reads
+ * the configuration again.
+ */
 export function serveCommand(): Command {
   return new Command('serve')
     .description('run the daemon')
@@ -17,6 +20,7 @@ export function serveCommand(): Command {
     )
     .option('--media-port <port>', 'port for providers', port)
     .option('--control-port <port>', 'port for the HTTP API', port)
+    .option('--take-over', 'have a daemon that runs on the same spool end its calls and hand over its ports')
     .action(async (flags: ServeFlags) => {
       await serve(flags);
     });
@@ -24,28 +28,25 @@ export function serveCommand(): Command {
 
 async function serve(flags: ServeFlags): Promise<void> {
   const daemon = new Daemon(flags);
-  let stopping = false;
-  const stop = (): void => {
-    if (stopping) return;
-    stopping = true;
-    daemon.stop().then(
-      (unstored) => process.exit(unstored === 0 ? 0 : exitUnstored),
-      (error: unknown) => {
-        daemon.uncaught(error);
-        process.exit(1);
-      },
-    );
-  };
   // A fault that nobody caught must not take the other calls down.
   process.on('uncaughtException', (error) => daemon.uncaught(error));
   // From the beginning: without a handler the signal ends the process.
   process.on('SIGHUP', () => daemon.reload());
+  daemon.stopped.then(
+    (unstored) => process.exit(unstored === 0 ? 0 : exitUnstored),
+    (error: unknown) => {
+      daemon.uncaught(error);
+      process.exit(1);
+    },
+  );
   try {
     await daemon.start();
   } catch (error) {
     console.error(error instanceof Error ? error.message : String(error));
     process.exit(1);
   }
+  let asked = 0;
+  const stop = (): void => (++asked === 1 ? daemon.stop() : daemon.hurry());
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
 }

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { MessagePort } from 'node:worker_threads';
 import type { FastifyInstance } from 'fastify';
@@ -9,8 +11,11 @@ import { isLoopback } from '../config/isFromHere.js';
 import { loadConfig } from '../config/load.js';
 import { StartTokens } from '../providers/twilio/startToken.js';
 import type { Manifest } from '../spool/Manifest.js';
-import type { SpoolEvent } from '../spool/SpoolEvent.js';
+import { daemonsFolder } from '../spool/layout.js';
+import { Quarantine, type SetAside } from '../spool/Quarantine.js';
+import type { Announcement } from '../spool/SpoolEvent.js';
 import { clockOf } from '../storage/Clock.js';
+import { SpoolReserve } from '../storage/SpoolReserve.js';
 import { Stores } from '../storage/Stores.js';
 import { Uploader } from '../storage/Uploader.js';
 import { Counters } from '../tap/Counters.js';
@@ -25,6 +30,7 @@ import type {
 import { AccountDirectory } from './AccountDirectory.js';
 import { Alerts } from './Alerts.js';
 import { FailedRecordings } from './FailedRecordings.js';
+import { ForeignRecordings } from './ForeignRecordings.js';
 import { commitFault } from './Fault.js';
 import { httpApi } from './HttpApi.js';
 import { Keyring } from './Keyring.js';
@@ -32,6 +38,8 @@ import { Library } from './Library.js';
 import { LiveCalls } from './LiveCalls.js';
 import { answerMediaHttp } from './MediaHttp.js';
 import { Metrics } from './Metrics.js';
+import { OverloadAlert } from './OverloadAlert.js';
+import { SpoolOwnership } from './SpoolOwnership.js';
 import { SpoolWatch } from './SpoolWatch.js';
 import { uploadFaults, type UploadFaults } from './uploadFaults.js';
 import { UploadWatch } from './UploadWatch.js';
@@ -55,11 +63,15 @@ export class Control {
   readonly #spoolDir: string;
   readonly #calls = new LiveCalls();
   readonly #stores: Stores;
+  readonly #ownership: SpoolOwnership;
   readonly #library: Library;
+  readonly #foreign: ForeignRecordings;
   readonly #alerts: Alerts;
+  readonly #overload: OverloadAlert;
   readonly #spool: SpoolWatch;
   readonly #failed: FailedRecordings;
   readonly #watch: UploadWatch;
+  readonly #reserve: SpoolReserve;
   readonly #uploader: Uploader;
   readonly #metrics: Metrics;
   readonly #tokens: StartTokens;
@@ -72,6 +84,10 @@ export class Control {
   #looking: NodeJS.Timeout | null = null;
   /** Set while some store could not be read. */
   #readingAgain: NodeJS.Timeout | null = null;
+  readonly #late = new AbortController();
+  #isStopping = false;
+  /** Unless another daemon has taken the port. */
+  #listens = true;
   #threads: ThreadStates = { media: 'ready', recorder: 'starting', control: 'ready' };
 
   private constructor(
@@ -91,9 +107,12 @@ export class Control {
     const clock = clockOf(faults.clockSpeed);
     this.#directory = new AccountDirectory({ config: () => this.#config, clock, log });
     this.#stores = new Stores(config, { find: (accountId) => this.#directory.find(accountId), clock });
+    this.#ownership = new SpoolOwnership(data.alone, data.own);
     this.#library = new Library(new MemoryCatalogue(), this.#spoolDir, this.#stores);
+    this.#foreign = new ForeignRecordings({ spoolDir: this.#spoolDir, library: this.#library, log });
     this.#metrics = this.#makeMetrics(data);
     this.#alerts = new Alerts(log, ({ code }) => this.#metrics.alerts.inc({ alert: code }));
+    this.#overload = new OverloadAlert(new Counters(data.counters), this.#alerts);
     this.#failed = new FailedRecordings((manifest) => this.#tellFailed(manifest));
     this.#spool = this.#makeSpoolWatch();
     this.#watch = new UploadWatch({
@@ -101,13 +120,21 @@ export class Control {
       alerts: this.#alerts,
       spool: this.#spool,
       library: this.#library,
+      ownership: this.#ownership,
       killPoint: faults.killPoint,
       log,
     });
+    this.#reserve = new SpoolReserve(join(this.#spoolDir, daemonsFolder));
     this.#uploader = new Uploader({
+      write: (path, data) => this.#reserve.write(path, data),
       spoolDir: this.#spoolDir,
       storeOf: (accountId) => this.#stores.of(accountId),
       portalOf: (accountId) => this.#portalOf(accountId),
+      quarantine: new Quarantine(this.#spoolDir, (item) => {
+        this.#log.error({ ...item, code: 'spool_unreadable' }, 'something in the spool was set aside');
+        this.#tellSetAside(item);
+      }),
+      owns: (folder) => this.#ownership.owns(folder),
       clock,
       observer: this.#watch,
     });
@@ -143,7 +170,16 @@ export class Control {
   receive(message: ToControl): void {
     switch (message.type) {
       case 'begin':
-        void this.#begin();
+        void this.#begin(message.listens);
+        return;
+      case 'listen':
+        void this.#open();
+        return;
+      case 'alone':
+        void this.#takeUp();
+        return;
+      case 'handOver':
+        void this.#handOver();
         return;
       case 'reload':
         return this.#reload();
@@ -163,24 +199,28 @@ export class Control {
         void this.#look();
         return;
       case 'stop':
-        void this.#stop(message.patienceMs);
-        return;
-      case 'alone':
-      case 'drain':
-        // Nothing is shared with another daemon yet.
+        this.#stop(message.patienceMs);
         return;
     }
   }
 
-  /** Takes up the spool, listens, posts `ready`, and goes on uploading. The spool's lock is main's and held by now. */
-  async #begin(): Promise<void> {
+  /** Takes up the spool, listens if it may, and goes on uploading. The spool's lock is main's and held by now. */
+  async #begin(listens: boolean): Promise<void> {
     if (this.#looking !== null) return;
     this.#looking = setInterval(() => void this.#look(), lookMs);
     // Before anybody can ask: a recording that was known to the predecessor is known from the first request on.
-    await this.#library.scanSpool((folder, manifest) => {
-      this.#spool.found(folder, manifest);
-      this.#failed.found(manifest);
-    });
+    await this.#library.scanSpool((folder, manifest) => this.#found(folder, manifest));
+    this.#post({ type: 'begun' });
+    this.#readStores();
+    void this.#reserve.fill();
+    this.#overload.start();
+    void this.#spool.start();
+    if (listens) await this.#open();
+    await this.#look();
+  }
+
+  /** Listens, and posts `ready`. */
+  async #open(): Promise<void> {
     const port = await this.#listen();
     if (port === null) return;
     this.#post({ type: 'ready', port });
@@ -194,21 +234,43 @@ export class Control {
       this.#config.control.host !== 'localhost'
     )
       this.#log.warn('there are no keys: the control port answers this machine only; set control.adminKeys');
-    this.#readStores();
-    void this.#spool.start();
+  }
+
+  /** A recording that lies in the spool. */
+  #found(folder: string, manifest: Manifest): void {
+    this.#failed.found(manifest);
+    if (this.#ownership.owns(folder)) this.#spool.found(folder, manifest);
+    else this.#foreign.found(folder);
+  }
+
+  /** Whatever other daemons have left in the spool is this one's. */
+  async #takeUp(): Promise<void> {
+    await this.#foreign.takeUp((folder, manifest) => this.#found(folder, manifest));
+    await this.#library.scanSpool((folder, manifest) => this.#found(folder, manifest));
     await this.#look();
+    this.#log.info('everything in the spool is this daemon’s');
+  }
+
+  /** Another daemon needs the port. Answers that are under way go on. */
+  async #handOver(): Promise<void> {
+    const { server } = this.#app;
+    this.#listens = false;
+    // One that listens on several addresses has a server for each, and only all of it can be closed.
+    if (this.#app.addresses().length > 1) await this.#app.close();
+    else if (server.listening) server.close();
+    this.#post({ type: 'handedOver', own: this.#ownership.known });
   }
 
   /** A successor tries for as long as it takes, since its predecessor's socket has to go first; at the start it says what is wrong. */
   async #listen(): Promise<number | null> {
     const { host, port } = this.#config.control;
-    for (;;) {
+    while (this.#listens) {
       try {
         await this.#app.listen({ host, port: this.#data.listenPort ?? port });
         return (this.#app.server.address() as AddressInfo).port;
       } catch (error) {
         const reason = (error as Error).message;
-        if (this.#data.config === null) {
+        if (this.#data.config === null && this.#data.listens !== false) {
           const message = `control.host and control.port: cannot listen on ${host}:${port} (${reason}).`;
           this.#post({
             type: 'configError',
@@ -220,6 +282,7 @@ export class Control {
         await sleep(listenAgainMs);
       }
     }
+    return null;
   }
 
   async #answerMedia(id: number, request: PlainRequest): Promise<void> {
@@ -242,14 +305,27 @@ export class Control {
   #listenTo(port: MessagePort): void {
     this.#recorderPort?.close();
     this.#recorderPort = port;
-    port.on('message', (event: SpoolEvent) => void this.#announced(event));
+    port.on('message', (event: Announcement) => void this.#announced(event));
   }
 
-  async #announced(event: SpoolEvent): Promise<void> {
+  async #announced(event: Announcement): Promise<void> {
+    if (event.type === 'setAside') return this.#tellSetAside(event.item);
+    this.#ownership.take(event.folder);
+    this.#foreign.announced(event.folder);
     this.#spool.take(event);
     await this.#library.take(event);
     if (event.type === 'ended') this.#failed.ended(event.manifest);
     if (event.type === 'sealed' || event.type === 'ended') this.#uploader.wake(event.folder);
+  }
+
+  /** In the log it was told by whoever moved it. */
+  #tellSetAside(item: SetAside): void {
+    this.#metrics.quarantined.inc();
+    this.#alerts.raise('spool', {
+      code: 'spool_unreadable',
+      message: 'something in the spool could not be read; somebody has to look into its quarantine',
+      details: { ...item },
+    });
   }
 
   #reload(): void {
@@ -293,7 +369,9 @@ export class Control {
 
   /** What lies in the spool is the truth; announcements only save the time until the next look. */
   async #look(): Promise<void> {
-    if (this.#looking !== null) await this.#uploader.wakeAll();
+    if (this.#looking === null) return;
+    await this.#uploader.wakeAll();
+    await this.#foreign.look();
   }
 
   /** A recording of which no audio is kept. */
@@ -303,25 +381,35 @@ export class Control {
     this.#log.error(about, 'a recording failed; no audio of it is kept');
   }
 
-  async #stop(patienceMs: number): Promise<void> {
+  /** Asked again, it has that much patience from then on, if that is less. */
+  #stop(patienceMs: number): void {
+    const given = setTimeout(() => this.#late.abort(), patienceMs);
+    this.#late.signal.addEventListener('abort', () => clearTimeout(given));
+    if (!this.#isStopping) void this.#end();
+    this.#isStopping = true;
+  }
+
+  async #end(): Promise<void> {
     if (this.#readingAgain !== null) clearTimeout(this.#readingAgain);
-    const unstored = this.#looking === null ? 0 : await this.#finish(this.#looking, patienceMs);
-    await this.#app.close();
+    const unstored = this.#looking === null ? 0 : await this.#finish(this.#looking);
+    await this.#app.close().catch(() => undefined);
     this.#stores.close();
     this.#recorderPort?.close();
     this.#post({ type: 'stopped', unstored });
   }
 
   /** @returns recordings that stay in the spool until the next start */
-  async #finish(looking: NodeJS.Timeout, patienceMs: number): Promise<number> {
+  async #finish(looking: NodeJS.Timeout): Promise<number> {
     clearInterval(looking);
+    this.#reserve.stop();
+    this.#overload.stop();
     await this.#spool.stop();
     await this.#uploader.wakeAll();
-    const late = new AbortController();
-    const patience = sleep(patienceMs, undefined, { signal: late.signal }).catch(() => undefined);
+    const { signal } = this.#late;
+    const patience = signal.aborted ? Promise.resolve() : once(signal, 'abort');
     await Promise.race([this.#uploader.settled(), patience]);
     await Promise.race([this.#uploader.stop(), patience]);
-    late.abort();
+    this.#late.abort();
     return await this.#uploader.unstored();
   }
 
@@ -349,6 +437,7 @@ export class Control {
       spoolDir: this.#spoolDir,
       config: () => this.#config,
       calls: this.#calls,
+      owns: (folder) => this.#ownership.owns(folder),
       alerts: this.#alerts,
       relieve: () => this.#uploader.relieve(),
       changed: (full) => this.#post({ type: 'spool', full }),

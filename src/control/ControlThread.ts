@@ -1,6 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { threadLog } from '../config/threadLog.js';
-import { Control } from './Control.js';
+import { lowerPriority } from '../config/threadPriority.js';
 import type { ControlData, FromControl, ToControl } from './ControlMessage.js';
 
 /*
@@ -8,6 +7,14 @@ import type { ControlData, FromControl, ToControl } from './ControlMessage.js';
  * unless its main has begun already, and answers that with `ready` once it listens.
  */
 const beatMs = 200;
+
+/** Far behind media and recorder: nothing here is about a moment. */
+const niceness = 10;
+
+// Before anything else: to load what this thread needs takes more than a second of a core.
+lowerPriority(niceness);
+const { threadLog } = await import('../config/threadLog.js');
+const { Control } = await import('./Control.js');
 
 const data = workerData as ControlData;
 const heartbeat = new Int32Array(data.heartbeat);
@@ -19,4 +26,4 @@ const control = Control.configure(
   (message: FromControl) => parentPort?.postMessage(message),
 );
 parentPort?.on('message', (message: ToControl) => control?.receive(message));
-if (data.begun) control?.receive({ type: 'begin', alone: true });
+if (data.begun) control?.receive({ type: 'begin', listens: data.listens ?? true });

@@ -68,12 +68,14 @@ export class Library {
   }
 
   /**
-   * Takes up every recording in the spool. Before it resolves nothing may be asked.
+   * Takes up every recording in the spool. Before it resolves for the first time nothing may be asked.
    *
    * @param found - told of each
    */
   async scanSpool(found: (folder: string, manifest: Manifest) => void = () => undefined): Promise<void> {
     for await (const folder of spooledFolders(this.#spoolDir)) {
+      // Of what is known already the recorder and the uploader tell.
+      if ((await this.#catalogue.get(basename(folder))) !== undefined) continue;
       // One that can't be read, and the uploader tells of that, holds up no other.
       const manifest = (await readSpooled(this.#spoolDir, folder).catch(() => undefined))?.manifest;
       if (!manifest) continue;
@@ -100,6 +102,19 @@ export class Library {
     });
     this.#scanning = scanned.catch(() => undefined);
     return scanned;
+  }
+
+  /**
+   * Looks how far a recording is that another daemon works on.
+   *
+   * @returns its manifest; null when neither spool nor store has one now
+   */
+  async refresh(recordingId: string): Promise<Manifest | null> {
+    const entry = await this.#catalogue.get(recordingId);
+    if (entry === undefined) return null;
+    const manifest = await this.manifest(entry);
+    if (manifest !== null) await this.#catalogue.upsert(this.#parked.shown(entryOf(manifest, entry.folder)));
+    return manifest;
   }
 
   /** What the recorder or the uploader announces. */

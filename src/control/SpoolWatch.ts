@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '../config/Config.js';
 import type { Manifest } from '../spool/Manifest.js';
@@ -13,6 +14,8 @@ export interface SpoolWatchOptions {
   /** What holds now. */
   readonly config: () => Pick<Config, 'spool' | 'limits'>;
   readonly calls: LiveCalls;
+  /** Whether a folder that was just seen in the spool is this daemon's. */
+  readonly owns: (folder: string) => boolean;
   readonly alerts: Alerts;
   /** Drops copies that are not needed; resolves with the bytes that this gave back. */
   readonly relieve: () => Promise<number>;
@@ -143,8 +146,9 @@ export class SpoolWatch {
   }
 
   async #sweep(): Promise<void> {
-    const { spoolDir, log } = this.#options;
-    const swept = await sweepSpool(spoolDir, (id) => this.#backlog.isLive(id), this.#sinceMs);
+    const { spoolDir, owns, log } = this.#options;
+    const isKept = (folder: string) => this.#backlog.isLive(basename(folder)) || !owns(folder);
+    const swept = await sweepSpool(spoolDir, isKept, this.#sinceMs);
     if (swept.length > 0)
       log.info({ files: swept.slice(0, 20), count: swept.length }, 'remains of a crash are gone');
   }

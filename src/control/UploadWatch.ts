@@ -8,6 +8,7 @@ import type { Alerts } from './Alerts.js';
 import type { KillPoint } from './KillPoint.js';
 import type { Library } from './Library.js';
 import type { Metrics } from './Metrics.js';
+import type { SpoolOwnership } from './SpoolOwnership.js';
 import type { SpoolWatch } from './SpoolWatch.js';
 
 /** Whom the watch tells what. */
@@ -16,6 +17,7 @@ export interface UploadListeners {
   readonly alerts: Alerts;
   readonly spool: SpoolWatch;
   readonly library: Library;
+  readonly ownership: SpoolOwnership;
   /** Null: nothing kills the process. */
   readonly killPoint: KillPoint | null;
   readonly log: Logger;
@@ -115,8 +117,9 @@ export class UploadWatch implements UploadObserver {
   }
 
   async finished(folder: string, manifest: Manifest): Promise<void> {
-    const { library, metrics, spool, log } = this.#to;
+    const { library, metrics, ownership, spool, log } = this.#to;
     this.#works(folder);
+    ownership.forget(folder);
     await library.finished(folder, manifest);
     spool.finished(folder);
     metrics.recordingsStored.inc({ state: manifest.state });

@@ -1,5 +1,5 @@
 import { rmdir, stat, unlink } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { daemonsFolder } from '../spool/layout.js';
 import { spoolFolders } from './spoolFolders.js';
 
@@ -9,22 +9,22 @@ const leastAgeMs = 3_600_000;
 const temporary = /\.tmp$|^portal\.\w+\.part$/;
 
 /**
- * Removes what a crash leaves between two steps and nobody misses: temporary files of recordings that are not live, and folders
+ * Removes what a crash leaves between two steps and nobody misses: temporary files of recordings that are nobody's, and folders
  * without anything in them. A temporary file is a copy of something that is there, or was never promised to anybody.
  *
- * @param isLive - whether a recording still has its recorder
+ * @param isKept - whether a folder still has its recorder, or is another daemon's
  * @param sinceMs - what is younger is in use: an `audio.wav` may wait for its store for hours. ms since the Unix epoch
  * @returns names of the files that went, below the spool
  */
 export async function sweepSpool(
   spoolDir: string,
-  isLive: (recordingId: string) => boolean,
+  isKept: (folder: string) => boolean,
   sinceMs: number,
 ): Promise<string[]> {
   const swept: string[] = [];
   const before = Math.min(sinceMs, Date.now() - leastAgeMs);
   for await (const { folder, files, isEmpty } of spoolFolders(spoolDir)) {
-    if (folder.split('/')[0] === daemonsFolder || isLive(basename(folder))) continue;
+    if (folder.split('/')[0] === daemonsFolder || isKept(folder)) continue;
     for (const { name, mtimeMs } of files) {
       if (!temporary.test(name) || mtimeMs > before) continue;
       const path = join(spoolDir, folder, name);

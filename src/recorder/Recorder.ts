@@ -2,10 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { ReelayError } from '../config/ReelayError.js';
-import type { SpoolEvent } from '../spool/SpoolEvent.js';
+import { Quarantine, type SetAside } from '../spool/Quarantine.js';
+import type { Announcement } from '../spool/SpoolEvent.js';
 import { RingReader } from '../tap/Ring.js';
 import type { Journal } from './Journal.js';
 import { openJournal, recover, unread } from './JournalReader.js';
+import { mendSpool } from './mendSpool.js';
 import type { Recording, RecordingHome } from './Recording.js';
 import type { RecordingSet } from './RecordingSet.js';
 
@@ -24,7 +26,7 @@ export interface RecorderOptions {
   readonly flushMs: number;
   readonly syncMs: number;
   readonly log: Logger;
-  readonly announce: (event: SpoolEvent) => void;
+  readonly announce: (event: Announcement) => void;
   /** Called at every turn of the loop. */
   readonly beat: () => void;
 }
@@ -46,14 +48,18 @@ export class Recorder {
   #lastSyncMs = 0;
   #lastProgressMs = 0;
   #diskRefused = false;
+  readonly #quarantine: Quarantine;
+  #recovering: Promise<void> = Promise.resolve();
 
   constructor(options: RecorderOptions) {
     this.#options = options;
     this.#log = options.log;
     this.#ring = new RingReader(options.ring);
     const limit = pLimit(sealsAtOnce);
+    this.#quarantine = new Quarantine(options.spoolDir, (item) => this.#setAside(item));
     this.#home = {
       spoolDir: options.spoolDir,
+      quarantine: this.#quarantine,
       run: (job) => limit(job),
       started: (folder, manifest) => options.announce({ type: 'started', folder, manifest }),
       sealed: (folder, sidecar) => options.announce({ type: 'sealed', folder, sidecar }),
@@ -78,7 +84,7 @@ export class Recorder {
     this.#recordings = step.value.recordings;
     this.#lastSequence = step.value.lastSequence;
     this.#turn();
-    this.#recoverBehind();
+    void this.recover();
   }
 
   /**
@@ -176,17 +182,39 @@ export class Recorder {
     }
   }
 
-  #recoverBehind(): void {
+  /** Renders and seals what lies below `adopted/`, one recovery after the other. Never rejects. */
+  recover(): Promise<void> {
     const run = async (): Promise<void> => {
       const recovery = recover(this.#options.daemonDir, this.#home, this.#log);
-      while ((await recovery.next()).done !== true) {
-        this.#options.beat();
-        await new Promise((resolve) => setImmediate(resolve));
-      }
+      let step = await recovery.next();
+      for (; step.done !== true; step = await recovery.next()) await this.#breathe();
+      // What waits for the next start may be what the rest belongs to.
+      if (!step.value) return;
+      for await (const _ of this.#mending()) await this.#breathe();
     };
-    run().catch((error: unknown) =>
-      this.#log.error({ err: error }, 'recovery stopped; what is left waits for the next start'),
-    );
+    this.#recovering = this.#recovering
+      .then(run)
+      .catch((error: unknown) =>
+        this.#log.error({ err: error }, 'recovery stopped; what is left waits for the next start'),
+      );
+    return this.#recovering;
+  }
+
+  #mending(): AsyncGenerator<void, void, void> {
+    const { spoolDir, daemonDir, announce } = this.#options;
+    const has = (recordingId: string) => this.#recordings?.has(recordingId) !== false;
+    return mendSpool({ spoolDir, daemonDir, quarantine: this.#quarantine, has, announce, log: this.#log });
+  }
+
+  async #breathe(): Promise<void> {
+    this.#options.beat();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  #setAside(item: SetAside): void {
+    const { code, message } = new ReelayError('spool_unreadable', { value: item.path });
+    this.#log.error({ ...item, code }, message);
+    this.#options.announce({ type: 'setAside', item });
   }
 
   #refused(error: unknown): void {

@@ -1,9 +1,16 @@
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
-import { threadLog } from '../config/threadLog.js';
-import { Recorder } from './Recorder.js';
+import { lowerPriority } from '../config/threadPriority.js';
 import type { FromRecorder, RecorderData, ToRecorder } from './RecorderMessage.js';
 
-/** The recorder's thread: a {@link Recorder} and the message ports around it. */
+/* The recorder's thread: a Recorder and the message ports around it. */
+
+/** Behind media, which owes it nothing, and before anybody who isn't in a hurry: it has a flush interval to keep. */
+const niceness = 2;
+
+lowerPriority(niceness);
+const { threadLog } = await import('../config/threadLog.js');
+const { Recorder } = await import('./Recorder.js');
+
 const data = workerData as RecorderData;
 const heartbeat = new Int32Array(data.heartbeat);
 let controlPort: MessagePort = data.controlPort;
@@ -20,7 +27,8 @@ const recorder = new Recorder({
 parentPort?.on('message', (message: ToRecorder) => {
   if (message.type === 'control') controlPort = message.port;
   else if (message.type === 'stop') void stop();
-  else if (message.type === 'fault') commit(message.fault);
+  else if (message.type === 'recover') void recover();
+  else commit(message.fault);
 });
 
 recorder.start();
@@ -28,6 +36,12 @@ post({ type: 'ready' });
 
 async function stop(): Promise<void> {
   post({ type: 'stopped', sealed: await recorder.stop() });
+}
+
+/** Posts `recovered` also when something could not be: that is told, and waits for the next start. */
+async function recover(): Promise<void> {
+  await recorder.recover();
+  post({ type: 'recovered' });
 }
 
 function post(message: FromRecorder): void {

@@ -2,6 +2,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Logger } from 'pino';
 import type { AccountConfig, Config } from '../config/Config.js';
 import { ReelayError, errorCodes } from '../config/ReelayError.js';
+import type { Unrecorded } from '../config/readiness.js';
 import type { Dialect, StartEvent } from '../providers/Dialect.js';
 import type { Counters } from '../tap/Counters.js';
 import type { CallTap, Tap } from '../tap/Tap.js';
@@ -46,6 +47,11 @@ export class CallTable {
   readonly #onChange: () => void;
   /** The spool takes no further recordings. Those that are under way go on. */
   isSpoolFull = false;
+  /** There is too little of something to record further calls. Those that are being recorded go on. */
+  isOverloaded = false;
+  #live = 0;
+  #size = 0;
+  #resumes = true;
 
   constructor(options: {
     readonly tap: Tap;
@@ -61,11 +67,11 @@ export class CallTable {
 
   /** Calls that have a stream; those that only wait whether one comes back aren't counted. */
   get live(): number {
-    return this.#all().filter((call) => call.live).length;
+    return this.#live;
   }
 
   get size(): number {
-    return this.#all().length;
+    return this.#size;
   }
 
   views(): CallView[] {
@@ -86,12 +92,14 @@ export class CallTable {
     }
     const call = this.#open(arrival, () => this.#remove(key, call));
     this.#calls.set(key, [...calls, call]);
+    this.#size++;
     this.#count();
     return call;
   }
 
-  /** Ends every call that waits for a stream, and each other one with its last stream. */
+  /** Ends every call that waits for a stream, and each other one, also one that begins later, with its last stream. */
   dontResume(): void {
+    this.#resumes = false;
     for (const call of this.#all()) call.dontResume();
   }
 
@@ -101,7 +109,7 @@ export class CallTable {
   }
 
   #open(arrival: Arrival, onOver: () => void): Call {
-    const facts = callFacts(arrival, this.isSpoolFull);
+    const facts = callFacts(arrival, this.unrecorded);
     const recorded = arrival.account?.record !== 'never';
     const recordingId = recorded ? facts.recordingId : null;
     const { accountId, provider, callId, from, to, direction, wallClockMs } = facts;
@@ -116,7 +124,8 @@ export class CallTable {
       tap: recorded ? this.#startRecording(facts, arrival.arrivalMs, log) : silentCall,
       log,
       keepsAudio: recorded && facts.failed === undefined,
-      resumeMs: (arrival.account?.resumeSeconds ?? resumeSeconds) * 1000,
+      resumeMs: this.#resumes ? (arrival.account?.resumeSeconds ?? resumeSeconds) * 1000 : 0,
+      onLive: (change) => (this.#live += change),
       onOver,
     });
   }
@@ -131,10 +140,17 @@ export class CallTable {
     }
   }
 
+  /** Why calls that begin now aren't recorded. */
+  get unrecorded(): Unrecorded | undefined {
+    if (this.isSpoolFull) return 'spool_full';
+    return this.isOverloaded ? 'overloaded' : undefined;
+  }
+
   #remove(key: string, call: Call): void {
     const others = (this.#calls.get(key) ?? []).filter((other) => other !== call);
     if (others.length === 0) this.#calls.delete(key);
     else this.#calls.set(key, others);
+    this.#size--;
     this.#count();
   }
 
@@ -148,10 +164,10 @@ export class CallTable {
   }
 }
 
-function callFacts(arrival: Arrival, isSpoolFull: boolean): CallFacts {
+function callFacts(arrival: Arrival, unrecorded: Unrecorded | undefined): CallFacts {
   const { account, config, dialect, endpoint, start, claimedAccountId } = arrival;
   const noStore = account !== null && account.store === null ? 'no_store' : undefined;
-  const failed = arrival.failed ?? noStore ?? (isSpoolFull ? 'spool_full' : undefined);
+  const failed = arrival.failed ?? noStore ?? unrecorded;
   return {
     recordingId: uuidv7(),
     accountId: arrival.accountId,

@@ -1,14 +1,17 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { WebSocketServer } from 'ws';
 import type { ServerOptions, WebSocket } from 'ws';
 import type { Config } from '../config/Config.js';
+import { readinessOf } from '../config/readiness.js';
+import type { ThreadStates } from '../config/readiness.js';
 import type { Dialect } from '../providers/Dialect.js';
 import { jambonzDialect } from '../providers/jambonz/dialect.js';
 import type { Counters } from '../tap/Counters.js';
+import { ThreadGauges } from '../tap/ThreadGauges.js';
 import type { Tap } from '../tap/Tap.js';
 import { AccountFinder } from './AccountFinder.js';
 import type { AskForAccount } from './AccountFinder.js';
@@ -18,12 +21,15 @@ import type { CallView } from './Call.js';
 import { CallTable } from './CallTable.js';
 import { Heartbeats } from './Heartbeats.js';
 import { dialects, mediaRoute } from './MediaRoute.js';
-import { answerPlain, writeJson } from './PlainHttp.js';
+import { answerPlain, writeError, writeJson } from './PlainHttp.js';
 import type { Answer } from './PlainHttp.js';
+import type { OverloadLevel } from './Overload.js';
+import { OverloadWatch } from './OverloadWatch.js';
 import { ProviderStream } from './ProviderStream.js';
 import { RecordStream } from './RecordStream.js';
 import { RefusalLog } from './RefusalLog.js';
 import type { RelayContext } from './RelayContext.js';
+import { StalledSockets } from './StalledSockets.js';
 import { UpgradeRefusal } from './UpgradeRefusal.js';
 
 export interface MediaServerOptions {
@@ -38,9 +44,11 @@ export interface MediaServerOptions {
   /** Asks for accounts that the configuration doesn't list; missing where there is nobody to ask. */
   readonly findAccount?: AskForAccount;
   /** State of every thread, as `/healthz` and `/readyz` show it. */
-  readonly threads: () => Readonly<Record<string, string>>;
+  readonly threads: () => ThreadStates;
   /** At most four times a second, when {@link MediaServer.calls} would answer differently. */
   readonly onCallsChanged?: () => void;
+  /** New calls are refused from now on, because there is too little of something, or taken again. */
+  readonly onOverloadChanged?: (isRefusing: boolean) => void;
 }
 
 /** The longest message of jambonz's own recordings, bytes: a minute and more of 48 kHz stereo. */
@@ -74,6 +82,8 @@ export class MediaServer {
   readonly #accounts: AccountFinder;
   readonly #streams = new Set<ProviderStream | RecordStream>();
   readonly #refusals: RefusalLog;
+  readonly #gauges: ThreadGauges;
+  readonly #overload: OverloadWatch;
   #config: Config;
   #draining = false;
   #ticker: NodeJS.Timeout | undefined;
@@ -85,6 +95,8 @@ export class MediaServer {
     this.#config = options.config;
     const { tap, counters, log } = options;
     this.#refusals = new RefusalLog(log);
+    this.#gauges = new ThreadGauges(counters, 'media');
+    this.#overload = new OverloadWatch(counters, log, (level) => this.#overloaded(level));
     const onChange = (): void => this.#noteChange();
     const nobody = (): Promise<'unavailable'> => Promise.resolve('unavailable');
     this.#accounts = new AccountFinder(options.findAccount ?? nobody, counters);
@@ -93,6 +105,7 @@ export class MediaServer {
       calls: new CallTable({ tap, counters, log, onChange }),
       counters,
       heartbeats: new Heartbeats(),
+      stalls: new StalledSockets(),
       log,
       onChange,
     };
@@ -113,6 +126,7 @@ export class MediaServer {
       this.#server.listen({ host, port }, () => {
         this.#server.off('error', reject);
         this.#server.on('error', (error) => this.#options.log.error({ err: error }, 'media port failed'));
+        this.#gauges.start();
         this.#ticker = setInterval(() => this.#tick(), tickMs);
         resolve({ port: (this.#server.address() as AddressInfo).port });
       });
@@ -136,6 +150,11 @@ export class MediaServer {
     return this.#context.calls.views();
   }
 
+  /** Somebody else listens from now on; sockets that are up go on. */
+  giveUpPort(): void {
+    this.#server.close();
+  }
+
   /** Takes no further sockets. Resolves when the calls that are up have ended by themselves. */
   async drain(): Promise<void> {
     this.#draining = true;
@@ -153,6 +172,7 @@ export class MediaServer {
     await this.#settled();
     this.#context.heartbeats.terminateAll();
     await this.#settled();
+    this.#gauges.stop();
     clearInterval(this.#ticker);
     clearTimeout(this.#changed);
     this.#changed = undefined;
@@ -180,7 +200,7 @@ export class MediaServer {
     );
     server.maxConnections = maxConnections(this.#config);
     server.maxRequestsPerSocket = maxRequestsPerSocket;
-    server.on('drop', () => this.#context.counters.add('refusedUpgrades'));
+    server.on('drop', () => this.#context.counters.addRefusal('connections'));
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       socket.on('error', ignore);
       this.#upgrade(request, socket, head);
@@ -191,14 +211,24 @@ export class MediaServer {
   #plain(request: IncomingMessage, response: ServerResponse): void {
     response.on('error', ignore);
     const path = request.url?.split('?', 1)[0];
-    const threads = this.#options.threads();
+    const threads = { ...this.#options.threads(), media: this.#state };
     if (path === '/healthz') writeJson(response, 200, { status: 'ok', threads });
     else if (path === '/readyz') {
-      writeJson(response, this.#draining ? 503 : 200, {
-        status: this.#draining ? 'draining' : 'ready',
-        threads,
-      });
+      const { status, body } = readinessOf(threads, this.#context.calls.unrecorded);
+      writeJson(response, status, body);
+    } else if (this.#draining) {
+      // A provider that asks what to do with a call takes its fallback, where that is configured.
+      writeError(response, 503, 'draining');
+    } else if (this.#overload.level === 2 && path === '/twilio/voice') {
+      // The stream that its answer asks for would be refused, when the caller hears nothing but silence any more.
+      response.setHeader('Retry-After', '5');
+      writeError(response, 503, 'overloaded');
     } else void answerPlain(request, response, this.#options.answer);
+  }
+
+  get #state(): ThreadStates['media'] {
+    if (this.#draining) return 'draining';
+    return this.#overload.level === 2 ? 'overloaded' : 'ready';
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
@@ -207,7 +237,7 @@ export class MediaServer {
       const acceptor =
         admitted.endpoint === 'record' ? this.#recordAcceptor : this.#acceptors.get(admitted.dialect);
       acceptor?.handleUpgrade(request, socket, head, (accepted) => {
-        this.#accept(accepted, admitted);
+        this.#accept(accepted, request.socket, admitted);
       });
     } catch (error) {
       const refusal = error instanceof UpgradeRefusal ? error : new UpgradeRefusal(500, 'stream_failed');
@@ -222,6 +252,7 @@ export class MediaServer {
     if (route === null)
       throw new UpgradeRefusal(404, 'path_unknown', { value: request.url?.split('?', 1)[0] });
     if (this.#draining) throw new UpgradeRefusal(503, 'draining');
+    if (this.#overload.level === 2) throw new UpgradeRefusal(503, 'overloaded');
     const { calls, pendingStreams } = this.#config.limits;
     if (this.#context.calls.live >= calls)
       throw new UpgradeRefusal(503, 'too_many_streams', { value: calls });
@@ -242,19 +273,19 @@ export class MediaServer {
       throw new UpgradeRefusal(503, 'too_many_streams', { value: maxStrangers });
   }
 
-  #accept(socket: WebSocket, admitted: Admitted): void {
+  #accept(socket: WebSocket, wire: Socket, admitted: Admitted): void {
     const onOver = (): void => {
       this.#streams.delete(stream);
       if (this.#streams.size === 0) this.#onIdle?.();
     };
-    const options = { socket, admitted, context: this.#context, onOver };
+    const options = { socket, wire, admitted, context: this.#context, onOver };
     const stream = admitted.endpoint === 'record' ? new RecordStream(options) : new ProviderStream(options);
     this.#streams.add(stream);
   }
 
   #logRefusal(request: IncomingMessage, refusal: UpgradeRefusal, cause: unknown): void {
-    this.#context.counters.add('refusedUpgrades');
     const { code, value, message } = refusal.reason;
+    this.#context.counters.addRefusal(code);
     const path = request.url?.split('?', 1)[0]?.slice(0, 200);
     const { remoteAddress } = request.socket;
     const err = cause === refusal ? {} : { err: cause };
@@ -264,8 +295,15 @@ export class MediaServer {
   #tick(): void {
     const nowMs = performance.now();
     this.#options.tap.clock(nowMs);
+    this.#overload.tick(this.#config.limits);
     this.#context.heartbeats.tick(nowMs);
+    this.#context.stalls.tick(nowMs);
     this.#refusals.tick();
+  }
+
+  #overloaded(level: OverloadLevel): void {
+    this.#context.calls.isOverloaded = level > 0;
+    this.#options.onOverloadChanged?.(level === 2);
   }
 
   #noteChange(): void {

@@ -50,7 +50,8 @@ export function writeJson(response: ServerResponse, status: number, value: unkno
   response.end(JSON.stringify(value));
 }
 
-function writeError(response: ServerResponse, status: number, code: ErrorCode, value?: string): void {
+/** Answers without having read the request. */
+export function writeError(response: ServerResponse, status: number, code: ErrorCode, value?: string): void {
   const error = new ReelayError(code, { value });
   // What is left of the request's body can't be read past, so the connection ends with the answer.
   if (!response.headersSent) response.setHeader('Connection', 'close');

@@ -1,18 +1,10 @@
-import {
-  closeSync,
-  existsSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from 'node:fs';
-import { connect, createServer, type Server } from 'node:net';
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { v7 as uuid } from 'uuid';
 import { ReelayError } from '../config/ReelayError.js';
-import { adoptedFolder, checkpointFolder, daemonsFolder, journalFolder } from './layout.js';
+import { adoptedFolder, checkpointFolder, daemonsFolder, journalFolder, quarantineFolder } from './layout.js';
+import { Neighbour } from './Neighbour.js';
+import { type LockOwner, SpoolLock } from './SpoolLock.js';
 
 /**
  * A daemon's own folder below the spool, `.reelay/<daemon>/`, and the lock on it: a Unix socket that the daemon listens on.
@@ -24,20 +16,23 @@ import { adoptedFolder, checkpointFolder, daemonsFolder, journalFolder } from '.
  */
 export class DaemonFolder {
   readonly path: string;
-  readonly #lock: Server;
+  /** Daemons on this spool that were alive at the start, and are ending or to be taken over from. */
+  neighbours: readonly Neighbour[] = [];
+  readonly #lock: SpoolLock;
 
-  private constructor(path: string, lock: Server) {
+  private constructor(path: string, lock: SpoolLock) {
     this.path = path;
     this.#lock = lock;
   }
 
   /**
-   * Makes a locked folder of this daemon's own and adopts those of daemons that are gone.
+   * Makes a locked folder of this daemon's own and adopts those of daemons that are gone. Nobody is told to do anything yet.
    *
    * @param spoolDir - absolute path of the spool; made when it isn't there
-   * @throws ReelayError `spool_locked` when another daemon is running on this spool, `spool_unwritable`
+   * @param takeOver - a daemon that is running there doesn't matter: it will be asked to end
+   * @throws ReelayError `spool_locked` when another daemon on this spool is running and not ending, `spool_unwritable`
    */
-  static async claim(spoolDir: string): Promise<DaemonFolder> {
+  static async claim(spoolDir: string, { takeOver = false } = {}): Promise<DaemonFolder> {
     const base = join(spoolDir, daemonsFolder);
     const folder = await create(base).catch((error: unknown) => {
       throw new ReelayError('spool_unwritable', {
@@ -47,10 +42,12 @@ export class DaemonFolder {
       });
     });
     try {
-      const others = foldersIn(base).filter((name) => join(base, name) !== folder.path);
+      const names = foldersIn(base).filter((name) => name !== quarantineFolder);
+      const others = names.map((name) => join(base, name)).filter((path) => path !== folder.path);
       // All are asked before any is touched: a daemon that may not start must leave everything as it was.
-      for (const name of others) await refuseIfAlive(join(base, name));
-      for (const name of others) folder.#adopt(join(base, name), name);
+      folder.neighbours = await neighboursAmong(others, takeOver);
+      const alive = new Set(folder.neighbours.map(({ path }) => path));
+      for (const path of others) if (!alive.has(path)) folder.adopt(path);
     } catch (error) {
       await folder.release();
       throw error;
@@ -61,10 +58,15 @@ export class DaemonFolder {
       const name = uuid();
       const fresh = join(within, unlockedPrefix + name);
       mkdirSync(fresh, { recursive: true });
-      const lock = await listen(fresh);
+      const lock = await SpoolLock.listen(fresh);
       renameSync(fresh, join(within, name));
       return new DaemonFolder(join(within, name), lock);
     }
+  }
+
+  /** What other daemons are told that start on this spool; until then, that this one is starting. */
+  set owner(owner: LockOwner) {
+    this.#lock.owner = owner;
   }
 
   /** Empties the folder, once everything in its journal is sealed. What it adopted and has not recovered stays. */
@@ -79,11 +81,14 @@ export class DaemonFolder {
 
   /** Gives the lock back. A folder that holds anything stays, for the next start. */
   async release(): Promise<void> {
-    await new Promise((resolve) => this.#lock.close(resolve));
+    for (const neighbour of this.neighbours) neighbour.leave();
+    await this.#lock.close();
     if (foldersIn(this.path).length === 0) rmSync(this.path, { recursive: true, force: true });
   }
 
-  #adopt(path: string, name: string): void {
+  /** Takes what a daemon has left that is gone; nothing, where it had nothing left. @param path - of its folder */
+  adopt(path: string): void {
+    const name = basename(path);
     if (name.startsWith(unlockedPrefix)) {
       // Died, or is still between making its folder and listening on its lock; it will find this one when it looks.
       const made = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
@@ -118,58 +123,34 @@ function moveIfThere(from: string, to: string): void {
   }
 }
 
-async function refuseIfAlive(path: string): Promise<void> {
-  // One that has its folder, but not its name yet, will find this one and give way.
-  if (basename(path).startsWith(unlockedPrefix) || !(await isAlive(path))) return;
-  throw new ReelayError('spool_locked', {
-    value: path,
-    remedy: 'Stop that daemon, or give this one a spool.dir of its own.',
-  });
-}
-
-const lockName = 'lock';
-/** Unix socket paths are limited to 108 bytes (unix(7)), 104 on some systems. */
-const longestSocketPath = 100;
-
-async function listen(folder: string): Promise<Server> {
-  const server = createServer((socket) => socket.destroy());
-  await withSocketPath(
-    folder,
-    (path) =>
-      new Promise<void>((resolve, reject) => {
-        server.once('error', reject);
-        server.listen(path, resolve);
-      }),
-  );
-  server.unref();
-  return server;
-}
-
-async function isAlive(folder: string): Promise<boolean> {
-  if (!existsSync(join(folder, lockName))) return false;
-  return withSocketPath(
-    folder,
-    (path) =>
-      new Promise<boolean>((resolve) => {
-        const socket = connect(path, () => {
-          socket.destroy();
-          resolve(true);
-        });
-        socket.on('error', (error: NodeJS.ErrnoException) => {
-          resolve(error.code !== 'ECONNREFUSED' && error.code !== 'ENOENT');
-        });
-      }),
-  );
-}
-
-/** A path that is too long for a socket is reached through an open handle on its folder. */
-async function withSocketPath<T>(folder: string, use: (path: string) => Promise<T>): Promise<T> {
-  const path = join(folder, lockName);
-  if (Buffer.byteLength(path) <= longestSocketPath || process.platform !== 'linux') return use(path);
-  const handle = openSync(folder, 'r');
+/**
+ * Those of other daemons that are alive.
+ *
+ * @throws ReelayError `spool_locked` when there is one that neither is ending nor may be asked to
+ */
+async function neighboursAmong(paths: readonly string[], takeOver: boolean): Promise<Neighbour[]> {
+  const neighbours: Neighbour[] = [];
   try {
-    return await use(`/proc/self/fd/${handle}/${lockName}`);
-  } finally {
-    closeSync(handle);
+    for (const path of paths) {
+      // One that has its folder, but not its name yet, will find this one and give way.
+      if (basename(path).startsWith(unlockedPrefix)) continue;
+      const neighbour = await Neighbour.meet(path);
+      if (neighbour === null) continue;
+      neighbours.push(neighbour);
+      const { state } = await neighbour.ask();
+      if (state === 'draining' || (state === 'running' && takeOver)) continue;
+      throw new ReelayError('spool_locked', { value: path, remedy: remedies[state] });
+    }
+    return neighbours;
+  } catch (error) {
+    for (const neighbour of neighbours) neighbour.leave();
+    throw error;
   }
 }
+
+const remedies = {
+  starting: 'Another daemon is starting just now; start this one when that is ready.',
+  running: 'Stop that daemon, take over from it with --take-over, or give this one a spool.dir of its own.',
+  silent:
+    'Stop that daemon, which is of another version, another user or stuck, or give this one a spool.dir of its own.',
+};

@@ -15,6 +15,8 @@ export const daemonsFolder = '.reelay';
 export const journalFolder = 'journal';
 export const checkpointFolder = 'checkpoints';
 export const adoptedFolder = 'adopted';
+/** Below the daemons' folder: what could not be read. */
+export const quarantineFolder = 'quarantine';
 export const manifestName = 'manifest.json';
 /** The whole call, in the store only. */
 export const wholeAudioName = 'audio.wav';
@@ -49,3 +51,11 @@ export const openExtension = '.open';
 export function openChunkName(index: number): string {
   return chunkName(index) + openExtension;
 }
+
+/** Whether recorder or control may write a file of this name into a recording's folder. */
+export function isRecordingName(name: string): boolean {
+  return recordingName.test(name);
+}
+
+const recordingName =
+  /^(?:\d+-(?:audio\.wav(?:\.open)?|metadata\.json)|manifest(?:\.final)?\.json|upload\.json|audio\.wav|portal\.\w+)(?:\.tmp|\.part)?$/;

@@ -69,7 +69,7 @@ class Thread {
   }
 
   async begin(): Promise<string> {
-    this.post({ type: 'begin', alone: true });
+    this.post({ type: 'begin', listens: true });
     const { port } = await this.next('ready');
     return `http://127.0.0.1:${port}`;
   }

@@ -40,6 +40,7 @@ await t.test(
       spoolDir: dir,
       config: () => config,
       calls,
+      owns: () => true,
       alerts: new Alerts(log, () => undefined),
       relieve: () => {
         reliefs++;

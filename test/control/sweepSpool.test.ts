@@ -37,7 +37,7 @@ await t.test(
     }
     const hours = (count: number) => Date.now() - count * 3_600_000;
     t.strictSame(await sweepSpool(dir, () => false, hours(2)), [], 'what was made since the start is in use');
-    t.strictSame((await sweepSpool(dir, (id) => id === 'live', Date.now())).sort(), [
+    t.strictSame((await sweepSpool(dir, (folder) => folder.endsWith('/live'), Date.now())).sort(), [
       `${day}/gone/audio.wav.tmp`,
       `${day}/gone/manifest.json.tmp`,
       `${day}/gone/portal.mp3.part`,

@@ -1,0 +1,104 @@
+import type { MessagePort } from 'node:worker_threads';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { FromRecorder, RecorderData, ToRecorder } from '../recorder/RecorderMessage.js';
+import { SupervisedThread } from './SupervisedThread.js';
+
+/** Heap of the thread, MiB. Audio lies outside the heap, so this is bookkeeping and messages. */
+const heapMiB = 512;
+/** How long the start waits for the recorder, ms; after that calls come first. */
+const patienceMs = 5000;
+/** Recorders that may be lost while they seal what the last one left, before the daemon ends without. */
+const lossesAtEnd = 3;
+
+export interface SupervisedRecorderOptions {
+  readonly data: Omit<RecorderData, 'heartbeat' | 'controlPort'>;
+  /** A port to the control thread that is there now, whose other end that has. */
+  readonly controlPort: () => MessagePort;
+  readonly onReady: () => void;
+  readonly onLost: () => void;
+  readonly log: Logger;
+}
+
+/** The recorder thread as main sees it: what it was asked to do, one of its successors does. */
+export class SupervisedRecorder {
+  readonly #options: SupervisedRecorderOptions;
+  readonly #thread: SupervisedThread;
+  #ready: (() => void) | null = null;
+  #recovered: (() => void)[] = [];
+  #sealed: ((isSealed: boolean) => void) | null = null;
+  #losses = 0;
+
+  constructor(options: SupervisedRecorderOptions) {
+    this.#options = options;
+    this.#thread = new SupervisedThread({
+      name: 'recorder',
+      entry: new URL('../recorder/recorderThread.js', import.meta.url),
+      data: (heartbeat) => {
+        const controlPort = options.controlPort();
+        const data: RecorderData = { ...options.data, heartbeat, controlPort };
+        return { data, transfer: [controlPort] };
+      },
+      heapMiB,
+      onMessage: (message) => this.#receive(message as FromRecorder),
+      onLost: () => this.#lost(),
+      log: options.log,
+    });
+  }
+
+  /** Calls that came in before anybody reads the ring would lose more than a flush interval to a crash, so it is waited for. */
+  async start(): Promise<void> {
+    const ready = new Promise<void>((resolve) => (this.#ready = resolve));
+    this.#thread.start();
+    const given = new AbortController();
+    await Promise.race([
+      ready,
+      sleep(patienceMs, undefined, { signal: given.signal }).catch(() => undefined),
+    ]);
+    given.abort();
+  }
+
+  post(message: ToRecorder, transfer: MessagePort[] = []): void {
+    this.#thread.post(message, transfer);
+  }
+
+  /** Has what was adopted rendered and sealed, by a successor if need be. */
+  recover(): Promise<void> {
+    const recovered = new Promise<void>((resolve) => this.#recovered.push(resolve));
+    this.post({ type: 'recover' });
+    return recovered;
+  }
+
+  /** @returns whether everything is sealed. One that fails at it again and again leaves its journal to the next start */
+  seal(): Promise<boolean> {
+    const sealed = new Promise<boolean>((resolve) => (this.#sealed = resolve));
+    this.post({ type: 'stop' });
+    return sealed;
+  }
+
+  async stop(): Promise<void> {
+    await this.#thread.stop();
+  }
+
+  #receive(message: FromRecorder): void {
+    switch (message.type) {
+      case 'ready':
+        this.#ready?.();
+        this.#options.onReady();
+        // What its predecessor was told and didn't come to do.
+        for (let asked = 0; asked < this.#recovered.length; asked++) this.post({ type: 'recover' });
+        if (this.#sealed !== null) this.post({ type: 'stop' });
+        return;
+      case 'recovered':
+        this.#recovered.shift()?.();
+        return;
+      case 'stopped':
+        this.#sealed?.(message.sealed);
+    }
+  }
+
+  #lost(): void {
+    this.#options.onLost();
+    if (this.#sealed !== null && ++this.#losses >= lossesAtEnd) this.#sealed(false);
+  }
+}
