@@ -87,6 +87,7 @@ export const errorCodes = {
   recording_failed: 'The recording failed and has no audio',
   internal: 'The request could not be answered; the log says why',
   starting: 'The list of recordings is still being rebuilt',
+  too_many_downloads: 'As much audio is being sent as the control port sends at once',
   request_invalid: 'The request is not one this route understands',
   // Verification
   verify_failed: 'A recording is not whole',

@@ -24,6 +24,15 @@ export interface HttpApiOptions {
   readonly log: Logger;
 }
 
+/** Sockets at once; what comes beyond is closed unanswered. Downloads, pages that poll and what keeps idle connections share them. */
+const mostConnections = 512;
+/** A request has this long to come in, its head this long, ms. */
+const requestMs = 30_000;
+const headersMs = 10_000;
+/** A connection may rest this long between two requests, and make no progress for this long within one, ms. */
+const idleMs = 15_000;
+const stalledMs = 60_000;
+
 /** The control port's server, not listening yet. Errors are `{ code, message, remedy }`. */
 export function httpApi(options: HttpApiOptions): FastifyInstance {
   const app = Fastify({
@@ -32,8 +41,13 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
     forceCloseConnections: true,
     bodyLimit: 64 * 1024,
     // For a request to come in, not for its answer to go out.
-    requestTimeout: 30_000,
+    requestTimeout: requestMs,
+    keepAliveTimeout: idleMs,
+    // A client that neither sends nor takes anything for so long has gone; it would keep its place among the downloads.
+    connectionTimeout: stalledMs,
+    http: { headersTimeout: headersMs, connectionsCheckingInterval: 1000 },
   });
+  app.server.maxConnections = mostConnections;
   const scopeOf = (request: FastifyRequest) => authenticate(options.keyring(), request);
   app.setErrorHandler((error, request, reply) => {
     const { status, headers, body } = httpErrorOf(error);

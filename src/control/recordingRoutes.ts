@@ -15,6 +15,7 @@ import { readRange } from './ByteRange.js';
 import type { Scope } from './Keyring.js';
 import type { Library } from './Library.js';
 import type { LiveCalls } from './LiveCalls.js';
+import { Turnstile } from './Turnstile.js';
 
 /** What the routes of recordings and calls answer from. */
 export interface RecordingSources {
@@ -23,6 +24,9 @@ export interface RecordingSources {
   /** @throws ReelayError `unauthorized` */
   readonly scopeOf: (request: FastifyRequest) => Scope;
 }
+
+/** Audio that is sent at once. Each answer holds some 200 kB while its client reads slowly, and an open file. */
+const mostDownloads = 128;
 
 type ById = FastifyRequest<{ Params: { id: string } }>;
 type ByFile = FastifyRequest<{ Params: { id: string; file: string } }>;
@@ -41,6 +45,7 @@ const query = z.strictObject({
 /** Calls that are up, and everything under `/v1/recordings`. */
 export function recordingRoutes(app: FastifyInstance, sources: RecordingSources): void {
   const { scopeOf } = sources;
+  const downloads = new Turnstile(mostDownloads);
   app.get('/v1/calls', async (request) => ({ calls: await liveCalls(sources, scopeOf(request)) }));
   app.get('/v1/recordings', async (request) => await list(sources, scopeOf(request), request.query));
   app.get('/v1/recordings/:id', async (request: ById, reply) => {
@@ -55,6 +60,7 @@ export function recordingRoutes(app: FastifyInstance, sources: RecordingSources)
     handler: async (request: ById, reply) => {
       const entry = await find(sources, scopeOf(request), request.params.id);
       if (entry === null) return await notYet(reply, { recordingId: request.params.id, state: 'recording' });
+      downloads.enter(reply.raw);
       return await sendAudio(sources, entry, request, reply);
     },
   });
@@ -67,6 +73,7 @@ export function recordingRoutes(app: FastifyInstance, sources: RecordingSources)
       if (entry === null || index === undefined) throw notFound(request.url);
       const where = sources.library.whereabouts(entry);
       if (kind === 'json') return await sendSidecar(where, Number(index), request, reply);
+      downloads.enter(reply.raw);
       return await sendChunk(sources, entry, Number(index), request, reply);
     },
   });
@@ -232,7 +239,7 @@ async function sendBytes(
   if (wanted !== undefined) reply.code(206).header('content-range', `bytes ${start}-${end}/${bytes}`);
   reply.type('audio/wav').header('content-length', end - start + 1);
   if (request.method === 'HEAD') return await reply.send();
-  return await reply.send(Readable.from(content.read(start, end), { objectMode: false }));
+  return await reply.send(Readable.from(content.read(start, end), { objectMode: false, highWaterMark: 1 }));
 }
 
 /** There is a recording and nothing to give of it yet: when to ask again. */

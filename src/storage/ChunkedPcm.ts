@@ -1,10 +1,12 @@
 import { open, type FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import pLimit from 'p-limit';
 import { wavHeaderBytes, wholeHeaderBytes } from '../audio/wav.js';
 import { ReelayError } from '../config/ReelayError.js';
 import { chunkName, openChunkName } from '../spool/layout.js';
 import type { Manifest } from '../spool/Manifest.js';
+import { FileStream } from './FileStream.js';
 import type { ByteRange, ObjectStore } from './ObjectStore.js';
 import { chunkKey, type SpooledRecording } from './SpooledRecording.js';
 import { readStoredManifest } from './StoredRecording.js';
@@ -37,7 +39,8 @@ interface Source {
 /** How often a file is looked for that is being moved while it is asked for, and the ms between. */
 const looks = 5;
 const lookAgainMs = 20;
-const readBytes = 256 * 1024;
+/** Reads of the spool's files at once, for whoever reads recordings; the rest of libuv's pool is the recorder's. */
+const spoolReads = pLimit(4);
 
 /**
  * The samples of consecutive chunks as one run of bytes. Nothing is copied or held: a read opens one file or object after the
@@ -107,8 +110,8 @@ export class ChunkedPcm {
     for (const name of names) {
       const file = await openIfThere(join(spoolDir, folder, name));
       if (file === undefined) continue;
-      const place = { start: range.start + shift, end: range.end + shift, highWaterMark: readBytes };
-      return { stream: file.createReadStream(place), end: range.end };
+      const place = { start: range.start + shift, end: range.end + shift };
+      return { stream: new FileStream(file, spoolReads, place), end: range.end };
     }
     return undefined;
   }

@@ -1,17 +1,21 @@
-import { createReadStream } from 'node:fs';
-import { mkdir, open, opendir, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
+import { createReadStream, type Stats } from 'node:fs';
+import { type FileHandle, mkdir, open, opendir, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import type { Readable } from 'node:stream';
+import pLimit from 'p-limit';
 import { ReelayError } from '../config/ReelayError.js';
 import { syncFolder } from '../spool/durable.js';
 import { fileFaultOf, inFolder, isMissing, SourceError } from './FileFault.js';
 import { FileMultipart, fromSource, holds } from './FileMultipart.js';
+import { FileStream } from './FileStream.js';
 import { partsOfKey } from './objectKey.js';
 import type { ByteRange, Multipart, ObjectStore, StoredObject } from './ObjectStore.js';
 import { StoreFault } from './StoreFault.js';
 import { type PartSum, Sums } from './Sums.js';
 
 const temporarySuffix = '.part';
+/** Looks and reads at once in one store: one whose disk hangs keeps no more threads of libuv's pool than this from the others. */
+const readsAtOnce = 3;
 
 /**
  * Objects as files below a folder. An object is copied beside its place, synced, renamed into it and the folder synced; then
@@ -21,6 +25,7 @@ export class FileStore implements ObjectStore {
   readonly name: string;
   readonly multipart: Multipart;
   readonly #dir: string;
+  readonly #reads = pLimit(readsAtOnce);
 
   /** @param dir - absolute path; made when the first object comes */
   constructor(dir: string) {
@@ -58,9 +63,8 @@ export class FileStore implements ObjectStore {
     const path = this.#pathOf(key);
     return await inFolder(async () => {
       try {
-        await this.#insist(path);
-        const handle = await open(path, 'r');
-        return handle.createReadStream({ ...range, highWaterMark: 256 * 1024 });
+        const handle = await this.#reads(() => this.#open(path));
+        return new FileStream(handle, this.#reads, range);
       } catch (cause) {
         throw isMissing(cause) ? new ReelayError('object_missing', { value: key, cause }) : cause;
       }
@@ -71,8 +75,7 @@ export class FileStore implements ObjectStore {
     const path = this.#pathOf(key);
     return await inFolder(async () => {
       try {
-        await this.#insist(path);
-        const found = await stat(path);
+        const found = await this.#reads(() => this.#stat(path));
         return found.isFile() ? found.size : null;
       } catch (error) {
         if (isMissing(error)) return null;
@@ -143,9 +146,20 @@ export class FileStore implements ObjectStore {
     return join(this.#dir, ...partsOfKey(key));
   }
 
+  async #open(path: string): Promise<FileHandle> {
+    await this.#insist(path);
+    return await open(path, 'r');
+  }
+
+  async #stat(path: string): Promise<Stats> {
+    await this.#insist(path);
+    return await stat(path);
+  }
+
   /** Refuses a path that a symbolic link leads out of the store's folder. */
   async #insist(path: string): Promise<void> {
-    const [root, real] = await Promise.all([realpath(this.#dir), realpath(path)]);
+    const root = await realpath(this.#dir);
+    const real = await realpath(path);
     if (real !== root && !real.startsWith(root + sep))
       throw new ReelayError('object_key_invalid', { value: path });
   }
