@@ -124,12 +124,15 @@ function tellCost(before: Usage, after: Usage): void {
 
 async function tellLatency(reports: readonly CallerReport[]): Promise<void> {
   const text = await (await daemon.get('/metrics')).text();
-  const buckets = [...text.matchAll(/^reelay_relay_latency_seconds_bucket\{le="([^"]+)"\} (\d+)$/gm)].map(
-    ([, bound, count]) => ({
-      boundMs: Number(bound === '+Inf' ? Infinity : bound) * 1000,
-      count: Number(count),
-    }),
-  );
+  // Both directions together: their buckets have the same bounds, in the same order.
+  const below = new Map<number, number>();
+  for (const [, bound = '', count] of text.matchAll(
+    /^reelay_relay_latency_seconds_bucket\{direction="[^"]+",le="([^"]+)"\} (\d+)$/gm,
+  )) {
+    const boundMs = Number(bound === '+Inf' ? Infinity : bound) * 1000;
+    below.set(boundMs, (below.get(boundMs) ?? 0) + Number(count));
+  }
+  const buckets = [...below].map(([boundMs, count]) => ({ boundMs, count }));
   const total = buckets.at(-1)?.count ?? 0;
   const within = (share: number): number =>
     buckets.find(({ count }) => count >= share * total)?.boundMs ?? Infinity;

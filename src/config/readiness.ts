@@ -13,13 +13,16 @@ export interface ThreadStates {
  */
 export type WorkerState = 'starting' | 'ready' | 'restarting' | 'stuck';
 
+/** Why calls that begin now are relayed and not recorded. */
+export type Unrecorded = 'spool_full' | 'overloaded';
+
 /** The body of `/readyz`. */
 export interface Readiness {
   /** New calls are taken. */
   readonly ready: boolean;
   readonly status: ThreadStates['media'];
   /** Whether calls are being written down; `ready` may be true without. */
-  readonly recording: ThreadStates['recorder'];
+  readonly recording: ThreadStates['recorder'] | Unrecorded;
   readonly threads: ThreadStates;
 }
 
@@ -27,8 +30,13 @@ export interface Readiness {
  * What `/readyz` answers on both ports. It is about calls: they are taken without a recorder too, and what they say waits in the
  * ring; a balancer that took the daemon out for that would end the calls' way here for nothing.
  */
-export function readinessOf(threads: ThreadStates): { readonly status: 200 | 503; readonly body: Readiness } {
+export function readinessOf(
+  threads: ThreadStates,
+  unrecorded?: Unrecorded,
+): { readonly status: 200 | 503; readonly body: Readiness } {
   const ready = threads.media === 'ready';
-  const body = { ready, status: threads.media, recording: threads.recorder, threads };
+  const recording: Readiness['recording'] =
+    threads.recorder === 'ready' ? (unrecorded ?? 'ready') : threads.recorder;
+  const body = { ready, status: threads.media, recording, threads };
   return { status: ready ? 200 : 503, body };
 }

@@ -1,7 +1,9 @@
-import { Counter, Gauge, Histogram, type Metric, Registry } from 'prom-client';
-import { type CounterName, type Counters, latencyBounds } from '../tap/Counters.js';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { CounterName, Counters } from '../tap/Counters.js';
 import type { ThreadStates } from './ControlMessage.js';
+import { foreign } from './ForeignMetric.js';
 import type { SpoolWatch } from './SpoolWatch.js';
+import { threadMetrics } from './threadMetrics.js';
 
 /** Metrics of the media thread: its counter, their public name, and what it is. */
 const fromMedia: readonly (readonly [CounterName, string, string])[] = [
@@ -14,7 +16,6 @@ const fromMedia: readonly (readonly [CounterName, string, string])[] = [
   ['bytesFromProvider', 'reelay_provider_bytes_total', 'Bytes that providers sent'],
   ['bytesFromUpstream', 'reelay_upstream_bytes_total', 'Bytes that bots sent'],
   ['invalidMessages', 'reelay_invalid_messages_total', 'Messages that their dialect does not allow'],
-  ['refusedUpgrades', 'reelay_refused_upgrades_total', 'WebSocket upgrades that were refused'],
   ['refusedStreams', 'reelay_refused_streams_total', 'Streams that were refused at their start message'],
   ['upstreamLost', 'reelay_upstream_lost_total', 'Bot sockets that broke'],
   ['upstreamReconnects', 'reelay_upstream_reconnects_total', 'Bot sockets that were opened again'],
@@ -29,8 +30,9 @@ const fromMedia: readonly (readonly [CounterName, string, string])[] = [
     'Times a bot was paused because a provider reads slowly',
   ],
   ['tapRecords', 'reelay_tap_records_total', 'Records written to the ring'],
-  ['tapDroppedRecords', 'reelay_tap_dropped_frames_total', 'Records dropped because the ring was full'],
+  ['tapDroppedRecords', 'reelay_tap_dropped_frames_total', 'Records that found no room in the ring'],
   ['tapRingBytes', 'reelay_tap_ring_bytes', 'Bytes that wait in the ring'],
+  ['tapRingCapacityBytes', 'reelay_tap_ring_capacity_bytes', 'Bytes that have room in the ring'],
   ['recorderRestarts', 'reelay_recorder_restarts_total', 'Times the recorder thread was started again'],
   ['unprovenStreams', 'reelay_unproven_streams', 'Provider sockets whose account has not been proven yet'],
   ['drainedStreams', 'reelay_drained_streams', 'Sockets of /record that are read to their end for nothing'],
@@ -39,6 +41,11 @@ const fromMedia: readonly (readonly [CounterName, string, string])[] = [
     'accountQuestionsUnanswered',
     'reelay_account_questions_unanswered_total',
     'Accounts that were asked for and nobody answered',
+  ],
+  [
+    'overloadLevel',
+    'reelay_overload_level',
+    '0: calls are taken and recorded, 1: new ones are not recorded, 2: new ones are refused',
   ],
   ['controlRestarts', 'reelay_control_restarts_total', 'Times the control thread was started again'],
 ];
@@ -63,11 +70,12 @@ export class Metrics {
   readonly uploadFailures: Counter<'blame'>;
   readonly recordingsFailed: Counter<'reason'>;
   readonly alerts: Counter<'alert'>;
+  readonly quarantined: Counter;
   readonly chunkStored: Histogram;
 
   constructor(sources: MetricSources) {
     for (const [name, metric, help] of fromMedia) this.#read(metric, help, () => sources.counters.get(name));
-    this.registry.registerMetric(latency(sources.counters));
+    for (const metric of threadMetrics(sources.counters)) this.registry.registerMetric(metric);
     this.#spool(sources);
     this.#read(
       'reelay_parked_accounts',
@@ -109,7 +117,7 @@ export class Metrics {
       'reelay_recordings_failed_total',
       'Recordings of which no audio is kept, by reason',
       'reason',
-      ['no_store', 'unknown_account', 'account_mismatch', 'spool_full'],
+      ['no_store', 'unknown_account', 'account_mismatch', 'spool_full', 'overloaded'],
     );
     this.alerts = this.#labelled('reelay_alerts_total', 'Alerts that began, by code', 'alert', [
       'store_denied',
@@ -117,7 +125,13 @@ export class Metrics {
       'no_store',
       'unknown_account',
       'spool_full',
+      'spool_unreadable',
+      'overloaded',
     ]);
+    this.quarantined = this.#counter(
+      'reelay_quarantined_files_total',
+      'Files and folders in the spool that could not be read and were set aside',
+    );
     this.chunkStored = new Histogram({
       name: 'reelay_chunk_stored_seconds',
       help: 'Time of a chunk from its being sealed to its being confirmed by its store',
@@ -177,41 +191,4 @@ export class Metrics {
       },
     });
   }
-}
-
-interface Value {
-  readonly value: number;
-  readonly labels: Readonly<Record<string, string | number>>;
-  readonly metricName?: string;
-}
-
-/** prom-client's own counters and histograms can't be set to what another thread has counted, so they are written out here. */
-function foreign(name: string, help: string, type: string, values: () => readonly Value[]): Metric {
-  const get = () => Promise.resolve({ name, help, type, values: values(), aggregator: 'sum' });
-  return { name, help, type, get, aggregator: 'sum', reset: () => undefined } as unknown as Metric;
-}
-
-function latency(counters: Counters): Metric {
-  const name = 'reelay_relay_latency_seconds';
-  const help = 'Time of a frame from its arrival to its being handed to the other socket';
-  return foreign(name, help, 'histogram', () => {
-    const { counts, sum } = counters.latency();
-    let total = 0;
-    const buckets = counts.map((count, index): Value => {
-      total += count;
-      const bound = latencyBounds[index];
-      return {
-        metricName: `${name}_bucket`,
-        labels: { le: bound ?? '+Inf' },
-        value: total,
-      };
-    });
-    const totals = { sum, count: total };
-    const ends = Object.entries(totals).map(([end, value]) => ({
-      metricName: `${name}_${end}`,
-      labels: {},
-      value,
-    }));
-    return [...buckets, ...ends];
-  });
 }

@@ -49,6 +49,7 @@ export class Call {
   /** Whether audio is worth handing to the tap at all. */
   readonly keepsAudio: boolean;
   readonly #streams = new Set<CallStream>();
+  readonly #onLive: (change: 1 | -1) => void;
   readonly #onOver: () => void;
   #resumeMs: number;
   #lastEnd: StreamEndFacts['reason'] = 'stop';
@@ -62,6 +63,8 @@ export class Call {
     readonly log: Logger;
     readonly keepsAudio: boolean;
     readonly resumeMs: number;
+    /** Called when it gets its first stream, and when it has lost its last one. */
+    readonly onLive: (change: 1 | -1) => void;
     /** Called once, when the call has ended. */
     readonly onOver: () => void;
   }) {
@@ -70,6 +73,7 @@ export class Call {
     this.log = options.log;
     this.keepsAudio = options.keepsAudio;
     this.#resumeMs = options.resumeMs;
+    this.#onLive = options.onLive;
     this.#onOver = options.onOver;
   }
 
@@ -85,13 +89,17 @@ export class Call {
 
   attach(stream: CallStream): void {
     clearTimeout(this.#timer);
+    const { live } = this;
     this.#streams.add(stream);
+    if (!live) this.#onLive(1);
   }
 
   detach(stream: CallStream, reason: StreamEndFacts['reason']): void {
     if (!this.#streams.delete(stream)) return;
     this.#lastEnd = reason;
-    if (this.live || this.#over) return;
+    if (this.live) return;
+    this.#onLive(-1);
+    if (this.#over) return;
     if (this.#resumeMs === 0) this.#end();
     else this.#timer = setTimeout(() => this.#end(), this.#resumeMs);
   }

@@ -28,7 +28,7 @@ export class UpgradeRefusal extends Error {
       'Connection: close',
       'Content-Type: application/json; charset=utf-8',
       `Content-Length: ${Buffer.byteLength(body)}`,
-      ...(this.status === 503 ? ['Retry-After: 1'] : []),
+      ...(this.status === 503 ? [`Retry-After: ${this.reason.code === 'overloaded' ? 5 : 1}`] : []),
       ...challenge,
     ];
     socket.once('finish', () => socket.destroy());

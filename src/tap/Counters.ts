@@ -1,7 +1,5 @@
-/**
- * What the media thread counts, in memory that the control thread reads at a scrape. One writer, plain stores: a counter
- * costs one addition, a reader may see a value that is a moment old.
- */
+import { Histogram, histogramCells } from './Histogram.js';
+
 const names = [
   'calls',
   'callsTotal',
@@ -21,6 +19,7 @@ const names = [
   'tapRecords',
   'tapDroppedRecords',
   'tapRingBytes',
+  'tapRingCapacityBytes',
   'recorderRestarts',
   'controlRestarts',
   'unprovenStreams',
@@ -28,26 +27,82 @@ const names = [
   'drainedStreams',
   'accountQuestions',
   'accountQuestionsUnanswered',
+  'stalledProviders',
+  'stalledUpstreams',
+  'mediaHeapBytes',
+  'recorderHeapBytes',
+  'controlHeapBytes',
+  /** 0: calls are taken and recorded. 1: new ones are relayed and not recorded. 2: new ones are refused. */
+  'overloadLevel',
+  /** Index into {@link overloadSignals}: the one that is beyond its limit, while the level isn't 0. */
+  'overloadSignal',
+  'overloadValue',
+  'overloadLimit',
 ] as const;
 export type CounterName = (typeof names)[number];
 
-/** Upper bounds of the latency histogram's buckets, seconds; the last bucket is open. */
-export const latencyBounds = [
-  0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5,
+/** What overload is told by: of the media thread's event loop ms, of the ring the share that is full, of memory bytes. */
+export const overloadSignals = ['loop_delay', 'ring', 'memory'] as const;
+export type OverloadSignal = (typeof overloadSignals)[number];
+
+export const directions = ['to_bot', 'to_provider'] as const;
+export type Direction = (typeof directions)[number];
+
+export const threadNames = ['media', 'recorder', 'control'] as const;
+export type ThreadName = (typeof threadNames)[number];
+
+/** Kinds of garbage collection, as Node's `perf_hooks` tells them apart. */
+export const gcKinds = ['minor', 'major', 'incremental', 'weakcb'] as const;
+export type GcKind = (typeof gcKinds)[number];
+
+/** Why upgrades are refused: codes of the catalogue, and connections beyond what the server takes at all. */
+export const refusalReasons = [
+  'path_unknown',
+  'signature_missing',
+  'signature_invalid',
+  'credentials_invalid',
+  'account_unknown',
+  'account_loopback_only',
+  'accounts_unavailable',
+  'too_many_streams',
+  'overloaded',
+  'draining',
+  'connections',
+  'other',
 ] as const;
+export type RefusalReason = (typeof refusalReasons)[number];
 
 const indexOf = Object.fromEntries(names.map((name, index) => [name, index])) as Record<CounterName, number>;
-const histogramStart = names.length;
-const sumIndex = histogramStart + latencyBounds.length + 1;
-const cells = sumIndex + 1;
+const refusalStart = names.length;
+const histogramStart = refusalStart + refusalReasons.length;
+const histograms = directions.length + threadNames.length * (1 + gcKinds.length);
+const cells = histogramStart + histograms * histogramCells;
 
+/**
+ * What each thread counts and measures of itself, in memory that the control thread reads at a scrape. Each cell has one writer,
+ * and plain stores: a counter costs one addition, a reader may see a value that is a moment old.
+ */
 export class Counters {
   readonly buffer: SharedArrayBuffer;
+  /** A frame's time from its arrival in JavaScript to its being handed to the other socket. */
+  readonly latency: Readonly<Record<Direction, Histogram>>;
+  /** How late a thread's event loop comes to what arrives. */
+  readonly loopDelay: Readonly<Record<ThreadName, Histogram>>;
+  /** How long garbage collection stops a thread. */
+  readonly gcPause: Readonly<Record<ThreadName, Readonly<Record<GcKind, Histogram>>>>;
   readonly #values: Float64Array;
 
   constructor(buffer = new SharedArrayBuffer(cells * 8)) {
     this.buffer = buffer;
     this.#values = new Float64Array(buffer);
+    let start = histogramStart;
+    const next = (): Histogram => {
+      start += histogramCells;
+      return new Histogram(this.#values.subarray(start - histogramCells, start));
+    };
+    this.latency = each(directions, next);
+    this.loopDelay = each(threadNames, next);
+    this.gcPause = each(threadNames, () => each(gcKinds, next));
   }
 
   add(name: CounterName, amount = 1): void {
@@ -63,20 +118,19 @@ export class Counters {
     return this.#values[indexOf[name]] ?? 0;
   }
 
-  /** One frame's time from its arrival in JavaScript to its being handed to the other socket, seconds. */
-  observeLatency(seconds: number): void {
-    let bucket = 0;
-    while (bucket < latencyBounds.length && seconds > (latencyBounds[bucket] ?? Infinity)) bucket++;
-    const index = histogramStart + bucket;
+  /** @param reason - one that isn't of {@link refusalReasons} is counted as `other` */
+  addRefusal(reason: string): void {
+    const known = (refusalReasons as readonly string[]).indexOf(reason);
+    const index = refusalStart + (known < 0 ? refusalReasons.indexOf('other') : known);
     this.#values[index] = (this.#values[index] ?? 0) + 1;
-    this.#values[sumIndex] = (this.#values[sumIndex] ?? 0) + seconds;
+    this.add('refusedUpgrades');
   }
 
-  /** Counts per bucket (not cumulative; the last is open) and their sum in seconds. */
-  latency(): { readonly counts: readonly number[]; readonly sum: number } {
-    return {
-      counts: [...this.#values.subarray(histogramStart, sumIndex)],
-      sum: this.#values[sumIndex] ?? 0,
-    };
+  refusals(reason: RefusalReason): number {
+    return this.#values[refusalStart + refusalReasons.indexOf(reason)] ?? 0;
   }
+}
+
+function each<Key extends string, Value>(keys: readonly Key[], make: () => Value): Record<Key, Value> {
+  return Object.fromEntries(keys.map((key) => [key, make()])) as Record<Key, Value>;
 }

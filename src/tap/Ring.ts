@@ -33,18 +33,21 @@ export class RingWriter {
   /** The ring's record area; a reserved record is written here at the offset that `reserve` gave. */
   readonly bytes: Uint8Array;
   readonly view: DataView;
+  /** Bytes. */
+  readonly capacity: number;
   readonly #cells: Int32Array;
-  readonly #capacity: number;
   #write: number;
   #end: number;
+  #writtenBytes: number;
 
   constructor(ring: SharedArrayBuffer) {
-    this.#capacity = ring.byteLength - headerBytes;
+    this.capacity = ring.byteLength - headerBytes;
     this.bytes = new Uint8Array(ring, headerBytes);
     this.view = new DataView(ring, headerBytes);
     this.#cells = new Int32Array(ring, 0, headerBytes / 4);
     this.#write = Atomics.load(this.#cells, writeCell);
     this.#end = this.#write;
+    this.#writtenBytes = this.usedBytes();
   }
 
   /**
@@ -55,9 +58,9 @@ export class RingWriter {
   reserve(payloadBytes: number): number {
     const need = recordBytes(payloadBytes);
     const offset = this.#offsetOf(this.#write);
-    const tail = this.#capacity - offset;
+    const tail = this.capacity - offset;
     const skipped = tail < need ? tail : 0;
-    if (this.usedBytes() + skipped + need > this.#capacity) return -1;
+    if (this.usedBytes() + skipped + need > this.capacity) return -1;
     if (skipped > 0) this.view.setUint32(offset, skipMarker, true);
     this.#end = (this.#write + (skipped + need) / unit) | 0;
     return skipped > 0 ? 0 : offset;
@@ -65,6 +68,7 @@ export class RingWriter {
 
   /** Shows the reserved record to the consumer. */
   commit(): void {
+    this.#writtenBytes += ((this.#end - this.#write) >>> 0) * unit;
     this.#write = this.#end;
     Atomics.store(this.#cells, writeCell, this.#write);
   }
@@ -74,8 +78,13 @@ export class RingWriter {
     return ((this.#write - Atomics.load(this.#cells, readCell)) >>> 0) * unit;
   }
 
+  /** Bytes that were ever written: where in all that went through the ring the next record begins. */
+  get writtenBytes(): number {
+    return this.#writtenBytes;
+  }
+
   #offsetOf(position: number): number {
-    return ((position >>> 0) * unit) % this.#capacity;
+    return ((position >>> 0) * unit) % this.capacity;
   }
 }
 

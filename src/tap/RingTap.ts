@@ -1,11 +1,13 @@
 import type { Counters } from './Counters.js';
 import { RingWriter } from './Ring.js';
+import { RingShare } from './RingShare.js';
 import type { CallTap, StreamTap, Tap } from './Tap.js';
 import {
   Encoding,
   RecordKind,
   Track,
   maxPayloadBytes,
+  recordBytes,
   recordHeaderBytes,
   type CallEndFacts,
   type CallFacts,
@@ -48,7 +50,7 @@ interface Drop {
  * The tap over a shared-memory ring. An audio record costs one copy of the payload and forty bytes of header; nothing is
  * allocated for it.
  *
- * When the ring is full, audio, marks and events are dropped and counted per call. The records that give the others their
+ * When the ring is full, or a call has its share of one that is half full, audio, marks and events are dropped and counted per call. The records that give the others their
  * meaning (starts and ends) are held here instead and go first when there is room again, with a `dropped` record wherever others are missing between them.
  */
 export class RingTap implements Tap {
@@ -63,6 +65,7 @@ export class RingTap implements Tap {
   constructor(ring: SharedArrayBuffer, counters: Counters | null = null) {
     this.#ring = new RingWriter(ring);
     this.#counters = counters;
+    this.#counters?.set('tapRingCapacityBytes', this.#ring.capacity);
   }
 
   startCall(facts: CallFacts, arrivalMs: number): CallTap {
@@ -87,13 +90,30 @@ export class RingTap implements Tap {
     else this.#behind.delete(call);
   }
 
-  /** @returns false when the ring is full: nothing was written */
-  write(head: RecordHead, payload: Uint8Array): boolean {
+  /**
+   * Whether a call may have another record: while the ring is half empty each may, from then on those that hold less than a
+   * quarter of it. So one call that says more than the recorder can take (a bot may send 16 MiB at once) costs no other's audio.
+   */
+  isFair(share: RingShare, payloadBytes: number): boolean {
+    const { capacity } = this.#ring;
+    const bytes = recordBytes(payloadBytes);
+    const used = this.#ring.usedBytes();
+    if (used + bytes <= capacity / 2) return true;
+    return share.heldBytes(this.#ring.writtenBytes - used) + bytes <= capacity / 4;
+  }
+
+  /** Counts a record that found no room. */
+  dropped(): void {
+    this.#counters?.add('tapDroppedRecords');
+  }
+
+  /**
+   * @param share - of the call whose record it is
+   * @returns false when the ring is full: nothing was written
+   */
+  write(head: RecordHead, payload: Uint8Array, share?: RingShare): boolean {
     const offset = this.#ring.reserve(payload.length);
-    if (offset < 0) {
-      this.#counters?.add('tapDroppedRecords');
-      return false;
-    }
+    if (offset < 0) return false;
     const { view, bytes } = this.#ring;
     view.setUint32(offset, recordHeaderBytes + payload.length, true);
     view.setUint16(offset + 4, head.kind, true);
@@ -106,6 +126,8 @@ export class RingTap implements Tap {
     view.setFloat64(offset + 32, ++this.#sequence, true);
     bytes.set(payload, offset + recordHeaderBytes);
     this.#ring.commit();
+    const written = this.#ring.writtenBytes;
+    share?.add(recordBytes(payload.length), written, written - this.#ring.usedBytes());
     this.#counters?.add('tapRecords');
     return true;
   }
@@ -115,6 +137,7 @@ class RingCallTap implements CallTap {
   readonly recordingId: string;
   readonly #tap: RingTap;
   readonly #call: number;
+  readonly #share = new RingShare();
   /** In the order in which it happened. */
   readonly #held: Held[] = [];
 
@@ -155,12 +178,14 @@ class RingCallTap implements CallTap {
     arrivalMs: number,
     audio?: Pick<RecordHead, 'track' | 'encoding' | 'providerMs'>,
   ): void {
-    if (this.#held.length > 0 && !this.catchUp(arrivalMs)) {
-      this.#drop(arrivalMs);
-      return;
-    }
-    if (!this.#tap.write({ kind, call: this.#call, stream, arrivalMs, ...audio }, payload))
-      this.#drop(arrivalMs);
+    // Asked first: else each record of a call that has too much would have a report of its own.
+    const fits = this.#tap.isFair(this.#share, payload.length) && this.#isUpToDate(arrivalMs);
+    const head = { kind, call: this.#call, stream, arrivalMs, ...audio };
+    if (!fits || !this.#tap.write(head, payload, this.#share)) this.#drop(arrivalMs);
+  }
+
+  #isUpToDate(arrivalMs: number): boolean {
+    return this.#held.length === 0 || this.catchUp(arrivalMs);
   }
 
   /** Writes what was held and reports what was dropped. @returns whether all of it found room */
@@ -175,16 +200,17 @@ class RingCallTap implements CallTap {
   }
 
   #writeHeld(held: Held, arrivalMs: number): boolean {
-    if ('head' in held) return this.#tap.write(held.head, held.payload);
+    if ('head' in held) return this.#tap.write(held.head, held.payload, this.#share);
     // The hole ends where the next thing that wasn't dropped begins.
     const next = this.#held[1];
     const untilMs = next !== undefined && 'head' in next ? next.head.arrivalMs : arrivalMs;
     const facts: DroppedFacts = { records: held.records, sinceMs: held.sinceMs };
     const head = { kind: RecordKind.dropped, call: this.#call, stream: 0, arrivalMs: untilMs };
-    return this.#tap.write(head, json(facts));
+    return this.#tap.write(head, json(facts), this.#share);
   }
 
   #drop(arrivalMs: number): void {
+    this.#tap.dropped();
     const last = this.#held.at(-1);
     if (last !== undefined && 'records' in last) last.records++;
     else this.#held.push({ sinceMs: arrivalMs, records: 1 });

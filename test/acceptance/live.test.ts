@@ -148,7 +148,7 @@ await t.test('calls, chunks and metrics show the call while it is up', async (t)
   t.equal(await daemon.metric('reelay_streams'), 1);
   t.ok((await daemon.metric('reelay_provider_frames_total')) > 100);
   t.equal(await daemon.metric('reelay_tap_dropped_frames_total'), 0);
-  t.ok((await daemon.metric('reelay_relay_latency_seconds_count')) > 100);
+  t.ok((await daemon.metric('reelay_relay_latency_seconds_count{direction="to_bot"}')) > 100);
   const path = `/v1/recordings/${live?.recordingId ?? ''}`;
   const manifest = await eventually('the first chunk is listed', async () => {
     const now = await daemon.json<Manifest>(path);

@@ -193,17 +193,29 @@ await t.test('what a bucket says about another account’s recordings is not bel
 await t.test('metrics have names, kinds and what the media thread counted', async (t) => {
   const bench = await ApiBench.start(t, t.testdir({}));
   bench.counters.add('calls', 3);
-  bench.counters.observeLatency(0.00007);
-  bench.counters.observeLatency(3);
+  bench.counters.latency.to_bot.observe(0.07);
+  bench.counters.latency.to_bot.observe(3000);
+  bench.counters.addRefusal('overloaded');
   const text = await (await bench.get('/metrics')).text();
   for (const line of [
     'reelay_calls 3',
     '# TYPE reelay_calls gauge',
     '# TYPE reelay_tap_dropped_frames_total counter',
-    'reelay_relay_latency_seconds_bucket{le="0.00005"} 0',
-    'reelay_relay_latency_seconds_bucket{le="0.0001"} 1',
-    'reelay_relay_latency_seconds_bucket{le="+Inf"} 2',
-    'reelay_relay_latency_seconds_count 2',
+    '# TYPE reelay_relay_latency_seconds histogram',
+    'reelay_relay_latency_seconds_bucket{direction="to_bot",le="0.000064"} 0',
+    'reelay_relay_latency_seconds_bucket{direction="to_bot",le="0.00008"} 1',
+    'reelay_relay_latency_seconds_bucket{direction="to_bot",le="1.048576"} 1',
+    'reelay_relay_latency_seconds_bucket{direction="to_bot",le="+Inf"} 2',
+    'reelay_relay_latency_seconds_sum{direction="to_bot"} 3.00007',
+    'reelay_relay_latency_seconds_count{direction="to_bot"} 2',
+    'reelay_relay_latency_seconds_count{direction="to_provider"} 0',
+    'reelay_event_loop_delay_seconds_count{thread="media"} 0',
+    'reelay_gc_pause_seconds_count{thread="media",kind="major"} 0',
+    'reelay_process_heap_bytes{thread="recorder"} 0',
+    'reelay_overload_level 0',
+    'reelay_refused_upgrades_total{reason="overloaded"} 1',
+    'reelay_refused_upgrades_total{reason="draining"} 0',
+    'reelay_tap_ring_capacity_bytes 0',
     'reelay_spool_bytes 12',
     'reelay_spool_free_bytes 64000',
     'reelay_spool_seconds_left +Inf',
@@ -219,6 +231,7 @@ await t.test('metrics have names, kinds and what the media thread counted', asyn
     'reelay_thread_ready{thread="recorder"} 1',
   ])
     t.ok(text.split('\n').includes(line), line);
+  t.match(text, /^reelay_process_open_fds [1-9]/m);
   bench.spool = { ...bench.spool, rate: 32_000 };
   t.match(await (await bench.get('/metrics')).text(), /^reelay_spool_seconds_left 2$/m);
 });
