@@ -1,6 +1,6 @@
 import { rmdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { daemonsFolder } from '../spool/layout.js';
+import { daemonsFolder, isRecordingName } from '../spool/layout.js';
 import { spoolFolders } from './spoolFolders.js';
 
 /** Younger ones may be in use, ms. */
@@ -24,17 +24,18 @@ export async function sweepSpool(
   const swept: string[] = [];
   const before = Math.min(sinceMs, Date.now() - leastAgeMs);
   for await (const { folder, files, isEmpty } of spoolFolders(spoolDir)) {
-    if (folder.split('/')[0] === daemonsFolder || isKept(folder)) continue;
+    // What lies elsewhere is somebody's.
+    if (folder.split('/').length !== recordingDepth || folder.startsWith(`${daemonsFolder}/`)) continue;
+    if (isKept(folder)) continue;
     for (const { name, mtimeMs } of files) {
-      if (!temporary.test(name) || mtimeMs > before) continue;
+      if (!temporary.test(name) || !isRecordingName(name) || mtimeMs > before) continue;
       const path = join(spoolDir, folder, name);
       await unlink(path).then(
         () => swept.push(`${folder}/${name}`),
         () => undefined,
       );
     }
-    if (isEmpty && folder.split('/').length === recordingDepth)
-      await removeOld(join(spoolDir, folder), before);
+    if (isEmpty) await removeOld(join(spoolDir, folder), before);
   }
   return swept;
 }

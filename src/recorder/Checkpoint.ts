@@ -1,7 +1,9 @@
-import { readFileSync, readdirSync, unlinkSync, mkdirSync } from 'node:fs';
+import { readdirSync, unlinkSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { deserialize, serialize } from 'node:v8';
 import type { Gap, ManifestChunk } from '../spool/Manifest.js';
+import { odd, readPlainHere } from '../spool/plainFile.js';
 import type { TimelineState } from './timeline/TimelineState.js';
 
 /**
@@ -40,8 +42,27 @@ export function checkpointPath(folder: string, recordingId: string): string {
   return join(folder, recordingId + extension);
 }
 
+/** `RC01`, CRC-32 of the rest, the rest in V8's own format, which believes whatever it reads. */
+const magic = Buffer.from('RC01', 'latin1');
+
 export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
-  return serialize(checkpoint);
+  const content = serialize(checkpoint);
+  const sum = Buffer.alloc(4);
+  sum.writeUInt32LE(crc32(content));
+  return Buffer.concat([magic, sum, content]);
+}
+
+/** @throws Error for what isn't a checkpoint of this version. Those of reelay 0.2 have no sum. */
+function decodeCheckpoint(bytes: Buffer): Checkpoint {
+  const isSummed = bytes.subarray(0, magic.length).equals(magic);
+  const content = isSummed ? bytes.subarray(magic.length + 4) : bytes;
+  // V8 writes its own version first (0xff), whatever follows.
+  if (!isSummed && content[0] !== 0xff) throw new Error('not a checkpoint');
+  if (isSummed && (bytes.length < 8 || crc32(content) !== bytes.readUInt32LE(4)))
+    throw new Error('wrong sum');
+  const checkpoint = deserialize(content) as Checkpoint;
+  if (checkpoint.version !== 1) throw new Error(`version ${String(checkpoint.version)}`);
+  return checkpoint;
 }
 
 /**
@@ -54,8 +75,12 @@ export function readCheckpoints(folder: string, warn: (path: string, error: unkn
   for (const name of readdirSync(folder)) {
     if (!name.endsWith(extension)) continue;
     try {
-      const checkpoint = deserialize(readFileSync(join(folder, name))) as Checkpoint;
-      if (checkpoint.version !== 1) throw new Error(`version ${String(checkpoint.version)}`);
+      const bytes = readPlainHere(join(folder, name));
+      if (bytes === odd) throw new Error('not a plain file');
+      if (bytes === undefined) continue;
+      const checkpoint = decodeCheckpoint(bytes);
+      if (name !== checkpoint.recordingId + extension)
+        throw new Error(`of recording ${checkpoint.recordingId}`);
       found.push(checkpoint);
     } catch (error) {
       warn(join(folder, name), error);

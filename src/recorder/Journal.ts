@@ -1,22 +1,24 @@
 import {
   closeSync,
-  copyFileSync,
+  constants,
   fdatasync as fdatasyncOf,
   fsyncSync,
   ftruncateSync,
   mkdirSync,
   openSync,
-  readFileSync,
+  readSync,
   readdirSync,
   truncateSync,
   unlinkSync,
   writevSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { ReelayError } from '../config/ReelayError.js';
 import { syncFolderHere } from '../spool/durable.js';
+import { odd, readPlainHere } from '../spool/plainFile.js';
+import type { Quarantine } from '../spool/Quarantine.js';
 
 /**
  * The append-only log of everything the recorder took from the ring, for all calls: the one thing that has to survive a
@@ -27,21 +29,31 @@ import { syncFolderHere } from '../spool/durable.js';
  * | 0 | u32 | magic `RJ01` |
  * | 4 | u32 | length of the records, bytes |
  * | 8 | u32 | CRC-32 of the records |
- * | 12 | u32 | zero |
+ * | 12 | u32 | CRC-32 of the daemon's name, which is that of the folder that holds the journal; zero in those of version 0.2 |
  * | 16 | f64 | sequence of the first record |
  * | 24 | f64 | sequence of the last record |
  * | 32 | … | records as they lay in the ring |
  *
  * A batch is handed to the kernel in one write, so a killed process leaves at most one torn batch, at the end; reading stops
- * there and appending starts behind the last whole one.
+ * there and appending starts behind the last whole one. What is damaged in between is passed over: reading goes on at the next
+ * whole batch, and tells that there is a hole. Call numbers mean something within one journal only, so a segment that came from
+ * another daemon's is nobody's here.
  */
 const fdatasync = promisify(fdatasyncOf);
 const magic = 0x31304a52;
 const batchHeaderBytes = 32;
+const magicBytes = Buffer.from('RJ01', 'latin1');
 const segmentName = /^(\d{8})\.journal$/;
+/** Segments end a batch after they are full, and a batch is at most what the ring holds; larger files are nobody's. */
+const mostSegmentBytes = 2 ** 31 - 1;
 
 /** A new segment begins after this many bytes, so that old audio can be given back to the disk in pieces of this size. */
 const defaultSegmentBytes = 16 * 1024 * 1024;
+
+/** Tests that may cause faults make segments small, so that these come and go in seconds. */
+function usualSegmentBytes({ REELAY_FAULTS, REELAY_SEGMENT_BYTES: bytes }: NodeJS.ProcessEnv): number {
+  return REELAY_FAULTS === '1' && bytes !== undefined ? Number(bytes) : defaultSegmentBytes;
+}
 
 interface Segment {
   readonly number: number;
@@ -57,11 +69,16 @@ export interface JournalBatch {
   /** Sequences of its first and last record. */
   readonly first: number;
   readonly last: number;
+  /** Records between the batch before it and this one can't be read. */
+  readonly isAfterHole: boolean;
 }
+
+type Batch = Omit<JournalBatch, 'isAfterHole'>;
 
 export class Journal {
   readonly folder: string;
   readonly #segmentBytes: number;
+  readonly #daemon: number;
   readonly #segments: Segment[] = [];
   #file = -1;
   #fileBytes = 0;
@@ -77,9 +94,10 @@ export class Journal {
    *
    * @throws the file system's error when the folder cannot be made
    */
-  constructor(folder: string, segmentBytes = defaultSegmentBytes) {
+  constructor(folder: string, segmentBytes = usualSegmentBytes(process.env)) {
     this.folder = folder;
     this.#segmentBytes = segmentBytes;
+    this.#daemon = crc32(basename(dirname(folder)));
     mkdirSync(folder, { recursive: true });
     for (const name of readdirSync(folder).sort()) {
       const number = segmentName.exec(name)?.[1];
@@ -94,25 +112,58 @@ export class Journal {
   }
 
   /**
-   * Reads every whole batch, oldest first. A torn end is cut off; of a segment that is damaged in its middle a copy is kept
-   * beside the others as `.damaged`, and it is read up to the damage.
+   * Reads every whole batch, oldest first. A torn end is cut off. What is damaged is passed over and kept: a segment with damage
+   * in it, or that isn't of this journal, goes into the quarantine as well, where it outlives the journal.
    *
+   * @param quarantine - undefined: damage is told of, and goes with the journal
    * @yields what was appended at a time; the view is valid for as long as the caller keeps it
    */
-  *replay(warn: (error: ReelayError) => void): Generator<JournalBatch, void, void> {
-    for (const segment of this.#segments) {
-      const bytes = readFileSync(segment.path);
-      let offset = 0;
-      for (;;) {
-        const batch = batchAt(bytes, offset);
-        if (batch === null) break;
+  *replay(warn: (error: ReelayError) => void, quarantine?: Quarantine): Generator<JournalBatch, void, void> {
+    let last = 0;
+    for (const segment of this.#inOrder()) {
+      const bytes = readPlainHere(segment.path, mostSegmentBytes);
+      if (bytes === odd) quarantine?.setAside(segment.path, 'a segment of a journal is a plain file');
+      if (bytes === odd || bytes === undefined) continue;
+      let damaged = 0;
+      for (let offset = 0; offset < bytes.length;) {
+        const batch = batchAt(bytes, offset, this.#daemon);
+        if (batch === null) {
+          const next = nextBatch(bytes, offset, this.#daemon);
+          if (next < 0 && this.#isTorn(segment, bytes, offset))
+            this.#cut(segment, offset, bytes.length, warn);
+          else damaged += (next < 0 ? bytes.length : next) - offset;
+          offset = next < 0 ? bytes.length : next;
+          continue;
+        }
+        offset += batchHeaderBytes + batch.records.length;
         segment.firstSequence ||= batch.first;
         segment.lastSequence = batch.last;
-        offset += batchHeaderBytes + batch.records.length;
-        yield batch;
+        // A segment that lies there twice.
+        if (batch.last <= last) continue;
+        const isAfterHole = last > 0 && batch.first > last + 1;
+        last = batch.last;
+        yield { ...batch, isAfterHole };
       }
-      if (offset < bytes.length) this.#cut(segment, offset, bytes.length, warn);
+      if (damaged > 0) this.#keepDamaged(segment, damaged, bytes.length, warn, quarantine);
     }
+  }
+
+  /** Segments as they were written, whatever they are called now. */
+  #inOrder(): Segment[] {
+    let before = 0;
+    const keyed = this.#segments.map((segment) => {
+      before = firstIn(segment.path) ?? before;
+      return { segment, first: before };
+    });
+    return keyed.sort((a, b) => a.first - b.first).map(({ segment }) => segment);
+  }
+
+  /** Whether no whole batch follows because the process that wrote this one ended: there is less of it than was meant. */
+  #isTorn(segment: Segment, bytes: Buffer, offset: number): boolean {
+    if (segment !== this.#segments.at(-1)) return false;
+    if (offset + batchHeaderBytes > bytes.length) return true;
+    if (bytes.readUInt32LE(offset) !== magic) return false;
+    return offset + batchHeaderBytes + bytes.readUInt32LE(offset + 4) > bytes.length;
   }
 
   /**
@@ -128,6 +179,7 @@ export class Journal {
     header.writeUInt32LE(magic, 0);
     header.writeUInt32LE(records.length, 4);
     header.writeUInt32LE(crc32(records), 8);
+    header.writeUInt32LE(this.#daemon, 12);
     header.writeDoubleLE(firstSequence, 16);
     header.writeDoubleLE(lastSequence, 24);
     const total = header.length + records.length;
@@ -219,26 +271,70 @@ export class Journal {
   }
 
   #cut(segment: Segment, whole: number, size: number, warn: (error: ReelayError) => void): void {
-    const torn = segment === this.#segments.at(-1);
+    const value = `${segment.path}: ${size - whole} of ${size} bytes`;
     warn(
-      new ReelayError(torn ? 'journal_torn' : 'journal_unreadable', {
-        value: `${segment.path}: ${size - whole} of ${size} bytes`,
-        remedy: torn ? 'Nothing to do: this is what a killed process leaves.' : 'Look for disk errors.',
+      new ReelayError('journal_torn', {
+        value,
+        remedy: 'Nothing to do: this is what a killed process leaves.',
       }),
     );
-    // What is whole stays: it may have to be read again. A torn end would look like damage once another segment follows.
-    if (!torn) copyFileSync(segment.path, `${segment.path}.damaged`);
+    // It would look like damage once another segment follows.
     truncateSync(segment.path, whole);
+  }
+
+  #keepDamaged(
+    { path }: Segment,
+    damaged: number,
+    size: number,
+    warn: (error: ReelayError) => void,
+    quarantine: Quarantine | undefined,
+  ): void {
+    const value = `${path}: ${damaged} of ${size} bytes`;
+    warn(new ReelayError('journal_unreadable', { value, remedy: 'Look for disk errors.' }));
+    quarantine?.keep(path, `${damaged} of ${size} bytes are damaged, or of another journal`);
   }
 }
 
-/** The records of the batch at `offset`, or null when no whole and undamaged batch lies there. */
-function batchAt(bytes: Buffer, offset: number): JournalBatch | null {
+/** The records of the batch at `offset`, or null when no whole and undamaged batch of this daemon lies there. */
+function batchAt(bytes: Buffer, offset: number, daemon: number): Batch | null {
   if (offset + batchHeaderBytes > bytes.length || bytes.readUInt32LE(offset) !== magic) return null;
   const length = bytes.readUInt32LE(offset + 4);
   const start = offset + batchHeaderBytes;
   if (start + length > bytes.length) return null;
+  const of = bytes.readUInt32LE(offset + 12);
+  if (of !== 0 && of !== daemon) return null;
   const records = bytes.subarray(start, start + length);
   if (crc32(records) !== bytes.readUInt32LE(offset + 8)) return null;
-  return { records, first: bytes.readDoubleLE(offset + 16), last: bytes.readDoubleLE(offset + 24) };
+  const [first, last] = [bytes.readDoubleLE(offset + 16), bytes.readDoubleLE(offset + 24)];
+  return Number.isSafeInteger(first) && Number.isSafeInteger(last) && last >= first
+    ? { records, first, last }
+    : null;
+}
+
+/** Where the next whole batch begins behind a damaged one; -1 where none does. */
+function nextBatch(bytes: Buffer, damaged: number, daemon: number): number {
+  for (let at = damaged + 1; ; at++) {
+    at = bytes.indexOf(magicBytes, at);
+    if (at < 0 || batchAt(bytes, at, daemon) !== null) return at;
+  }
+}
+
+/** Sequence of the first record that a segment says to hold; undefined where it says nothing that can be read. */
+function firstIn(path: string): number | undefined {
+  let file: number;
+  try {
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+  } catch {
+    return undefined;
+  }
+  try {
+    const header = Buffer.alloc(batchHeaderBytes);
+    if (readSync(file, header, 0, batchHeaderBytes, 0) < batchHeaderBytes) return undefined;
+    const first = header.readDoubleLE(16);
+    return header.readUInt32LE(0) === magic && Number.isSafeInteger(first) ? first : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    closeSync(file);
+  }
 }

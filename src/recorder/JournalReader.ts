@@ -1,8 +1,9 @@
-import { mkdirSync, readdirSync, existsSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { ReelayError } from '../config/ReelayError.js';
 import { adoptedFolder, checkpointFolder, journalFolder } from '../spool/layout.js';
+import { Quarantine } from '../spool/Quarantine.js';
 import { readRecords } from '../tap/RecordReader.js';
 import { checkpointPath, readCheckpoints } from './Checkpoint.js';
 import { Journal } from './Journal.js';
@@ -11,9 +12,6 @@ import { RecordingSet } from './RecordingSet.js';
 
 /** Audio that is rendered before what of it is final goes to the chunk files: memory holds no more, however long a journal is. */
 const mostUnwrittenBytes = 4 * 1024 * 1024;
-
-/** What can't be rendered is kept under this name. */
-const damagedExtension = '.damaged';
 
 /** What a journal held: the recordings that were live when it ended, and where to go on. */
 export interface OpenedJournal {
@@ -52,17 +50,29 @@ export function* openJournal(
   const checkpoints = join(daemonDir, checkpointFolder);
   mkdirSync(checkpoints, { recursive: true });
   const journal = new Journal(join(daemonDir, journalFolder));
-  const found = readCheckpoints(checkpoints, (path, error) =>
-    log.warn({ err: error, path }, 'a checkpoint cannot be read; the recording is rendered from its journal'),
-  );
+  let { isDamaged = false } = home;
+  const found = readCheckpoints(checkpoints, (path, error) => {
+    log.warn({ err: error, path }, 'a checkpoint cannot be read; the recording is rendered from its journal');
+    home.quarantine?.setAside(path, 'a checkpoint that cannot be read');
+    isDamaged = true;
+  });
   const recordings = new RecordingSet(
-    { ...home, checkpointPath: (id) => checkpointPath(checkpoints, id), synced: () => journal.sync() },
+    {
+      ...home,
+      isDamaged,
+      checkpointPath: (id) => checkpointPath(checkpoints, id),
+      synced: () => journal.sync(),
+    },
     found,
     log,
   );
   let lastSequence = found.reduce((most, each) => Math.max(most, each.sequence), 0);
   let unwritten = 0;
-  for (const batch of journal.replay((error) => log.warn({ code: error.code }, error.message))) {
+  let isFirst = true;
+  const warn = (error: ReelayError): void => log.warn({ code: error.code }, error.message);
+  for (const batch of journal.replay(warn, home.quarantine)) {
+    if (batch.isAfterHole || isFirst) recordings.missedUpTo(batch.first - 1);
+    isFirst = false;
     recordings.apply(batch.records);
     unwritten += batch.records.length;
     if (unwritten > mostUnwrittenBytes) {
@@ -76,48 +86,113 @@ export function* openJournal(
 }
 
 /**
- * Renders and seals what daemons that are gone have left, then forgets their journals.
+ * Renders and seals what daemons that are gone have left, then forgets their journals. What it doesn't understand is set aside,
+ * and nothing of it deleted.
  *
  * @yields between batches
+ * @returns whether nothing is left for the next start
  */
 export async function* recover(
   daemonDir: string,
   home: Omit<RecordingHome, 'checkpointPath' | 'synced'>,
   log: Logger,
-): AsyncGenerator<void, void, void> {
+): AsyncGenerator<void, boolean, void> {
   const folder = join(daemonDir, adoptedFolder);
-  if (!existsSync(folder)) return;
-  for (const name of readdirSync(folder)) {
-    if (name.endsWith(damagedExtension)) continue;
+  if (!existsSync(folder)) return true;
+  const quarantine = home.quarantine ?? quarantineOf(home.spoolDir, log);
+  let isDone = true;
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const { name } = entry;
     try {
-      const interrupted = yield* recoverOne(join(folder, name), home, log);
-      log.info({ daemon: name, interrupted }, 'what a former daemon left has been recovered');
+      if (!entry.isDirectory()) quarantine.setAside(join(folder, name), 'it is no folder of a daemon');
+      else {
+        const interrupted = yield* recoverOne(join(folder, name), { ...home, quarantine }, log);
+        log.info({ daemon: name, interrupted }, 'what a former daemon left has been recovered');
+      }
     } catch (error) {
+      isDone = false;
       log.error(
         { err: error, daemon: name },
         'a former daemon cannot be recovered; it waits for the next start',
       );
     }
   }
+  return isDone;
+}
+
+/** Tells of what is set aside in the log alone. */
+function quarantineOf(spoolDir: string, log: Logger): Quarantine {
+  return new Quarantine(spoolDir, (item) => {
+    const { code, message } = new ReelayError('spool_unreadable', { value: item.path });
+    log.error({ ...item, code }, message);
+  });
 }
 
 async function* recoverOne(
   path: string,
-  home: Omit<RecordingHome, 'checkpointPath' | 'synced'>,
+  home: Omit<RecordingHome, 'checkpointPath' | 'synced'> & { readonly quarantine: Quarantine },
   log: Logger,
 ): AsyncGenerator<void, number, void> {
-  const { recordings, journal } = yield* openJournal(path, home, log);
+  makeFolders(path, home.quarantine);
+  const isDamaged = yield* isJournalDamaged(path, log);
+  const { recordings, journal } = yield* openJournal(path, { ...home, isDamaged }, log);
   const interrupted = recordings.live.length;
   recordings.finish('process_ended');
   await recordings.settled();
   journal.close();
-  if (recordings.strays > 0) {
-    // Audio that nobody can place is still audio: it stays until a person has looked at it.
-    await rename(path, path + damagedExtension);
-    return interrupted;
-  }
-  // The journal goes first: without the checkpoints, which tell what is finished, it would be rendered once more.
-  await rm(join(path, journalFolder), { recursive: true, force: true });
-  await rm(path, { recursive: true });
+  // Audio that nobody can place is still audio: it stays until a person has looked at it.
+  if (recordings.strays > 0)
+    home.quarantine.setAside(path, 'it holds audio of calls whose beginning is missing');
+  else removeRecovered(path, home.quarantine);
   return interrupted;
+}
+
+/** What stands where the journal or the checkpoints of a daemon should be. */
+function makeFolders(path: string, quarantine: Quarantine): void {
+  for (const entry of readdirSync(path, { withFileTypes: true })) {
+    const isOurs = entry.name === journalFolder || entry.name === checkpointFolder;
+    if (isOurs && !entry.isDirectory()) quarantine.setAside(join(path, entry.name), 'it is no folder');
+  }
+}
+
+/**
+ * Looks through a journal before anything is rendered from it, because that begins the files of growing chunks anew: of a
+ * journal that is damaged they may be all that is left.
+ */
+async function* isJournalDamaged(path: string, log: Logger): AsyncGenerator<void, boolean, void> {
+  let isDamaged = false;
+  let last = 0;
+  const warn = (error: ReelayError): void => {
+    if (error.code === 'journal_torn') log.warn({ code: error.code }, error.message);
+    else isDamaged = true;
+  };
+  const folder = join(path, journalFolder);
+  for (const batch of new Journal(folder).replay(warn)) {
+    isDamaged ||= batch.isAfterHole;
+    ({ last } = batch);
+    yield;
+  }
+  const checkpoints = readCheckpoints(join(path, checkpointFolder), () => (isDamaged = true));
+  return isDamaged || checkpoints.some(({ recording, sequence }) => recording !== null && sequence > last);
+}
+
+const segment = /^\d{8}\.journal$/;
+const checkpoint = /\.checkpoint(?:\.tmp)?$/;
+
+/** Removes what was rendered; whatever else somebody has put there is kept. */
+function removeRecovered(path: string, quarantine: Quarantine): void {
+  const remove = (folder: string, pattern: RegExp): void => {
+    for (const entry of readdirSync(folder, { withFileTypes: true }))
+      if (pattern.test(entry.name) && !entry.isDirectory()) unlinkSync(join(folder, entry.name));
+    if (readdirSync(folder).length === 0) rmdirSync(folder);
+  };
+  // The journal goes first: without the checkpoints, which tell what is finished, it would be rendered once more.
+  remove(join(path, journalFolder), segment);
+  remove(join(path, checkpointFolder), checkpoint);
+  const adopted = join(path, adoptedFolder);
+  if (existsSync(adopted) && readdirSync(adopted).length === 0) rmdirSync(adopted);
+  for (const entry of readdirSync(path, { withFileTypes: true }))
+    if (entry.isSocket()) unlinkSync(join(path, entry.name));
+  if (readdirSync(path).length === 0) rmdirSync(path);
+  else quarantine.setAside(path, 'it holds what no daemon has put there');
 }

@@ -1,10 +1,12 @@
-import { rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { kernels } from '../audio/kernels.js';
 import { writeDurably } from '../spool/durable.js';
 import { manifestName, openExtension, recordingFolder } from '../spool/layout.js';
+import { makeWay } from '../spool/makeWay.js';
 import type { Gap, Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
+import type { Quarantine } from '../spool/Quarantine.js';
 import { RecordKind, type CallFacts, type TapRecord } from '../tap/TapRecord.js';
 import { ChunkFile } from './ChunkFile.js';
 import { GapList } from './GapList.js';
@@ -27,6 +29,10 @@ export interface RecordingHome {
   readonly ended: (folder: string, manifest: Manifest) => void;
   /** A job on the disk failed; it will be tried again. */
   readonly failed: (recordingId: string, error: unknown) => void;
+  /** Where what is in a recording's way is set aside. */
+  readonly quarantine?: Quarantine;
+  /** The journal is damaged: a growing chunk of a former life may hold what it doesn't give any more. */
+  readonly isDamaged?: boolean;
 }
 
 /**
@@ -58,6 +64,10 @@ export class Recording {
   /** A failed recording whose checkpoint is on the disk: of its records only the call's end still matters. */
   #expectsOnlyEnd = false;
   #finished = false;
+  /** Something before the next record can't be read. */
+  #isAtHole = false;
+  /** Audio is missing because of that. */
+  #isDamaged = false;
   #work: Promise<void> = Promise.resolve();
 
   constructor(
@@ -81,6 +91,7 @@ export class Recording {
     this.#next = this.#chunks.length;
     // Whatever the snapshot holds beyond the last sealed chunk has to be written again.
     this.timeline.takeDirty();
+    this.#makeWay();
     this.#enqueue(async () => {
       const manifest = await this.#writeManifest(
         facts.failed === undefined ? 'recording' : 'failed',
@@ -102,9 +113,21 @@ export class Recording {
     return this.timeline.state.facts.recordingId;
   }
 
+  /** Nobody has told of a stream, though audio may come. */
+  get isDeaf(): boolean {
+    const { facts, streams } = this.timeline.state;
+    return facts.failed === undefined && streams.size === 0;
+  }
+
+  /** Records up to this one may be missing, some of this call among them. */
+  missedUpTo(sequence: number): void {
+    if (this.#sequence < sequence) this.#isAtHole = true;
+  }
+
   /** Applies a record of this call; one that a checkpoint already holds is passed over. */
   apply(record: TapRecord): void {
     if (record.sequence <= this.#sequence) return;
+    this.#passHole(record);
     this.#sequence = record.sequence;
     this.#lastMs = record.arrivalMs;
     if (this.timeline.state.facts.failed === undefined) this.timeline.apply(record);
@@ -114,6 +137,7 @@ export class Recording {
   /** Time has come this far, says a record that belongs to no call. */
   advance(record: TapRecord): void {
     if (record.sequence <= this.#sequence) return;
+    this.#passHole(record);
     this.#sequence = record.sequence;
     this.#lastMs = record.arrivalMs;
     this.timeline.advance(record.arrivalMs);
@@ -167,7 +191,8 @@ export class Recording {
     }
     this.#enqueue(() => {
       // Behind the sealing of the last chunks, which the job before has put into the queue.
-      this.#enqueue(() => this.#sealManifest(reason ?? (state.lossy ? 'audio_dropped' : null)));
+      const lost = this.#isDamaged ? 'journal_damaged' : state.lossy ? 'audio_dropped' : null;
+      this.#enqueue(() => this.#sealManifest(reason ?? lost));
     });
   }
 
@@ -318,6 +343,28 @@ export class Recording {
         }
       }
     });
+  }
+
+  #passHole({ arrivalMs }: TapRecord): void {
+    if (!this.#isAtHole) return;
+    this.#isAtHole = false;
+    // A checkpoint doesn't say when its last record came; what is missing begins with what it has not.
+    this.timeline.damaged(this.#lastMs, arrivalMs);
+    this.#isDamaged = true;
+  }
+
+  /** What can't be set aside now is met again by whoever writes there, and told of. */
+  #makeWay(): void {
+    const { quarantine, spoolDir, isDamaged = false } = this.#home;
+    if (quarantine === undefined) return;
+    try {
+      makeWay(quarantine, spoolDir, this.folder);
+      if (!isDamaged || !existsSync(this.#path())) return;
+      for (const name of readdirSync(this.#path()).filter((each) => each.endsWith(openExtension)))
+        quarantine.setAside(join(this.#path(), name), 'it grew while the journal, now damaged, was whole');
+    } catch (error) {
+      this.#home.failed(this.recordingId, error);
+    }
   }
 
   /** The live view may have been ahead of where a lost stream turned out to end. */

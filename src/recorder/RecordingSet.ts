@@ -83,6 +83,17 @@ export class RecordingSet {
     });
   }
 
+  /** Records up to this sequence, of whichever calls, can't be read. */
+  missedUpTo(sequence: number): void {
+    for (const recording of this.#byCall.values()) recording.missedUpTo(sequence);
+  }
+
+  /** Whether a recording has its recorder here, or had it so lately that its files may still be on their way. */
+  has(recordingId: string): boolean {
+    const all = [...this.#byCall.values(), ...this.#ending, ...this.#finished.values()];
+    return all.some((each) => each.recordingId === recordingId);
+  }
+
   /** Brings the files of every live recording up to date; one whose disk refuses is told of and tried again the next time. */
   progress(): void {
     for (const recording of this.#byCall.values()) {
@@ -113,6 +124,8 @@ export class RecordingSet {
     const recording = this.#byCall.get(record.call);
     if (recording === undefined) return this.#stray(record);
     recording.apply(record);
+    // Its stream began where the journal is damaged: nobody can place what it says.
+    if (record.kind === RecordKind.audio && recording.isDeaf) this.#stray(record);
     if (record.kind === RecordKind.dropped) this.#reportDropped(recording, record);
     if (record.kind === RecordKind.callEnd) {
       this.#end(recording, (readFacts(record) as CallEndFacts).ended ? null : 'end_missed');

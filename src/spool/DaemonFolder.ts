@@ -1,9 +1,10 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { v7 as uuid } from 'uuid';
 import { ReelayError } from '../config/ReelayError.js';
 import { adoptedFolder, checkpointFolder, daemonsFolder, journalFolder, quarantineFolder } from './layout.js';
 import { Neighbour } from './Neighbour.js';
+import { makeDaemonsFolder } from './Quarantine.js';
 import { type LockOwner, SpoolLock } from './SpoolLock.js';
 
 /**
@@ -55,6 +56,7 @@ export class DaemonFolder {
     return folder;
 
     async function create(within: string): Promise<DaemonFolder> {
+      makeDaemonsFolder(spoolDir);
       const name = uuid();
       const fresh = join(within, unlockedPrefix + name);
       mkdirSync(fresh, { recursive: true });
@@ -83,7 +85,7 @@ export class DaemonFolder {
   async release(): Promise<void> {
     for (const neighbour of this.neighbours) neighbour.leave();
     await this.#lock.close();
-    if (foldersIn(this.path).length === 0) rmSync(this.path, { recursive: true, force: true });
+    removeIfEmpty(this.path);
   }
 
   /** Takes what a daemon has left that is gone; nothing, where it had nothing left. @param path - of its folder */
@@ -92,7 +94,7 @@ export class DaemonFolder {
     if (name.startsWith(unlockedPrefix)) {
       // Died, or is still between making its folder and listening on its lock; it will find this one when it looks.
       const made = statSync(path, { throwIfNoEntry: false })?.mtimeMs;
-      if (made !== undefined && Date.now() - made > 60_000) rmSync(path, { recursive: true, force: true });
+      if (made !== undefined && Date.now() - made > 60_000) removeIfEmpty(path);
       return;
     }
     const adopted = join(this.path, adoptedFolder);
@@ -110,17 +112,25 @@ const unlockedPrefix = '.new-';
 /** Names of the folders in a folder, none when it isn't there. Whatever else lies there is nobody's. */
 function foldersIn(path: string): string[] {
   if (!existsSync(path)) return [];
+  if (!lstatSync(path).isDirectory()) return [];
   const entries = readdirSync(path, { withFileTypes: true });
   return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
 }
 
-/** Another daemon that starts or stops at this moment may have taken it away. */
+/** Another daemon that starts or stops at this moment may have taken it away. One that is there twice keeps both. */
 function moveIfThere(from: string, to: string): void {
   try {
-    renameSync(from, to);
+    renameSync(from, existsSync(to) ? `${to}~${uuid()}` : to);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
+}
+
+/** Removes a daemon's folder in which there is nothing but its lock; anything else is somebody's. */
+function removeIfEmpty(path: string): void {
+  const entries = existsSync(path) ? readdirSync(path, { withFileTypes: true }) : [];
+  if (!entries.every((entry) => entry.isSocket())) return;
+  rmSync(path, { recursive: true, force: true });
 }
 
 /**

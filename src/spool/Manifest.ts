@@ -16,7 +16,9 @@ export type GapCause =
   /** jambonz threw its client buffer away. */
   | 'client_overrun'
   /** The ring between relay and recorder was full. */
-  | 'dropped_by_reelay';
+  | 'dropped_by_reelay'
+  /** The journal was damaged on the disk before what it held had been rendered. */
+  | 'journal_damaged';
 
 export interface Channel {
   readonly role: 'caller' | 'bot' | 'mixed';

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { lockName, withLockPath } from './lockPath.js';
@@ -50,7 +50,8 @@ export class Neighbour {
 
   /** @returns null when nobody holds the lock */
   static async meet(path: string): Promise<Neighbour | null> {
-    if (!existsSync(join(path, lockName))) return null;
+    // A link to somebody's socket is nobody's lock.
+    if (lstatSync(join(path, lockName), { throwIfNoEntry: false })?.isSocket() !== true) return null;
     return await withLockPath(
       path,
       (lock) =>

@@ -1,4 +1,5 @@
 import type { Manifest, Sidecar } from './Manifest.js';
+import type { SetAside } from './Quarantine.js';
 
 /**
  * What the recorder announces to the control thread over their message port. The announcements only save time: everything
@@ -19,3 +20,9 @@ export type SpoolEvent =
       readonly samples: number;
       readonly peaks: readonly number[];
     };
+
+/** Everything that comes over that port. */
+export type Announcement =
+  | SpoolEvent
+  /** Something in the spool could not be read and was moved into the quarantine; the log has told of it. */
+  | { readonly type: 'setAside'; readonly item: SetAside };

@@ -19,6 +19,7 @@ const gapCauses = {
   between_streams: 'between_streams',
   client_overrun: 'client_overrun',
   dropped_by_reelay: 'dropped_by_reelay',
+  journal_damaged: 'journal_damaged',
 } satisfies { readonly [Cause in GapCause]: Cause };
 const gap = z.looseObject({ channel: count, startSample: count, samples: count, cause: z.enum(gapCauses) });
 

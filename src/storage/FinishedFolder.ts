@@ -2,6 +2,7 @@ import { rmdir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ReelayError } from '../config/ReelayError.js';
 import { manifestName, uploadName } from '../spool/layout.js';
+import type { Quarantine } from '../spool/Quarantine.js';
 import { portalFileName, portalTemporarySuffix } from './renderPortal.js';
 import type { SpooledRecording } from './SpooledRecording.js';
 import { dropStored } from './unlinkConfirmed.js';
@@ -21,18 +22,24 @@ const ownNames: readonly string[] = [
 const temporary: readonly string[] = ['.tmp', portalTemporarySuffix];
 
 /**
- * Removes the folder of a recording that the store has whole. What nobody confirmed keeps its place.
+ * Removes the folder of a recording that the store has whole. What nobody confirmed is set aside.
  *
+ * @param quarantine - undefined: what nobody confirmed keeps its place
  * @throws ReelayError `spool_leftover`, `checksum_mismatch`
  */
 export async function removeFinished(
   spoolDir: string,
   { folder, path, names, note }: SpooledRecording,
+  quarantine?: Quarantine,
 ): Promise<void> {
-  const dropped = await dropStored(path, names, note);
+  const dropped = await dropStored(path, names, note, quarantine);
   const mine = names.filter((name) => ownNames.includes(name) || temporary.some((end) => name.endsWith(end)));
   const left = names.filter((name) => !mine.includes(name) && !dropped.includes(name));
-  if (left.length > 0) throw new ReelayError('spool_leftover', { value: `${folder}: ${left.join(', ')}` });
+  const moved = left.filter((name) =>
+    quarantine?.setAside(join(path, name), 'its recording is stored without it'),
+  );
+  if (left.length > moved.length)
+    throw new ReelayError('spool_leftover', { value: `${folder}: ${left.join(', ')}` });
   // The note goes last: as long as it is there, a start after a crash comes back here.
   for (const name of [...mine.filter((each) => each !== uploadName), uploadName])
     await unlink(join(path, name)).catch(ignoreMissing);

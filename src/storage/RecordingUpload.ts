@@ -4,9 +4,11 @@ import { ReelayError } from '../config/ReelayError.js';
 import { writeDurably } from '../spool/durable.js';
 import { manifestName } from '../spool/layout.js';
 import type { Manifest, RecordingLayout } from '../spool/Manifest.js';
+import type { Quarantine } from '../spool/Quarantine.js';
 import { type ChunkHandling, ChunkUpload } from './ChunkUpload.js';
 import { finalManifest } from './finalManifest.js';
 import { finalName, removeFinished } from './FinishedFolder.js';
+import { mendFiles } from './mendFiles.js';
 import { KeptNote } from './KeptNote.js';
 import type { ObjectStore } from './ObjectStore.js';
 import { abortOrphans } from './Orphans.js';
@@ -29,6 +31,8 @@ export interface RecordingUploadOptions extends PortalUploadOptions {
   readonly cleaned: Set<string>;
   /** Told what is left to do when the folder was read, and again when it is left. */
   readonly seen: (recording: SpooledRecording, note: UploadNote) => Promise<void>;
+  /** Where what can't be read is set aside; without one it stays, and is in the way. */
+  readonly quarantine?: Quarantine | undefined;
   /** Writes notes. Default: `writeDurably`. */
   readonly write?: DurableWrite | undefined;
   readonly chunkWidth?: number | undefined;
@@ -37,6 +41,9 @@ export interface RecordingUploadOptions extends PortalUploadOptions {
 
 /** `over`: nothing to be done for now. `again`: the folder has to be read anew. `due`: others of the lane come first. */
 export type Outcome = 'over' | 'again' | 'due';
+
+/** What a damaged file of the spool does. */
+const damages: readonly string[] = ['checksum_mismatch', 'chunk_missing', 'wav_invalid'];
 
 /** Failures that leave no store to put the manifest into; it stays where its reason can be read. */
 const storeless: readonly (string | null)[] = ['no_store', 'unknown_account', 'account_mismatch'];
@@ -85,14 +92,40 @@ export class RecordingUpload {
   async run(): Promise<Outcome> {
     const recording = await readSpooled(this.#options.spoolDir, this.#visit.folder);
     if (recording === undefined) return 'over';
+    if (this.#setAside(recording)) return 'again';
     const note = new KeptNote(recording.path, recording.note, this.#options.write);
     await this.#options.seen(recording, note.content);
     try {
       return await this.#take(recording, note);
+    } catch (error) {
+      if (await this.#mend(recording, error)) return 'again';
+      throw error;
     } finally {
       await note.rest();
       await this.#options.seen(recording, note.content);
     }
+  }
+
+  /** What no note, and no file, can be under its name. @returns whether there was anything */
+  #setAside({ path, unreadable }: SpooledRecording): boolean {
+    const { quarantine } = this.#options;
+    if (quarantine === undefined) return false;
+    const moved = unreadable.map((name) =>
+      quarantine.setAside(join(path, name), 'it cannot be read as what its name says'),
+    );
+    return moved.includes(true);
+  }
+
+  /** @returns whether what was wrong with a file of a recording that is over has been mended, or is out of the way */
+  async #mend(recording: SpooledRecording, error: unknown): Promise<boolean> {
+    const { quarantine } = this.#options;
+    const { manifest } = recording;
+    const isOurs = error instanceof ReelayError && damages.includes(error.code);
+    if (!isOurs || quarantine === undefined || manifest === null || manifest.state === 'recording')
+      return false;
+    const now = await readSpooled(this.#options.spoolDir, this.#visit.folder);
+    if (now?.manifest?.state !== manifest.state) return false;
+    return await mendFiles(now, now.manifest, quarantine, true);
   }
 
   async #take(recording: SpooledRecording, note: KeptNote): Promise<Outcome> {
@@ -106,6 +139,10 @@ export class RecordingUpload {
     if (manifest.state === 'failed' && manifest.endTime === null) return 'over';
     const store = await this.#storeFor(manifest);
     if (store === null) return 'over';
+    const { quarantine } = this.#options;
+    if (quarantine !== undefined && manifest.state !== 'recording' && note.content.audio.length === 0) {
+      if (await mendFiles(recording, manifest, quarantine, false)) return 'again';
+    }
     const work = { ...this.#options, recording, manifest, note, store, visit: this.#visit };
     await this.#settleDown(work);
     if (manifest.state === 'failed') return await this.#conclude(work);
@@ -219,7 +256,7 @@ export class RecordingUpload {
     const { observer } = this.#visit;
     if (manifest !== null && !(await this.#leaveNothingOpen(recording, manifest, note))) return 'over';
     if (manifest !== null) await observer.finished(folder, finalManifest(manifest, note.content));
-    await removeFinished(this.#options.spoolDir, recording);
+    await removeFinished(this.#options.spoolDir, recording, this.#options.quarantine);
     this.#options.cleaned.delete(folder);
     this.#visit.step('folder_removed');
     return 'over';

@@ -1,11 +1,12 @@
-import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { ZodType } from 'zod';
 import { documentSchemas } from '../spool/documentSchemas.js';
-import { chunkName, daemonsFolder, manifestName, recordingFolder, sidecarName } from '../spool/layout.js';
+import { chunkName, isRecordingName, manifestName, sidecarName, uploadName } from '../spool/layout.js';
 import type { Manifest, ManifestChunk } from '../spool/Manifest.js';
-import { readNote, unlessMissing, type UploadNote } from './UploadNote.js';
+import { folderSaidBy, readDocument } from '../spool/readDocument.js';
+import { emptyNote, readNote, unlessMissing, type UploadNote } from './UploadNote.js';
+
+export { spooledFolders } from '../spool/spooledFolders.js';
 
 /** A recording's folder in the spool at one moment, without its audio. */
 export interface SpooledRecording {
@@ -25,7 +26,10 @@ export interface SpooledRecording {
   readonly wavs: ReadonlySet<number>;
   /** Indexes of chunks that still grow or may still be amended. */
   readonly open: ReadonlySet<number>;
+  /** Of plain files. */
   readonly names: readonly string[];
+  /** Under a recording's own names, what is no plain file, and a note that can't be read or is another recording's. */
+  readonly unreadable: readonly string[];
 }
 
 /**
@@ -38,15 +42,22 @@ export async function readSpooled(spoolDir: string, folder: string): Promise<Spo
   // The manifest first: the recorder lists a chunk there when its files have their names, so what it lists is seen afterwards. The
   // other way round a chunk that is sealed in between would be listed and not be there, and count as lost.
   const found = await readDocument(join(path, manifestName), documentSchemas.manifest);
-  const names = await readdir(path).catch(unlessMissing);
-  if (names === undefined) return undefined;
-  const manifest = found !== null && folderOf(found.value) === folder ? found.value : null;
+  const entries = await readdir(path, { withFileTypes: true }).catch(unlessMissing);
+  if (entries === undefined) return undefined;
+  const names = entries.filter((entry) => entry.isFile()).map(({ name }) => name);
+  const oddNames = entries.filter((entry) => !entry.isFile()).map(({ name }) => name);
+  const manifest = found.state === 'read' && folderSaidBy(found.value) === folder ? found.value : null;
+  const note = await readNote(path);
   return {
     folder,
     path,
     manifest,
-    note: await readNote(path),
-    sealed: await readSealed(path, names, manifest),
+    note: note ?? emptyNote,
+    unreadable: [
+      ...oddNames.filter(isRecordingName),
+      ...(note === null && names.includes(uploadName) ? [uploadName] : []),
+    ],
+    sealed: await readSealed({ folder, path }, names, manifest),
     wavs: new Set(indexes(names, /^(\d+)-audio\.wav$/)),
     open: new Set(indexes(names, /^(\d+)-audio\.wav\.open$/)),
     names,
@@ -54,40 +65,34 @@ export async function readSpooled(spoolDir: string, folder: string): Promise<Spo
 }
 
 async function readSealed(
-  path: string,
+  where: { readonly folder: string; readonly path: string },
   names: readonly string[],
   manifest: Manifest | null,
 ): Promise<Map<number, ManifestChunk>> {
   const listed = new Map(manifest?.chunks.map((chunk) => [chunk.index, chunk]));
   const sealed = new Map<number, ManifestChunk>();
   for (const index of indexes(names, /^(\d+)-metadata\.json$/)) {
-    const chunk = listed.get(index) ?? (await readChunk(path, index));
+    const chunk = listed.get(index) ?? (await readChunk(where, index));
     if (chunk !== null) sealed.set(index, chunk);
   }
   return sealed;
 }
 
-async function readChunk(path: string, wanted: number): Promise<ManifestChunk | null> {
+/** A sidecar of another recording, or account, says nothing of this one. */
+async function readChunk(
+  { folder, path }: { readonly folder: string; readonly path: string },
+  wanted: number,
+): Promise<ManifestChunk | null> {
   const sidecar = await readDocument(join(path, sidecarName(wanted)), documentSchemas.sidecar);
-  if (sidecar?.value.index !== wanted) return null;
+  if (sidecar.state !== 'read' || sidecar.value.index !== wanted) return null;
+  if (folderSaidBy(sidecar.value) !== folder) return null;
   const { index, startSample, samples, bytes, sha256 } = sidecar.value;
   return { index, startSample, samples, bytes, sha256, sidecarSha256: sidecar.sha256 };
 }
 
-/** Every recording's folder in the spool, relative to it; daemons' own folders are left out. */
-export async function* spooledFolders(spoolDir: string): AsyncGenerator<string> {
-  for (const account of await foldersIn(spoolDir)) {
-    if (account === daemonsFolder || account.startsWith('.')) continue;
-    for (const date of await foldersIn(join(spoolDir, account)))
-      for (const call of await foldersIn(join(spoolDir, account, date)))
-        for (const recording of await foldersIn(join(spoolDir, account, date, call)))
-          yield [account, date, call, recording].join('/');
-  }
-}
-
-/** Where a manifest says that it belongs. */
+/** Where a manifest says that it belongs; nowhere, where it says something impossible. */
 export function folderOf(manifest: Manifest): string {
-  return recordingFolder({ ...manifest, startMs: Date.parse(manifest.startTime) });
+  return folderSaidBy(manifest) ?? '';
 }
 
 /** The key of a chunk's WAV. */
@@ -99,26 +104,7 @@ export function sidecarKey(folder: string, index: number): string {
   return `${folder}/${sidecarName(index)}`;
 }
 
-async function foldersIn(path: string): Promise<string[]> {
-  const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
-  return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
-}
-
 function indexes(names: readonly string[], pattern: RegExp): number[] {
   const found = names.flatMap((name) => pattern.exec(name)?.[1] ?? []);
   return found.map(Number).sort((a, b) => a - b);
-}
-
-async function readDocument<T>(
-  path: string,
-  schema: ZodType<T>,
-): Promise<{ readonly value: T; readonly sha256: string } | null> {
-  const bytes = await readFile(path).catch(unlessMissing);
-  if (bytes === undefined) return null;
-  try {
-    const value = schema.parse(JSON.parse(bytes.toString()));
-    return { value, sha256: createHash('sha256').update(bytes).digest('hex') };
-  } catch {
-    return null;
-  }
 }

@@ -1,9 +1,9 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { writeDurably } from '../spool/durable.js';
 import { uploadName } from '../spool/layout.js';
 import type { ManifestChunk, WholeAudio } from '../spool/Manifest.js';
+import { odd, readPlain } from '../spool/plainFile.js';
 
 /** {@link writeDurably}, or a way that gives the same promise where that fails. */
 export type DurableWrite = (path: string, data: string) => Promise<void>;
@@ -90,21 +90,27 @@ const note = z.object({
   audio: z.array(z.object({ key: z.string(), format, bytes: count, sha256: z.string() })).default([]),
   portal: z.object({ key: z.string(), format }).nullable().default(null),
   finished: z.boolean(),
+  /** Absent in those of reelay 0.2. */
+  recordingId: z.string().optional(),
 });
 
 /**
- * A note that isn't there or is damaged says that nothing is confirmed: the store is asked again then. One of schema 1, which
- * knew chunks only, says of everything else that there is none.
+ * A note that isn't there says that nothing is confirmed: the store is asked again then. One of schema 1, which knew chunks only,
+ * says of everything else that there is none.
  *
+ * @returns null for one that is damaged or another recording's, which says nothing either
  * @throws the file system's error; a note that can't be read for now must not be taken for none
  */
-export async function readNote(folder: string): Promise<UploadNote> {
-  const text = await readFile(join(folder, uploadName), 'utf8').catch(unlessMissing);
-  if (text === undefined) return emptyNote;
+export async function readNote(folder: string): Promise<UploadNote | null> {
+  const bytes = await readPlain(join(folder, uploadName));
+  if (bytes === undefined) return emptyNote;
+  if (bytes === odd) return null;
   try {
-    return note.parse(JSON.parse(text));
+    const { recordingId, ...content } = note.parse(JSON.parse(bytes.toString()));
+    // Two silent chunks have the same sums, whosever they are.
+    return recordingId === undefined || recordingId === basename(folder) ? content : null;
   } catch {
-    return emptyNote;
+    return null;
   }
 }
 
@@ -120,7 +126,7 @@ export async function writeNote(
   content: UploadNote,
   write: DurableWrite = writeDurably,
 ): Promise<void> {
-  await write(join(folder, uploadName), `${JSON.stringify(content)}\n`);
+  await write(join(folder, uploadName), `${JSON.stringify({ recordingId: basename(folder), ...content })}\n`);
 }
 
 /** The note with this chunk in it, in the place of an older entry of the same index. */

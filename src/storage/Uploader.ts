@@ -1,7 +1,8 @@
 import { setMaxListeners } from 'node:events';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { chunkName } from '../spool/layout.js';
+import { chunkName, isRecordingName } from '../spool/layout.js';
+import type { Quarantine } from '../spool/Quarantine.js';
 import { blameOf, codeOf } from './blameOf.js';
 import { type Clock, clockOf } from './Clock.js';
 import { HeldRecordings } from './HeldRecordings.js';
@@ -34,6 +35,8 @@ export interface UploaderOptions {
   readonly observer: UploadObserver;
   /** Whether a folder that was just seen in the spool is to be stored from here. Default: every one. */
   readonly owns?: (folder: string) => boolean;
+  /** Where what can't be read is set aside; without one it stays, and is in the way. */
+  readonly quarantine?: Quarantine;
   /** Writes notes. Default: `writeDurably`. */
   readonly write?: DurableWrite;
   /** Default: the wall clock. */
@@ -135,6 +138,7 @@ export class Uploader {
       knownUploads: new Set(),
       cleaned: new Set(),
       seen: (recording, note) => this.#age(recording, note),
+      quarantine: options.quarantine,
       write: options.write,
       chunkWidth: options.chunkWidth,
       leastPartBytes: options.leastPartBytes,
@@ -197,7 +201,9 @@ export class Uploader {
     for await (const folder of this.#ownFolders()) {
       const recording = await readSpooled(this.#options.spoolDir, folder).catch(() => null);
       if (recording === undefined || recording?.manifest?.state === 'failed') continue;
-      if (recording?.note.finished !== true) count++;
+      // A folder in which nothing is a recording's is somebody's.
+      const isOurs = recording === null || recording.names.some(isRecordingName);
+      if (isOurs && recording?.note.finished !== true) count++;
     }
     return count;
   }

@@ -4,12 +4,14 @@ import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ReelayError } from '../config/ReelayError.js';
 import { chunkName, sidecarName } from '../spool/layout.js';
+import type { Quarantine } from '../spool/Quarantine.js';
 import type { UploadNote } from './UploadNote.js';
 
 /**
  * A recorder that was killed before it had noted a seal makes the same chunk again, perhaps while the first one is being
  * stored; what is stored in these very bytes goes.
  *
+ * @param quarantine - where files go that hold other bytes
  * @returns the names of what is gone
  * @throws ReelayError `checksum_mismatch`
  */
@@ -17,6 +19,7 @@ export async function dropStored(
   path: string,
   names: readonly string[],
   { chunks }: UploadNote,
+  quarantine?: Quarantine,
 ): Promise<string[]> {
   const stored = chunks.filter(({ sidecarStored }) => sidecarStored);
   const files = stored.flatMap(({ index, sha256, sidecarSha256 }): [string, string][] => [
@@ -24,7 +27,12 @@ export async function dropStored(
     [sidecarName(index), sidecarSha256],
   ]);
   const here = files.filter(([name]) => names.includes(name));
-  for (const [name, sha256] of here) await unlinkConfirmed(join(path, name), sha256);
+  for (const [name, sha256] of here) {
+    const file = join(path, name);
+    await unlinkConfirmed(file, sha256).catch((error: unknown) => {
+      if (quarantine?.setAside(file, 'its recording is stored with other bytes') !== true) throw error;
+    });
+  }
   return here.map(([name]) => name);
 }
 

@@ -111,25 +111,29 @@ export class CrashLane {
     const { up, over } = await this.#dial();
     const beganMs = performance.now();
     this.#delay.take();
-    let kills = (await this.#kill(phase, up)) ? 1 : 0;
+    await this.#bring(phase, up);
+    const killingMs = performance.now();
+    // One that was asked to end may be quicker.
+    let kills = (await this.#daemon.kill('SIGKILL')).signal === 'SIGKILL' ? 1 : 0;
     const killedMs = performance.now();
     const delayMs = this.#delay.take();
     await over;
     if (phase === 'starting') kills += await this.#killAtStart();
     await this.#daemon.restart();
-    const alone = Math.max(0, killedMs - this.#brokenMs);
+    // Without a recorder audio waits in memory; and both, the one before and the one behind it, had to wait for a processor.
+    const alone = this.#brokenMs === Infinity ? 0 : killedMs - this.#brokenMs + delayMs;
     const boundMs = this.#daemon.flushMs + frameMs + delayMs + alone;
     const problems: string[] = [];
     const missedMs: number[] = [];
     for (const spoken of this.#spoken) {
       // Whoever is asked to end cuts calls that are still up, and says so.
-      const sureMs = phase === 'draining' ? -Infinity : killedMs - boundMs;
+      const sureMs = phase === 'draining' ? -Infinity : killingMs - boundMs;
       const ms = await this.#judge(spoken, sureMs, problems);
       if (up.includes(spoken.caller)) missedMs.push(ms);
       if (ms > boundMs) problems.push(`${ms.toFixed(1)} ms are missing, ${boundMs.toFixed(1)} may be`);
     }
     await this.#tidy(problems);
-    return { phase, kills, killedAtMs: killedMs - beganMs, missedMs, delayMs, boundMs, problems };
+    return { phase, kills, killedAtMs: killingMs - beganMs, missedMs, delayMs, boundMs, problems };
   }
 
   /** Three calls that stay up, and one that doesn't. */
@@ -141,12 +145,14 @@ export class CrashLane {
       await spoken.caller.call();
       spoken.endedMs = performance.now();
     });
-    await Promise.all(callers.map((caller) => once(caller, 'open')));
+    const heard = ({ callSid }: Caller) =>
+      this.#bot.calls.some((call) => call.callSid === callSid && call.frames.length > 0);
+    await eventually('the bot hears every caller', () => callers.every(heard));
     return { up, over: Promise.all(calls) };
   }
 
-  /** @returns whether it was killed; one that was asked to end may be quicker */
-  async #kill(phase: CrashPhase, up: readonly Caller[]): Promise<boolean> {
+  /** Resolves when the daemon does what it is to be killed at. */
+  async #bring(phase: CrashPhase, up: readonly Caller[]): Promise<void> {
     this.#brokenMs = Infinity;
     // Now and then long enough for chunks to be sealed while their calls are up.
     await sleep(this.#random() < 0.25 ? 1000 + this.#random() * 2500 : 200 + this.#random() * 800);
@@ -169,7 +175,6 @@ export class CrashLane {
         process.kill(this.#daemon.pid, 'SIGTERM');
         await sleep(this.#random() * 400);
     }
-    return (await this.#daemon.kill('SIGKILL')).signal === 'SIGKILL';
   }
 
   /** Kills a daemon that starts, before or soon after it is ready. @returns how often */

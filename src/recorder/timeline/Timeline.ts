@@ -13,6 +13,7 @@ import {
   type StreamFacts,
   type TapRecord,
 } from '../../tap/TapRecord.js';
+import type { GapCause } from '../../spool/Manifest.js';
 import { cover, cutBefore } from './Coverage.js';
 import { eraseLane, takeDirty, trimLane } from './Lane.js';
 import { endOf, placeAudio, sentAudio } from './placement.js';
@@ -84,6 +85,20 @@ export class Timeline {
     if (stream === undefined || this.state.length !== null) return;
     this.#advanceTo(this.#position(stream, arrivalMs));
     this.#settle();
+  }
+
+  /**
+   * Records of this call that arrived between these two times may be missing, because the journal was damaged.
+   *
+   * @param sinceMs - of the last record before
+   * @param untilMs - of the first one behind
+   */
+  damaged(sinceMs: number, untilMs: number): void {
+    const stream = this.#reference;
+    if (stream === undefined || this.state.length !== null) return;
+    this.#advanceTo(Math.max(this.state.now, this.#position(stream, untilMs)));
+    const from = this.#lose(stream, sinceMs, 'journal_damaged');
+    addEvent(this.state, 'journal_damaged', from);
   }
 
   /** Ends the recording: streams that are still there were lost with whoever wrote the journal. */
@@ -225,14 +240,20 @@ export class Timeline {
   }
 
   #dropped(facts: DroppedFacts, stream: StreamState): void {
+    const from = this.#lose(stream, facts.sinceMs, 'dropped_by_reelay');
+    addEvent(this.state, 'dropped_by_reelay', from, { records: facts.records });
+  }
+
+  /** @returns the position from which on something may be missing, up to now */
+  #lose(stream: StreamState, sinceMs: number, cause: GapCause): number {
     const { state } = this;
     // A frame that was dropped on arrival began before it: what is missing begins where the last one ended.
     const received = this.#live.map(slowestTrack);
-    const from = Math.max(Math.min(this.#position(stream, facts.sinceMs), ...received), state.final);
-    state.causes.push({ from, to: state.now, cause: 'dropped_by_reelay' });
+    const from = Math.max(Math.min(this.#position(stream, sinceMs), ...received), state.final);
+    state.causes.push({ from, to: state.now, cause });
     state.lossy = true;
     for (const each of this.#live) each.dropped = each.facts.placement === 'count';
-    addEvent(state, 'dropped_by_reelay', from, { records: facts.records });
+    return from;
   }
 
   #endStream(stream: StreamState, reason: StreamState['endReason']): void {

@@ -58,11 +58,12 @@ function botCoverage(state: TimelineState, from: number, to: number): Coverage {
   return union([botHeard.coverage, botSent.coverage, knownSilence(state, 1, from, to)], from, to);
 }
 
-/** Where reelay dropped records, nobody knows whether a party was silent: only what is there counts. */
+/** Where reelay dropped or lost records, nobody knows whether a party was silent: only what is there counts. */
 function knownSilence(state: TimelineState, channel: 0 | 1, from: number, to: number): Coverage {
   const dropped: Coverage = [];
   for (const each of state.causes) {
-    if (each.cause === 'dropped_by_reelay') cover(dropped, each.from, each.to);
+    if (each.cause === 'dropped_by_reelay' || each.cause === 'journal_damaged')
+      cover(dropped, each.from, each.to);
   }
   const known: Coverage = [];
   const sure = missing(dropped, from, to);

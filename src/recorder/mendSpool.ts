@@ -1,0 +1,248 @@
+import { closeSync, ftruncateSync, openSync, readdirSync, readSync, fstatSync, unlinkSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { Logger } from 'pino';
+import { readWavHeader, wavHeader, wavHeaderBytes } from '../audio/wav.js';
+import { documentSchemas } from '../spool/documentSchemas.js';
+import { writeDurably, writeWhole } from '../spool/durable.js';
+import {
+  chunkName,
+  daemonsFolder,
+  isRecordingName,
+  manifestName,
+  openChunkName,
+  openExtension,
+  quarantineFolder,
+  sidecarName,
+  uploadName,
+} from '../spool/layout.js';
+import { makeWay } from '../spool/makeWay.js';
+import type { Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
+import type { Quarantine } from '../spool/Quarantine.js';
+import { folderSaidBy, readDocument } from '../spool/readDocument.js';
+import type { SpoolEvent } from '../spool/SpoolEvent.js';
+import { spooledFolders } from '../spool/spooledFolders.js';
+import { notedChunks } from './notedChunks.js';
+import { endedManifest, manifestFrom } from './rebuiltManifest.js';
+import { sealChunk } from './sealChunk.js';
+
+export interface MendOptions {
+  readonly spoolDir: string;
+  /** The daemon's own folder. */
+  readonly daemonDir: string;
+  readonly quarantine: Quarantine;
+  /** Whether a recording has its recorder here. */
+  readonly has: (recordingId: string) => boolean;
+  readonly announce: (event: SpoolEvent) => void;
+  readonly log: Logger;
+}
+
+/**
+ * Looks at every recording in the spool that no journal speaks of any more, and brings to an end what somebody or something has
+ * cut off from its recorder: a manifest that says `recording` for ever, one that is damaged or another recording's. What can be
+ * said truthfully from the files that are there is said; the rest is set aside.
+ *
+ * Does nothing while another daemon has a folder here, since nobody but that one knows its recordings.
+ *
+ * @yields between recordings
+ */
+export async function* mendSpool(options: MendOptions): AsyncGenerator<void, void, void> {
+  if (!isAlone(options)) return;
+  for await (const folder of spooledFolders(options.spoolDir)) {
+    try {
+      await mendFolder(folder, options);
+    } catch (error) {
+      options.log.warn({ err: error, folder }, 'a recording in the spool cannot be looked at');
+    }
+    yield;
+  }
+}
+
+/** What is there besides the own folder is another daemon's that lives, or one whose folder comes in a moment. */
+function isAlone({ spoolDir, daemonDir }: MendOptions): boolean {
+  const mine = [basename(daemonDir), quarantineFolder];
+  const entries = readdirSync(join(spoolDir, daemonsFolder), { withFileTypes: true });
+  return entries.every((entry) => !entry.isDirectory() || mine.includes(entry.name));
+}
+
+async function mendFolder(folder: string, options: MendOptions): Promise<void> {
+  const { spoolDir, quarantine, has } = options;
+  const path = join(spoolDir, folder);
+  const recordingId = basename(folder);
+  if (has(recordingId) || !readdirSync(path).some(isRecordingName)) return;
+  makeWay(quarantine, spoolDir, folder);
+  const found = await readDocument(join(path, manifestName), documentSchemas.manifest);
+  const isOver = found.state === 'read' && found.value.state !== 'recording' && !isWithoutEnd(found.value);
+  const isHere = found.state === 'read' && folderSaidBy(found.value) === folder;
+  if (isOver && isHere) return;
+  const noted = await notedChunks(join(path, uploadName));
+  // The store has all of it, and control is about to take the folder away.
+  if (found.state === 'missing' && noted === 'finished') return;
+  const sidecars = await ownSidecars(path, folder);
+  // Since the manifest was read, its recorder may have begun or ended, here or in a daemon that has just come.
+  if (has(recordingId) || !isAlone(options)) return;
+  let manifest = isHere ? found.value : null;
+  if (manifest === null) {
+    manifest = manifestFrom([...sidecars.values()]);
+    if (manifest === null) return setAsideWhole(path, found.state, quarantine);
+    if (found.state !== 'missing') quarantine.setAside(join(path, manifestName), whyManifest(found.state));
+  }
+  const stored = isHere || noted === 'finished' ? [] : noted;
+  const ended = await end({ folder, path, manifest, sidecars, stored, isHere }, options);
+  options.announce({ type: 'ended', folder, manifest: ended });
+  const { state, reason } = ended;
+  options.log.warn({ recordingId, state, reason }, 'a recording that had lost its recorder has been ended');
+}
+
+/** Its recorder meant to write it once more. */
+function isWithoutEnd({ state, endTime }: Manifest): boolean {
+  return state === 'failed' && endTime === null;
+}
+
+function whyManifest(state: 'read' | 'unreadable'): string {
+  return state === 'read' ? 'a manifest of another recording' : 'a manifest that cannot be read';
+}
+
+/** Audio of which nobody can say whose it is. */
+function setAsideWhole(path: string, state: 'missing' | 'unreadable' | 'read', quarantine: Quarantine): void {
+  const names = readdirSync(path).filter(isRecordingName);
+  if (state === 'missing' && names.length === 0) return;
+  const why =
+    state === 'read'
+      ? 'its manifest says that it belongs elsewhere'
+      : 'neither a manifest nor a sidecar says what it is';
+  quarantine.setAside(path, why);
+}
+
+/** Sidecars that can be read and are this recording's, by index. */
+async function ownSidecars(path: string, folder: string): Promise<Map<number, OwnSidecar>> {
+  const found = new Map<number, OwnSidecar>();
+  for (const name of readdirSync(path)) {
+    if (!/^\d+-metadata\.json$/.test(name)) continue;
+    const read = await readDocument(join(path, name), documentSchemas.sidecar);
+    if (read.state !== 'read' || name !== sidecarName(read.value.index)) continue;
+    if (folderSaidBy(read.value) === folder) found.set(read.value.index, { ...read.value, own: read.sha256 });
+  }
+  return found;
+}
+
+type OwnSidecar = Sidecar & { readonly own: string };
+
+interface Orphan {
+  readonly folder: string;
+  readonly path: string;
+  readonly manifest: Manifest;
+  readonly sidecars: ReadonlyMap<number, OwnSidecar>;
+  /** Chunks that control has noted as stored, where the manifest that listed them is gone. */
+  readonly stored: readonly ManifestChunk[];
+  /** The manifest is the recorder's own, as far as it goes. */
+  readonly isHere: boolean;
+}
+
+/** Lists and seals what is there, from the first chunk on without a hole, and says in the manifest that this is the end. */
+async function end(orphan: Orphan, { quarantine }: MendOptions): Promise<Manifest> {
+  const { path, sidecars, stored, isHere } = orphan;
+  let { manifest } = orphan;
+  const chunks = isHere ? [...manifest.chunks] : [];
+  let adoptedFrom: number | null = null;
+  for (;;) {
+    const index = chunks.length;
+    const position = chunks.reduce((sum, { samples }) => sum + samples, 0);
+    const known = stored.find((each) => each.index === index) ?? listed(sidecars.get(index));
+    if (known?.startSample === position) {
+      chunks.push(known);
+      continue;
+    }
+    const previous = chunks.at(-1)?.sha256 ?? null;
+    const sealed =
+      manifest.state === 'failed' ? null : await adopt(path, manifest, index, position, previous);
+    if (sealed === null) break;
+    adoptedFrom ??= position;
+    chunks.push(sealed);
+  }
+  for (const name of readdirSync(path).filter((each) => each.endsWith(openExtension)))
+    quarantine.setAside(join(path, name), 'a growing chunk that cannot be read');
+  const gaps = isHere ? manifest.gaps : [...sidecars.values()].flatMap((each) => each.gaps);
+  const reason = isHere ? 'journal_damaged' : 'manifest_lost';
+  manifest = endedManifest({ ...manifest, gaps }, chunks, reason, adoptedFrom);
+  await writeDurably(join(path, manifestName), JSON.stringify(manifest, null, 2) + '\n');
+  return manifest;
+}
+
+function listed(sidecar: OwnSidecar | undefined): ManifestChunk | undefined {
+  if (sidecar === undefined) return undefined;
+  const { index, startSample, samples, bytes, sha256, own } = sidecar;
+  return { index, startSample, samples, bytes, sha256, sidecarSha256: own };
+}
+
+/**
+ * Seals a chunk that nothing but its own header speaks of: it grew when its recorder was lost, or its sidecar is gone.
+ *
+ * @returns null where there is none, or it isn't of this recording's shape
+ */
+async function adopt(
+  path: string,
+  manifest: Manifest,
+  index: number,
+  startSample: number,
+  previousSha256: string | null,
+): Promise<ManifestChunk | null> {
+  const names = readdirSync(path);
+  const name = [chunkName(index), openChunkName(index)].find((each) => names.includes(each));
+  if (name === undefined) return null;
+  const samples = trimWav(join(path, name), manifest);
+  if (samples === null) return null;
+  if (samples === 0) {
+    // A header, and nothing behind it.
+    unlinkSync(join(path, name));
+    return null;
+  }
+  const { recordingId, callId, accountId, provider, sampleRate, channels, startTime } = manifest;
+  const startMs = Date.parse(startTime) + (startSample / sampleRate) * 1000;
+  const whose = { schema: 1, recordingId, callId, accountId, provider } as const;
+  const { chunk } = await sealChunk(path, join(path, name), {
+    ...whose,
+    index,
+    startTime: new Date(startMs).toISOString(),
+    startSample,
+    samples,
+    sampleRate,
+    channels,
+    gaps: [],
+    previousSha256,
+  });
+  return chunk;
+}
+
+/**
+ * Makes a WAV's header say what the file holds: whole frames up to its end.
+ *
+ * @returns samples per channel; null where its header isn't one of this recording's
+ */
+function trimWav(path: string, { sampleRate, channels }: Manifest): number | null {
+  const file = openSync(path, 'r+');
+  try {
+    const header = new Uint8Array(wavHeaderBytes);
+    readSync(file, header, 0, wavHeaderBytes, 0);
+    if (!isOf(header, sampleRate, channels.length)) return null;
+    const block = channels.length * 2;
+    const samples = Math.max(0, Math.floor((fstatSync(file).size - wavHeaderBytes) / block));
+    const right = wavHeader({ sampleRate, channels: channels.length, samples });
+    if (Buffer.compare(right, header) !== 0) writeWhole(file, right, 0);
+    ftruncateSync(file, wavHeaderBytes + samples * block);
+    return samples;
+  } finally {
+    closeSync(file);
+  }
+}
+
+function isOf(bytes: Uint8Array, sampleRate: number, channels: number): boolean {
+  try {
+    const header = readWavHeader(bytes);
+    const isPcm = header.formatTag === 1 && header.bitsPerSample === 16;
+    return isPcm && header.dataOffset === wavHeaderBytes && header.sampleRate === sampleRate
+      ? header.channels === channels
+      : false;
+  } catch {
+    return false;
+  }
+}

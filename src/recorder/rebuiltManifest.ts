@@ -1,0 +1,94 @@
+import type { Gap, Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
+
+/**
+ * What can be said of a recording whose manifest is gone, from what its sidecars say of it: whose it is, when it began, and what
+ * its audio is. Who called whom, and what happened beside the audio, nobody knows any more.
+ *
+ * @returns null where there is no sidecar, or two don't belong together
+ */
+export function manifestFrom(sidecars: readonly Sidecar[]): Manifest | null {
+  const [first] = [...sidecars].sort((a, b) => a.index - b.index);
+  if (first === undefined) return null;
+  const { recordingId, callId, accountId, provider, sampleRate, channels } = first;
+  const isAlike = (each: Sidecar): boolean =>
+    each.sampleRate === sampleRate &&
+    each.provider === provider &&
+    JSON.stringify(each.channels) === JSON.stringify(channels);
+  if (!sidecars.every(isAlike)) return null;
+  const startMs = Math.round(Date.parse(first.startTime) - (first.startSample / sampleRate) * 1000);
+  const longest = Math.max(1, ...sidecars.map(({ samples }) => samples));
+  return {
+    schema: 1,
+    recordingId,
+    callId,
+    accountId,
+    provider,
+    state: 'recording',
+    reason: null,
+    from: null,
+    to: null,
+    direction: null,
+    parameters: {},
+    startTime: new Date(startMs).toISOString(),
+    endTime: null,
+    sampleRate,
+    channels,
+    samples: 0,
+    durationSeconds: 0,
+    chunkSeconds: longest / sampleRate,
+    chunks: [],
+    streams: [],
+    events: [{ type: 'manifest_rebuilt', sample: 0 }],
+    gaps: [],
+    completeness: channels.map(() => 1),
+    playout: { marks: 0, medianMs: null, maxMs: null },
+    layout: 'chunks',
+  };
+}
+
+/**
+ * A manifest with its end, after the last of these chunks.
+ *
+ * @param adoptedFrom - from this sample on nobody knows what is silence and what a gap; null: it is known everywhere
+ */
+export function endedManifest(
+  manifest: Manifest,
+  chunks: readonly ManifestChunk[],
+  reason: string,
+  adoptedFrom: number | null,
+): Manifest {
+  const { sampleRate, startTime, channels, state } = manifest;
+  const samples = chunks.reduce((sum, chunk) => sum + chunk.samples, 0);
+  const endTime = new Date(Date.parse(startTime) + (samples / sampleRate) * 1000).toISOString();
+  if (state === 'failed') return { ...manifest, endTime };
+  const gaps = manifest.gaps.flatMap((gap) => within(gap, samples));
+  const adopted = adoptedFrom === null ? [] : [{ type: 'adopted_without_journal', sample: adoptedFrom }];
+  return {
+    ...manifest,
+    state: 'interrupted',
+    reason,
+    endTime,
+    samples,
+    durationSeconds: samples / sampleRate,
+    chunks,
+    streams: manifest.streams.map((stream) => ({
+      ...stream,
+      endSample: stream.endSample ?? samples,
+      endReason: stream.endReason ?? 'lost',
+    })),
+    events: [...manifest.events, ...adopted],
+    gaps,
+    completeness: channels.map((_, channel) => completeness(gaps, channel, samples)),
+  };
+}
+
+function within(gap: Gap, end: number): Gap[] {
+  const length = Math.min(gap.startSample + gap.samples, end) - gap.startSample;
+  return length > 0 ? [{ ...gap, samples: length }] : [];
+}
+
+function completeness(gaps: readonly Gap[], channel: number, samples: number): number {
+  if (samples === 0) return 1;
+  const lost = gaps.filter((gap) => gap.channel === channel).reduce((sum, gap) => sum + gap.samples, 0);
+  return Math.max(0, (samples - lost) / samples);
+}
