@@ -15,10 +15,13 @@ const niceness = 10;
 lowerPriority(niceness);
 const { threadLog } = await import('../config/threadLog.js');
 const { Control } = await import('./Control.js');
+const { Counters } = await import('../tap/Counters.js');
+const { ThreadGauges } = await import('../tap/ThreadGauges.js');
 
 const data = workerData as ControlData;
 const heartbeat = new Int32Array(data.heartbeat);
 setInterval(() => Atomics.add(heartbeat, 0, 1), beatMs);
+new ThreadGauges(new Counters(data.counters), 'control').start();
 
 const control = Control.configure(
   data,

@@ -4,6 +4,8 @@ import type { Config } from '../config/Config.js';
 /** `workerData` of the recorder thread. */
 export interface RecorderData {
   readonly ring: SharedArrayBuffer;
+  /** Of the whole process; the recorder writes the cells that are its own. */
+  readonly counters: SharedArrayBuffer;
   /** Int32 cell 0: raised by the thread at every turn of its loop. */
   readonly heartbeat: SharedArrayBuffer;
   readonly spoolDir: string;
@@ -31,6 +33,8 @@ export type FromRecorder =
   | { readonly type: 'ready' }
   /** What lay below `adopted/` when that was asked for is sealed, or set aside. */
   | { readonly type: 'recovered' }
+  /** The spool's disk refuses what it is given, so that audio stays in the ring; or takes it again. */
+  | { readonly type: 'blocked'; readonly isBlocked: boolean }
   | /** `sealed`: nothing is left for the next start. */ {
       readonly type: 'stopped';
       readonly sealed: boolean;

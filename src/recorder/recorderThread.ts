@@ -10,15 +10,19 @@ const niceness = 2;
 lowerPriority(niceness);
 const { threadLog } = await import('../config/threadLog.js');
 const { Recorder } = await import('./Recorder.js');
+const { Counters } = await import('../tap/Counters.js');
+const { ThreadGauges } = await import('../tap/ThreadGauges.js');
 
 const data = workerData as RecorderData;
 const heartbeat = new Int32Array(data.heartbeat);
 let controlPort: MessagePort = data.controlPort;
+new ThreadGauges(new Counters(data.counters), 'recorder').start();
 
 const recorder = new Recorder({
   ...data,
   log: threadLog('recorder', data.logLevel),
   announce: (event) => controlPort.postMessage(event),
+  blocked: (isBlocked) => post({ type: 'blocked', isBlocked }),
   beat: () => {
     heartbeat[0] = ((heartbeat[0] ?? 0) + 1) | 0;
   },

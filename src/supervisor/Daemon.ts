@@ -212,7 +212,7 @@ export class Daemon {
     const { dir: spoolDir, flushMs, syncMs } = config.spool;
     const { level: logLevel } = config.log;
     this.#recorder = new SupervisedRecorder({
-      data: { ring, spoolDir, daemonDir, flushMs, syncMs, logLevel },
+      data: { ring, counters: this.#counters.buffer, spoolDir, daemonDir, flushMs, syncMs, logLevel },
       controlPort: () => this.#portToControl(),
       onReady: () => this.#setStates({ recorder: 'ready' }),
       onLost: () => this.#recorderLost(),
@@ -233,6 +233,7 @@ export class Daemon {
       findAccount: (accountId) => this.#control.link.findAccount(accountId),
       threads: () => ({ ...this.#states }),
       onCallsChanged: () => this.#control.post({ type: 'calls', calls: this.#media?.calls() ?? [] }),
+      onOverloadChanged: (isRefusing) => this.#overloaded(isRefusing),
     });
   }
 
@@ -283,6 +284,10 @@ export class Daemon {
   #controlReady(): void {
     this.#setStates({ control: 'ready' });
     this.#control.post({ type: 'calls', calls: this.#media?.calls() ?? [] });
+  }
+
+  #overloaded(isRefusing: boolean): void {
+    if (this.#states.media !== 'draining') this.#setStates({ media: isRefusing ? 'overloaded' : 'ready' });
   }
 
   #setStates(change: Partial<ThreadStates>): void {

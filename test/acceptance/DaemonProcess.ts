@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Manifest } from '../../src/spool/Manifest.js';
 import { RecordingFolder, recordingsBelow, recordingsById } from '../../src/spool/RecordingFolder.js';
@@ -19,6 +20,8 @@ export interface DaemonOptions {
   readonly calls?: number;
   /** Added to the environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** Where its log goes and comes from; default: a pipe that is always read. */
+  readonly output?: { readonly childEnd: number; readonly lines: Readable };
   /** Further sections of the configuration file, or keys added to those above. */
   readonly config?: Readonly<Record<string, Readonly<Record<string, unknown>> | string>>;
 }
@@ -28,6 +31,7 @@ export interface AccountEntry {
   readonly id: string;
   readonly upstream?: string | { readonly twilio: string; readonly jambonz: string };
   readonly resumeSeconds?: number;
+  readonly record?: 'always' | 'never';
   readonly jambonz?: Readonly<Record<string, unknown>>;
   /** Null: none. Default: the test's own folder. */
   readonly store?: Readonly<Record<string, unknown>> | null;
@@ -63,6 +67,7 @@ export class DaemonProcess {
   mediaPort = 0;
   controlPort = 0;
   readonly #env: NodeJS.ProcessEnv;
+  readonly #output: DaemonOptions['output'];
   readonly #config: Readonly<Record<string, unknown>>;
   #child: ChildProcess | null = null;
   #stderr = '';
@@ -72,13 +77,15 @@ export class DaemonProcess {
     this.dir = dir;
     this.flushMs = flushMs;
     this.#env = { ...process.env, ...env };
+    this.#output = options.output;
     mkdirSync(dir, { recursive: true });
     const own: Record<string, Readonly<Record<string, unknown>>> = {
       media: { host: '127.0.0.1', port: 0 },
       control: { host: '127.0.0.1', port: 0 },
       spool: { dir: this.spoolDir, flushMs },
       recording: { chunkSeconds },
-      ...(calls === undefined ? {} : { limits: { calls } }),
+      // The machine is shared with other tests; that it is short of CPU must not cost a recording that is looked at here.
+      limits: { loopDelayMs: 60_000, ...(calls === undefined ? {} : { calls }) },
     };
     for (const [name, section] of Object.entries(more)) {
       if (typeof section !== 'string') own[name] = { ...own[name], ...section };
@@ -138,13 +145,15 @@ export class DaemonProcess {
     const child = spawn(process.execPath, [entry, 'serve', '--config', this.#configFile], {
       cwd: this.dir,
       env: { ...this.#env, ...env },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', this.#output?.childEnd ?? 'pipe', 'pipe'],
     });
+    const output = this.#output?.lines ?? child.stdout;
+    if (output === null || child.stderr === null) throw new Error('the daemon has no output');
     this.#child = child;
     running.add(child);
     child.once('exit', () => running.delete(child));
     child.stderr.on('data', (text: Buffer) => (this.#stderr += text.toString()));
-    const lines = createInterface(child.stdout);
+    const lines = createInterface(output);
     const ready = new Promise<LogLine>((resolve, reject) => {
       lines.on('line', (text) => {
         const line = parse(text);
