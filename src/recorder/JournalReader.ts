@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
+import { existsSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { ReelayError } from '../config/ReelayError.js';
 import { adoptedFolder, checkpointFolder, journalFolder } from '../spool/layout.js';
+import { makeFolderHere, syncFolderHere } from '../spool/durable.js';
 import { Quarantine } from '../spool/Quarantine.js';
 import { readRecords } from '../tap/RecordReader.js';
 import { checkpointPath, readCheckpoints } from './Checkpoint.js';
@@ -48,7 +49,7 @@ export function* openJournal(
   log: Logger,
 ): Generator<void, OpenedJournal, void> {
   const checkpoints = join(daemonDir, checkpointFolder);
-  mkdirSync(checkpoints, { recursive: true });
+  makeFolderHere(checkpoints);
   const journal = new Journal(join(daemonDir, journalFolder));
   let { isDamaged = false } = home;
   const found = readCheckpoints(checkpoints, (path, error) => {
@@ -62,6 +63,7 @@ export function* openJournal(
       isDamaged,
       checkpointPath: (id) => checkpointPath(checkpoints, id),
       synced: () => journal.sync(),
+      isSynced: (sequence) => sequence <= journal.syncedSequence,
     },
     found,
     log,
@@ -159,7 +161,7 @@ function makeFolders(path: string, quarantine: Quarantine): void {
  * Looks through a journal before anything is rendered from it, because that begins the files of growing chunks anew: of a
  * journal that is damaged they may be all that is left.
  */
-async function* isJournalDamaged(path: string, log: Logger): AsyncGenerator<void, boolean, void> {
+function* isJournalDamaged(path: string, log: Logger): Generator<void, boolean, void> {
   let isDamaged = false;
   let last = 0;
   const warn = (error: ReelayError): void => {
@@ -184,6 +186,7 @@ function removeRecovered(path: string, quarantine: Quarantine): void {
   const remove = (folder: string, pattern: RegExp): void => {
     for (const entry of readdirSync(folder, { withFileTypes: true }))
       if (pattern.test(entry.name) && !entry.isDirectory()) unlinkSync(join(folder, entry.name));
+    syncFolderHere(folder);
     if (readdirSync(folder).length === 0) rmdirSync(folder);
   };
   // The journal goes first: without the checkpoints, which tell what is finished, it would be rendered once more.

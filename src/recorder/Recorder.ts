@@ -5,6 +5,7 @@ import { ReelayError } from '../config/ReelayError.js';
 import { Quarantine, type SetAside } from '../spool/Quarantine.js';
 import type { Announcement } from '../spool/SpoolEvent.js';
 import { RingReader } from '../tap/Ring.js';
+import { DiskState } from './DiskState.js';
 import type { Journal } from './Journal.js';
 import { openJournal, recover, unread } from './JournalReader.js';
 import { mendSpool } from './mendSpool.js';
@@ -18,6 +19,8 @@ const progressMs = 500;
 /** At the end a disk that refuses is asked again this often, and for this long altogether, ms. */
 const drainAgainMs = 100;
 const stopPatienceMs = 10_000;
+/** A sync that takes longer is told of like one that fails, ms. */
+const slowSyncMs = 5000;
 
 export interface RecorderOptions {
   readonly ring: SharedArrayBuffer;
@@ -27,6 +30,8 @@ export interface RecorderOptions {
   readonly syncMs: number;
   readonly log: Logger;
   readonly announce: (event: Announcement) => void;
+  /** The disk refuses, or takes again what it is given. */
+  readonly blocked?: (isBlocked: boolean) => void;
   /** Called at every turn of the loop. */
   readonly beat: () => void;
 }
@@ -47,7 +52,9 @@ export class Recorder {
   #timer: NodeJS.Timeout | null = null;
   #lastSyncMs = 0;
   #lastProgressMs = 0;
-  #diskRefused = false;
+  readonly #disk = new DiskState((error) => this.#tellDisk(error));
+  /** When the oldest sync that is under way was asked for; null when there is none. */
+  #syncingSinceMs: number | null = null;
   readonly #quarantine: Quarantine;
   #recovering: Promise<void> = Promise.resolve();
 
@@ -133,8 +140,9 @@ export class Recorder {
     // Half the interval: what arrives just after a sync waits for the whole of the next one.
     if (now - this.#lastSyncMs >= this.#options.syncMs / 2) {
       this.#lastSyncMs = now;
-      journal.sync().catch((error: unknown) => this.#refused(error));
+      this.#sync(journal, now);
     }
+    this.#disk.look(now);
     if (now - this.#lastProgressMs >= progressMs) {
       this.#lastProgressMs = now;
       for (const recording of recordings.live) this.#progress(recording);
@@ -160,7 +168,6 @@ export class Recorder {
       if (records.length > 0) {
         try {
           journal.append(records, first, last);
-          this.#accepted();
         } catch (error) {
           this.#refused(error);
           return;
@@ -190,7 +197,8 @@ export class Recorder {
       for (; step.done !== true; step = await recovery.next()) await this.#breathe();
       // What waits for the next start may be what the rest belongs to.
       if (!step.value) return;
-      for await (const _ of this.#mending()) await this.#breathe();
+      const mending = this.#mending();
+      while ((await mending.next()).done !== true) await this.#breathe();
     };
     this.#recovering = this.#recovering
       .then(run)
@@ -217,20 +225,31 @@ export class Recorder {
     this.#options.announce({ type: 'setAside', item });
   }
 
-  #refused(error: unknown): void {
-    if (!this.#diskRefused) {
-      const told = new ReelayError('spool_unwritable', {
-        cause: error,
-        value: error instanceof Error ? error.message : String(error),
-        remedy: 'Make room or mend the disk; audio waits in memory as long as the ring lasts.',
-      });
-      this.#log.error({ err: told, code: told.code }, told.message);
-    }
-    this.#diskRefused = true;
+  /** Off this thread. A disk that hangs answers neither well nor badly, and is told of all the same. */
+  #sync(journal: Journal, nowMs: number): void {
+    const sinceMs = (this.#syncingSinceMs ??= nowMs);
+    if (nowMs - sinceMs > slowSyncMs) this.#refused(new Error(`a sync has taken ${slowSyncMs} ms`));
+    journal
+      .sync()
+      .catch((error: unknown) => this.#refused(error))
+      .finally(() => (this.#syncingSinceMs = null));
   }
 
-  #accepted(): void {
-    if (this.#diskRefused) this.#log.info('the spool accepts audio again');
-    this.#diskRefused = false;
+  #refused(error: unknown): void {
+    this.#disk.refused(error, performance.now());
+  }
+
+  #tellDisk(error: unknown): void {
+    this.#options.blocked?.(error !== null);
+    if (error === null) {
+      this.#log.info('the spool accepts audio again');
+      return;
+    }
+    const told = new ReelayError('spool_unwritable', {
+      cause: error,
+      value: error instanceof Error ? error.message : String(error),
+      remedy: 'Make room or mend the disk; audio waits in memory as long as the ring lasts.',
+    });
+    this.#log.error({ err: told, code: told.code }, told.message);
   }
 }

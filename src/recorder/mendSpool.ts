@@ -83,7 +83,10 @@ async function mendFolder(folder: string, options: MendOptions): Promise<void> {
   let manifest = isHere ? found.value : null;
   if (manifest === null) {
     manifest = manifestFrom([...sidecars.values()]);
-    if (manifest === null) return setAsideWhole(path, found.state, quarantine);
+    if (manifest === null) {
+      setAsideWhole(path, found.state, quarantine);
+      return;
+    }
     if (found.state !== 'missing') quarantine.setAside(join(path, manifestName), whyManifest(found.state));
   }
   const stored = isHere || noted === 'finished' ? [] : noted;

@@ -12,6 +12,7 @@ export class CrashRun {
   readonly #random: () => number;
   /** Phases that are to come next, in any order: each of them comes before one comes again. */
   #phases: CrashPhase[] = [];
+  #isEnough = false;
 
   private constructor(lanes: readonly CrashLane[], random: () => number) {
     this.#lanes = lanes;
@@ -43,13 +44,18 @@ export class CrashRun {
   async kill(wanted: number, told: (round: CrashRound) => void): Promise<void> {
     let kills = 0;
     const work = async (lane: CrashLane): Promise<void> => {
-      while (kills < wanted) {
+      while (kills < wanted && !this.#isEnough) {
         const round = await lane.round(this.#nextPhase());
         kills += round.kills;
         told(round);
       }
     };
     await Promise.all(this.#lanes.map(work));
+  }
+
+  /** Begins no further round. */
+  stop(): void {
+    this.#isEnough = true;
   }
 
   #nextPhase(): CrashPhase {

@@ -11,7 +11,7 @@ import { CrashRun } from './CrashRun.js';
  *     npm run test:crash -- [kills] [seed] [lanes]
  *
  * Exit 1 when a recording is not whole, not called interrupted, or misses more than it may. The seed gives the same phases and
- * the same moments again, as far as the machine's scheduler lets it.
+ * the same moments again, as far as the machine's scheduler lets it. Ctrl-C ends it after the rounds that are under way.
  */
 const wanted = Number(process.argv[2] ?? 50);
 const seed = Number(process.argv[3] ?? Date.now() % 1_000_000);
@@ -21,6 +21,7 @@ console.log(`${wanted} kills, seed ${seed}, ${lanes} daemons side by side`);
 const dir = await mkdtemp(join(tmpdir(), 'reelay-crash-'));
 const startMs = performance.now();
 const run = await CrashRun.open(dir, seed, lanes);
+process.once('SIGINT', () => run.stop());
 const rounds: CrashRound[] = [];
 
 function tell(round: CrashRound): void {

@@ -10,16 +10,20 @@ import {
 import { join } from 'node:path';
 import t from 'tap';
 import { Journal } from '../../src/recorder/Journal.js';
+import { Quarantine } from '../../src/spool/Quarantine.js';
 
 /** Sequences of the batches that a journal gives, and the codes it warns with. */
 function read(
   folder: string,
   segmentBytes?: number,
-): { journal: Journal; firsts: number[]; warnings: string[] } {
+  quarantine?: Quarantine,
+): { journal: Journal; firsts: number[]; holes: number[]; warnings: string[] } {
   const warnings: string[] = [];
   const journal = new Journal(folder, segmentBytes);
-  const firsts = [...journal.replay(({ code }) => warnings.push(code))].map((batch) => batch.first);
-  return { journal, firsts, warnings };
+  const batches = [...journal.replay(({ code }) => warnings.push(code), quarantine)];
+  const firsts = batches.map((batch) => batch.first);
+  const holes = batches.filter(({ isAfterHole }) => isAfterHole).map((batch) => batch.first);
+  return { journal, firsts, holes, warnings };
 }
 
 function write(journal: Journal, from: number, to: number): void {
@@ -52,9 +56,12 @@ void t.test('a torn end is cut off once, and what was whole is read at every lat
 });
 
 void t.test(
-  'a damaged segment keeps its whole part through every later start, and the rest beside it',
+  'a damaged segment is read around its damage at every later start, and kept in the quarantine once',
   (t) => {
-    const folder = join(t.testdir(), 'journal');
+    const spool = t.testdir();
+    const folder = join(spool, 'd', 'journal');
+    const aside: string[] = [];
+    const quarantine = new Quarantine(spool, ({ into }) => aside.push(into));
     const journal = new Journal(folder, 300);
     write(journal, 1, 9);
     journal.close();
@@ -63,13 +70,15 @@ void t.test(
     const damaged = Buffer.from(bytes);
     damaged[2 * 132 + 40] = 0xff;
     writeFileSync(join(folder, first), damaged);
-    const found = read(folder, 300);
-    t.strictSame(found.warnings, ['journal_unreadable']);
-    t.equal(Buffer.compare(readFileSync(join(folder, `${first}.damaged`)), damaged), 0);
-    const again = read(folder, 300);
-    t.strictSame(again.firsts, found.firsts);
-    t.strictSame(again.firsts.slice(0, 3), [1, 2, 4]);
-    t.strictSame(again.warnings, []);
+    for (let start = 0; start < 2; start++) {
+      const found = read(folder, 300, quarantine);
+      t.strictSame(found.warnings, ['journal_unreadable']);
+      t.strictSame(found.firsts, [1, 2, 4, 5, 6, 7, 8, 9]);
+      t.strictSame(found.holes, [4]);
+    }
+    const [kept = ''] = aside;
+    t.equal(aside.length, 1);
+    t.equal(Buffer.compare(readFileSync(join(spool, kept)), damaged), 0);
     t.end();
   },
 );

@@ -284,9 +284,14 @@ void t.test('what cannot be recovered neither stops the rest nor is deleted', as
   for (let start = 0; start < 2; start++) {
     const recovery = recover(spool.daemonDir, homeOf(spool), log);
     while ((await recovery.next()).done !== true);
-    t.strictSame(readdirSync(adopted).sort(), ['0-file', '1-headless.damaged']);
+    t.strictSame(readdirSync(adopted), []);
   }
-  t.ok(readdirSync(join(adopted, '1-headless.damaged', 'journal')).length > 0);
+  const quarantine = join(dir, 'spool', '.reelay', 'quarantine');
+  const [when = ''] = readdirSync(quarantine);
+  const kept = join(quarantine, when, '.reelay', 'd', 'adopted');
+  t.strictSame(readdirSync(quarantine), [when], 'it was set aside once');
+  t.strictSame(readdirSync(kept).sort(), ['0-file', '1-headless']);
+  t.ok(readdirSync(join(kept, '1-headless', 'journal')).length > 0);
   t.equal(manifestIn(folderOf(spool, script)).state, 'interrupted');
 });
 
