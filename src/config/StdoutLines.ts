@@ -73,7 +73,7 @@ class DirectLines implements LineWriter {
   #keep(rest: Buffer): void {
     this.#waiting.push(rest);
     this.#waitingBytes += rest.length;
-    this.#timer ??= setTimeout(() => this.#retry(), retryMs);
+    if (this.#timer === undefined) this.#timer = setTimeout(() => this.#retry(), retryMs);
   }
 
   /** Line by line: a pipe takes a line of up to 4096 bytes whole or not at all, whoever else writes to it. */

@@ -41,6 +41,7 @@ import { Metrics } from './Metrics.js';
 import { OverloadAlert } from './OverloadAlert.js';
 import { SpoolOwnership } from './SpoolOwnership.js';
 import { SpoolWatch } from './SpoolWatch.js';
+import { ThreadAlerts } from './ThreadAlerts.js';
 import { uploadFaults, type UploadFaults } from './uploadFaults.js';
 import { UploadWatch } from './UploadWatch.js';
 
@@ -68,6 +69,7 @@ export class Control {
   readonly #foreign: ForeignRecordings;
   readonly #alerts: Alerts;
   readonly #overload: OverloadAlert;
+  readonly #threadAlerts: ThreadAlerts;
   readonly #spool: SpoolWatch;
   readonly #failed: FailedRecordings;
   readonly #watch: UploadWatch;
@@ -112,6 +114,7 @@ export class Control {
     this.#foreign = new ForeignRecordings({ spoolDir: this.#spoolDir, library: this.#library, log });
     this.#metrics = this.#makeMetrics(data);
     this.#alerts = new Alerts(log, ({ code }) => this.#metrics.alerts.inc({ alert: code }));
+    this.#threadAlerts = new ThreadAlerts(this.#alerts);
     this.#overload = new OverloadAlert(new Counters(data.counters), this.#alerts);
     this.#failed = new FailedRecordings((manifest) => this.#tellFailed(manifest));
     this.#spool = this.#makeSpoolWatch();
@@ -190,10 +193,10 @@ export class Control {
         void this.#lookUp(message.id, message.accountId);
         return;
       case 'calls':
-        return this.#calls.take(message.calls);
+        return this.#calls.take(message);
       case 'threads':
         this.#threads = message.states;
-        return;
+        return this.#threadAlerts.take(message.states, message.inTrouble ?? []);
       case 'recorder':
         this.#listenTo(message.port);
         void this.#look();

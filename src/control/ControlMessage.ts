@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { AccountConfig, Config } from '../config/Config.js';
-import type { ThreadStates } from '../config/readiness.js';
+import type { ThreadStates, WorkerName } from '../config/readiness.js';
 
 export type { ThreadStates };
 
@@ -56,6 +56,14 @@ export interface LiveCall {
   readonly upstream: 'none' | 'connecting' | 'open' | 'lost';
 }
 
+/** What has become of some calls. */
+export interface CallsNotice {
+  /** What was told before is void. */
+  readonly isWhole: boolean;
+  /** Null: the call is over. */
+  readonly changes: readonly { readonly id: number; readonly call: LiveCall | null }[];
+}
+
 /** A plain HTTP request of the media port, answered by control. */
 export interface PlainRequest {
   readonly method: string;
@@ -86,9 +94,14 @@ export type ToControl =
   | { readonly type: 'handOver' }
   | { readonly type: 'reload' }
   | { readonly type: 'http'; readonly id: number; readonly request: PlainRequest }
-  /** Sent when something changed, at most four times a second. */
-  | { readonly type: 'calls'; readonly calls: readonly LiveCall[] }
-  | { readonly type: 'threads'; readonly states: ThreadStates }
+  /** Which calls are up: at first the whole list, in several messages, then what changes, about four times a second. */
+  | ({ readonly type: 'calls' } & CallsNotice)
+  | {
+      readonly type: 'threads';
+      readonly states: ThreadStates;
+      /** Lost again and again, or not coming back. */
+      readonly inTrouble?: readonly WorkerName[];
+    }
   /** A new recorder took the place of the old one. */
   | { readonly type: 'recorder'; readonly port: MessagePort }
   /** A call names an account that the configuration doesn't list; answered with `account`. */

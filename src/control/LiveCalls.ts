@@ -1,26 +1,24 @@
-import type { LiveCall } from './ControlMessage.js';
+import type { CallsNotice, LiveCall } from './ControlMessage.js';
 
 /** Recordings remembered after their call is gone, until the recorder has announced them. */
 const mostRemembered = 10_000;
 
 /** The calls that the media thread says are up. */
 export class LiveCalls {
-  #calls: readonly LiveCall[] = [];
+  readonly #calls = new Map<number, LiveCall>();
   readonly #accounts = new Map<string, string>();
 
-  /** Replaces the list. */
-  take(calls: readonly LiveCall[]): void {
-    this.#calls = calls;
-    for (const { recordingId, accountId } of calls)
-      if (recordingId !== null) this.#accounts.set(recordingId, accountId);
-    for (const oldest of this.#accounts.keys()) {
-      if (this.#accounts.size <= mostRemembered) break;
-      this.#accounts.delete(oldest);
+  take({ isWhole, changes }: CallsNotice): void {
+    if (isWhole) this.#calls.clear();
+    for (const { id, call } of changes) {
+      if (call === null) this.#calls.delete(id);
+      else this.#note(id, call);
     }
   }
 
+  /** In the order in which they began. */
   get all(): readonly LiveCall[] {
-    return this.#calls;
+    return [...this.#calls.values()];
   }
 
   /**
@@ -29,5 +27,13 @@ export class LiveCalls {
    */
   accountOfRecording(recordingId: string): string | undefined {
     return this.#accounts.get(recordingId);
+  }
+
+  #note(id: number, call: LiveCall): void {
+    this.#calls.set(id, call);
+    const { recordingId, accountId } = call;
+    if (recordingId !== null) this.#accounts.set(recordingId, accountId);
+    const [oldest] = this.#accounts.keys();
+    if (this.#accounts.size > mostRemembered && oldest !== undefined) this.#accounts.delete(oldest);
   }
 }

@@ -81,6 +81,11 @@ export class Call {
     return this.#streams.size > 0;
   }
 
+  /** It has ended, and so has its recording. */
+  get isOver(): boolean {
+    return this.#over;
+  }
+
   /** A tap runs beside the call's own stream; any other stream needs the place that the one before has left. */
   hasRoomFor(role: StreamFacts['role']): boolean {
     if (this.#over) return false;

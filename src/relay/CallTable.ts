@@ -44,7 +44,7 @@ export class CallTable {
   readonly #tap: Tap;
   readonly #counters: Counters;
   readonly #log: Logger;
-  readonly #onChange: () => void;
+  readonly #onChange: (call: Call) => void;
   /** The spool takes no further recordings. Those that are under way go on. */
   isSpoolFull = false;
   /** There is too little of something to record further calls. Those that are being recorded go on. */
@@ -57,7 +57,7 @@ export class CallTable {
     readonly tap: Tap;
     readonly counters: Counters;
     readonly log: Logger;
-    readonly onChange: () => void;
+    readonly onChange: (call: Call) => void;
   }) {
     this.#tap = options.tap;
     this.#counters = options.counters;
@@ -93,7 +93,7 @@ export class CallTable {
     const call = this.#open(arrival, () => this.#remove(key, call));
     this.#calls.set(key, [...calls, call]);
     this.#size++;
-    this.#count();
+    this.#changed(call);
     return call;
   }
 
@@ -151,12 +151,12 @@ export class CallTable {
     if (others.length === 0) this.#calls.delete(key);
     else this.#calls.set(key, others);
     this.#size--;
-    this.#count();
+    this.#changed(call);
   }
 
-  #count(): void {
+  #changed(call: Call): void {
     this.#counters.set('calls', this.size);
-    this.#onChange();
+    this.#onChange(call);
   }
 
   #all(): Call[] {

@@ -79,7 +79,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
     this.#feed = new TapFeed({ call, facts, start, capabilities, problems, arrivalMs });
     this.#context.counters.add('streams');
     this.#log.info({ role, provider: dialect.name, sampleRate: start.sampleRate }, 'stream started');
-    this.#context.onChange();
+    this.#context.onChange(this.#call);
     void this.#upstream?.run();
   }
 
@@ -139,7 +139,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
   upstreamEnded(): void {
     this.#feed.event('upstream_ended');
     this.#closeProvider(CloseCode.normal);
-    this.#context.onChange();
+    this.#context.onChange(this.#call);
   }
 
   upstreamLost(error: ReelayError, final: boolean): void {
@@ -148,12 +148,12 @@ export class LiveStream implements UpstreamOwner, CallStream {
     this.#log.error({ code: error.code, value: error.value, policy }, error.message);
     this.#feed.event('upstream_lost', { code: error.code });
     if (final && policy === 'close') this.#closeProvider(CloseCode.normal);
-    this.#context.onChange();
+    this.#context.onChange(this.#call);
   }
 
   upstreamChanged(): void {
     this.#log.info('bot connected');
-    this.#context.onChange();
+    this.#context.onChange(this.#call);
   }
 
   #openUpstream(opening: readonly QueuedFrame[]): Upstream | undefined {
@@ -294,6 +294,6 @@ export class LiveStream implements UpstreamOwner, CallStream {
     this.#context.counters.add('streams', -1);
     this.#log.info({ ...facts, problems: this.#problems.totals() }, 'stream ended');
     this.#call.detach(this, facts.reason);
-    this.#context.onChange();
+    this.#context.onChange(this.#call);
   }
 }

@@ -17,7 +17,10 @@ import { AccountFinder } from './AccountFinder.js';
 import type { AskForAccount } from './AccountFinder.js';
 import { Admission, isUnproven } from './Admission.js';
 import type { Admitted } from './Admission.js';
-import type { CallView } from './Call.js';
+import { ArrivalLine } from './ArrivalLine.js';
+import type { Call, CallView } from './Call.js';
+import { CallChanges } from './CallChanges.js';
+import type { CallsNotice } from './CallChanges.js';
 import { CallTable } from './CallTable.js';
 import { Heartbeats } from './Heartbeats.js';
 import { dialects, mediaRoute } from './MediaRoute.js';
@@ -45,8 +48,8 @@ export interface MediaServerOptions {
   readonly findAccount?: AskForAccount;
   /** State of every thread, as `/healthz` and `/readyz` show it. */
   readonly threads: () => ThreadStates;
-  /** At most four times a second, when {@link MediaServer.calls} would answer differently. */
-  readonly onCallsChanged?: () => void;
+  /** What has changed in {@link MediaServer.calls}, about four times a second while something does. */
+  readonly onCallsChanged?: (notice: CallsNotice) => void;
   /** New calls are refused from now on, because there is too little of something, or taken again. */
   readonly onOverloadChanged?: (isRefusing: boolean) => void;
 }
@@ -58,7 +61,6 @@ const maxUnproven = 64;
 /** Sockets of recordings at once that have proven nothing and keep open, which are not closed from here. */
 const maxStrangers = 64;
 const tickMs = 1000;
-const changedMs = 250;
 const headersTimeoutMs = 5000;
 /** A client that doesn't finish the closing handshake is cut off. */
 const closeTimeoutMs = 5000;
@@ -82,12 +84,12 @@ export class MediaServer {
   readonly #accounts: AccountFinder;
   readonly #streams = new Set<ProviderStream | RecordStream>();
   readonly #refusals: RefusalLog;
+  readonly #changes: CallChanges | undefined;
   readonly #gauges: ThreadGauges;
   readonly #overload: OverloadWatch;
   #config: Config;
   #draining = false;
   #ticker: NodeJS.Timeout | undefined;
-  #changed: NodeJS.Timeout | undefined;
   #onIdle: (() => void) | undefined;
 
   constructor(options: MediaServerOptions) {
@@ -97,11 +99,15 @@ export class MediaServer {
     this.#refusals = new RefusalLog(log);
     this.#gauges = new ThreadGauges(counters, 'media');
     this.#overload = new OverloadWatch(counters, log, (level) => this.#overloaded(level));
-    const onChange = (): void => this.#noteChange();
+    const { onCallsChanged } = options;
+    const changes = onCallsChanged === undefined ? undefined : new CallChanges(onCallsChanged);
+    this.#changes = changes;
+    const onChange = (call: Call): void => changes?.note(call);
     const nobody = (): Promise<'unavailable'> => Promise.resolve('unavailable');
     this.#accounts = new AccountFinder(options.findAccount ?? nobody, counters);
     this.#context = {
       admission: new Admission(options.tokenKey, this.#accounts),
+      arrivals: new ArrivalLine(),
       calls: new CallTable({ tap, counters, log, onChange }),
       counters,
       heartbeats: new Heartbeats(),
@@ -150,6 +156,11 @@ export class MediaServer {
     return this.#context.calls.views();
   }
 
+  /** Whoever is told of changes knows nothing any more: it gets the whole list, in slices. */
+  tellCalls(): void {
+    this.#changes?.tellAll();
+  }
+
   /** Somebody else listens from now on; sockets that are up go on. */
   giveUpPort(): void {
     this.#server.close();
@@ -174,8 +185,7 @@ export class MediaServer {
     await this.#settled();
     this.#gauges.stop();
     clearInterval(this.#ticker);
-    clearTimeout(this.#changed);
-    this.#changed = undefined;
+    this.#changes?.stop();
     this.#server.closeAllConnections();
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
@@ -203,7 +213,7 @@ export class MediaServer {
     server.on('drop', () => this.#context.counters.addRefusal('connections'));
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       socket.on('error', ignore);
-      this.#upgrade(request, socket, head);
+      this.#arrive(request, socket, head);
     });
     return server;
   }
@@ -231,6 +241,15 @@ export class MediaServer {
     return this.#overload.level === 2 ? 'overloaded' : 'ready';
   }
 
+  /** Waits for its turn among those that arrive, each of which waits there for its upgrade and for its start. */
+  #arrive(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const { arrivals } = this.#context;
+    const { pendingStreams } = this.#config.limits;
+    if (arrivals.length < 2 * pendingStreams) arrivals.take(() => this.#upgrade(request, socket, head));
+    else
+      this.#refuse(request, socket, new UpgradeRefusal(503, 'too_many_streams', { value: pendingStreams }));
+  }
+
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     try {
       const admitted = this.#admit(request);
@@ -240,10 +259,14 @@ export class MediaServer {
         this.#accept(accepted, request.socket, admitted);
       });
     } catch (error) {
-      const refusal = error instanceof UpgradeRefusal ? error : new UpgradeRefusal(500, 'stream_failed');
-      this.#logRefusal(request, refusal, error);
-      refusal.answer(socket);
+      this.#refuse(request, socket, error);
     }
+  }
+
+  #refuse(request: IncomingMessage, socket: Duplex, error: unknown): void {
+    const refusal = error instanceof UpgradeRefusal ? error : new UpgradeRefusal(500, 'stream_failed');
+    this.#logRefusal(request, refusal, error);
+    refusal.answer(socket);
   }
 
   /** @throws UpgradeRefusal */
@@ -304,14 +327,6 @@ export class MediaServer {
   #overloaded(level: OverloadLevel): void {
     this.#context.calls.isOverloaded = level > 0;
     this.#options.onOverloadChanged?.(level === 2);
-  }
-
-  #noteChange(): void {
-    if (this.#options.onCallsChanged === undefined) return;
-    this.#changed ??= setTimeout(() => {
-      this.#changed = undefined;
-      this.#options.onCallsChanged?.();
-    }, changedMs);
   }
 }
 

@@ -180,8 +180,16 @@ export class ProviderStream {
     );
   }
 
+  /** What comes until it is its turn waits with what follows. */
   #start(start: StartEvent, messageMs: number): void {
     const arrivalMs = this.#held.sinceMs ?? messageMs;
+    this.#state = 'resolving';
+    this.#context.arrivals.take(() => {
+      if (this.#state === 'resolving') this.#guard(() => this.#find(start, arrivalMs));
+    });
+  }
+
+  #find(start: StartEvent, arrivalMs: number): void {
     try {
       const account = this.#context.admission.accountOfStart(this.#admitted, start);
       if (account instanceof Promise) this.#resolve(start, account, arrivalMs);
@@ -192,7 +200,6 @@ export class ProviderStream {
   }
 
   #resolve(start: StartEvent, account: Promise<AccountConfig>, arrivalMs: number): void {
-    this.#state = 'resolving';
     clearTimeout(this.#startTimer);
     clearTimeout(this.#provisionalTimer);
     const late = (): void => this.#refuse(new ReelayError('accounts_unavailable'), start);

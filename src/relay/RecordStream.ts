@@ -164,7 +164,7 @@ export class RecordStream implements CallStream {
     this.#state = 'resolving';
     clearTimeout(this.#timer);
     if (!(found instanceof Promise)) {
-      this.#begin(found, arrivalMs);
+      this.#context.arrivals.take(() => this.#guard(() => this.#begin(found, arrivalMs)));
       return;
     }
     const late = (): void => this.#guard(() => this.#begin('unavailable', arrivalMs));
@@ -227,7 +227,7 @@ export class RecordStream implements CallStream {
       { streamId, role, path: this.#admitted.path, resolved: account !== null },
       'stream started',
     );
-    this.#context.onChange();
+    this.#context.onChange(call);
   }
 
   #record({ event, data, arrivalMs }: HeldMessage): void {
@@ -317,7 +317,7 @@ export class RecordStream implements CallStream {
     this.#context.counters.add('streams', -1);
     call.log.info({ streamId: this.streamId, ...facts, problems: this.#problems.totals() }, 'stream ended');
     call.detach(this, facts.reason);
-    this.#context.onChange();
+    this.#context.onChange(call);
   }
 
   #broken(error: Error & { readonly code?: string }): void {

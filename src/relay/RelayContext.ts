@@ -1,6 +1,8 @@
 import type { Logger } from 'pino';
 import type { Counters } from '../tap/Counters.js';
 import type { Admission } from './Admission.js';
+import type { ArrivalLine } from './ArrivalLine.js';
+import type { Call } from './Call.js';
 import type { CallTable } from './CallTable.js';
 import type { Heartbeats } from './Heartbeats.js';
 import type { StalledSockets } from './StalledSockets.js';
@@ -8,11 +10,12 @@ import type { StalledSockets } from './StalledSockets.js';
 /** What every stream of one media server shares. */
 export interface RelayContext {
   readonly admission: Admission;
+  readonly arrivals: ArrivalLine;
   readonly calls: CallTable;
   readonly counters: Counters;
   readonly heartbeats: Heartbeats;
   readonly stalls: StalledSockets;
   readonly log: Logger;
-  /** To be called when something that a list of calls shows has changed. */
-  readonly onChange: () => void;
+  /** To be called when something that a list of calls shows of a call has changed. */
+  readonly onChange: (call: Call) => void;
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { implementation } from '../audio/kernels.js';
 import type { Config } from '../config/Config.js';
+import type { WorkerName } from '../config/readiness.js';
 import { lastLines, threadLog } from '../config/threadLog.js';
 import type { ServeFlags, ThreadStates } from '../control/ControlMessage.js';
 import { MediaServer } from '../relay/MediaServer.js';
@@ -49,6 +50,9 @@ export class Daemon {
   #states: ThreadStates = { media: 'ready', recorder: 'starting', control: 'starting' };
   /** As control said last. */
   #isSpoolFull = false;
+  /** Threads that are lost again and again, or don't come back. */
+  readonly #inTrouble = new Set<WorkerName>();
+  #canExit = true;
   #handOver: HandOver | null = null;
   #stopped: { resolve: (unstored: number) => void; reject: (error: unknown) => void } | null = null;
 
@@ -71,6 +75,8 @@ export class Daemon {
         configured: (config) => this.#configure(config),
         ready: () => this.#controlReady(),
         lost: () => this.#controlLost(),
+        stuck: () => this.#setStates({ control: 'stuck' }),
+        trouble: (isInTrouble) => this.#noteTrouble('control', isInTrouble),
         spoolFull: (isFull) => this.#spoolFull(isFull),
         fault: (message) => process.env['REELAY_FAULTS'] === '1' && this.#recorder?.post(message),
       },
@@ -110,6 +116,11 @@ export class Daemon {
     }
   }
 
+  /** Whether every thread has ended, after {@link stopped}. Node's `exit` waits for each, and so for ever for one that can't. */
+  get canExit(): boolean {
+    return this.#canExit;
+  }
+
   /** Asks control to read the configuration again; running calls keep what they have. */
   reload(): void {
     if (this.#control.post({ type: 'reload' })) return;
@@ -147,14 +158,14 @@ export class Daemon {
     await this.#media?.close();
     if (this.#recorder !== null) {
       const isSealed = await this.#recorder.seal();
-      await this.#recorder.stop();
+      this.#canExit = await this.#recorder.stop();
       if (isSealed) this.#folder?.forget();
     }
     const patienceMs = this.#drain.isHurried
       ? hurriedPatienceMs
       : Math.max(uploadPatienceMs, this.#drain.leftMs);
     const left = await this.#control.store(patienceMs);
-    await this.#control.stop();
+    this.#canExit = (await this.#control.stop()) && this.#canExit;
     await this.#folder?.release();
     this.#log.info({ unstored: left }, 'reelay has stopped');
     await lastLines(this.#log);
@@ -216,6 +227,9 @@ export class Daemon {
       controlPort: () => this.#portToControl(),
       onReady: () => this.#setStates({ recorder: 'ready' }),
       onLost: () => this.#recorderLost(),
+      onStuck: () => this.#setStates({ recorder: 'stuck' }),
+      onTrouble: (isInTrouble) => this.#noteTrouble('recorder', isInTrouble),
+      onBlocked: (isBlocked) => this.#setStates({ recorder: isBlocked ? 'blocked' : 'ready' }),
       log: this.#log,
     });
     await this.#recorder.start();
@@ -232,7 +246,7 @@ export class Daemon {
       answer: (request) => this.#control.link.ask(request),
       findAccount: (accountId) => this.#control.link.findAccount(accountId),
       threads: () => ({ ...this.#states }),
-      onCallsChanged: () => this.#control.post({ type: 'calls', calls: this.#media?.calls() ?? [] }),
+      onCallsChanged: (notice) => this.#control.post({ type: 'calls', ...notice }),
       onOverloadChanged: (isRefusing) => this.#overloaded(isRefusing),
     });
   }
@@ -278,20 +292,28 @@ export class Daemon {
   #controlLost(): void {
     this.#counters.add('controlRestarts');
     this.#setStates({ control: 'restarting' });
+    // What the recorder announces to a thread that doesn't read would lie in memory until that one has ended.
+    this.#portToRecorder().close();
   }
 
   /** A successor starts with an empty view of the calls. */
   #controlReady(): void {
     this.#setStates({ control: 'ready' });
-    this.#control.post({ type: 'calls', calls: this.#media?.calls() ?? [] });
+    this.#media?.tellCalls();
   }
 
   #overloaded(isRefusing: boolean): void {
     if (this.#states.media !== 'draining') this.#setStates({ media: isRefusing ? 'overloaded' : 'ready' });
   }
 
+  #noteTrouble(worker: WorkerName, isInTrouble: boolean): void {
+    if (isInTrouble) this.#inTrouble.add(worker);
+    else this.#inTrouble.delete(worker);
+    this.#setStates({});
+  }
+
   #setStates(change: Partial<ThreadStates>): void {
     this.#states = { ...this.#states, ...change };
-    this.#control.post({ type: 'threads', states: this.#states });
+    this.#control.post({ type: 'threads', states: this.#states, inTrouble: [...this.#inTrouble] });
   }
 }

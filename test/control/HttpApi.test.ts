@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { request } from 'node:http';
 import { once } from 'node:events';
 import t from 'tap';
+import { wholeList } from '../fixtures/wholeList.js';
 import { ApiBench } from '../fixtures/ApiBench.js';
 import { fabricateRecording } from '../fixtures/recording.js';
 
@@ -29,18 +30,20 @@ await t.test('every key sees its own recordings on every route, and no other', a
   }
   const bench = await ApiBench.start(t, dir, { accounts, adminKeys: ['admin'] });
   bench.calls.take(
-    ['AC1', 'AC2', 'AC9'].map((accountId) => ({
-      recordingId: recordings.get(accountId) ?? null,
-      accountId,
-      provider: 'twilio',
-      callId: 'CA1',
-      from: null,
-      to: null,
-      direction: null,
-      startTime: new Date().toISOString(),
-      streams: [],
-      upstream: 'open' as const,
-    })),
+    wholeList(
+      ['AC1', 'AC2', 'AC9'].map((accountId) => ({
+        recordingId: recordings.get(accountId) ?? null,
+        accountId,
+        provider: 'twilio',
+        callId: 'CA1',
+        from: null,
+        to: null,
+        direction: null,
+        startTime: new Date().toISOString(),
+        streams: [],
+        upstream: 'open' as const,
+      })),
+    ),
   );
   const owners = { 'key-one': ['AC1'], 'key-two': ['AC2'], 'key-any': ['AC9'], admin: ['AC1', 'AC2', 'AC9'] };
   for (const [key, mine] of Object.entries(owners)) {
@@ -168,7 +171,7 @@ await t.test('live calls show how far their recording is', async (t) => {
     direction: null,
     startTime,
   };
-  bench.calls.take([{ ...about, streams: ['MZ1'], upstream: 'open' }]);
+  bench.calls.take(wholeList([{ ...about, streams: ['MZ1'], upstream: 'open' }]));
   await bench.library.take({ type: 'progress', recordingId, folder, samples: 12_000, peaks: [100, 32_768] });
   const answer = await (await bench.get('/v1/calls')).json();
   t.match(answer, {

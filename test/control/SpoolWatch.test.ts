@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import t from 'tap';
+import { wholeList } from '../fixtures/wholeList.js';
 import { loadConfig } from '../../src/config/load.js';
 import { Alerts } from '../../src/control/Alerts.js';
 import type { LiveCall } from '../../src/control/ControlMessage.js';
@@ -52,7 +53,7 @@ await t.test(
     t.teardown(() => watch.stop());
     const { manifest } = await fabricateRecording(dir, { state: 'recording', chunks: 0, recordingId: 'r1' });
     watch.found('r1-folder', manifest);
-    calls.take([callOf('r1'), callOf('not announced yet'), callOf(null)]);
+    calls.take(wholeList([callOf('r1'), callOf('not announced yet'), callOf(null)]));
     await watch.start();
     t.match(lines.shift(), {
       level: 30,
@@ -64,7 +65,7 @@ await t.test(
     t.strictSame(told.splice(0), [false]);
     t.equal(watch.rate, 64_000);
     t.equal(watch.unstored, 1);
-    calls.take([]);
+    calls.take(wholeList([]));
     t.equal(watch.rate, 0);
 
     await mkdir(join(dir, 'AC1/20261120/CA1/big'), { recursive: true });

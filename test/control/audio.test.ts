@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { join, relative } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
+import { wholeList } from '../fixtures/wholeList.js';
 import { readWavHeader } from '../../src/audio/wav.js';
 import { FileStore } from '../../src/storage/FileStore.js';
 import { S3Store } from '../../src/storage/S3Store.js';
@@ -471,9 +472,9 @@ await t.test('the recording of a call is known before the recorder says so', asy
     streams: ['MZ1'],
     upstream: 'open' as const,
   };
-  bench.calls.take([call]);
+  bench.calls.take(wholeList([call]));
   for (const path of ['', '/audio.wav']) t.equal((await bench.get(`/v1/recordings/r1${path}`)).status, 202);
-  bench.calls.take([]);
+  bench.calls.take(wholeList([]));
   t.equal((await bench.audio('r1')).status, 202, 'nor is it forgotten when the call ends first');
   t.equal((await bench.audio('r2')).status, 404);
 });
