@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { deserialize, serialize } from 'node:v8';
 import type { Gap, ManifestChunk } from '../spool/Manifest.js';
+import { syncFolderHere } from '../spool/durable.js';
 import { odd, readPlainHere } from '../spool/plainFile.js';
 import type { TimelineState } from './timeline/TimelineState.js';
 
@@ -53,7 +54,7 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
 }
 
 /** @throws Error for what isn't a checkpoint of this version. Those of reelay 0.2 have no sum. */
-function decodeCheckpoint(bytes: Buffer): Checkpoint {
+export function decodeCheckpoint(bytes: Buffer): Checkpoint {
   const isSummed = bytes.subarray(0, magic.length).equals(magic);
   const content = isSummed ? bytes.subarray(magic.length + 4) : bytes;
   // V8 writes its own version first (0xff), whatever follows.
@@ -71,6 +72,8 @@ function decodeCheckpoint(bytes: Buffer): Checkpoint {
  */
 export function readCheckpoints(folder: string, warn: (path: string, error: unknown) => void): Checkpoint[] {
   mkdirSync(folder, { recursive: true });
+  // A former reader may have ended between a checkpoint's renaming and its sync; what it lets go must not come to depend on it.
+  syncFolderHere(folder);
   const found: Checkpoint[] = [];
   for (const name of readdirSync(folder)) {
     if (!name.endsWith(extension)) continue;

@@ -4,7 +4,6 @@ import {
   fdatasync as fdatasyncOf,
   fsyncSync,
   ftruncateSync,
-  mkdirSync,
   openSync,
   readSync,
   readdirSync,
@@ -16,7 +15,7 @@ import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { ReelayError } from '../config/ReelayError.js';
-import { syncFolderHere } from '../spool/durable.js';
+import { makeFolderHere, syncFolderHere } from '../spool/durable.js';
 import { odd, readPlainHere } from '../spool/plainFile.js';
 import type { Quarantine } from '../spool/Quarantine.js';
 
@@ -83,6 +82,7 @@ export class Journal {
   #file = -1;
   #fileBytes = 0;
   #unsynced = false;
+  #syncedSequence = 0;
   /** The newest segment's name is not yet safe from a loss of power. */
   #folderUnsynced = false;
   #syncing: Promise<void> | null = null;
@@ -98,7 +98,7 @@ export class Journal {
     this.folder = folder;
     this.#segmentBytes = segmentBytes;
     this.#daemon = crc32(basename(dirname(folder)));
-    mkdirSync(folder, { recursive: true });
+    makeFolderHere(folder);
     for (const name of readdirSync(folder).sort()) {
       const number = segmentName.exec(name)?.[1];
       if (number === undefined) continue;
@@ -122,6 +122,8 @@ export class Journal {
     let last = 0;
     for (const segment of this.#inOrder()) {
       const bytes = readPlainHere(segment.path, mostSegmentBytes);
+      // What is rendered and sealed must not be ahead of what it was rendered from: whoever wrote this may not have come to syncing it.
+      if (bytes !== odd && bytes !== undefined) syncFile(segment.path);
       if (bytes === odd) quarantine?.setAside(segment.path, 'a segment of a journal is a plain file');
       if (bytes === odd || bytes === undefined) continue;
       let damaged = 0;
@@ -142,6 +144,7 @@ export class Journal {
         if (batch.last <= last) continue;
         const isAfterHole = last > 0 && batch.first > last + 1;
         last = batch.last;
+        this.#syncedSequence = last;
         yield { ...batch, isAfterHole };
       }
       if (damaged > 0) this.#keepDamaged(segment, damaged, bytes.length, warn, quarantine);
@@ -222,13 +225,20 @@ export class Journal {
   async #sync(): Promise<void> {
     if (!this.#unsynced || this.#file < 0) return;
     this.#unsynced = false;
+    const sequence = this.#segments.at(-1)?.lastSequence ?? 0;
     this.#syncing = fdatasync(this.#file).finally(() => (this.#syncing = null));
     try {
       await this.#syncing;
+      this.#syncedSequence = Math.max(this.#syncedSequence, sequence);
     } catch (error) {
       this.#unsynced = true;
       throw error;
     }
+  }
+
+  /** Records up to this one survive a loss of power. */
+  get syncedSequence(): number {
+    return this.#syncedSequence;
   }
 
   /** Sequence of the oldest record that the journal still holds; 0 when it holds none. */
@@ -238,12 +248,16 @@ export class Journal {
 
   /** Deletes the segments whose records are all older than `sequence`; the one being written stays. */
   release(sequence: number): void {
+    let isReleased = false;
     while (this.#segments.length > 1) {
       const [oldest] = this.#segments;
-      if (oldest === undefined || oldest.lastSequence >= sequence) return;
+      if (oldest === undefined || oldest.lastSequence >= sequence) break;
       unlinkSync(oldest.path);
       this.#segments.shift();
+      isReleased = true;
     }
+    // The tombstones of what is in there are forgotten next, and would be missed if the segment came back without them.
+    if (isReleased) syncFolderHere(this.folder);
   }
 
   close(): void {
@@ -255,6 +269,7 @@ export class Journal {
     fsyncSync(file);
     this.#file = -1;
     this.#unsynced = false;
+    this.#syncedSequence = Math.max(this.#syncedSequence, this.#segments.at(-1)?.lastSequence ?? 0);
     if (this.#syncing === null) closeSync(file);
     else void this.#syncing.catch(() => undefined).then(() => closeSync(file));
   }
@@ -280,6 +295,7 @@ export class Journal {
     );
     // It would look like damage once another segment follows.
     truncateSync(segment.path, whole);
+    syncFile(segment.path);
   }
 
   #keepDamaged(
@@ -309,6 +325,15 @@ function batchAt(bytes: Buffer, offset: number, daemon: number): Batch | null {
   return Number.isSafeInteger(first) && Number.isSafeInteger(last) && last >= first
     ? { records, first, last }
     : null;
+}
+
+function syncFile(path: string): void {
+  const file = openSync(path, 'r');
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** Where the next whole batch begins behind a damaged one; -1 where none does. */

@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, rmSync } from 'node:fs';
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { kernels } from '../audio/kernels.js';
+import { DurableFolders } from '../spool/DurableFolders.js';
 import { writeDurably } from '../spool/durable.js';
 import { manifestName, openExtension, recordingFolder } from '../spool/layout.js';
 import { makeWay } from '../spool/makeWay.js';
@@ -24,6 +25,8 @@ export interface RecordingHome {
   readonly run: <T>(job: () => Promise<T>) => Promise<T>;
   /** Puts the journal onto the disk: what is sealed must never be ahead of what it was rendered from. */
   readonly synced: () => Promise<void>;
+  /** Whether a record survives a loss of power; default: each does. */
+  readonly isSynced?: (sequence: number) => boolean;
   readonly sealed: (folder: string, sidecar: Sidecar) => void;
   readonly started: (folder: string, manifest: Manifest) => void;
   readonly ended: (folder: string, manifest: Manifest) => void;
@@ -49,6 +52,7 @@ export class Recording {
   done = false;
   readonly #home: RecordingHome;
   readonly #files = new Map<number, ChunkFile>();
+  readonly #firstSequence: number;
   #sequence: number;
   /** Arrival of the call's first record and of the last one, ms; only of a recording that failed is that asked. */
   readonly #startedMs: number | null;
@@ -78,6 +82,7 @@ export class Recording {
     this.#home = home;
     this.call = start.call;
     this.#sequence = start.sequence;
+    this.#firstSequence = 'facts' in start ? start.sequence : 0;
     this.neededAfter = 'recording' in start ? start.sequence : start.sequence - 1;
     this.timeline = new Timeline('facts' in start ? { facts: start.facts } : { state: stateOf(start) });
     const { facts } = this.timeline.state;
@@ -93,6 +98,8 @@ export class Recording {
     this.timeline.takeDirty();
     this.#makeWay();
     this.#enqueue(async () => {
+      // A folder whose call the journal doesn't know would stay as it is for ever.
+      await this.#home.synced();
       const manifest = await this.#writeManifest(
         facts.failed === undefined ? 'recording' : 'failed',
         facts.failed ?? null,
@@ -151,7 +158,7 @@ export class Recording {
    * @throws the file system's error; the same audio is written again at the next try
    */
   progress(): number[] {
-    if (this.timeline.state.streams.size === 0) return [];
+    if (this.timeline.state.streams.size === 0 || !this.#isBegun()) return [];
     this.#channels ||= channelsOf(this.timeline.state).length;
     const end = this.timeline.preview();
     const from = Math.max(this.#settled, Math.min(this.#written, this.timeline.takeDirty()));
@@ -173,18 +180,16 @@ export class Recording {
    * Ends the recording and seals what is left.
    *
    * @param reason - why it has to be called interrupted, null when it was whole
+   * @param inTurn - with many others: the last audio is written behind, with the disk's other work, and not at once
    */
-  finish(reason: string | null): void {
+  finish(reason: string | null, inTurn = false): void {
     if (this.#finished) return;
     this.#finished = true;
     const { state } = this.timeline;
     if (state.facts.failed === undefined) {
       const length = this.timeline.finish();
-      this.#enqueue(() => {
-        this.progress();
-        if (length > this.#startOf(this.#next)) this.#close(length);
-        this.#discardFiles();
-      });
+      // At once, so that neither open files nor audio wait behind the seals of others when the disk is slow.
+      if (inTurn || !this.#tried(length)) this.#enqueue(() => this.#conclude(length));
     } else {
       const ms = Math.max(0, this.#lastMs - (this.#startedMs ?? this.#lastMs));
       state.length ??= Math.round((ms * state.facts.sampleRate) / 1000);
@@ -194,6 +199,22 @@ export class Recording {
       const lost = this.#isDamaged ? 'journal_damaged' : state.lossy ? 'audio_dropped' : null;
       this.#enqueue(() => this.#sealManifest(reason ?? lost));
     });
+  }
+
+  #tried(length: number): boolean {
+    try {
+      this.#conclude(length);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Writes the last audio and lets it be sealed. @throws the file system's error; it may be tried again */
+  #conclude(length: number): void {
+    this.progress();
+    if (length > this.#startOf(this.#next)) this.#close(length);
+    this.#discardFiles();
   }
 
   /** Settles when everything that was to be done on the disk so far is done. */
@@ -270,7 +291,13 @@ export class Recording {
     this.#settled = final;
   }
 
+  /** Its beginning is safe, so that its files may be made. */
+  #isBegun(): boolean {
+    return this.#home.isSynced?.(this.#firstSequence) ?? true;
+  }
+
   async #sealManifest(reason: string | null): Promise<void> {
+    await this.#home.synced();
     await this.#removeLeftovers();
     const { failed } = this.timeline.state.facts;
     const state = failed !== undefined ? 'failed' : reason === null ? 'uploading' : 'interrupted';
@@ -282,7 +309,7 @@ export class Recording {
 
   /** Growing chunks of a former life that had come further than the recording does: every chunk is sealed by now. */
   async #removeLeftovers(): Promise<void> {
-    await mkdir(this.#path(), { recursive: true });
+    await DurableFolders.below(this.#home.spoolDir).make(this.#path());
     const leftover = (await readdir(this.#path())).filter((name) => name.endsWith(openExtension));
     await Promise.all(leftover.map((name) => rm(join(this.#path(), name), { force: true })));
   }
@@ -293,7 +320,7 @@ export class Recording {
     const sealed = { state, reason, chunks: this.#chunks, gaps };
     const manifest = manifestOf(this.timeline.state, sealed);
     // After a crash control may have taken the folder away between two of these writes.
-    await mkdir(this.#path(), { recursive: true });
+    await DurableFolders.below(this.#home.spoolDir).make(this.#path());
     await writeDurably(join(this.#path(), manifestName), JSON.stringify(manifest, null, 2) + '\n');
     return manifest;
   }

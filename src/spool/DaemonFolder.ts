@@ -4,6 +4,7 @@ import { v7 as uuid } from 'uuid';
 import { ReelayError } from '../config/ReelayError.js';
 import { adoptedFolder, checkpointFolder, daemonsFolder, journalFolder, quarantineFolder } from './layout.js';
 import { Neighbour } from './Neighbour.js';
+import { makeFolderHere, syncFolderHere } from './durable.js';
 import { makeDaemonsFolder } from './Quarantine.js';
 import { type LockOwner, SpoolLock } from './SpoolLock.js';
 
@@ -62,6 +63,10 @@ export class DaemonFolder {
       mkdirSync(fresh, { recursive: true });
       const lock = await SpoolLock.listen(fresh);
       renameSync(fresh, join(within, name));
+      // The journal is worth nothing without the names of the folders that it lies in.
+      makeFolderHere(spoolDir);
+      syncFolderHere(spoolDir);
+      syncFolderHere(within);
       return new DaemonFolder(join(within, name), lock);
     }
   }
@@ -78,6 +83,7 @@ export class DaemonFolder {
     // The journal goes first: without the checkpoints, which tell what is finished, it would be rendered once more.
     for (const part of [journalFolder, checkpointFolder, adoptedFolder]) {
       rmSync(join(this.path, part), { recursive: true, force: true });
+      syncFolderHere(this.path);
     }
   }
 
@@ -98,7 +104,7 @@ export class DaemonFolder {
       return;
     }
     const adopted = join(this.path, adoptedFolder);
-    mkdirSync(adopted, { recursive: true });
+    makeFolderHere(adopted);
     // A daemon that died while recovering others leaves theirs inside its own.
     const inner = join(path, adoptedFolder);
     for (const each of foldersIn(inner)) moveIfThere(join(inner, each), join(adopted, each));

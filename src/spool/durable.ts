@@ -1,4 +1,4 @@
-import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -52,6 +52,27 @@ export function syncFolderHere(folder: string): void {
   } finally {
     closeSync(handle);
   }
+}
+
+/**
+ * Makes a folder and those above it that aren't there, so that their names survive a loss of power. Where the folder is there
+ * already, its own name is made safe all the same: whoever made it may have been killed before.
+ */
+export function makeFolderHere(path: string): void {
+  const first = mkdirSync(path, { recursive: true }) ?? path;
+  for (let made = path; ; made = dirname(made)) {
+    try {
+      syncFolderHere(dirname(made));
+    } catch (error) {
+      if (made.length > first.length || !isForbidden(error)) throw error;
+    }
+    if (made.length <= first.length || made === dirname(made)) return;
+  }
+}
+
+/** Nobody who may not read a folder has made anything in it. */
+export function isForbidden(error: unknown): boolean {
+  return ['EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
 }
 
 /** `write(2)` may write less than it was given, for example on a disk that is nearly full. */

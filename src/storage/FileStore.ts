@@ -1,9 +1,10 @@
 import { createReadStream, type Stats } from 'node:fs';
-import { type FileHandle, mkdir, open, opendir, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, open, opendir, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import type { Readable } from 'node:stream';
 import pLimit from 'p-limit';
 import { ReelayError } from '../config/ReelayError.js';
+import { DurableFolders } from '../spool/DurableFolders.js';
 import { syncFolder } from '../spool/durable.js';
 import { fileFaultOf, inFolder, isMissing, SourceError } from './FileFault.js';
 import { FileMultipart, fromSource, holds } from './FileMultipart.js';
@@ -25,11 +26,13 @@ export class FileStore implements ObjectStore {
   readonly name: string;
   readonly multipart: Multipart;
   readonly #dir: string;
+  readonly #folders: DurableFolders;
   readonly #reads = pLimit(readsAtOnce);
 
   /** @param dir - absolute path; made when the first object comes */
   constructor(dir: string) {
     this.#dir = resolve(dir);
+    this.#folders = DurableFolders.below(this.#dir);
     this.name = `file:${this.#dir}`;
     this.multipart = new FileMultipart(
       (key) => this.#placeFor(key),
@@ -132,13 +135,8 @@ export class FileStore implements ObjectStore {
   /** Folders are made one by one and synced, so that an object's whole path survives a loss of power. */
   async #placeFor(key: string): Promise<string> {
     const path = this.#pathOf(key);
-    const first = await mkdir(dirname(path), { recursive: true });
+    await this.#folders.make(dirname(path));
     await this.#insist(dirname(path));
-    if (first === undefined) return path;
-    for (let made = dirname(path); made.length >= dirname(first).length; made = dirname(made)) {
-      await syncFolder(made);
-      if (made === dirname(made)) break;
-    }
     return path;
   }
 

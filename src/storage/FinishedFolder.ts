@@ -1,6 +1,7 @@
 import { rmdir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ReelayError } from '../config/ReelayError.js';
+import { syncFolder } from '../spool/durable.js';
 import { manifestName, uploadName } from '../spool/layout.js';
 import type { Quarantine } from '../spool/Quarantine.js';
 import { portalFileName, portalTemporarySuffix } from './renderPortal.js';
@@ -40,9 +41,11 @@ export async function removeFinished(
   );
   if (left.length > moved.length)
     throw new ReelayError('spool_leftover', { value: `${folder}: ${left.join(', ')}` });
-  // The note goes last: as long as it is there, a start after a crash comes back here.
-  for (const name of [...mine.filter((each) => each !== uploadName), uploadName])
+  // The note goes last, and when the rest is gone for good: as long as it is there, a start after a crash comes back here.
+  for (const name of mine.filter((each) => each !== uploadName))
     await unlink(join(path, name)).catch(ignoreMissing);
+  await syncFolder(path);
+  await unlink(join(path, uploadName)).catch(ignoreMissing);
   await removeEmpty(spoolDir, path);
 }
 
