@@ -40,7 +40,7 @@ export class OverloadAlert {
     this.#alerts.raise('overload', {
       code: 'overloaded',
       message: 'the machine is short of something; new calls are not recorded, or refused',
-      details: { level, signal, value, limit },
+      details: { overloadLevel: level, signal, value, limit },
     });
   }
 }

@@ -33,7 +33,7 @@ function latency(counters: Counters): Metric {
 }
 
 function loopDelay(counters: Counters): Metric {
-  const help = 'How late a thread comes to what arrives, at any moment, looked at every 20 ms';
+  const help = 'How late a thread comes to what arrives, at any moment';
   return foreignHistogram(
     'reelay_event_loop_delay_seconds',
     help,

@@ -62,7 +62,7 @@ export class OverloadWatch {
   }
 
   #tell(level: OverloadLevel): void {
-    const fields = { code: 'overloaded', level, ...this.#overload.cause };
+    const fields = { code: 'overloaded', overloadLevel: level, ...this.#overload.cause };
     if (level === 0) this.#log.info(fields, 'new calls are taken and recorded again');
     else this.#log.warn({ ...fields, then: thenOf[level] }, errorCodes.overloaded);
   }

@@ -4,7 +4,8 @@ import { connected, media, start, stop } from './fixtures/twilioCall.js';
 import { until } from './fixtures/until.js';
 import { standStill } from '../fixtures/standStill.js';
 
-const delayLimitMs = 40;
+/** More than what the scheduler of a machine that has other work adds by itself, mostly. */
+const delayLimitMs = 120;
 
 /** Keeps the media thread busy again and again, as more calls would than it can serve. */
 function busy(ms: number): { end: () => void } {
@@ -22,57 +23,61 @@ async function readiness(relay: Relay): Promise<{ status: number; body: unknown 
   return { status: response.status, body: await response.json() };
 }
 
-await t.test('a loop that is late refuses new calls with 503, and those that are up go on', async (t) => {
-  const relay = await Relay.start(t, {
-    limits: { loopDelayMs: delayLimitMs },
-    answer: () => Promise.resolve({ status: 200, headers: {}, body: '<Response/>' }),
-  });
-  const voice = (): Promise<Response> =>
-    fetch(`http://127.0.0.1:${relay.port}/twilio/voice`, { method: 'POST', body: 'CallSid=CA1' });
-  const up = await relay.twilio().open();
-  up.send(connected, start(), media(0));
-  const bot = await relay.bot.connection();
-  await until(() => bot.received.length === 3, 'the first frame');
-  t.match(await readiness(relay), { status: 200, body: { ready: true, status: 'ready' } });
-  const load = busy(150);
-  t.teardown(() => load.end());
-  await until(() => relay.counters.get('overloadLevel') === 2, 'overload', 15_000);
-  const refusal = await relay.twilio().refusal();
-  t.equal(refusal.status, 503);
-  t.match(JSON.parse(refusal.body), { code: 'overloaded' });
-  t.equal(refusal.headers['retry-after'], '5');
-  t.match(await readiness(relay), { status: 503, body: { ready: false, status: 'overloaded' } });
-  const unanswered = await voice();
-  t.equal(unanswered.status, 503);
-  t.equal(unanswered.headers.get('retry-after'), '5');
-  t.match(await unanswered.json(), { code: 'overloaded' });
-  up.send(media(1), media(2));
-  await until(() => bot.received.length === 5, 'the frames of the call that is up');
-  bot.socket.send(media(0));
-  await until(() => up.received.length === 1, 'the bot’s answer');
-  load.end();
-  await until(() => relay.counters.get('overloadLevel') === 0, 'the end of it', 15_000);
-  t.match(await readiness(relay), { status: 200, body: { ready: true } });
-  t.equal((await voice()).status, 200);
-  const next = await relay.twilio().open();
-  next.send(connected, start({ streamSid: 'MZnext' }));
-  await until(() => relay.tap.calls.length === 2, 'the next call');
-  t.equal(relay.tap.calls[1]?.facts.failed, undefined, 'it is recorded');
-  up.send(media(3), stop());
-  await until(() => relay.tap.calls[0]?.end_ !== undefined, 'the end of the call');
-  t.equal(
-    relay.tap.stream(0).notes.filter(({ kind }) => kind === 'audio').length,
-    5,
-    'nothing of it is missing',
-  );
-  t.equal(relay.counters.refusals('overloaded'), 1);
-  const told = relay.lines('overloaded').filter((line) => 'level' in line);
-  t.ok(told.length <= 4, 'once per change');
-  t.match(told.at(-1), { level: 0 });
-  const refusing = told.find(({ level }) => level === 2);
-  t.match(refusing, { signal: 'loop_delay', limit: 2 * delayLimitMs });
-  t.ok(Number(refusing?.['value']) > 2 * delayLimitMs);
-});
+await t.test(
+  'a loop that is late refuses new calls with 503, and those that are up go on',
+  { timeout: 60_000 },
+  async (t) => {
+    const relay = await Relay.start(t, {
+      limits: { loopDelayMs: delayLimitMs },
+      answer: () => Promise.resolve({ status: 200, headers: {}, body: '<Response/>' }),
+    });
+    const voice = (): Promise<Response> =>
+      fetch(`http://127.0.0.1:${relay.port}/twilio/voice`, { method: 'POST', body: 'CallSid=CA1' });
+    const up = await relay.twilio().open();
+    up.send(connected, start(), media(0));
+    const bot = await relay.bot.connection();
+    await until(() => bot.received.length === 3, 'the first frame');
+    t.match(await readiness(relay), { status: 200, body: { ready: true, status: 'ready' } });
+    const load = busy(300);
+    t.teardown(() => load.end());
+    await until(() => relay.counters.get('overloadLevel') === 2, 'overload', 15_000);
+    const refusal = await relay.twilio().refusal();
+    t.equal(refusal.status, 503);
+    t.match(JSON.parse(refusal.body), { code: 'overloaded' });
+    t.equal(refusal.headers['retry-after'], '5');
+    t.match(await readiness(relay), { status: 503, body: { ready: false, status: 'overloaded' } });
+    const unanswered = await voice();
+    t.equal(unanswered.status, 503);
+    t.equal(unanswered.headers.get('retry-after'), '5');
+    t.match(await unanswered.json(), { code: 'overloaded' });
+    up.send(media(1), media(2));
+    await until(() => bot.received.length === 5, 'the frames of the call that is up');
+    bot.socket.send(media(0));
+    await until(() => up.received.length === 1, 'the bot’s answer');
+    load.end();
+    await until(() => relay.counters.get('overloadLevel') === 0, 'the end of it', 25_000);
+    t.match(await readiness(relay), { status: 200, body: { ready: true } });
+    t.equal((await voice()).status, 200);
+    const next = await relay.twilio().open();
+    next.send(connected, start({ streamSid: 'MZnext' }));
+    await until(() => relay.tap.calls.length === 2, 'the next call');
+    t.equal(relay.tap.calls[1]?.facts.failed, undefined, 'it is recorded');
+    up.send(media(3), stop());
+    await until(() => relay.tap.calls[0]?.end_ !== undefined, 'the end of the call');
+    t.equal(
+      relay.tap.stream(0).notes.filter(({ kind }) => kind === 'audio').length,
+      5,
+      'nothing of it is missing',
+    );
+    t.equal(relay.counters.refusals('overloaded'), 1);
+    const told = relay.lines('overloaded').filter((line) => 'overloadLevel' in line);
+    t.ok(told.length <= 4, 'once per change');
+    t.match(told.at(-1), { overloadLevel: 0 });
+    const refusing = told.find(({ overloadLevel }) => overloadLevel === 2);
+    t.match(refusing, { signal: 'loop_delay', limit: 2 * delayLimitMs });
+    t.ok(Number(refusing?.['value']) > 2 * delayLimitMs);
+  },
+);
 
 await t.test('short of memory, new calls are relayed and not recorded, then refused', async (t) => {
   const rss = process.memoryUsage.rss();
@@ -120,6 +125,6 @@ await t.test(
     t.equal(relay.tap.calls[0]?.facts.failed, 'overloaded');
     relay.counters.set('tapRingBytes', 10);
     await until(() => relay.counters.get('overloadLevel') === 0, 'the end of it');
-    t.match(relay.lines('overloaded')[0], { level: 1, signal: 'ring', value: 0.99, limit: 0.5 });
+    t.match(relay.lines('overloaded')[0], { overloadLevel: 1, signal: 'ring', value: 0.99, limit: 0.5 });
   },
 );

@@ -6,18 +6,18 @@ import { until } from '../relay/fixtures/until.js';
 
 void t.test('a standstill is counted as often as frames would have met it', async (t) => {
   const counters = new Counters();
-  const gauges = new ThreadGauges(counters, 'recorder').start();
+  const gauges = new ThreadGauges(counters, 'media').start();
   t.teardown(() => gauges.stop());
-  const { recorder } = counters.loopDelay;
-  await until(() => recorder.count > 2, 'the first looks');
-  const before = recorder.snapshot();
-  const calmLooks = recorder.count;
+  const { media } = counters.loopDelay;
+  await until(() => media.count > 2, 'the first looks');
+  const before = media.snapshot();
+  const calmLooks = media.count;
   standStill(400);
-  await until(() => recorder.quantileSince(before, 1) >= 300, 'the standstill');
-  t.ok(recorder.count - calmLooks >= 15, 'fifty frames a second would have waited');
-  const half = recorder.quantileSince(before, 0.5);
+  await until(() => media.quantileSince(before, 1) >= 300, 'the standstill');
+  t.ok(media.count - calmLooks >= 15, 'fifty frames a second would have waited');
+  const half = media.quantileSince(before, 0.5);
   t.ok(half >= 60, `half of them for ${half} ms and more`);
-  t.equal(counters.loopDelay.media.count, 0, 'another thread’s cells are untouched');
+  t.equal(counters.loopDelay.recorder.count, 0, 'another thread’s cells are untouched');
 });
 
 void t.test('collections and the heap are measured', async (t) => {
