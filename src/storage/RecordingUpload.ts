@@ -14,6 +14,7 @@ import type { ObjectStore } from './ObjectStore.js';
 import { abortOrphans } from './Orphans.js';
 import { PortalUpload, type PortalUploadOptions } from './PortalUpload.js';
 import { chunkKey, readSpooled, sidecarKey, type SpooledRecording } from './SpooledRecording.js';
+import { readStoredManifest } from './StoredRecording.js';
 import { StoreFault } from './StoreFault.js';
 import { hashOf } from './unlinkConfirmed.js';
 import { type DurableWrite, notedOf, type UploadNote, withChunk } from './UploadNote.js';
@@ -198,6 +199,7 @@ export class RecordingUpload {
 
   async #finish(work: Workpiece): Promise<Outcome> {
     await this.#noteUnknown(work);
+    if (isLosing(work) && layoutOf(work.manifest) !== 'chunks') await this.#noteWhole(work);
     const layout = isLosing(work) ? 'chunks' : layoutOf(work.manifest);
     const isWhole = work.note.content.audio.length > 0;
     if (layout === 'chunks' && (await this.#storeChunks(work, 'move')) === 'due') return 'due';
@@ -286,6 +288,21 @@ export class RecordingUpload {
       if (await this.#holds(work, sidecarKey(recording.folder, chunk.index), chunk.sidecarSha256))
         await note.change((content) => withChunk(content, { ...chunk, sidecarStored: true }));
     }
+  }
+
+  /**
+   * A recorder that was killed before it had noted its own end writes its manifest once more, perhaps after the store had all of it
+   * and the folder was gone. Then the store's own manifest says which objects hold the whole call.
+   */
+  async #noteWhole({ recording, manifest, note, store, visit }: Workpiece): Promise<void> {
+    const stored = await visit.ask(async () => await readStoredManifest(store, recording.folder));
+    const audio = stored?.audio ?? [];
+    const sums = (chunks: Manifest['chunks']) => chunks.map(({ sha256 }) => sha256).join();
+    if (stored === null || audio.length === 0 || sums(stored.chunks) !== sums(manifest.chunks)) return;
+    for (const { key, bytes } of audio)
+      if ((await visit.ask(async () => await store.size(key))) !== bytes) return;
+    const chunks = manifest.chunks.map((chunk) => ({ ...chunk, sidecarStored: true }));
+    await note.change((content) => ({ ...content, audio, chunks }));
   }
 
   /** Whether the store gives these bytes back. */

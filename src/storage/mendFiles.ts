@@ -77,7 +77,7 @@ async function rewrite(
 }
 
 async function mendSidecar(
-  { path, note, sealed, names }: SpooledRecording,
+  { path, note, sealed, names, wavs }: SpooledRecording,
   manifest: Manifest,
   { chunk, previous }: { readonly chunk: ManifestChunk; readonly previous: string | null },
   quarantine: Quarantine,
@@ -90,6 +90,8 @@ async function mendSidecar(
   if (isThere && (await hashOf(createReadStream(file))) === chunk.sidecarSha256) return false;
   if (isThere) quarantine.setAside(file, 'it is not the sidecar that was sealed');
   if (notedOf(note, chunk)?.sidecarStored === true) return isThere;
+  // Without its audio it would promise something.
+  if (!wavs.has(chunk.index) && notedOf(note, chunk) === undefined) return isThere;
   const text = sidecarText(manifest, chunk, previous);
   if (createHash('sha256').update(text).digest('hex') !== chunk.sidecarSha256) return isThere;
   await writeDurably(file, text);

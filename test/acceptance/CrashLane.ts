@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { channelOf, samplesOf } from '../../src/audio/pcm.js';
 import { readWavHeader } from '../../src/audio/wav.js';
@@ -46,9 +47,9 @@ export interface CrashRound {
   readonly killedAtMs: number;
   /** Per call that was up: audio that the bot received and the recording misses, ms. */
   readonly missedMs: readonly number[];
-  /** Longest scheduling delay that was measured during the calls, ms. */
+  /** Longest delay by scheduler and disk that was measured during the calls, ms. */
   readonly delayMs: number;
-  /** What may be missed at most: flush interval, one frame, scheduling delay, and what came while there was no recorder. */
+  /** What may be missed at most: flush interval, one frame, that delay, and what came while there was no recorder. */
   readonly boundMs: number;
   readonly problems: readonly string[];
 }
@@ -67,7 +68,7 @@ const seconds = 8;
 export class CrashLane {
   readonly #daemon: DaemonProcess;
   readonly #bot: Bot;
-  readonly #delay = new SchedulingDelay();
+  readonly #delay: SchedulingDelay;
   readonly #random: () => number;
   /** Audio for callers, made once: by rate. */
   readonly #audio = new Map<string, CallerAudio>();
@@ -78,6 +79,7 @@ export class CrashLane {
   private constructor(daemon: DaemonProcess, bot: Bot, random: () => number) {
     this.#daemon = daemon;
     this.#bot = bot;
+    this.#delay = new SchedulingDelay(join(daemon.dir, 'disk'));
     this.#random = random;
   }
 
@@ -128,7 +130,10 @@ export class CrashLane {
     for (const spoken of this.#spoken) {
       // Whoever is asked to end cuts calls that are still up, and says so.
       const sureMs = phase === 'draining' ? -Infinity : killingMs - boundMs;
-      const ms = await this.#judge(spoken, sureMs, problems);
+      const ms = await this.#judge(spoken, sureMs, problems).catch((error: unknown) => {
+        problems.push(`${spoken.caller.callSid}: ${String(error)}`);
+        return 0;
+      });
       if (up.includes(spoken.caller)) missedMs.push(ms);
       if (ms > boundMs) problems.push(`${ms.toFixed(1)} ms are missing, ${boundMs.toFixed(1)} may be`);
     }

@@ -3,14 +3,16 @@ import { tickMs } from './schedulingDelayThread.js';
 
 /**
  * How late this machine lets a thread run that asked to be woken: a thread of its own does nothing but sleep for 10 ms again
- * and again and note by how much it overslept. The daemon's threads stand in the same queue for the same processors.
+ * and again and note by how much it overslept. The daemon's threads stand in the same queue for the same processors. With a file it also
+ * writes 4 KiB there each time: a disk that is busy with syncs, of whomever, lets a plain write wait.
  */
 export class SchedulingDelay {
   readonly #worst = new Float64Array(new SharedArrayBuffer(8));
   readonly #worker: Worker;
 
-  constructor() {
-    const workerData = { worst: this.#worst.buffer };
+  /** @param file - on the disk that is meant; written over and over */
+  constructor(file?: string) {
+    const workerData = { worst: this.#worst.buffer, file };
     this.#worker = new Worker(new URL('./schedulingDelayThread.js', import.meta.url), { workerData });
     this.#worker.unref();
   }

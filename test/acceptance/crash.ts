@@ -31,7 +31,7 @@ function tell(round: CrashRound): void {
     console.log(
       `${rounds.length}: ${phase}, killed after ${killedAtMs.toFixed(0)} ms: missing ` +
         `${missedMs.map((ms) => ms.toFixed(0)).join(', ')} ms of at most ${boundMs.toFixed(1)} ` +
-        `(scheduling delay ${delayMs.toFixed(1)})`,
+        `(delay of scheduler and disk ${delayMs.toFixed(1)})`,
     );
   for (const problem of problems) console.log(`  ${problem}`);
 }

@@ -1,17 +1,27 @@
+import { openSync, writeSync } from 'node:fs';
 import { isMainThread, workerData } from 'node:worker_threads';
+import { lowerPriority } from '../../src/config/threadPriority.js';
 
 /** Sleep between two looks at the clock, ms. */
 export const tickMs = 10;
 
+/** As far behind as the recorder's thread stands. */
+const niceness = 2;
+
 if (!isMainThread) {
-  const { worst: buffer } = workerData as { readonly worst?: SharedArrayBuffer };
-  if (buffer !== undefined) watch(new Float64Array(buffer));
+  const { worst, file } = workerData as { readonly worst?: SharedArrayBuffer; readonly file?: string };
+  if (worst !== undefined) watch(new Float64Array(worst), file);
 }
 
-function watch(worst: Float64Array): void {
+function watch(worst: Float64Array, path: string | undefined): void {
+  const file = path === undefined ? null : openSync(path, 'w');
+  const page = new Uint8Array(4096);
+  let pages = 0;
+  lowerPriority(niceness);
   const nobody = new Int32Array(new SharedArrayBuffer(4));
   for (let before = performance.now(); ;) {
     Atomics.wait(nobody, 0, 0, tickMs);
+    if (file !== null) writeSync(file, page, 0, page.length, (pages++ % 1024) * page.length);
     const now = performance.now();
     worst[0] = Math.max(worst[0] ?? 0, now - before - tickMs);
     before = now;

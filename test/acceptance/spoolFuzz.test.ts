@@ -1,0 +1,60 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import type { Manifest } from '../../src/spool/Manifest.js';
+import { DamagedSpool } from './DamagedSpool.js';
+import { DaemonProcess } from './DaemonProcess.js';
+import { eventually } from './eventually.js';
+
+// The uploader's pauses keep no process up by themselves.
+const alive = setInterval(() => undefined, 1000);
+t.teardown(() => clearInterval(alive));
+
+// Every chunk that is sealed waits for the disk, which others may keep busy.
+const patient = { timeout: 100_000 };
+
+void t.test(
+  'whatever lies in the spool, it is started on, and no audio is lost or given away',
+  patient,
+  async (t) => {
+    const dir = t.testdir();
+    const seed = Date.now() % 1_000_000;
+    for (let number = 0; number < 12; number++) {
+      const { problems, mutations } = await DamagedSpool.run(join(dir, String(number)), seed + number);
+      t.strictSame(problems, [], `seed ${seed + number}: ${mutations.join('; ')}`);
+    }
+  },
+);
+
+void t.test(
+  'a daemon starts among pipes, links and strangers, stores what is whole, and tells once',
+  async (t) => {
+    const dir = t.testdir();
+    const spared = await DamagedSpool.lay(dir, 7);
+    const spool = join(dir, 'spool');
+    // Opening a pipe would wait for its other end for ever; a link leads out of the spool.
+    const odd = join(spool, 'AC-a', '20261120', 'CA-odd', 'odd');
+    mkdirSync(odd, { recursive: true });
+    for (const name of ['manifest.json', 'upload.json', '0-audio.wav', '0-metadata.json'])
+      execFileSync('mkfifo', [join(odd, name)]);
+    symlinkSync('/etc', join(spool, 'AC-link'));
+    writeFileSync(join(spool, 'README'), 'do not touch');
+    writeFileSync(join(spool, '.reelay', 'notes'), 'of somebody');
+    mkdirSync(join(spool, '.reelay', 'stranger', 'journal', '00000001.journal'), { recursive: true });
+    const upstream = { twilio: 'ws://127.0.0.1:9', jambonz: 'ws://127.0.0.1:9' };
+    const daemon = await DaemonProcess.start({ dir, accounts: [{ id: '*', upstream }] });
+    t.teardown(() => daemon.kill());
+    const manifestPath = join(daemon.storeDir, spared, 'manifest.json');
+    await eventually('the recording that was spared is stored', () => existsSync(manifestPath));
+    t.equal((JSON.parse(readFileSync(manifestPath, 'utf8')) as Manifest).state, 'complete');
+    t.ok((await daemon.recordings()).length > 0);
+    await eventually('the pipes are out of the way', () => !existsSync(join(odd, 'manifest.json')));
+    t.ok((await daemon.metric('reelay_quarantined_files_total')) >= 1);
+    t.match(daemon.logged(50), [{ code: 'spool_unreadable' }]);
+    t.equal(daemon.logged(50).filter(({ alert }) => alert === true).length, 1, 'one alert');
+    t.equal(readFileSync(join(spool, 'README'), 'utf8'), 'do not touch');
+    t.equal(readFileSync(join(spool, '.reelay', 'notes'), 'utf8'), 'of somebody');
+    t.ok(readdirSync(join(spool, '.reelay', 'quarantine')).length > 0);
+  },
+);
