@@ -41,9 +41,8 @@ export class LeanVoice {
     return this.#mulaw[frame % this.#mulaw.length] ?? '';
   }
 
-  /** The sample that a recording must hold at a position. */
-  sample(provider: 'twilio' | 'jambonz', position: number): number {
-    const said = this.#said.get(provider);
-    return said?.[position % said.length] ?? NaN;
+  /** What a recording must hold, again and again. */
+  said(provider: 'twilio' | 'jambonz'): Int16Array {
+    return this.#said.get(provider) ?? new Int16Array();
   }
 }

@@ -88,8 +88,7 @@ const wanted: readonly (readonly [RegExp, string])[] = [
   [/^reelay_calls_total$/, 'calls so far'],
   [/^reelay_unstored_recordings$/, 'unstored'],
   [/^reelay_streams$/, 'streams'],
-  [/^reelay_\w*heap_used_bytes(\{thread="(\w+)"\})?$/, 'heap bytes $2'],
-  [/^reelay_\w*(external|array_buffers)_bytes(\{thread="(\w+)"\})?$/, '$1 bytes $3'],
+  [/^reelay_process_heap_bytes\{thread="(\w+)"\}$/, 'heap bytes $1'],
 ];
 
 function ofMetrics(text: string): [string, number][] {

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { channelOf, samplesOf } from '../src/audio/pcm.js';
 import { wavHeaderBytes, wholeHeaderBytes } from '../src/audio/wav.js';
 import { verdictOn } from '../src/cli/verify.js';
-import { chunkName, wholeAudioName } from '../src/spool/layout.js';
+import { documentSchemas } from '../src/spool/documentSchemas.js';
+import { chunkName, manifestName, wholeAudioName } from '../src/spool/layout.js';
 import type { Manifest } from '../src/spool/Manifest.js';
 import { RecordingFolder, recordingsBelow } from '../src/spool/RecordingFolder.js';
 import { FolderFiles } from '../src/spool/RecordingFiles.js';
@@ -36,8 +37,8 @@ export async function verifyBelow(
     const folder = new RecordingFolder([new FolderFiles(path)]);
     const { findings } = await verdictOn(folder);
     for (const { code, where, detail } of findings) problems.push(`${path}: ${code} ${where} ${detail}`);
-    const manifest = (await folder.read()).manifest?.value;
-    if (!manifest) continue;
+    const manifest = await manifestIn(path);
+    if (manifest === null) continue;
     const report = reports.get(manifest.callId);
     reports.delete(manifest.callId);
     recordings.push(manifest);
@@ -48,6 +49,12 @@ export async function verifyBelow(
     if (wrong !== null) problems.push(`${path}: the caller's sample ${wrong} is not what was said`);
   }
   return { problems, recordings, compared };
+}
+
+/** Null for one that can't be read, of which `verify` has told. */
+async function manifestIn(path: string): Promise<Manifest | null> {
+  const text = await readFile(join(path, manifestName), 'utf8').catch(() => 'null');
+  return documentSchemas.manifest.safeParse(JSON.parse(text)).data ?? null;
 }
 
 function callProblems(path: string, manifest: Manifest, report: LeanReport | undefined): string[] {
@@ -73,15 +80,16 @@ async function firstWrongSample(
 ): Promise<number | null> {
   const isWhole = manifest.layout === 'single';
   const names = isWhole ? [wholeAudioName] : manifest.chunks.map(({ index }) => chunkName(index));
-  const said = Math.min(manifest.samples, (report.sent * manifest.sampleRate) / 50);
+  const said = voice.said(report.provider);
+  const end = Math.min(manifest.samples, (report.sent * manifest.sampleRate) / 50);
   let position = 0;
   for (const name of manifest.samples === 0 ? [] : names) {
     const bytes = await readFile(join(path, name));
     const pcm = samplesOf(Uint8Array.from(bytes.subarray(isWhole ? wholeHeaderBytes : wavHeaderBytes)));
-    for (const sample of channelOf(pcm, 0, manifest.channels.length)) {
-      if (position < said && sample !== voice.sample(report.provider, position)) return position;
-      position++;
-    }
+    const heard = channelOf(pcm, 0, manifest.channels.length);
+    const from = position;
+    position = Math.min(end, from + heard.length);
+    for (let at = from; at < position; at++) if (heard[at - from] !== said[at % said.length]) return at;
   }
   return null;
 }

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { open, readdir, rename, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { syncFolder, writeDurably } from '../spool/durable.js';
+import type { DurableWrite } from './UploadNote.js';
 
 /** Files that are kept, and the bytes of each: a note takes about 300 bytes for a chunk. */
 const spares = 16;
@@ -21,13 +22,18 @@ const refillMs = 250;
  */
 export class SpoolReserve {
   readonly #folder: string;
+  readonly #write: DurableWrite;
   /** Null: not used yet, or not known to be short. */
   #refilling: NodeJS.Timeout | null = null;
   #filling: Promise<boolean> | null = null;
 
-  /** @param folder - absolute, on the file system of the spool; made by whoever locks the spool */
-  constructor(folder: string) {
+  /**
+   * @param folder - absolute, on the file system of the spool; made by whoever locks the spool
+   * @param write - how notes are written where there is room
+   */
+  constructor(folder: string, write: DurableWrite = writeDurably) {
     this.#folder = folder;
+    this.#write = write;
   }
 
   /**
@@ -56,7 +62,7 @@ export class SpoolReserve {
   async write(path: string, data: string): Promise<void> {
     if (this.#refilling !== null) await this.fill();
     try {
-      await writeDurably(path, data);
+      await this.#write(path, data);
     } catch (error) {
       if (!isFull(error) || !(await this.#writeInSpare(path, Buffer.from(data)))) throw error;
     }

@@ -1,4 +1,12 @@
-import { mkdirSync, readdirSync, rmSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statfsSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { kernels } from '../../src/audio/kernels.js';
@@ -6,9 +14,13 @@ import { Bot } from '../../src/simulators/Bot.js';
 import { CallerAudio } from '../../src/simulators/CallerAudio.js';
 import type { CallResult } from '../../src/simulators/CallResult.js';
 import { TwilioCaller } from '../../src/simulators/TwilioCaller.js';
+import { recordingsById } from '../../src/spool/RecordingFolder.js';
+import { Bucket } from './Bucket.js';
 import { DaemonProcess } from './DaemonProcess.js';
 import { eventually } from './eventually.js';
+import { FaultProxy } from './FaultProxy.js';
 import { readStoredCall, type StoredCall } from './StoredCall.js';
+import { TestServer } from './TestServer.js';
 
 /*
  * A disk that really fills up under calls. It takes a small file system of its own, which needs root, so this is not part of
@@ -34,12 +46,25 @@ function fill(free: number): void {
   }
 }
 
+/** Takes every block that is left, one by one. */
+function fillRest(): void {
+  try {
+    for (;;) appendFileSync(ballast, Buffer.alloc(4096));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
+  }
+}
+
 function makeRoom(): void {
   rmSync(ballast, { force: true });
 }
 
 /** A daemon whose spool is the small disk, and an echoing bot. */
-async function house(t: Test, env: Record<string, string>): Promise<DaemonProcess> {
+async function house(
+  t: Test,
+  env: Record<string, string>,
+  store?: Readonly<Record<string, unknown>>,
+): Promise<DaemonProcess> {
   const dir = join(t.testdir(), 'd');
   makeRoom();
   for (const name of readdirSync(disk)) rmSync(join(disk, name), { recursive: true });
@@ -47,9 +72,11 @@ async function house(t: Test, env: Record<string, string>): Promise<DaemonProces
   symlinkSync(disk, join(dir, 'spool'));
   const bot = new Bot({ echo: true });
   const { url } = await bot.listen();
-  const accounts = [{ id: '*', upstream: `${url}/twilio`, resumeSeconds: 0 }];
-  // Without a floor, because it is the really full disk that is meant here, and the spool's budget would act before.
-  const noFloor = { REELAY_SPOOL_MIN_FREE_BYTES: '0' };
+  const account = { id: '*', upstream: `${url}/twilio`, resumeSeconds: 0 };
+  const accounts = [store === undefined ? account : { ...account, store }];
+  // Without a floor, because it is the really full disk that is meant here, and the spool's budget would act before; nor is a
+  // machine that has other work to refuse recordings.
+  const noFloor = { REELAY_SPOOL_MIN_FREE_BYTES: '0', REELAY_LIMITS_LOOP_DELAY_MS: '5000' };
   const daemon = await DaemonProcess.start({ dir, accounts, chunkSeconds: 5, env: { ...noFloor, ...env } });
   t.teardown(async () => {
     await daemon.kill();
@@ -177,6 +204,55 @@ void t.test(
       streams: [{ ...stream, frames: stream.frames.filter((f) => f.sampleStart + 160 <= samples) }],
     };
     t.equal(wrongSamples(kept, stored), 0);
+    t.equal((await daemon.kill('SIGTERM')).code, 0);
+  },
+);
+
+void t.test(
+  'a disk without a free block drains by itself when its store comes back, though nothing can be noted on it',
+  async (t) => {
+    const server = await TestServer.open();
+    t.teardown(() => server.close());
+    const store = await FaultProxy.open(server.endpoint);
+    t.teardown(() => store.close());
+    const { bucket, accessKeyId, secretAccessKey } = await server.account('full');
+    const at = { type: 's3', endpoint: store.endpoint, bucket, accessKeyId, secretAccessKey };
+    store.spoilAll(() => ({ type: 'reset' }));
+    // The pauses between two tries are minutes otherwise.
+    const hurry = { REELAY_FAULTS: '1', REELAY_CLOCK_SPEED: '20' };
+    const daemon = await house(t, { REELAY_LIMITS_RING_BYTES: '4MiB', ...hurry }, at);
+    // Most of the disk is the spool's own, and fills with what waits for the store.
+    fill(44 * 2 ** 20);
+    const all = callers(daemon, 40, 45);
+    const calls = all.map((caller) => caller.call());
+    await eventually('chunks wait for their store', async () => {
+      const listed = await daemon.recordings();
+      return listed.length === all.length && listed.every(({ samples }) => samples > 64_000);
+    });
+    await eventually(
+      'disk and ring are full',
+      async () => (await daemon.metric('reelay_tap_dropped_frames_total')) > 500,
+    );
+    // What the daemon gave back meanwhile, a journal's end for example.
+    fillRest();
+    t.equal(statfsSync(disk).bavail, 0, 'there is no free block');
+    store.spoilAll(() => null);
+    const results = await Promise.all(calls);
+    await eventually('the spool is empty', async () => (await daemon.spooled()).length === 0);
+    const fetched = join(t.testdirName, 'fetched');
+    const access = new Bucket({ endpoint: server.endpoint, bucket, accessKeyId, secretAccessKey });
+    t.teardown(() => access.close());
+    await access.download((await access.objects()).keys(), fetched);
+    for (const [index, result] of results.entries()) {
+      const [folder] = await recordingsById(all[index]?.callSid ?? '', [fetched]);
+      if (folder === undefined) throw new Error('a call has no recording');
+      const stored = await readStoredCall(folder);
+      t.strictSame(stored.findings, []);
+      t.equal(wrongSamples(result, stored), 0);
+      const causes = new Set(stored.manifest.gaps.map(({ cause }) => cause));
+      causes.delete('dropped_by_reelay');
+      t.strictSame([...causes], [], 'no gap has another cause');
+    }
     t.equal((await daemon.kill('SIGTERM')).code, 0);
   },
 );
