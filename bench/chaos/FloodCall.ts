@@ -60,6 +60,10 @@ export class FloodCall {
     this.#received += data.length;
   }
 
+  get isCut(): boolean {
+    return this.#cut !== null;
+  }
+
   get isUp(): boolean {
     return this.#bot !== null;
   }

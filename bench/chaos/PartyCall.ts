@@ -85,6 +85,10 @@ export class PartyCall {
     if (data.compare(mediaMark, 0, mediaMark.length, 0, mediaMark.length) === 0) this.#up.take(data);
   }
 
+  get isCut(): boolean {
+    return this.#cut !== null;
+  }
+
   get isUp(): boolean {
     return this.#bot !== null;
   }
@@ -150,7 +154,8 @@ export class PartyCall {
   }
 
   #closed(end: 'caller' | 'bot', code: number, reason: Buffer): void {
-    if (!this.#leaving && !(end === 'bot' && this.#isStopped)) this.#cut ??= `${end} closed with ${code} ${reason.toString()}`.trim();
+    if (!this.#leaving && !(end === 'bot' && this.#isStopped))
+      this.#cut ??= `${end} closed with ${code} ${reason.toString()}`.trim();
   }
 }
 

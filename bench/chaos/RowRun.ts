@@ -54,7 +54,7 @@ export async function runRow(fault: Fault, scene: Scene, timing: Timing): Promis
   }
   const reports = await party.ask({ type: 'hangUp', group });
   for (const report of reports) problems.push(...frameProblems(report));
-  const evidence = await fault.evidence(scene).catch((error: unknown) => {
+  const evidence = await evidenceOf(fault, scene).catch((error: unknown) => {
     problems.push((error as Error).message);
     return 'did not happen as it should';
   });
@@ -74,6 +74,10 @@ export async function runRow(fault: Fault, scene: Scene, timing: Timing): Promis
     evidence,
     problems,
   };
+}
+
+async function evidenceOf(fault: Fault, scene: Scene): Promise<string> {
+  return await fault.evidence(scene);
 }
 
 async function runPair(fault: Fault, scene: Scene, timing: Timing, arms: readonly Arm[]): Promise<Pair> {

@@ -125,7 +125,7 @@ async function open(order: OpenOrder): Promise<Opened> {
   });
   const refusals = (await Promise.all(dialled)).filter((refusal) => refusal !== null);
   groups.set(order.group, made);
-  await patiently(() => made.every(({ isUp }) => isUp));
+  await patiently(() => made.every(({ isUp, isCut }) => isUp || isCut));
   return { up: made.filter(({ isUp }) => isUp).length, refusals };
 }
 
