@@ -251,7 +251,7 @@ export class Control {
     await this.#foreign.takeUp((folder, manifest) => this.#found(folder, manifest));
     await this.#library.scanSpool((folder, manifest) => this.#found(folder, manifest));
     await this.#look();
-    this.#log.info('everything in the spool is this daemon’s');
+    this.#log.info('the spool is this daemon’s own');
   }
 
   /** Another daemon needs the port. Answers that are under way go on. */

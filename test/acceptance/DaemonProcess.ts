@@ -18,6 +18,8 @@ export interface DaemonOptions {
   readonly flushMs?: number;
   /** Calls at once; default: the daemon's own. */
   readonly calls?: number;
+  /** Added to the command line. */
+  readonly flags?: readonly string[];
   /** Added to the environment. */
   readonly env?: Readonly<Record<string, string>>;
   /** Where its log goes and comes from; default: a pipe that is always read. */
@@ -67,6 +69,7 @@ export class DaemonProcess {
   mediaPort = 0;
   controlPort = 0;
   readonly #env: NodeJS.ProcessEnv;
+  readonly #flags: readonly string[];
   readonly #output: DaemonOptions['output'];
   readonly #config: Readonly<Record<string, unknown>>;
   #child: ChildProcess | null = null;
@@ -77,6 +80,7 @@ export class DaemonProcess {
     this.dir = dir;
     this.flushMs = flushMs;
     this.#env = { ...process.env, ...env };
+    this.#flags = options.flags ?? [];
     this.#output = options.output;
     mkdirSync(dir, { recursive: true });
     const own: Record<string, Readonly<Record<string, unknown>>> = {
@@ -142,7 +146,7 @@ export class DaemonProcess {
    */
   async restart(env: Readonly<Record<string, string>> = {}): Promise<void> {
     this.#stderr = '';
-    const child = spawn(process.execPath, [entry, 'serve', '--config', this.#configFile], {
+    const child = spawn(process.execPath, [entry, 'serve', '--config', this.#configFile, ...this.#flags], {
       cwd: this.dir,
       env: { ...this.#env, ...env },
       stdio: ['ignore', this.#output?.childEnd ?? 'pipe', 'pipe'],

@@ -34,6 +34,7 @@ export class NumberedCall {
   /** Samples that the daemon had taken in, and when that was known, ms of `performance.now()`. */
   readonly #acknowledged: { readonly samples: number; readonly atMs: number }[] = [];
   #socket: WebSocket | null = null;
+  #hasSaidEnough = false;
 
   constructor(options: NumberedCallOptions) {
     this.options = options;
@@ -42,6 +43,11 @@ export class NumberedCall {
   /** Whether the daemon had accepted the stream. */
   get accepted(): boolean {
     return this.#acknowledged.length > 0;
+  }
+
+  /** What the daemon had taken in and when that was known, oldest first; times on the clock of `performance.now()`. */
+  get acknowledged(): readonly { readonly samples: number; readonly atMs: number }[] {
+    return this.#acknowledged;
   }
 
   /** What the daemon had taken in at a moment, samples per channel. */
@@ -68,7 +74,7 @@ export class NumberedCall {
     const total = sampleRate * seconds;
     const each = (sampleRate * messageMs) / 1000;
     const beganMs = performance.now();
-    while (this.sent < total && this.#isOpen()) {
+    while (this.sent < total && !this.#hasSaidEnough && this.#isOpen()) {
       const samples = Math.min(each, total - this.sent);
       socket.send(stereo(this.options.seed, this.sent, samples));
       this.sent += samples;
@@ -77,10 +83,15 @@ export class NumberedCall {
       do await sleep(Math.max(1, dueMs - performance.now()));
       while (this.#isOpen() && socket.bufferedAmount > mostWaiting);
     }
-    if (this.sent < total) return;
+    if (this.sent < total && !(this.#hasSaidEnough && this.#isOpen())) return;
     socket.once('close', (code) => (this.ended = code === 1000));
     socket.close(1000);
     await closed;
+  }
+
+  /** Ends the call after the next message, whatever it still had to say. */
+  hangUp(): void {
+    this.#hasSaidEnough = true;
   }
 
   /** Breaks the connection, as a provider that dies would. */
