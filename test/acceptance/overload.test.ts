@@ -16,7 +16,7 @@ await t.test(
     t.teardown(() => daemon.kill('SIGKILL'));
     const body = await eventually('the control port says so', async () => {
       const answer = await daemon.get('/readyz');
-      return answer.status === 503 && ((await answer.json()) as unknown);
+      return answer.status === 503 && answer.json();
     });
     t.match(body, { ready: false, status: 'overloaded', threads: { media: 'overloaded', control: 'ready' } });
     const media = await fetch(`http://127.0.0.1:${daemon.mediaPort}/readyz`);

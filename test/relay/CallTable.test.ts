@@ -220,3 +220,32 @@ await t.test('while the spool is full new calls are relayed and not recorded', a
   await until(() => relay.tap.calls.length === 3, 'the call after');
   t.equal(relay.tap.calls[2]?.facts.failed, undefined);
 });
+
+await t.test('calls that only wait for a stream take no place of one that has one', async (t) => {
+  const relay = await Relay.start(t, {
+    accounts: () => [account({ resumeSeconds: 5 })],
+    limits: { calls: 1 },
+  });
+  const begin = async (index: number): Promise<{ stop: () => Promise<void> }> => {
+    const caller = await relay.twilio().open();
+    caller.send(connected, start({ callSid: `CA${index}`, streamSid: `MZ${index}` }));
+    const isUp = (): boolean => relay.server.calls().some(({ streams }) => streams.includes(`MZ${index}`));
+    await until(isUp, 'the stream');
+    return {
+      stop: async () => {
+        caller.send(stop(`MZ${index}`));
+        await until(() => !isUp(), 'the end of the stream');
+      },
+    };
+  };
+  for (const index of [1, 2, 1, 3, 2]) {
+    const call = await begin(index);
+    t.equal((await relay.twilio().refusal()).status, 503, 'one call has a stream');
+    await call.stop();
+  }
+  t.equal(relay.counters.get('calls'), 3);
+  t.equal(relay.server.calls().length, 3);
+  t.equal(relay.tap.calls.length, 3);
+  void relay.server.drain();
+  t.equal(relay.counters.get('calls'), 0);
+});
