@@ -212,6 +212,8 @@ export class Daemon {
     this.stop();
     const media = this.#media?.calls() ?? [];
     const live = media.flatMap(({ recordingId }) => recordingId ?? []);
+    // What others leave is from now on for the one that takes over, and so is whatever this daemon doesn't know.
+    this.#succession?.stop();
     // First it is settled whose is what, then somebody else may begin recordings.
     const control = this.#control.handOver(live);
     this.#media?.giveUpPort();
