@@ -53,6 +53,7 @@ export class Recording {
   readonly #home: RecordingHome;
   readonly #files = new Map<number, ChunkFile>();
   readonly #firstSequence: number;
+  #mayWrite = false;
   #sequence: number;
   /** Arrival of the call's first record and of the last one, ms; only of a recording that failed is that asked. */
   readonly #startedMs: number | null;
@@ -100,6 +101,7 @@ export class Recording {
     this.#enqueue(async () => {
       // A folder whose call the journal doesn't know would stay as it is for ever.
       await this.#home.synced();
+      this.#mayWrite = true;
       const manifest = await this.#writeManifest(
         facts.failed === undefined ? 'recording' : 'failed',
         facts.failed ?? null,
@@ -189,7 +191,7 @@ export class Recording {
     if (state.facts.failed === undefined) {
       const length = this.timeline.finish();
       // At once, so that neither open files nor audio wait behind the seals of others when the disk is slow.
-      if (inTurn || !this.#tried(length)) this.#enqueue(() => this.#conclude(length));
+      if (inTurn || !this.#isBegun() || !this.#tried(length)) this.#enqueue(() => this.#conclude(length));
     } else {
       const ms = Math.max(0, this.#lastMs - (this.#startedMs ?? this.#lastMs));
       state.length ??= Math.round((ms * state.facts.sampleRate) / 1000);
@@ -293,7 +295,8 @@ export class Recording {
 
   /** Its beginning is safe, so that its files may be made. */
   #isBegun(): boolean {
-    return this.#home.isSynced?.(this.#firstSequence) ?? true;
+    this.#mayWrite ||= this.#home.isSynced?.(this.#firstSequence) ?? true;
+    return this.#mayWrite;
   }
 
   async #sealManifest(reason: string | null): Promise<void> {
