@@ -83,9 +83,7 @@ store.send(buckets);
 const [access] = (await once(store, 'message')) as [BucketAccess[]];
 const [upstream] = (await once(party('bot'), 'message')) as [string];
 const accounts = [...folders, ...buckets].map(accountOf);
-// A machine with other work doesn't refuse calls: that is another bench's business.
-const limits = { loopDelayMs: 5000 };
-const options: DaemonOptions = { dir, accounts, chunkSeconds, calls: calls * 2, config: { limits } };
+const options: DaemonOptions = { dir, accounts, chunkSeconds, calls: calls * 2 };
 const daemon = await DaemonProcess.start(options);
 try {
   process.exitCode = (await run()) ? 0 : 1;
@@ -142,7 +140,7 @@ async function drive(): Promise<LeanReport[]> {
   const turning = setInterval(() => {
     const layout = layouts[++turn % layouts.length] ?? 'chunks';
     // It writes the configuration file that the running one reads.
-    DaemonProcess.prepare({ ...options, config: { limits, recording: { layout } } });
+    DaemonProcess.prepare({ ...options, config: { recording: { layout } } });
     daemon.reload();
   }, layoutMs);
   const [reports] = await said;

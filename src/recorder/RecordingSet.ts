@@ -107,7 +107,7 @@ export class RecordingSet {
 
   /** Ends every recording that is still live. */
   finish(reason: string): void {
-    for (const recording of this.live) this.#end(recording, reason);
+    for (const recording of this.live) this.#end(recording, reason, true);
   }
 
   /** Settles when all that ended is sealed. */
@@ -159,9 +159,9 @@ export class RecordingSet {
     this.#byCall.set(call, new Recording(this.#home, { call, sequence, arrivalMs, facts }));
   }
 
-  #end(recording: Recording, reason: string | null): void {
+  #end(recording: Recording, reason: string | null, inTurn = false): void {
     this.#byCall.delete(recording.call);
     this.#ending.add(recording);
-    recording.finish(reason);
+    recording.finish(reason, inTurn);
   }
 }

@@ -1,5 +1,5 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs';
-import { open, rename } from 'node:fs/promises';
+import { open, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
@@ -15,6 +15,10 @@ export async function writeDurably(path: string, data: Uint8Array | string): Pro
   try {
     await file.writeFile(data);
     await file.sync();
+  } catch (error) {
+    // A part of it would hold blocks on a disk that has none.
+    await unlink(temporary).catch(() => undefined);
+    throw error;
   } finally {
     await file.close();
   }

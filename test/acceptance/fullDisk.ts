@@ -74,9 +74,8 @@ async function house(
   const { url } = await bot.listen();
   const account = { id: '*', upstream: `${url}/twilio`, resumeSeconds: 0 };
   const accounts = [store === undefined ? account : { ...account, store }];
-  // Without a floor, because it is the really full disk that is meant here, and the spool's budget would act before; nor is a
-  // machine that has other work to refuse recordings.
-  const noFloor = { REELAY_SPOOL_MIN_FREE_BYTES: '0', REELAY_LIMITS_LOOP_DELAY_MS: '5000' };
+  // Without a floor, because it is the really full disk that is meant here, and the spool's budget would act before.
+  const noFloor = { REELAY_SPOOL_MIN_FREE_BYTES: '0' };
   const daemon = await DaemonProcess.start({ dir, accounts, chunkSeconds: 5, env: { ...noFloor, ...env } });
   t.teardown(async () => {
     await daemon.kill();
@@ -222,8 +221,8 @@ void t.test(
     const hurry = { REELAY_FAULTS: '1', REELAY_CLOCK_SPEED: '20' };
     const daemon = await house(t, { REELAY_LIMITS_RING_BYTES: '4MiB', ...hurry }, at);
     // Most of the disk is the spool's own, and fills with what waits for the store.
-    fill(44 * 2 ** 20);
-    const all = callers(daemon, 40, 45);
+    fill(70 * 2 ** 20);
+    const all = callers(daemon, 40, 60);
     const calls = all.map((caller) => caller.call());
     await eventually('chunks wait for their store', async () => {
       const listed = await daemon.recordings();
