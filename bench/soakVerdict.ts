@@ -67,7 +67,8 @@ function callProblems(path: string, manifest: Manifest, report: LeanReport | und
   const may = report.vanished ? sampleRate : 0;
   if (samples < said - may) problems.push(`${samples} samples of ${said} that were said`);
   if (gaps.length > 0) problems.push(`gaps ${JSON.stringify(gaps.slice(0, 3))}`);
-  if (state !== 'complete') problems.push(`${state} (${reason ?? ''})`);
+  if (state !== 'complete' && !(report.vanished && state === 'interrupted'))
+    problems.push(`${state} (${reason ?? ''})`);
   return problems.map((problem) => `${path}: ${problem}`);
 }
 
