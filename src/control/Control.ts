@@ -324,7 +324,7 @@ export class Control {
   /** In the log it was told by whoever moved it. */
   #tellSetAside(item: SetAside): void {
     this.#metrics.quarantined.inc();
-    this.#alerts.raise('spool', {
+    this.#alerts.raise('quarantine', {
       code: 'spool_unreadable',
       message: 'something in the spool could not be read; somebody has to look into its quarantine',
       details: { ...item },

@@ -301,7 +301,12 @@ export class DamagedSpool {
     const other = this.#one(files);
     const [name, mutate] = this.#one(Object.entries(mutators));
     this.#mutations.push(`${name} ${relative(this.#spoolDir, file)}`);
-    mutate({ spoolDir: this.#spoolDir, file, other, random: this.#random, number: this.#mutations.length });
+    try {
+      mutate({ spoolDir: this.#spoolDir, file, other, random: this.#random, number: this.#mutations.length });
+    } catch (error) {
+      // What was done before may have left nothing to do it to.
+      this.#mutations.push(`in vain: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
+    }
   }
 }
 
