@@ -23,7 +23,7 @@ const askAgainMs = 1000;
 export class Succession {
   readonly #options: SuccessionOptions;
   readonly #living: Set<Neighbour>;
-  #isOver = false;
+  readonly #over = new AbortController();
 
   constructor(options: SuccessionOptions) {
     this.#options = options;
@@ -65,7 +65,7 @@ export class Succession {
 
   /** This daemon ends, too: what the others leave is its successor's. */
   stop(): void {
-    this.#isOver = true;
+    this.#over.abort();
   }
 
   async #succeed(neighbour: Neighbour): Promise<void> {
@@ -75,7 +75,7 @@ export class Succession {
       await guest.gone;
       if (guest !== neighbour) await sleep(askAgainMs, undefined, { ref: false });
     }
-    if (this.#isOver) return;
+    if (this.#over.signal.aborted) return;
     try {
       folder.adopt(path);
     } catch (error) {
@@ -84,6 +84,10 @@ export class Succession {
     await recover();
     this.#living.delete(neighbour);
     log.info({ path, others: this.#living.size }, 'another daemon on this spool is gone');
-    if (this.isAlone && !this.#isOver) alone();
+    if (this.isAlone) this.#unlessOver(alone);
+  }
+
+  #unlessOver(act: () => void): void {
+    if (!this.#over.signal.aborted) act();
   }
 }

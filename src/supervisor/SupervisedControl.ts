@@ -15,6 +15,9 @@ export interface ControlEvents {
   configured(config: Config): void;
   ready(): void;
   lost(): void;
+  /** It can't be ended, so it has no successor for now. */
+  stuck(): void;
+  trouble(isInTrouble: boolean): void;
   spoolFull(isFull: boolean): void;
   /** An admin wants the recorder broken. */
   fault(message: Extract<FromControl, { type: 'fault' }>): void;
@@ -69,6 +72,8 @@ export class SupervisedControl {
       heapMiB,
       onMessage: (message) => isFromControl(message) && this.#receive(message),
       onLost: () => this.#lost(),
+      onStuck: () => options.events.stuck(),
+      onTrouble: (isInTrouble) => options.events.trouble(isInTrouble),
       log: options.log,
     });
   }
@@ -155,8 +160,9 @@ export class SupervisedControl {
     if (this.#stopped !== null) this.post({ type: 'stop', patienceMs });
   }
 
-  async stop(): Promise<void> {
-    await this.#thread.stop();
+  /** @returns false when it can't be ended */
+  async stop(): Promise<boolean> {
+    return await this.#thread.stop();
   }
 
   #whenReady(): Promise<number> {

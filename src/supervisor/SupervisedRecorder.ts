@@ -17,6 +17,11 @@ export interface SupervisedRecorderOptions {
   readonly controlPort: () => MessagePort;
   readonly onReady: () => void;
   readonly onLost: () => void;
+  /** It can't be ended, so it has no successor for now. */
+  readonly onStuck: () => void;
+  readonly onTrouble: (isInTrouble: boolean) => void;
+  /** Its disk refuses, or takes again what it is given. */
+  readonly onBlocked: (isBlocked: boolean) => void;
   readonly log: Logger;
 }
 
@@ -42,6 +47,8 @@ export class SupervisedRecorder {
       heapMiB,
       onMessage: (message) => this.#receive(message as FromRecorder),
       onLost: () => this.#lost(),
+      onStuck: () => this.#stuck(),
+      onTrouble: (isInTrouble) => options.onTrouble(isInTrouble),
       log: options.log,
     });
   }
@@ -71,13 +78,15 @@ export class SupervisedRecorder {
 
   /** @returns whether everything is sealed. One that fails at it again and again leaves its journal to the next start */
   seal(): Promise<boolean> {
+    if (this.#thread.isStuck) return Promise.resolve(false);
     const sealed = new Promise<boolean>((resolve) => (this.#sealed = resolve));
     this.post({ type: 'stop' });
     return sealed;
   }
 
-  async stop(): Promise<void> {
-    await this.#thread.stop();
+  /** @returns false when it can't be ended */
+  async stop(): Promise<boolean> {
+    return await this.#thread.stop();
   }
 
   #receive(message: FromRecorder): void {
@@ -86,15 +95,23 @@ export class SupervisedRecorder {
         this.#ready?.();
         this.#options.onReady();
         // What its predecessor was told and didn't come to do.
-        for (let asked = 0; asked < this.#recovered.length; asked++) this.post({ type: 'recover' });
+        this.#recovered.forEach(() => this.post({ type: 'recover' }));
         if (this.#sealed !== null) this.post({ type: 'stop' });
         return;
       case 'recovered':
         this.#recovered.shift()?.();
         return;
+      case 'blocked':
+        return this.#options.onBlocked(message.isBlocked);
       case 'stopped':
         this.#sealed?.(message.sealed);
     }
+  }
+
+  /** What it was told to seal stays in its journal for the next start. */
+  #stuck(): void {
+    this.#options.onStuck();
+    this.#sealed?.(false);
   }
 
   #lost(): void {

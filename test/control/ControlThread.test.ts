@@ -420,3 +420,67 @@ async function stopsBeating(thread: Thread): Promise<void> {
     last = Atomics.load(beat, 0);
   }
 }
+
+/** Int32 cell 0: whether everything in the spool is this daemon's. */
+function shared(isAlone: boolean): { alone: SharedArrayBuffer; set(isAlone: boolean): void } {
+  const alone = new SharedArrayBuffer(4);
+  const set = (value: boolean): void => void Atomics.store(new Int32Array(alone), 0, value ? 1 : 0);
+  set(isAlone);
+  return { alone, set };
+}
+
+await t.test(
+  'beside another daemon it stores what its recorder announces, and the rest when alone',
+  async (t) => {
+    const dir = t.testdir({});
+    const spool = join(dir, 'spool');
+    const fabricate = () => fabricateRecording(spool, { state: 'uploading', samplesPerChunk: 80 });
+    const [foreign, predecessors, own] = [await fabricate(), await fabricate(), await fabricate()];
+    const cell = shared(false);
+    const more = { alone: cell.alone, own: [predecessors.manifest.recordingId], listens: false };
+    const thread = new Thread(t, { ...ports, config: await configIn(dir) }, more);
+    thread.post({ type: 'begin', listens: false });
+    await thread.next('begun');
+    thread.post({ type: 'listen' });
+    const url = `http://127.0.0.1:${(await thread.next('ready')).port}`;
+    const gone = (folder: string) =>
+      until(
+        () => Promise.resolve(existsSync(folder)),
+        (exists) => !exists,
+      );
+    await gone(predecessors.folder);
+    const announced = { folder: relative(spool, own.folder), manifest: own.manifest };
+    thread.announce({ type: 'ended', ...announced });
+    await gone(own.folder);
+    const listed = (await (await fetch(`${url}/v1/recordings`)).json()) as { recordings: unknown[] };
+    t.equal(listed.recordings.length, 3, 'all are shown');
+    t.ok(existsSync(join(foreign.folder, '0-audio.wav')), 'the other daemon’s was not touched');
+    cell.set(true);
+    thread.post({ type: 'alone' });
+    await gone(foreign.folder);
+  },
+);
+
+await t.test('when another daemon takes over it gives the port back and takes up nothing new', async (t) => {
+  const dir = t.testdir({ recordings: 'in the way' });
+  const spool = join(dir, 'spool');
+  const fabricate = () => fabricateRecording(spool, { state: 'uploading', samplesPerChunk: 80 });
+  const known = await fabricate();
+  const cell = shared(true);
+  const thread = new Thread(t, { ...ports, config: await configIn(dir) }, { alone: cell.alone });
+  const url = await thread.begin();
+  cell.set(false);
+  const foreign = await fabricate();
+  thread.post({ type: 'handOver' });
+  t.strictSame((await thread.next('handedOver')).own, [known.manifest.recordingId]);
+  await t.rejects(fetch(`${url}/healthz`), 'nobody listens there any more');
+  await unlink(join(dir, 'recordings'));
+  thread.post({ type: 'reload' });
+  await until(
+    () => Promise.resolve(existsSync(known.folder)),
+    (exists) => !exists,
+  );
+  thread.post({ type: 'stop', patienceMs: 5000 });
+  t.strictSame(await thread.next('stopped'), { type: 'stopped', unstored: 0 });
+  t.ok(existsSync(foreign.folder));
+});
