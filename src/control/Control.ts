@@ -312,7 +312,10 @@ export class Control {
   }
 
   async #announced(event: Announcement): Promise<void> {
-    if (event.type === 'setAside') return this.#tellSetAside(event.item);
+    if (event.type === 'setAside') {
+      this.#tellSetAside(event.item);
+      return;
+    }
     this.#ownership.take(event.folder);
     this.#foreign.announced(event.folder);
     this.#spool.take(event);
