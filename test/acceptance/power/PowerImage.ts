@@ -49,7 +49,7 @@ export class PowerImage {
       await daemon.restart();
       await eventually(
         'recovery is over',
-        () => this.#left('spool/.reelay', /\/adopted\/[^/]+\/$/).length === 0,
+        () => this.#left('spool/.reelay', /^spool\/.reelay\/[^/]+\/adopted\/[^/]+\/$/).length === 0,
       );
       await eventually('the spool is empty', () => this.#spooled().length === 0, { attempts: 400 });
       await daemon.kill('SIGKILL');
