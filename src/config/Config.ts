@@ -199,8 +199,18 @@ export interface Config {
  * @param accountId - the account id in the call's own start message
  */
 export function accountOf(config: Config, accountId: string): AccountConfig | undefined {
-  return (
-    config.accounts.find((account) => account.id === accountId) ??
-    config.accounts.find((account) => account.id === '*')
-  );
+  const byId = indexOf(config.accounts);
+  return byId.get(accountId) ?? byId.get('*');
+}
+
+/** Every stream asks for its account, on the thread that moves audio, and there may be thousands. */
+const indexes = new WeakMap<readonly AccountConfig[], ReadonlyMap<string, AccountConfig>>();
+
+function indexOf(accounts: readonly AccountConfig[]): ReadonlyMap<string, AccountConfig> {
+  const known = indexes.get(accounts);
+  if (known !== undefined) return known;
+  // The first of those with one id is the one that counts.
+  const index = new Map(accounts.map((account) => [account.id, account] as const).reverse());
+  indexes.set(accounts, index);
+  return index;
 }
