@@ -33,7 +33,7 @@ async function serve(flags: ServeFlags): Promise<void> {
   // From the beginning: without a handler the signal ends the process.
   process.on('SIGHUP', () => daemon.reload());
   daemon.stopped.then(
-    (unstored) => process.exit(unstored === 0 ? 0 : exitUnstored),
+    (unstored) => exit(daemon, unstored === 0 ? 0 : exitUnstored),
     (error: unknown) => {
       daemon.uncaught(error);
       process.exit(1);
@@ -49,6 +49,12 @@ async function serve(flags: ServeFlags): Promise<void> {
   const stop = (): void => (++asked === 1 ? daemon.stop() : daemon.hurry());
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+}
+
+/** Ends the process, also when a thread of it hangs in the system: then by a signal, because Node would wait for that thread. */
+function exit(daemon: Daemon, code: number): void {
+  if (!daemon.canExit) process.kill(process.pid, 'SIGKILL');
+  process.exit(code);
 }
 
 function port(text: string): number {

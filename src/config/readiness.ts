@@ -13,6 +13,8 @@ export interface ThreadStates {
  */
 export type WorkerState = 'starting' | 'ready' | 'restarting' | 'stuck';
 
+export type WorkerName = 'recorder' | 'control';
+
 /** Why calls that begin now are relayed and not recorded. */
 export type Unrecorded = 'spool_full' | 'overloaded';
 

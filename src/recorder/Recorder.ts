@@ -247,7 +247,7 @@ export class Recorder {
     }
     const told = new ReelayError('spool_unwritable', {
       cause: error,
-      value: error instanceof Error ? error.message : String(error),
+      value: error instanceof Error ? error.message : undefined,
       remedy: 'Make room or mend the disk; audio waits in memory as long as the ring lasts.',
     });
     this.#log.error({ err: told, code: told.code }, told.message);

@@ -1,0 +1,126 @@
+import { execFileSync } from 'node:child_process';
+import { closeSync, constants, openSync, readdirSync, unlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import t from 'tap';
+import { kernels } from '../../src/audio/kernels.js';
+import { Bot } from '../../src/simulators/Bot.js';
+import { CallerAudio } from '../../src/simulators/CallerAudio.js';
+import { TwilioCaller } from '../../src/simulators/TwilioCaller.js';
+import { DaemonProcess } from '../acceptance/DaemonProcess.js';
+import { eventually } from '../acceptance/eventually.js';
+import { loudVoice } from '../acceptance/voice.js';
+
+interface Ready {
+  readonly ready: boolean;
+  readonly recording: string;
+  readonly threads: Readonly<Record<string, string>>;
+}
+
+t.jobs = 3;
+const env = { REELAY_FAULTS: '1' };
+
+async function start(dir: string, upstream: string): Promise<DaemonProcess> {
+  const accounts = [{ id: '*', upstream, resumeSeconds: 0 }];
+  const daemon = await DaemonProcess.start({ dir, accounts, env, config: { media: { drainSeconds: 1 } } });
+  t.teardown(() => daemon.kill());
+  return daemon;
+}
+
+function caller(url: string, seconds: number): TwilioCaller {
+  const said = loudVoice(1, seconds * 8000);
+  const mulaw = new Uint8Array(said.length);
+  kernels.encodeMulaw(said, mulaw);
+  kernels.decodeMulaw(mulaw, said);
+  return new TwilioCaller({
+    url,
+    audio: new CallerAudio(said, { sampleRate: 8000 }),
+    seconds,
+    accountSid: 'AC1',
+  });
+}
+
+void t.test(
+  'a recorder that is lost again and again is an alert; the daemon takes calls all the while',
+  async (t) => {
+    const bot = new Bot({ echo: true });
+    const { url } = await bot.listen();
+    t.teardown(() => bot.close());
+    const daemon = await start(t.testdir({}), url);
+    const readiness = async () => {
+      const response = await fetch(`http://127.0.0.1:${daemon.mediaPort}/readyz`);
+      t.equal(response.status, 200);
+      return (await response.json()) as Ready;
+    };
+    for (let loss = 0; loss < 3; loss++) {
+      await eventually('the recorder is ready', async () => (await readiness()).recording === 'ready');
+      const before = daemon.logs.length;
+      await daemon.fault('recorder', 'exit');
+      await eventually('it is lost', () =>
+        daemon.logs
+          .slice(before)
+          .some(({ worker, msg }) => worker === 'recorder' && msg.includes('started again')),
+      );
+    }
+    await eventually('there is an alert', () =>
+      daemon.logs.some(
+        ({ alert, code, worker }) => alert === true && code === 'thread_lost' && worker === 'recorder',
+      ),
+    );
+    const text = await (await daemon.get('/metrics')).text();
+    t.match(text, /^reelay_alerts_total\{alert="thread_lost"\} 1$/m);
+    t.equal(await daemon.metric('reelay_recorder_restarts_total'), 3);
+  },
+);
+
+void t.test(
+  'a recorder that the disk does not give back costs no call, and does not keep the daemon from ending',
+  async (t) => {
+    const bot = new Bot({ echo: true });
+    const { url } = await bot.listen();
+    t.teardown(() => bot.close());
+    const daemon = await start(t.testdir({}), url);
+    const ready = async () => await daemon.json<Ready>('/readyz');
+    // Opening this segment for the first call hangs, as it would on a disk that hangs.
+    const [own = ''] = readdirSync(join(daemon.spoolDir, '.reelay')).filter(
+      (name) => !name.includes('quarantine'),
+    );
+    const segment = join(daemon.spoolDir, '.reelay', own, 'journal', '00000001.journal');
+    execFileSync('mkfifo', [segment]);
+    const calling = caller(daemon.media('/twilio'), 5).call();
+    await eventually('the recorder is stuck', async () => (await ready()).recording === 'stuck');
+    const during = await ready();
+    t.match(during, { ready: true, threads: { recorder: 'stuck', media: 'ready' } });
+    const result = await calling;
+    t.equal(result.framesSent, 250);
+    t.equal(result.refused, null);
+    const frames = bot.calls[0]?.frames.map(({ sequence }) => sequence) ?? [];
+    t.equal(frames.length, 250, 'the bot heard all of it');
+    await eventually('there is an alert', () =>
+      daemon.logs.some(({ alert, worker }) => alert === true && worker === 'recorder'),
+    );
+    const again = daemon.logs.filter(({ worker }) => worker === 'recorder').length;
+    t.ok(again <= 5, `${again} lines about it`);
+    closeSync(openSync(segment, constants.O_RDONLY | constants.O_NONBLOCK));
+    unlinkSync(segment);
+    await eventually('the recorder is back', async () => (await ready()).recording === 'ready');
+    t.ok(await daemon.stored(result.callSid), 'when the disk answers, the call is recorded and stored');
+  },
+);
+
+void t.test('a daemon whose recorder hangs in the system ends when it is told to', async (t) => {
+  const bot = new Bot({ echo: true });
+  const { url } = await bot.listen();
+  t.teardown(() => bot.close());
+  const daemon = await start(t.testdir({}), url);
+  const [own = ''] = readdirSync(join(daemon.spoolDir, '.reelay')).filter(
+    (name) => !name.includes('quarantine'),
+  );
+  execFileSync('mkfifo', [join(daemon.spoolDir, '.reelay', own, 'journal', '00000001.journal')]);
+  const calling = caller(daemon.media('/twilio'), 1).call();
+  await eventually(
+    'the recorder is lost',
+    async () => (await daemon.json<Ready>('/readyz')).recording !== 'ready',
+  );
+  await calling;
+  t.strictSame(await daemon.kill('SIGTERM'), { code: null, signal: 'SIGKILL' });
+});
