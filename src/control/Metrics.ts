@@ -127,6 +127,8 @@ export class Metrics {
       'spool_full',
       'spool_unreadable',
       'overloaded',
+      'thread_lost',
+      'spool_unwritable',
     ]);
     this.quarantined = this.#counter(
       'reelay_quarantined_files_total',
