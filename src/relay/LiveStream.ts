@@ -168,6 +168,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
       counters: this.#context.counters,
       heartbeats: this.#context.heartbeats,
       stalls: this.#context.stalls,
+      names: this.#context.names,
       owner: this,
     });
   }

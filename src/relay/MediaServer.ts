@@ -34,6 +34,7 @@ import { RefusalLog } from './RefusalLog.js';
 import type { RelayContext } from './RelayContext.js';
 import { StalledSockets } from './StalledSockets.js';
 import { UpgradeRefusal } from './UpgradeRefusal.js';
+import { UpstreamNames } from './UpstreamNames.js';
 
 export interface MediaServerOptions {
   readonly config: Config;
@@ -46,6 +47,8 @@ export interface MediaServerOptions {
   readonly answer: Answer;
   /** Asks for accounts that the configuration doesn't list; missing where there is nobody to ask. */
   readonly findAccount?: AskForAccount;
+  /** Finds bots by their host names; missing: as the system does. */
+  readonly names?: UpstreamNames;
   /** State of every thread, as `/healthz` and `/readyz` show it. */
   readonly threads: () => ThreadStates;
   /** What has changed in {@link MediaServer.calls}, about four times a second while something does. */
@@ -112,6 +115,7 @@ export class MediaServer {
       counters,
       heartbeats: new Heartbeats(),
       stalls: new StalledSockets(),
+      names: options.names ?? new UpstreamNames(),
       log,
       onChange,
     };

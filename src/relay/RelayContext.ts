@@ -6,6 +6,7 @@ import type { Call } from './Call.js';
 import type { CallTable } from './CallTable.js';
 import type { Heartbeats } from './Heartbeats.js';
 import type { StalledSockets } from './StalledSockets.js';
+import type { UpstreamNames } from './UpstreamNames.js';
 
 /** What every stream of one media server shares. */
 export interface RelayContext {
@@ -15,6 +16,7 @@ export interface RelayContext {
   readonly counters: Counters;
   readonly heartbeats: Heartbeats;
   readonly stalls: StalledSockets;
+  readonly names: UpstreamNames;
   readonly log: Logger;
   /** To be called when something that a list of calls shows of a call has changed. */
   readonly onChange: (call: Call) => void;

@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http';
+import type { TcpNetConnectOpts } from 'node:net';
 import pRetry, { AbortError } from 'p-retry';
 import WebSocket from 'ws';
+import type { ClientOptions } from 'ws';
 import type { Config, UpstreamLossPolicy } from '../config/Config.js';
 import { ReelayError } from '../config/ReelayError.js';
 import type { Counters } from '../tap/Counters.js';
@@ -8,6 +10,7 @@ import { FrameQueue } from './FrameQueue.js';
 import type { QueuedFrame } from './FrameQueue.js';
 import type { Heartbeats } from './Heartbeats.js';
 import type { StalledSockets } from './StalledSockets.js';
+import type { UpstreamNames } from './UpstreamNames.js';
 
 /** Where the bot is and what its upgrade carries. */
 export interface UpstreamTarget {
@@ -48,6 +51,7 @@ export class Upstream {
   readonly #counters: Counters;
   readonly #heartbeats: Heartbeats;
   readonly #stalls: StalledSockets;
+  readonly #names: UpstreamNames;
   readonly #owner: UpstreamOwner;
   readonly #queue: FrameQueue;
   readonly #ending = new AbortController();
@@ -67,6 +71,7 @@ export class Upstream {
     readonly counters: Counters;
     readonly heartbeats: Heartbeats;
     readonly stalls: StalledSockets;
+    readonly names: UpstreamNames;
     readonly owner: UpstreamOwner;
   }) {
     this.#target = options.target;
@@ -76,6 +81,7 @@ export class Upstream {
     this.#counters = options.counters;
     this.#heartbeats = options.heartbeats;
     this.#stalls = options.stalls;
+    this.#names = options.names;
     this.#owner = options.owner;
     this.#queue = new FrameQueue(options.limits.upstreamQueueMs);
   }
@@ -181,13 +187,15 @@ export class Upstream {
   #dial(reject: (error: Error) => void): WebSocket | undefined {
     const { url, protocols, headers } = this.#target;
     try {
-      this.#socket = new WebSocket(url, [...protocols], {
+      const options: ClientOptions & Pick<TcpNetConnectOpts, 'lookup'> = {
         headers: { ...headers },
         perMessageDeflate: false,
         handshakeTimeout: handshakeTimeoutMs,
         maxPayload,
         skipUTF8Validation: true,
-      });
+        lookup: this.#names.lookup,
+      };
+      this.#socket = new WebSocket(url, [...protocols], options);
       return this.#socket.once('upgrade', (response) => answerProtocol(response, protocols));
     } catch (error) {
       reject(this.#lost({ code: null, cause: error, opened: false }));

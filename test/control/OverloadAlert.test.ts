@@ -25,7 +25,14 @@ void t.test('overload is told once when it begins and once when it has been over
   look(1, 1);
   look(0, 29);
   t.equal(lines.length, 1);
-  t.match(lines[0], { code: 'overloaded', alert: true, overloadLevel: 1, signal: 'memory', value: 950, limit: 900 });
+  t.match(lines[0], {
+    code: 'overloaded',
+    alert: true,
+    overloadLevel: 1,
+    signal: 'memory',
+    value: 950,
+    limit: 900,
+  });
   t.equal(raised, 1);
   look(0, 1);
   t.equal(lines.length, 2);
