@@ -84,7 +84,7 @@ void t.test('a call whose account cannot be asked for is recorded, and stored wh
   const result = await caller.call();
   t.match(result.streams[0], { closedBy: 'caller', closeCode: 1000 });
   t.ok(asked.length > 0);
-  t.equal((await daemon.spooled()).length, 1, 'it lies in the spool');
+  await eventually('it lies in the spool', async () => (await daemon.spooled()).length === 1);
   state.isOpen = true;
   const stored = await storedCaller(daemon, t, 'call-far');
   t.ok(stored.subarray(0, said.length * 2).equals(Buffer.from(bytesOf(said))), 'from its first sample on');
