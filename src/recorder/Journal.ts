@@ -1,11 +1,9 @@
 import {
   closeSync,
-  constants,
   fdatasync as fdatasyncOf,
   fsyncSync,
   ftruncateSync,
   openSync,
-  readSync,
   readdirSync,
   truncateSync,
   unlinkSync,
@@ -15,33 +13,24 @@ import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { ReelayError } from '../config/ReelayError.js';
-import { makeFolderHere, syncFolderHere } from '../spool/durable.js';
+import { makeFolderHere, syncFolder, syncFolderHere } from '../spool/durable.js';
 import { odd, readPlainHere } from '../spool/plainFile.js';
 import type { Quarantine } from '../spool/Quarantine.js';
+import { batchHeader, firstIn, readSegment, type SegmentBatch } from './readSegment.js';
 
 /**
  * The append-only log of everything the recorder took from the ring, for all calls: the one thing that has to survive a
- * crash, since chunks are rendered from it. A journal is a folder of segments, `<number>.journal`, each a sequence of batches:
- *
- * | offset | type | field |
- * |---|---|---|
- * | 0 | u32 | magic `RJ01` |
- * | 4 | u32 | length of the records, bytes |
- * | 8 | u32 | CRC-32 of the records |
- * | 12 | u32 | CRC-32 of the daemon's name, which is that of the folder that holds the journal; zero in those of version 0.2 |
- * | 16 | f64 | sequence of the first record |
- * | 24 | f64 | sequence of the last record |
- * | 32 | … | records as they lay in the ring |
+ * crash, since chunks are rendered from it. A journal is a folder of segments, `<number>.journal`; {@link readSegment} says what
+ * lies in them.
  *
  * A batch is handed to the kernel in one write, so a killed process leaves at most one torn batch, at the end; reading stops
- * there and appending starts behind the last whole one. What is damaged in between is passed over: reading goes on at the next
+ * there and appending starts behind the last whole one. A loss of power may leave anything behind what was synced: sectors that
+ * read as zeros, and whole batches behind them. Segments but the last one were synced before the next began, and of the last one
+ * the batches say how much was; what can't be read before that is damage. Both are passed over: reading goes on at the next
  * whole batch, and tells that there is a hole. Call numbers mean something within one journal only, so a segment that came from
  * another daemon's is nobody's here.
  */
 const fdatasync = promisify(fdatasyncOf);
-const magic = 0x31304a52;
-const batchHeaderBytes = 32;
-const magicBytes = Buffer.from('RJ01', 'latin1');
 const segmentName = /^(\d{8})\.journal$/;
 /** Segments end a batch after they are full, and a batch is at most what the ring holds; larger files are nobody's. */
 const mostSegmentBytes = 2 ** 31 - 1;
@@ -63,16 +52,10 @@ interface Segment {
   lastSequence: number;
 }
 
-export interface JournalBatch {
-  readonly records: Uint8Array;
-  /** Sequences of its first and last record. */
-  readonly first: number;
-  readonly last: number;
+export interface JournalBatch extends SegmentBatch {
   /** Records between the batch before it and this one can't be read. */
   readonly isAfterHole: boolean;
 }
-
-type Batch = Omit<JournalBatch, 'isAfterHole'>;
 
 export class Journal {
   readonly folder: string;
@@ -83,8 +66,10 @@ export class Journal {
   #fileBytes = 0;
   #unsynced = false;
   #syncedSequence = 0;
-  /** The newest segment's name is not yet safe from a loss of power. */
-  #folderUnsynced = false;
+  /** Of the segment that is being written. */
+  #syncedBytes = 0;
+  /** The segment whose name is not yet safe from a loss of power; null: all are. */
+  #unnamed: Segment | null = null;
   #syncing: Promise<void> | null = null;
   /** The sync that will follow the one under way. */
   #nextSync: Promise<void> | null = null;
@@ -126,18 +111,8 @@ export class Journal {
       if (bytes !== odd && bytes !== undefined) syncFile(segment.path);
       if (bytes === odd) quarantine?.setAside(segment.path, 'a segment of a journal is a plain file');
       if (bytes === odd || bytes === undefined) continue;
-      let damaged = 0;
-      for (let offset = 0; offset < bytes.length;) {
-        const batch = batchAt(bytes, offset, this.#daemon);
-        if (batch === null) {
-          const next = nextBatch(bytes, offset, this.#daemon);
-          if (next < 0 && this.#isTorn(segment, bytes, offset))
-            this.#cut(segment, offset, bytes.length, warn);
-          else damaged += (next < 0 ? bytes.length : next) - offset;
-          offset = next < 0 ? bytes.length : next;
-          continue;
-        }
-        offset += batchHeaderBytes + batch.records.length;
+      const { batches, damaged, torn, wholeBytes } = readSegment(bytes, this.#daemon, this.#isLast(segment));
+      for (const batch of batches) {
         segment.firstSequence ||= batch.first;
         segment.lastSequence = batch.last;
         // A segment that lies there twice.
@@ -147,8 +122,18 @@ export class Journal {
         this.#syncedSequence = last;
         yield { ...batch, isAfterHole };
       }
+      if (torn > 0) this.#leaveTorn(segment, torn, wholeBytes, bytes.length, warn);
       if (damaged > 0) this.#keepDamaged(segment, damaged, bytes.length, warn, quarantine);
     }
+  }
+
+  /** Whether it has no segment at all. */
+  get isEmpty(): boolean {
+    return this.#segments.length === 0;
+  }
+
+  #isLast(segment: Segment): boolean {
+    return segment === this.#segments.at(-1);
   }
 
   /** Segments as they were written, whatever they are called now. */
@@ -161,14 +146,6 @@ export class Journal {
     return keyed.sort((a, b) => a.first - b.first).map(({ segment }) => segment);
   }
 
-  /** Whether no whole batch follows because the process that wrote this one ended: there is less of it than was meant. */
-  #isTorn(segment: Segment, bytes: Buffer, offset: number): boolean {
-    if (segment !== this.#segments.at(-1)) return false;
-    if (offset + batchHeaderBytes > bytes.length) return true;
-    if (bytes.readUInt32LE(offset) !== magic) return false;
-    return offset + batchHeaderBytes + bytes.readUInt32LE(offset + 4) > bytes.length;
-  }
-
   /**
    * Appends records that lie in one piece, as one batch, with one write.
    *
@@ -176,15 +153,12 @@ export class Journal {
    */
   append(records: Uint8Array, firstSequence: number, lastSequence: number): void {
     if (this.#file < 0 || this.#fileBytes >= this.#segmentBytes) this.#rotate();
-    if (this.#folderUnsynced) syncFolderHere(this.folder);
-    this.#folderUnsynced = false;
-    const header = Buffer.alloc(batchHeaderBytes);
-    header.writeUInt32LE(magic, 0);
-    header.writeUInt32LE(records.length, 4);
-    header.writeUInt32LE(crc32(records), 8);
-    header.writeUInt32LE(this.#daemon, 12);
-    header.writeDoubleLE(firstSequence, 16);
-    header.writeDoubleLE(lastSequence, 24);
+    const sequences = { first: firstSequence, last: lastSequence };
+    const header = batchHeader(records, {
+      ...sequences,
+      daemon: this.#daemon,
+      syncedBytes: this.#syncedBytes,
+    });
     const total = header.length + records.length;
     let written = 0;
     try {
@@ -207,7 +181,7 @@ export class Journal {
   }
 
   /**
-   * Puts what was appended so far onto the disk, off this thread.
+   * Puts what was appended so far onto the disk, off this thread: the name of a new segment first.
    *
    * @throws the file system's error
    */
@@ -226,14 +200,25 @@ export class Journal {
     if (!this.#unsynced || this.#file < 0) return;
     this.#unsynced = false;
     const sequence = this.#segments.at(-1)?.lastSequence ?? 0;
-    this.#syncing = fdatasync(this.#file).finally(() => (this.#syncing = null));
+    const [file, bytes] = [this.#file, this.#fileBytes];
+    this.#syncing = this.#syncWithName(this.#file).finally(() => (this.#syncing = null));
     try {
       await this.#syncing;
       this.#syncedSequence = Math.max(this.#syncedSequence, sequence);
+      if (file === this.#file) this.#syncedBytes = bytes;
     } catch (error) {
       this.#unsynced = true;
       throw error;
     }
+  }
+
+  /** Nothing of what is in a segment is safe before its name is. */
+  async #syncWithName(file: number): Promise<void> {
+    const named = this.#unnamed;
+    if (named !== null) await syncFolder(this.folder);
+    // Another may have been begun meanwhile.
+    if (this.#unnamed === named) this.#unnamed = null;
+    await fdatasync(file);
   }
 
   /** Records up to this one survive a loss of power. */
@@ -266,6 +251,8 @@ export class Journal {
 
   /** Puts a segment onto the disk for good. A sync that is under way still holds its file. */
   #leave(file: number): void {
+    if (this.#unnamed !== null) syncFolderHere(this.folder);
+    this.#unnamed = null;
     fsyncSync(file);
     this.#file = -1;
     this.#unsynced = false;
@@ -280,22 +267,27 @@ export class Journal {
     const path = join(this.folder, `${String(number).padStart(8, '0')}.journal`);
     this.#file = openSync(path, 'w');
     this.#fileBytes = 0;
-    this.#folderUnsynced = true;
+    this.#syncedBytes = 0;
     const lastSequence = this.#segments.at(-1)?.lastSequence ?? 0;
-    this.#segments.push({ number, path, firstSequence: 0, lastSequence });
+    this.#unnamed = { number, path, firstSequence: 0, lastSequence };
+    this.#segments.push(this.#unnamed);
   }
 
-  #cut(segment: Segment, whole: number, size: number, warn: (error: ReelayError) => void): void {
-    const value = `${segment.path}: ${size - whole} of ${size} bytes`;
-    warn(
-      new ReelayError('journal_torn', {
-        value,
-        remedy: 'Nothing to do: this is what a killed process leaves.',
-      }),
-    );
+  /** What nobody had synced, and is not whole: it is cut off, unless something whole lies behind. */
+  #leaveTorn(
+    { path }: Segment,
+    torn: number,
+    wholeBytes: number,
+    size: number,
+    warn: (error: ReelayError) => void,
+  ): void {
+    const value = `${path}: ${torn} of ${size} bytes`;
+    const remedy = 'Nothing to do: this is what a killed process leaves, or a loss of power.';
+    warn(new ReelayError('journal_torn', { value, remedy }));
+    if (wholeBytes === size) return;
     // It would look like damage once another segment follows.
-    truncateSync(segment.path, whole);
-    syncFile(segment.path);
+    truncateSync(path, wholeBytes);
+    syncFile(path);
   }
 
   #keepDamaged(
@@ -311,54 +303,10 @@ export class Journal {
   }
 }
 
-/** The records of the batch at `offset`, or null when no whole and undamaged batch of this daemon lies there. */
-function batchAt(bytes: Buffer, offset: number, daemon: number): Batch | null {
-  if (offset + batchHeaderBytes > bytes.length || bytes.readUInt32LE(offset) !== magic) return null;
-  const length = bytes.readUInt32LE(offset + 4);
-  const start = offset + batchHeaderBytes;
-  if (start + length > bytes.length) return null;
-  const of = bytes.readUInt32LE(offset + 12);
-  if (of !== 0 && of !== daemon) return null;
-  const records = bytes.subarray(start, start + length);
-  if (crc32(records) !== bytes.readUInt32LE(offset + 8)) return null;
-  const [first, last] = [bytes.readDoubleLE(offset + 16), bytes.readDoubleLE(offset + 24)];
-  return Number.isSafeInteger(first) && Number.isSafeInteger(last) && last >= first
-    ? { records, first, last }
-    : null;
-}
-
 function syncFile(path: string): void {
   const file = openSync(path, 'r');
   try {
     fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
-}
-
-/** Where the next whole batch begins behind a damaged one; -1 where none does. */
-function nextBatch(bytes: Buffer, damaged: number, daemon: number): number {
-  for (let at = damaged + 1; ; at++) {
-    at = bytes.indexOf(magicBytes, at);
-    if (at < 0 || batchAt(bytes, at, daemon) !== null) return at;
-  }
-}
-
-/** Sequence of the first record that a segment says to hold; undefined where it says nothing that can be read. */
-function firstIn(path: string): number | undefined {
-  let file: number;
-  try {
-    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
-  } catch {
-    return undefined;
-  }
-  try {
-    const header = Buffer.alloc(batchHeaderBytes);
-    if (readSync(file, header, 0, batchHeaderBytes, 0) < batchHeaderBytes) return undefined;
-    const first = header.readDoubleLE(16);
-    return header.readUInt32LE(0) === magic && Number.isSafeInteger(first) ? first : undefined;
-  } catch {
-    return undefined;
   } finally {
     closeSync(file);
   }

@@ -73,7 +73,7 @@ export function* openJournal(
   let isFirst = true;
   const warn = (error: ReelayError): void => log.warn({ code: error.code }, error.message);
   for (const batch of journal.replay(warn, home.quarantine)) {
-    if (batch.isAfterHole || isFirst) recordings.missedUpTo(batch.first - 1);
+    if (batch.isAfterHole || isFirst) recordings.missedUpTo(batch.first - 1, batch.isAfterTear);
     isFirst = false;
     recordings.apply(batch.records);
     unwritten += batch.records.length;
@@ -168,13 +168,15 @@ function* isJournalDamaged(path: string, log: Logger): Generator<void, boolean, 
     if (error.code === 'journal_torn') log.warn({ code: error.code }, error.message);
     else isDamaged = true;
   };
-  const folder = join(path, journalFolder);
-  for (const batch of new Journal(folder).replay(warn)) {
-    isDamaged ||= batch.isAfterHole;
+  const journal = new Journal(join(path, journalFolder));
+  for (const batch of journal.replay(warn)) {
+    isDamaged ||= batch.isAfterHole && !batch.isAfterTear;
     ({ last } = batch);
     yield;
   }
   const checkpoints = readCheckpoints(join(path, checkpointFolder), () => (isDamaged = true));
+  // A segment that was begun after the checkpoint, and lost whole with the power, tells no sequence.
+  if (last === 0 && !journal.isEmpty) return isDamaged;
   return isDamaged || checkpoints.some(({ recording, sequence }) => recording !== null && sequence > last);
 }
 

@@ -22,6 +22,8 @@ export class RecordingSet {
   /** Calls that were finished before a restart. */
   readonly #finished: Map<number, { readonly recordingId: string; readonly sequence: number }>;
   readonly #strays = new Set<number>();
+  /** What a call that nothing is known of began with went with the power, as anything may that wasn't synced. */
+  #isAfterTear = false;
 
   /** @param checkpoints - what the journal's former readers left */
   constructor(home: RecordingHome, checkpoints: readonly Checkpoint[], log: Logger) {
@@ -83,8 +85,13 @@ export class RecordingSet {
     });
   }
 
-  /** Records up to this sequence, of whichever calls, can't be read. */
-  missedUpTo(sequence: number): void {
+  /**
+   * Records up to this sequence, of whichever calls, can't be read.
+   *
+   * @param isTorn - because of a loss of power: nobody had been told that they are safe
+   */
+  missedUpTo(sequence: number, isTorn = false): void {
+    this.#isAfterTear ||= isTorn;
     for (const recording of this.#byCall.values()) recording.missedUpTo(sequence);
   }
 
@@ -135,7 +142,7 @@ export class RecordingSet {
   /** A record without a live recording: of a call that is over, or of one that nothing is known of. */
   #stray({ call, sequence }: TapRecord): void {
     const isOver = this.#finished.has(call) || [...this.#ending].some((each) => each.call === call);
-    if (isOver || this.#strays.has(call)) return;
+    if (isOver || this.#isAfterTear || this.#strays.has(call)) return;
     this.#strays.add(call);
     const { code, message } = new ReelayError('journal_unreadable', {
       value: `call ${call} from record ${sequence} on`,

@@ -12,6 +12,8 @@ import { StoreFault } from './StoreFault.js';
 import { type PartSum, sameSums, Sums } from './Sums.js';
 
 const noteSchema = z.object({
+  /** Where the second part lies; default: the length of the longest part. */
+  partBytes: z.int().min(0).optional(),
   parts: z.array(z.object({ number: z.int().min(1), bytes: z.int().min(0), sha256: z.string() })),
 });
 type Note = z.infer<typeof noteSchema>;
@@ -23,7 +25,7 @@ export type PlaceFor = (key: string) => Promise<string>;
 /**
  * Objects that grow as `.<name>.<upload id>.part` beside their place: each part is written where it belongs, synced, and noted
  * in `.<name>.<upload id>.note.part`. The length of a part is that of the longest so far; a shorter one is the last, and moves
- * when a longer one shows where it belongs.
+ * when a longer one shows where it belongs. That is noted before anything is written where it lay.
  */
 export class FileMultipart implements Multipart {
   readonly #placeFor: PlaceFor;
@@ -40,7 +42,7 @@ export class FileMultipart implements Multipart {
       await this.#placeFor(key);
       const upload = { key, uploadId: randomBytes(16).toString('hex') };
       await writeFile(this.#growing(upload), '', { flag: 'wx' });
-      await this.#note(upload, []);
+      await this.#note(upload, { parts: [] });
       return upload;
     });
   }
@@ -49,12 +51,12 @@ export class FileMultipart implements Multipart {
     return await inFolder(async () => {
       const note = await this.#read(upload);
       if (note === null) throw new StoreFault('upload_gone', { value: upload.key });
-      const others = note.filter((part) => part.number !== number);
+      const others = note.parts.filter((part) => part.number !== number);
       const partBytes = longest([...others, body]);
       const part = { number, bytes: body.bytes, sha256: body.sha256 };
-      await this.#move(upload, others, longest(others), partBytes);
+      await this.#move(upload, others, note.partBytes ?? longest(others), partBytes);
       await this.#write(upload, (number - 1) * partBytes, body);
-      await this.#note(upload, [...others, part]);
+      await this.#note(upload, { parts: [...others, part] });
       return { ...part, tag: body.sha256 };
     });
   }
@@ -62,7 +64,7 @@ export class FileMultipart implements Multipart {
   async parts(upload: MultipartUpload): Promise<readonly StoredPart[] | null> {
     return await inFolder(async () => {
       const note = await this.#read(upload);
-      return note?.map((part) => ({ ...part, tag: part.sha256 })) ?? null;
+      return note?.parts.map((part) => ({ ...part, tag: part.sha256 })) ?? null;
     });
   }
 
@@ -161,17 +163,18 @@ export class FileMultipart implements Multipart {
     } finally {
       await file.close();
     }
+    await this.#note(upload, { parts: [last], partBytes: to });
   }
 
-  async #note(upload: MultipartUpload, parts: readonly NotedPart[]): Promise<void> {
-    await writeDurably(this.#noted(upload), JSON.stringify({ parts }));
+  async #note(upload: MultipartUpload, note: Note): Promise<void> {
+    await writeDurably(this.#noted(upload), JSON.stringify(note));
   }
 
   /** @returns null when there is no such upload */
-  async #read(upload: MultipartUpload): Promise<readonly NotedPart[] | null> {
+  async #read(upload: MultipartUpload): Promise<Note | null> {
     try {
       await stat(this.#growing(upload));
-      return noteSchema.parse(JSON.parse(await readFile(this.#noted(upload), 'utf8'))).parts;
+      return noteSchema.parse(JSON.parse(await readFile(this.#noted(upload), 'utf8')));
     } catch (error) {
       if (isMissing(error)) return null;
       throw error;
