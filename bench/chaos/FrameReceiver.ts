@@ -2,6 +2,7 @@ import type { LogHistogram } from './LogHistogram.js';
 import type { NumberedFrame } from './NumberedFrame.js';
 import type { DirectionReport } from './PartyMessage.js';
 
+const frameUs = 20_000;
 const marker = Buffer.from('"payload":"');
 
 /** The window that is being measured; times in µs of this process. */
@@ -24,6 +25,9 @@ export class FrameReceiver {
   #reordered = 0;
   #damaged = 0;
   #longestUs = 0;
+  /** When frame 0 came, and when it would have come had it been as late as the latest of all, µs. */
+  #firstUs = NaN;
+  #latestUs = -Infinity;
 
   /** @param window - null: not measured */
   constructor(frame: NumberedFrame, window: OpenWindow | null, histogram: () => LogHistogram) {
@@ -47,11 +51,15 @@ export class FrameReceiver {
       this.#reordered += 1;
       this.#lost = Math.max(0, this.#lost - 1);
     }
-    this.#time(this.#frame.stampUs);
+    this.#time(this.#frame.stampUs, sequence);
   }
 
-  #time(sentUs: number): void {
-    const us = performance.now() * 1000 - sentUs;
+  #time(sentUs: number, sequence: number): void {
+    const nowUs = performance.now() * 1000;
+    const us = nowUs - sentUs;
+    const originUs = nowUs - sequence * frameUs;
+    if (Number.isNaN(this.#firstUs)) this.#firstUs = originUs;
+    if (originUs > this.#latestUs) this.#latestUs = originUs;
     if (us > this.#longestUs) this.#longestUs = us;
     const window = this.#window;
     if (window === null || sentUs < window.fromUs || sentUs >= window.toUs) return;
@@ -68,6 +76,7 @@ export class FrameReceiver {
       reordered: this.#reordered,
       damaged: this.#damaged,
       longestMs: this.#longestUs / 1000,
+      behindMs: received === 0 ? 0 : (this.#latestUs - this.#firstUs) / 1000,
     };
   }
 }

@@ -52,6 +52,8 @@ export interface DirectionReport {
   readonly damaged: number;
   /** The longest that a frame took, ms. */
   readonly longestMs: number;
+  /** How far who plays the frames in real time fell behind at most, ms: what a stall has delayed is played late to the end. */
+  readonly behindMs: number;
 }
 
 export interface PartyCallReport {

@@ -16,7 +16,7 @@ export interface RecordingLoss {
 
 /** Byte of mu-law that decodes to silence, and that no frame has. */
 const silence = 0xff;
-/** Beyond the longest delay: what a bot said in the last moment may not have been played when its caller hung up, frames. */
+/** Beyond what playing fell behind: what a bot said in the last moment may not have been played when its caller hung up, frames. */
 const unplayedFrames = 3;
 
 /** Compares a recording with what its party sent, frame by frame. */
@@ -36,7 +36,7 @@ export function recordingLoss(stored: StoredCall, call: PartyCallReport): Record
     return { lostSamples: 0, gaps, problems: ['has not two channels'] };
   const ofChannel = (channel: number): Gap[] => manifest.gaps.filter((gap) => gap.channel === channel);
   const up = callerLoss(caller, new NumberedFrame(call.callSid, 'up'), call.up.sent, ofChannel(0));
-  const unplayed = Math.ceil(call.down.longestMs / 20) + unplayedFrames;
+  const unplayed = Math.ceil(call.down.behindMs / 20) + unplayedFrames;
   const down = botLoss(bot, new NumberedFrame(call.callSid, 'down'), call.down.sent - unplayed, ofChannel(1));
   problems.push(...up.problems, ...down.problems);
   return { lostSamples: up.lost + down.lost, gaps, problems };
