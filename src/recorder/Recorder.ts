@@ -8,12 +8,14 @@ import { RingReader } from '../tap/Ring.js';
 import { DiskState } from './DiskState.js';
 import type { Journal } from './Journal.js';
 import { openJournal, recover, unread } from './JournalReader.js';
-import { mendSpool } from './mendSpool.js';
 import type { Recording, RecordingHome } from './Recording.js';
 import type { RecordingSet } from './RecordingSet.js';
 
-/** Seals that wait for the disk at once. They share the process's pool of file threads with everything else, so: few. */
-const sealsAtOnce = 2;
+/**
+ * Seals that wait for the disk at once. Each is a row of syncs, which a disk does together nearly as fast as one of them; and the other
+ * half of the process's pool of file threads (16) is for everybody else.
+ */
+const sealsAtOnce = 8;
 /** How often the growing chunks are brought up to date, ms. */
 const progressMs = 500;
 /** At the end a disk that refuses is asked again this often, and for this long altogether, ms. */
@@ -34,6 +36,10 @@ export interface RecorderOptions {
   readonly blocked?: (isBlocked: boolean) => void;
   /** Called at every turn of the loop. */
   readonly beat: () => void;
+  /** False: a predecessor in this process has looked through the spool, and nothing is missing of its journal. Default: true. */
+  readonly mends?: boolean;
+  /** The spool was looked through. */
+  readonly mended?: () => void;
 }
 
 /**
@@ -56,6 +62,8 @@ export class Recorder {
   /** When the oldest sync that is under way was asked for; null when there is none. */
   #syncingSinceMs: number | null = null;
   readonly #quarantine: Quarantine;
+  /** Something was set aside. */
+  #isDamaged = false;
   #recovering: Promise<void> = Promise.resolve();
 
   constructor(options: RecorderOptions) {
@@ -91,7 +99,7 @@ export class Recorder {
     this.#recordings = step.value.recordings;
     this.#lastSequence = step.value.lastSequence;
     this.#turn();
-    void this.recover();
+    void this.recover(this.#options.mends !== false || this.#isDamaged);
   }
 
   /**
@@ -189,16 +197,21 @@ export class Recorder {
     }
   }
 
-  /** Renders and seals what lies below `adopted/`, one recovery after the other. Never rejects. */
-  recover(): Promise<void> {
+  /**
+   * Renders and seals what lies below `adopted/`, one recovery after the other. Never rejects.
+   *
+   * @param mends - looks through the rest of the spool, too
+   */
+  recover(mends = true): Promise<void> {
     const run = async (): Promise<void> => {
       const recovery = recover(this.#options.daemonDir, this.#home, this.#log);
       let step = await recovery.next();
       for (; step.done !== true; step = await recovery.next()) await this.#breathe();
       // What waits for the next start may be what the rest belongs to.
-      if (!step.value) return;
-      const mending = this.#mending();
+      if (!step.value || !mends) return;
+      const mending = await this.#mending();
       while ((await mending.next()).done !== true) await this.#breathe();
+      this.#options.mended?.();
     };
     this.#recovering = this.#recovering
       .then(run)
@@ -208,7 +221,9 @@ export class Recorder {
     return this.#recovering;
   }
 
-  #mending(): AsyncGenerator<void, void, void> {
+  /** Loaded when it is needed: what reads documents takes longer to load than all the rest, and audio waits in memory meanwhile. */
+  async #mending(): Promise<AsyncGenerator<void, void, void>> {
+    const { mendSpool } = await import('./mendSpool.js');
     const { spoolDir, daemonDir, announce } = this.#options;
     const has = (recordingId: string) => this.#recordings?.has(recordingId) !== false;
     return mendSpool({ spoolDir, daemonDir, quarantine: this.#quarantine, has, announce, log: this.#log });
@@ -220,6 +235,7 @@ export class Recorder {
   }
 
   #setAside(item: SetAside): void {
+    this.#isDamaged = true;
     const { code, message } = new ReelayError('spool_unreadable', { value: item.path });
     this.#log.error({ ...item, code }, message);
     this.#options.announce({ type: 'setAside', item });

@@ -14,6 +14,8 @@ export interface RecorderData {
   readonly flushMs: number;
   readonly syncMs: number;
   readonly logLevel: Config['log']['level'];
+  /** It has to look through the spool; false when a predecessor has. */
+  readonly mends: boolean;
   /** Announcements to the control thread. */
   readonly controlPort: MessagePort;
 }
@@ -33,6 +35,8 @@ export type FromRecorder =
   | { readonly type: 'ready' }
   /** What lay below `adopted/` when that was asked for is sealed, or set aside. */
   | { readonly type: 'recovered' }
+  /** The whole spool was looked through, which successors need not do again. */
+  | { readonly type: 'mended' }
   /** The spool's disk refuses what it is given, so that audio stays in the ring; or takes it again. */
   | { readonly type: 'blocked'; readonly isBlocked: boolean }
   | /** `sealed`: nothing is left for the next start. */ {

@@ -22,6 +22,7 @@ const recorder = new Recorder({
   ...data,
   log: threadLog('recorder', data.logLevel),
   announce: (event) => controlPort.postMessage(event),
+  mended: () => post({ type: 'mended' }),
   blocked: (isBlocked) => post({ type: 'blocked', isBlocked }),
   beat: () => {
     heartbeat[0] = ((heartbeat[0] ?? 0) + 1) | 0;
@@ -35,6 +36,8 @@ parentPort?.on('message', (message: ToRecorder) => {
   else commit(message.fault);
 });
 
+// Before it says that it is ready: loading it would keep the loop from turning.
+if (data.mends) await import('./mendSpool.js');
 recorder.start();
 post({ type: 'ready' });
 

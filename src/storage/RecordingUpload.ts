@@ -302,7 +302,12 @@ export class RecordingUpload {
     for (const { key, bytes } of audio)
       if ((await visit.ask(async () => await store.size(key))) !== bytes) return;
     const chunks = manifest.chunks.map((chunk) => ({ ...chunk, sidecarStored: true }));
-    await note.change((content) => ({ ...content, audio, chunks }));
+    // The portal's is the one that has a place of its own.
+    const [{ key, format } = { key: null, format: 'wav' }] = audio.filter(
+      (each) => !each.key.startsWith(`${recording.folder}/`),
+    );
+    const portal = key === null ? null : { key, format };
+    await note.change((content) => ({ ...content, audio, chunks, portal }));
   }
 
   /** Whether the store gives these bytes back. */

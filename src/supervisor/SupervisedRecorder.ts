@@ -12,7 +12,7 @@ const patienceMs = 5000;
 const lossesAtEnd = 3;
 
 export interface SupervisedRecorderOptions {
-  readonly data: Omit<RecorderData, 'heartbeat' | 'controlPort'>;
+  readonly data: Omit<RecorderData, 'heartbeat' | 'controlPort' | 'mends'>;
   /** A port to the control thread that is there now, whose other end that has. */
   readonly controlPort: () => MessagePort;
   readonly onReady: () => void;
@@ -33,6 +33,7 @@ export class SupervisedRecorder {
   #recovered: (() => void)[] = [];
   #sealed: ((isSealed: boolean) => void) | null = null;
   #losses = 0;
+  #isMended = false;
 
   constructor(options: SupervisedRecorderOptions) {
     this.#options = options;
@@ -41,7 +42,7 @@ export class SupervisedRecorder {
       entry: new URL('../recorder/recorderThread.js', import.meta.url),
       data: (heartbeat) => {
         const controlPort = options.controlPort();
-        const data: RecorderData = { ...options.data, heartbeat, controlPort };
+        const data: RecorderData = { ...options.data, heartbeat, controlPort, mends: !this.#isMended };
         return { data, transfer: [controlPort] };
       },
       heapMiB,
@@ -100,6 +101,9 @@ export class SupervisedRecorder {
         return;
       case 'recovered':
         this.#recovered.shift()?.();
+        return;
+      case 'mended':
+        this.#isMended = true;
         return;
       case 'blocked':
         return this.#options.onBlocked(message.isBlocked);

@@ -9,7 +9,7 @@ export const heartbeatTimeoutMs = 2000;
 /** A new thread has this long to load and to beat for the first time, ms: on a busy machine it comes behind everybody else. */
 const firstBeatMs = 30_000;
 const checkMs = 250;
-/** Wait before a restart: doubled each time, back to the start after a thread worked long enough. */
+/** Wait before a restart: none for the first, then doubled each time, and none again after a thread worked long enough. */
 const firstBackoffMs = 50;
 const longestBackoffMs = 5000;
 const livedLongMs = 10_000;
@@ -61,7 +61,7 @@ export class SupervisedThread {
   /** It is given up and has not ended yet. */
   #isGivenUp = false;
   #isStuck = false;
-  #backoffMs = firstBackoffMs;
+  #backoffMs = 0;
   #stopping = false;
   #timer: NodeJS.Timeout | null = null;
   #checker: NodeJS.Timeout | null = null;
@@ -190,11 +190,11 @@ export class SupervisedThread {
     this.#isStuck = false;
     if (this.#stopping) return;
     const worksSinceMs = this.#worksSinceMs ?? Infinity;
-    if (performance.now() - worksSinceMs > livedLongMs) this.#backoffMs = firstBackoffMs;
+    if (performance.now() - worksSinceMs > livedLongMs) this.#backoffMs = 0;
     this.#lossLog.again({ exitCode, backoffMs: this.#backoffMs, cause: this.#cause });
     if (!this.#isGivenUp) this.#giveUp();
     this.#timer = setTimeout(() => this.start(), this.#backoffMs);
-    this.#backoffMs = Math.min(this.#backoffMs * 2, longestBackoffMs);
+    this.#backoffMs = Math.min(Math.max(this.#backoffMs * 2, firstBackoffMs), longestBackoffMs);
   }
 }
 

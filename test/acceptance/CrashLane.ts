@@ -47,10 +47,12 @@ export interface CrashRound {
   readonly killedAtMs: number;
   /** Per call that was up: audio that the bot received and the recording misses, ms. */
   readonly missedMs: readonly number[];
-  /** Longest delay by scheduler and disk that was measured during the calls, ms. */
+  /** Delays by scheduler and disk within two flushes, at their worst during the calls, ms. */
   readonly delayMs: number;
   /** What may be missed at most: flush interval, one frame, that delay, and what came while there was no recorder. */
   readonly boundMs: number;
+  /** From a fault of the recorder until its successor was seen to work, ms; null where there was none, or the kill came before. */
+  readonly restartMs: number | null;
   readonly problems: readonly string[];
 }
 
@@ -73,8 +75,9 @@ export class CrashLane {
   /** Audio for callers, made once: by rate. */
   readonly #audio = new Map<string, CallerAudio>();
   #spoken: Spoken[] = [];
-  /** When the recorder was broken, on the clock of `performance.now()`. */
+  /** When the recorder was broken, on the clock of `performance.now()`, and how long after that its successor worked, ms. */
   #brokenMs = Infinity;
+  #restartMs: number | null = null;
 
   private constructor(daemon: DaemonProcess, bot: Bot, random: () => number) {
     this.#daemon = daemon;
@@ -112,18 +115,19 @@ export class CrashLane {
   async round(phase: CrashPhase): Promise<CrashRound> {
     const { up, over } = await this.#dial();
     const beganMs = performance.now();
-    this.#delay.take();
+    this.#delay.takeTogether();
     await this.#bring(phase, up);
     const killingMs = performance.now();
     // One that was asked to end may be quicker.
     let kills = (await this.#daemon.kill('SIGKILL')).signal === 'SIGKILL' ? 1 : 0;
     const killedMs = performance.now();
-    const delayMs = this.#delay.take();
+    const delayMs = this.#delay.takeTogether();
     await over;
     if (phase === 'starting') kills += await this.#killAtStart();
     await this.#daemon.restart();
-    // Without a recorder audio waits in memory; and both, the one before and the one behind it, had to wait for a processor.
-    const alone = this.#brokenMs === Infinity ? 0 : killedMs - this.#brokenMs + delayMs;
+    // Without a recorder audio waits in memory, until its successor has read all of it.
+    const isAlone = this.#brokenMs !== Infinity && this.#restartMs === null;
+    const alone = isAlone ? killedMs - this.#brokenMs : 0;
     const boundMs = this.#daemon.flushMs + frameMs + delayMs + alone;
     const problems: string[] = [];
     const missedMs: number[] = [];
@@ -138,7 +142,8 @@ export class CrashLane {
       if (ms > boundMs) problems.push(`${ms.toFixed(1)} ms are missing, ${boundMs.toFixed(1)} may be`);
     }
     await this.#tidy(problems);
-    return { phase, kills, killedAtMs: killingMs - beganMs, missedMs, delayMs, boundMs, problems };
+    const [killedAtMs, restartMs] = [killingMs - beganMs, this.#restartMs];
+    return { phase, kills, killedAtMs, missedMs, delayMs, boundMs, restartMs, problems };
   }
 
   /** Three calls that stay up, and one that doesn't. */
@@ -159,6 +164,7 @@ export class CrashLane {
   /** Resolves when the daemon does what it is to be killed at. */
   async #bring(phase: CrashPhase, up: readonly Caller[]): Promise<void> {
     this.#brokenMs = Infinity;
+    this.#restartMs = null;
     // Now and then long enough for chunks to be sealed while their calls are up.
     await sleep(this.#random() < 0.25 ? 1000 + this.#random() * 2500 : 200 + this.#random() * 800);
     switch (phase) {
@@ -171,14 +177,33 @@ export class CrashLane {
         await sleep(this.#random() * (phase === 'sealing' ? 120 : 700));
         break;
       case 'recorder':
+        this.#brokenMs = performance.now();
+        await this.#daemon.fault(phase, this.#fault());
+        await this.#watchRecorder(this.#random() * 500);
+        break;
       case 'control':
-        if (phase === 'recorder') this.#brokenMs = performance.now();
-        await this.#daemon.fault(phase, this.#random() < 0.5 ? 'exit' : 'throw');
+        await this.#daemon.fault(phase, this.#fault());
         await sleep(this.#random() * 500);
         break;
       case 'draining':
         process.kill(this.#daemon.pid, 'SIGTERM');
         await sleep(this.#random() * 400);
+    }
+  }
+
+  #fault(): string {
+    return this.#random() < 0.5 ? 'exit' : 'throw';
+  }
+
+  /** Looks for so long whether the recorder that was broken has a successor that works: one says so when it has emptied the ring. */
+  async #watchRecorder(ms: number): Promise<void> {
+    const untilMs = performance.now() + ms;
+    let wasGone = false;
+    while (performance.now() < untilMs) {
+      const { recorder } = await this.#daemon.threads();
+      wasGone ||= recorder !== 'ready';
+      if (wasGone && recorder === 'ready') this.#restartMs ??= performance.now() - this.#brokenMs;
+      await sleep(Math.min(5, Math.max(0, untilMs - performance.now())));
     }
   }
 

@@ -216,6 +216,12 @@ export class DaemonProcess {
     await response.arrayBuffer();
   }
 
+  /** States of the threads, as the media port tells them. */
+  async threads(): Promise<Readonly<Record<string, string>>> {
+    const response = await fetch(`http://127.0.0.1:${this.mediaPort}/healthz`);
+    return ((await response.json()) as { threads: Record<string, string> }).threads;
+  }
+
   async recordings(query = ''): Promise<ListedRecording[]> {
     const { recordings } = await this.json<{ recordings: ListedRecording[] }>(
       `/v1/recordings?limit=1000${query}`,

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { tickMs } from './schedulingDelayThread.js';
+import { tickMs, windowMs } from './schedulingDelayThread.js';
 
 /**
  * How late this machine lets a thread run that asked to be woken: a thread of its own does nothing but sleep for 10 ms again
@@ -7,7 +7,7 @@ import { tickMs } from './schedulingDelayThread.js';
  * writes 4 KiB there each time: a disk that is busy with syncs, of whomever, lets a plain write wait.
  */
 export class SchedulingDelay {
-  readonly #worst = new Float64Array(new SharedArrayBuffer(8));
+  readonly #worst = new Float64Array(new SharedArrayBuffer(16));
   readonly #worker: Worker;
 
   /** @param file - on the disk that is meant; written over and over */
@@ -24,9 +24,20 @@ export class SchedulingDelay {
     return worst;
   }
 
+  /**
+   * The most that it was late altogether within {@link windowMs} since this was last taken, ms. A thread that has something to do is
+   * held up again and again on a machine that is short of processors, and each time counts.
+   */
+  takeTogether(): number {
+    const worst = this.#worst[1] ?? 0;
+    this.#worst[1] = 0;
+    return worst;
+  }
+
   async close(): Promise<void> {
     await this.#worker.terminate();
   }
 
   static readonly tickMs = tickMs;
+  static readonly windowMs = windowMs;
 }

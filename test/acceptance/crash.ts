@@ -66,6 +66,12 @@ const heading = [
   'problems',
 ];
 console.log(textTable([heading, ...rows.map((row) => row.map(String))]));
+const restarts = rounds.flatMap(({ restartMs }) => restartMs ?? []).sort((a, b) => a - b);
+const [middle, longest] = [restarts[restarts.length >> 1] ?? NaN, restarts.at(-1) ?? NaN];
+console.log(
+  `the recorder was replaced within ${middle.toFixed(0)} ms (median), ${longest.toFixed(0)} ms at most, ` +
+    `as far as it was seen (${restarts.length} times)`,
+);
 const problems = rounds.reduce((sum, round) => sum + round.problems.length, 0);
 const tookSeconds = ((performance.now() - startMs) / 1000).toFixed(0);
 console.log(`${tookSeconds} s, seed ${seed}: ${problems === 0 ? 'no problems' : `${problems} problems`}`);

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import type { RecordingLayout } from '../../src/spool/Manifest.js';
+import type { Manifest, RecordingLayout } from '../../src/spool/Manifest.js';
 import { clockOf } from '../../src/storage/Clock.js';
 import { FileStore } from '../../src/storage/FileStore.js';
 import type { ObjectStore } from '../../src/storage/ObjectStore.js';
@@ -104,6 +104,45 @@ await t.test('after a crash at any step of any layout, the next start ends the s
     [],
     'every step was reached',
   );
+});
+
+/** What a recorder writes that was killed after its last seal and before it had noted its own end: its last chunk too, or not. */
+async function writeAgain(call: SpooledCall, withLastChunk: boolean): Promise<void> {
+  const { length } = call.manifest.chunks;
+  await call.end(withLastChunk ? length - 1 : length);
+}
+
+await t.test('a manifest that is written again after everything was stored changes nothing', async (t) => {
+  for (const layout of layouts)
+    for (const withLastChunk of [false, true])
+      await t.test(`${layout}, ${withLastChunk ? 'with' : 'without'} the last chunk`, async (t) => {
+        const call = await SpooledCall.of(t.testdir({}), layout, { chunks: 4, callId: `CA-${randomUUID()}` });
+        const store = new MemoryStore();
+        await call.end();
+        await live(t, call, store);
+        await call.isStored(t, store);
+        const before = new Map(store.objects);
+        await writeAgain(call, withLastChunk);
+        await live(t, call, store);
+        await call.isStored(t, store);
+        t.strictSame([...store.objects.keys()].sort(), [...before.keys()].sort());
+        for (const [key, bytes] of before) t.ok(store.objects.get(key)?.equals(bytes), key);
+      });
+});
+
+await t.test('one whose audio the store has lost meanwhile says so', async (t) => {
+  for (const layout of ['single', 'jambonz'] as const)
+    await t.test(layout, async (t) => {
+      const call = await SpooledCall.of(t.testdir({}), layout, { chunks: 4, callId: `CA-${randomUUID()}` });
+      const store = new MemoryStore();
+      await call.end();
+      await live(t, call, store);
+      await store.delete(`${call.folder}/audio.wav`);
+      await writeAgain(call, false);
+      await live(t, call, store);
+      const stored = JSON.parse(String(store.objects.get(`${call.folder}/manifest.json`))) as Manifest;
+      t.match(stored, { state: 'interrupted', reason: 'chunk_missing: 0, 1, 2, 3' });
+    });
 });
 
 await t.test('the same with a folder as store', async (t) => {

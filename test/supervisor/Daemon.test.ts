@@ -65,7 +65,7 @@ class Served {
     const { media, control } = await this.ports();
     const body = JSON.stringify({ thread: worker, fault: 'exit' });
     const request = { method: 'POST', headers: { 'content-type': 'application/json' }, body };
-    for (let next = 50; next <= backoffMs; next *= 2) {
+    for (let next = 0; next <= backoffMs; next = Math.max(50, next * 2)) {
       await this.#ready(media, worker);
       await fetch(`${control}/v1/faults`, request);
       await this.line((line) => line['worker'] === worker && line['backoffMs'] === next);
