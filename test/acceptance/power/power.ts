@@ -13,9 +13,9 @@ import { differences, type PowerReport, replay } from './PowerReplay.js';
  *
  * Exit 1 when a daemon finds something that it can't read, or a recording misses more than it may. Its own folder stays then.
  */
-const moments = Number(process.argv[2] ?? 40);
+const moments = Number(process.argv[2] ?? 16);
 const seed = Number(process.argv[3] ?? Date.now() % 1_000_000);
-const images = Number(process.argv[4] ?? 2);
+const images = Number(process.argv[4] ?? 1);
 const glances = 8;
 const layouts: readonly Layout[] = ['chunks', 'both', 'single'];
 /** Daemons at once: they wait for their disks half of the time. */
