@@ -79,6 +79,7 @@ export class DamagedSpool {
     const count = 2 + Math.floor(this.#random() * 3);
     for (let call = 0; call < count; call++)
       await this.#call(accounts[call % 2] ?? 'AC-a', this.#one(states), this.#one(layouts));
+    this.#unsealed = this.#notInChunks();
     const mutations = 1 + Math.floor(this.#random() * 4);
     for (let mutation = 0; mutation < mutations; mutation++) this.#mutate(spared);
     return spared;
@@ -90,16 +91,28 @@ export class DamagedSpool {
       readFileSync(join(this.#spoolDir, spared, 'manifest.json'), 'utf8'),
     ) as Manifest;
     const before = this.#audio(this.#spoolDir);
+    const journaled = this.#journaled();
     const ofA = this.#sources.get('AC-a') ?? [];
     await this.#start('first');
     this.#judgeSpared(spared, promised);
     this.#judgeBytes(before);
+    this.#judgeJournals(journaled);
     this.#judgeTenant(ofA);
     const aside = this.#aside.length;
     await this.#start('second');
     if (this.#aside.length !== aside)
       this.#problems.push(`set aside at the second start: ${JSON.stringify(this.#aside.slice(aside))}`);
     return { seed: this.#seed, mutations: this.#mutations, aside, problems: this.#problems };
+  }
+
+  /** Frames that the journal alone holds, every eighth of those that are known. */
+  #unsealed: Buffer[] = [];
+
+  #notInChunks(): Buffer[] {
+    const sealed = filesBelow(this.#dir).filter((path) => path.endsWith('.wav'));
+    const contents = sealed.map((path) => readFileSync(path));
+    const some = [...this.#sources.values()].flat().filter((_pcm, at) => at % 8 === 0);
+    return some.filter((pcm) => !contents.some((each) => each.includes(pcm)));
   }
 
   /** Chunks of PCM by account, to be looked for where they don't belong. */
@@ -254,6 +267,24 @@ export class DamagedSpool {
     }
   }
 
+  /** Of frames that lie whole in a journal, and lay in no sealed chunk before anything was damaged, a sample: as they are recorded. */
+  #journaled(): Buffer[] {
+    const files = filesBelow(join(this.#spoolDir, '.reelay')).filter((path) => path.endsWith('.journal'));
+    const journals = files.map((path) => readFileSync(path));
+    const whole = journals.map(wholeBatches);
+    return this.#unsealed.filter((pcm) => whole.some((journal) => journal.includes(callerOf(pcm))));
+  }
+
+  /** Each of them is in a recording, or in a journal that was set aside. */
+  #judgeJournals(journaled: readonly Buffer[]): void {
+    const contents = filesBelow(this.#dir).map((path) => readFileSync(path));
+    const gone = journaled.filter(
+      (pcm) => !contents.some((each) => each.includes(pcm) || each.includes(callerOf(pcm))),
+    );
+    if (gone.length > 0)
+      this.#problems.push(`gone: ${gone.length} of ${journaled.length} frames that a journal held`);
+  }
+
   #judgeTenant(ofA: readonly Buffer[]): void {
     const store = join(this.#dir, 'store-AC-b');
     for (const [path, bytes] of this.#audio(store)) {
@@ -308,6 +339,18 @@ export class DamagedSpool {
       this.#mutations.push(`in vain: ${(error as NodeJS.ErrnoException).code ?? String(error)}`);
     }
   }
+}
+
+/** The caller's side of a frame, as the journal has it. */
+function callerOf(stereo: Buffer): Buffer {
+  const mono = Buffer.alloc(stereo.length / 2);
+  for (let at = 0; at < mono.length; at += 2) mono.writeInt16LE(stereo.readInt16LE(at * 2), at);
+  return mono;
+}
+
+/** A journal without its last batch: half a batch is what a killed process leaves, and nothing vouches for what is in it. */
+function wholeBatches(journal: Buffer): Buffer {
+  return journal.subarray(0, Math.max(0, journal.lastIndexOf('RJ0')));
 }
 
 function sumOf(bytes: Buffer): string {
