@@ -161,6 +161,8 @@ export class DamagedSpool {
       journal.append(bytes, some[0]?.sequence ?? 0, some.at(-1)?.sequence ?? 0);
       recordings.apply(bytes);
       recordings.progress();
+      // As a daemon does: what comes next says how much was safe from a loss of power.
+      await journal.sync();
     }
     await recordings.settled();
     journal.close();
@@ -348,9 +350,10 @@ function callerOf(stereo: Buffer): Buffer {
   return mono;
 }
 
-/** A journal without its last batch: half a batch is what a killed process leaves, and nothing vouches for what is in it. */
+/** A journal without its last two batches: of those nothing behind them says that they were ever safe from a loss of power. */
 function wholeBatches(journal: Buffer): Buffer {
-  return journal.subarray(0, Math.max(0, journal.lastIndexOf('RJ0')));
+  const last = Math.max(0, journal.lastIndexOf('RJ0'));
+  return journal.subarray(0, Math.max(0, journal.lastIndexOf('RJ0', last - 1)));
 }
 
 function sumOf(bytes: Buffer): string {
