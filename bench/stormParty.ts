@@ -52,8 +52,9 @@ async function run(): Promise<void> {
   const { bot, url } = await openBot();
   let latencies: number[] = [];
   let misplaced = 0;
-  const noted = (sentMs: number | undefined, inOrder: boolean): void => {
-    if (!inOrder || sentMs === undefined) misplaced++;
+  const directions: Timed[] = [];
+  const noted = (sentMs: number | undefined): void => {
+    if (sentMs === undefined) misplaced++;
     else latencies.push(performance.now() - sentMs);
   };
   const up = async (mediaUrl: string, index: number): Promise<void> => {
@@ -65,8 +66,9 @@ async function run(): Promise<void> {
     const [socket] = await connection;
     const toBot = new Timed(noted, 2);
     const toCaller = new Timed(noted, 0);
-    socket.on('message', () => toBot.received());
-    caller.on('message', () => toCaller.received());
+    directions.push(toBot, toCaller);
+    socket.on('message', (data) => toBot.received(data as Buffer));
+    caller.on('message', (data) => toCaller.received(data as Buffer));
     let frame = 0;
     setInterval(() => {
       const message = twilioMedia({
@@ -76,10 +78,12 @@ async function run(): Promise<void> {
         timestamp: frame++ * frameMs,
         payload,
       });
-      toBot.sent();
+      toBot.sent(message);
       caller.send(message);
-      toCaller.sent();
-      socket.send(twilioBotMedia(name, payload));
+      payload.writeUInt32BE(frame);
+      const answer = twilioBotMedia(name, payload);
+      toCaller.sent(answer);
+      socket.send(answer);
     }, frameMs);
   };
   process.on('message', (order: PartyOrder) => {
@@ -92,29 +96,39 @@ async function run(): Promise<void> {
         process.send?.('up');
       })();
     } else if (order.type === 'window') latencies = [];
-    else process.send?.({ latencies, misplaced } satisfies RunningReport);
+    else {
+      const missing = directions.reduce((sum, direction) => sum + direction.missing, 0);
+      process.send?.({ latencies, misplaced: misplaced + missing } satisfies RunningReport);
+    }
   });
   process.send?.(url);
 }
 
-/** Frames in one direction of one call. They come in the order in which they were sent, so their times need no names. */
+/** Frames in one direction of one call: each must come as it was sent, and in that order. */
 class Timed {
-  readonly #noted: (sentMs: number | undefined, inOrder: boolean) => void;
-  readonly #times: number[] = [];
+  readonly #noted: (sentMs: number | undefined) => void;
+  readonly #under: { readonly message: string; readonly sentMs: number }[] = [];
   #opening: number;
 
-  constructor(noted: (sentMs: number | undefined, inOrder: boolean) => void, opening: number) {
+  constructor(noted: (sentMs: number | undefined) => void, opening: number) {
     this.#noted = noted;
     this.#opening = opening;
   }
 
-  sent(): void {
-    this.#times.push(performance.now());
+  sent(message: string): void {
+    this.#under.push({ message, sentMs: performance.now() });
   }
 
-  received(): void {
+  received(data: Buffer): void {
     if (this.#opening-- > 0) return;
-    this.#noted(this.#times.shift(), true);
+    const sent = this.#under.shift();
+    this.#noted(sent?.message === data.toString('latin1') ? sent.sentMs : undefined);
+  }
+
+  /** Frames that should have come long ago. */
+  get missing(): number {
+    const longAgoMs = performance.now() - 5000;
+    return this.#under.filter(({ sentMs }) => sentMs < longAgoMs).length;
   }
 }
 
