@@ -12,7 +12,10 @@ export interface HeardCall {
   readonly beganMs: number;
   /** When it ended by itself; Infinity when the daemon was killed under it. */
   readonly endedMs: number;
-  /** When the daemon was killed under it; Infinity otherwise. */
+  /**
+   * When the daemon that heard it was killed, also after the call's end: what was said last may not have been written down by then.
+   * Infinity where that daemon was stopped.
+   */
   readonly cutMs: number;
   /** Samples that had been said at a moment, or, where the provider paces them, were known to be taken in. */
   readonly saidBy: (atMs: number) => number;
@@ -42,7 +45,7 @@ export function heardOf(result: CallResult, cutMs: number): HeardCall {
     callId: result.callSid,
     beganMs: stream.startMs,
     endedMs: wasCut ? Infinity : stream.startMs + stream.endMs,
-    cutMs: wasCut ? cutMs : Infinity,
+    cutMs: stream.startMs < cutMs ? cutMs : Infinity,
     saidBy: (atMs) => ends.findLast((each) => each.atMs <= atMs)?.samples ?? 0,
     saidMs: (index) => ends.find((each) => each.samples > index)?.atMs ?? Infinity,
     samplesIn: ([caller = new Int16Array(0)]) => {
@@ -60,7 +63,7 @@ export function numberedCall(call: NumberedCall, cutMs: number): HeardCall {
     callId: options.callSid,
     beganMs,
     endedMs: call.ended ? (acknowledged.at(-1)?.atMs ?? Infinity) : Infinity,
-    cutMs: call.ended ? Infinity : cutMs,
+    cutMs: beganMs < cutMs ? cutMs : Infinity,
     saidBy: (atMs) => call.acknowledgedAt(atMs),
     saidMs: (index) => acknowledged.find(({ samples }) => samples > index)?.atMs ?? Infinity,
     // On the other side is what the bot has answered.
