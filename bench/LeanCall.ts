@@ -27,6 +27,8 @@ export interface LeanReport {
   /** Each was the frame that was said at that place. */
   readonly inOrder: boolean;
   readonly vanished: boolean;
+  /** The longest that its own frames were late in being sent, because this machine had no time for it, ms. */
+  readonly lateMs: number;
   /** Why its socket broke, or did not open; null when the caller ended it. */
   readonly broken: string | null;
 }
@@ -46,6 +48,7 @@ export class LeanCall {
   #sent = 0;
   #back = 0;
   #inOrder = true;
+  #lateMs = 0;
   #isOver = false;
   #broken: string | null = null;
 
@@ -74,6 +77,8 @@ export class LeanCall {
     if (this.#isOver) return;
     const { provider, frames } = this.#options;
     const due = Math.min(frames, Math.floor((nowMs - this.#startMs) / 20));
+    if (this.#sent < due)
+      this.#lateMs = Math.max(this.#lateMs, nowMs - this.#startMs - (this.#sent + 1) * 20);
     for (; this.#sent < due; this.#sent++) {
       if (provider === 'jambonz') this.#socket.send(this.#voice.linear(this.#sent));
       else this.#socket.send(this.#media(this.#sent));
@@ -132,6 +137,7 @@ export class LeanCall {
       back: this.#back,
       inOrder: this.#inOrder,
       vanished: vanishes,
+      lateMs: this.#lateMs,
       broken: this.#broken,
     };
   }

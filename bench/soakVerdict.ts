@@ -17,7 +17,12 @@ export interface SoakVerdict {
   readonly recordings: readonly Manifest[];
   /** Recordings whose samples were compared with what was said. */
   readonly compared: number;
+  /** Recordings with a gap, or a silence before them, because their caller on jambonz (which gives no clock) had stood still. */
+  readonly stalled: number;
 }
+
+/** Callers without a clock that were silent for longer than this can't be told from such that lost what they said. */
+const stallMs = 200;
 
 /**
  * Verifies every recording below a folder, and compares every n-th sample by sample with what its caller said.
@@ -32,7 +37,7 @@ export async function verifyBelow(
 ): Promise<SoakVerdict> {
   const problems: string[] = [];
   const recordings: Manifest[] = [];
-  let compared = 0;
+  let [compared, stalled] = [0, 0];
   for (const path of await recordingsBelow(dir)) {
     const folder = new RecordingFolder([new FolderFiles(path)]);
     const { findings } = await verdictOn(folder);
@@ -42,13 +47,18 @@ export async function verifyBelow(
     const report = reports.get(manifest.callId);
     reports.delete(manifest.callId);
     recordings.push(manifest);
-    problems.push(...callProblems(path, manifest, report));
-    if (report === undefined || recordings.length % every !== 0) continue;
+    const isStalled = report?.provider === 'jambonz' && report.lateMs > stallMs;
+    if (isStalled && manifest.gaps.some(({ cause }) => cause === 'lost_by_provider')) stalled++;
+    problems.push(...callProblems(path, manifest, report, isStalled));
+    if (report === undefined || recordings.length % every !== 0 || isStalled) continue;
     compared++;
     const wrong = await firstWrongSample(path, manifest, report, voice);
-    if (wrong !== null) problems.push(`${path}: the caller's sample ${wrong} is not what was said`);
+    if (wrong !== null)
+      problems.push(
+        `${path}: the caller's sample ${wrong} is not what was said, its caller ${report.lateMs.toFixed(0)} ms late`,
+      );
   }
-  return { problems, recordings, compared };
+  return { problems, recordings, compared, stalled };
 }
 
 /** Null for one that can't be read, of which `verify` has told. */
@@ -57,16 +67,23 @@ async function manifestIn(path: string): Promise<Manifest | null> {
   return documentSchemas.manifest.safeParse(JSON.parse(text)).data ?? null;
 }
 
-function callProblems(path: string, manifest: Manifest, report: LeanReport | undefined): string[] {
+function callProblems(
+  path: string,
+  manifest: Manifest,
+  report: LeanReport | undefined,
+  isStalled: boolean,
+): string[] {
   if (report === undefined) return [`${path}: of no call that was made, or its second recording`];
-  const { sampleRate, samples, state, reason, gaps } = manifest;
+  const { sampleRate, samples, state, reason } = manifest;
+  const gaps = manifest.gaps.filter(({ cause }) => !(isStalled && cause === 'lost_by_provider'));
   const problems: string[] = [];
   if (manifest.accountId !== report.accountId) problems.push(`of account ${manifest.accountId}`);
   // Who is gone without a word may take the last frames along, and his call ends when his socket does.
   const said = (report.sent * sampleRate) / 50;
   const may = report.vanished ? sampleRate : 0;
   if (samples < said - may) problems.push(`${samples} samples of ${said} that were said`);
-  if (gaps.length > 0) problems.push(`gaps ${JSON.stringify(gaps.slice(0, 3))}`);
+  if (gaps.length > 0)
+    problems.push(`gaps ${JSON.stringify(gaps.slice(0, 3))}, its caller ${report.lateMs.toFixed(0)} ms late`);
   if (state !== 'complete' && !(report.vanished && state === 'interrupted'))
     problems.push(`${state} (${reason ?? ''})`);
   return problems.map((problem) => `${path}: ${problem}`);

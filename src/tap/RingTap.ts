@@ -76,7 +76,9 @@ export class RingTap implements Tap {
 
   clock(arrivalMs: number): void {
     for (const call of this.#behind) call.catchUp(arrivalMs);
-    this.write({ kind: RecordKind.clock, call: 0, stream: 0, arrivalMs }, noPayload);
+    // Time must not pass over what a call could not yet tell it has lost: after half a minute its silence would be final.
+    if (this.#behind.size === 0)
+      this.write({ kind: RecordKind.clock, call: 0, stream: 0, arrivalMs }, noPayload);
     this.#counters?.set('tapRingBytes', this.#ring.usedBytes());
   }
 

@@ -1,8 +1,15 @@
 import type { StreamFacts } from '../../tap/TapRecord.js';
-import type { ManifestStream } from '../../spool/Manifest.js';
+import type { GapCause, ManifestStream } from '../../spool/Manifest.js';
 import { createPlayout, type PlayoutState } from './Playout.js';
 import { createStreamClock, streamTime, type StreamClockState } from './StreamClock.js';
 import type { ResamplerState } from '../../audio/Resampler.js';
+
+/** Records that reelay lost. Up to which position they reached is known only as well as the stream's clock at that time. */
+export interface LostRecords {
+  readonly to: number;
+  readonly untilMs: number;
+  readonly cause: GapCause;
+}
 
 /** One provider stream on the recording's axis. Positions are samples of the recording. */
 export interface StreamState {
@@ -25,6 +32,8 @@ export interface StreamState {
   idle: { readonly at: number; sinceMs: number; sinceLagMs: number; leastMs: number } | null;
   /** Reelay dropped records since the last frame (streams without timestamps). */
   dropped: boolean;
+  /** What may be missing before a track's next frame, because records were lost here: up to a position, and a time of arrival. */
+  lost?: { readonly caller: LostRecords | null; readonly bot: LostRecords | null };
   lastArrivalMs: number;
   readonly resamplers: {
     caller: ResamplerState | null;

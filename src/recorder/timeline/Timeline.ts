@@ -97,7 +97,7 @@ export class Timeline {
     const stream = this.#reference;
     if (stream === undefined || this.state.length !== null) return;
     this.#advanceTo(Math.max(this.state.now, this.#position(stream, untilMs)));
-    const from = this.#lose(stream, sinceMs, 'journal_damaged');
+    const from = this.#lose(stream, [sinceMs, untilMs], 'journal_damaged');
     addEvent(this.state, 'journal_damaged', from);
   }
 
@@ -179,7 +179,7 @@ export class Timeline {
       case RecordKind.streamEnd:
         return this.#endStream(stream, (readFacts(record) as StreamEndFacts).reason);
       case RecordKind.dropped:
-        return this.#dropped(readFacts(record) as DroppedFacts, stream);
+        return this.#dropped(readFacts(record) as DroppedFacts, stream, record.arrivalMs);
       case RecordKind.event: {
         const { type, ...detail } = readFacts(record) as EventFacts;
         return addEvent(state, type, state.now, detail);
@@ -239,20 +239,28 @@ export class Timeline {
     addEvent(state, 'clip_done', state.now, { id: facts.id, playedMs: facts.playedMs });
   }
 
-  #dropped(facts: DroppedFacts, stream: StreamState): void {
-    const from = this.#lose(stream, facts.sinceMs, 'dropped_by_reelay');
+  #dropped(facts: DroppedFacts, stream: StreamState, untilMs: number): void {
+    const from = this.#lose(stream, [facts.sinceMs, untilMs], 'dropped_by_reelay');
     addEvent(this.state, 'dropped_by_reelay', from, { records: facts.records });
   }
 
   /** @returns the position from which on something may be missing, up to now */
-  #lose(stream: StreamState, sinceMs: number, cause: GapCause): number {
+  #lose(
+    stream: StreamState,
+    [sinceMs, untilMs]: readonly [sinceMs: number, untilMs: number],
+    cause: GapCause,
+  ): number {
     const { state } = this;
     // A frame that was dropped on arrival began before it: what is missing begins where the last one ended.
     const received = this.#live.map(slowestTrack);
     const from = Math.max(Math.min(this.#position(stream, sinceMs), ...received), state.final);
     state.causes.push({ from, to: state.now, cause });
     state.lossy = true;
-    for (const each of this.#live) each.dropped = each.facts.placement === 'count';
+    for (const each of this.#live) {
+      each.dropped = each.facts.placement === 'count';
+      const lost = { to: state.now, untilMs, cause };
+      each.lost = { caller: lost, bot: lost };
+    }
     return from;
   }
 

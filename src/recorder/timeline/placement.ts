@@ -25,6 +25,8 @@ const idleVerdictMs = 1000;
 const caughtUpMs = 100;
 /** A deficit that shrinks by more than this is still being caught up with. */
 const jitterMs = 20;
+/** What is missing so short behind records that reelay lost is taken for lost here too: arrivals tell no better. */
+const nearMs = 500;
 /** After a client overrun the next message is this many bytes short of whole ticks. */
 const overrunBytes = 16;
 
@@ -38,6 +40,7 @@ export function placeAudio(state: TimelineState, stream: StreamState, record: Ta
   const track = record.track === Track.botHeard ? 'bot' : 'caller';
   const samples = resampled(stream, track, first, sampleRate, state.facts.sampleRate);
   const position = from(state, stream, record, track, samples.length);
+  nameLost(state, stream, track, position);
   const placed = clip(position, samples, state.final);
   writeLane(lanes[0], placed.position, placed.pcm);
   if (second !== undefined && lanes[1] !== undefined) {
@@ -55,6 +58,27 @@ export function placeAudio(state: TimelineState, stream: StreamState, record: Ta
   }
   stream.ends[track] = Math.max(ends ?? stream.startSample, position + samples.length);
   stream.lastArrivalMs = record.arrivalMs;
+}
+
+/**
+ * The first frame behind lost records tells where they ended: when all came late before, and it doesn't, that is further on than the
+ * stream's clock said when they were told of.
+ */
+function nameLost(
+  state: TimelineState,
+  stream: StreamState,
+  track: 'caller' | 'bot',
+  position: number,
+): void {
+  const lost = stream.lost?.[track];
+  if (stream.lost === undefined || lost === undefined || lost === null) return;
+  stream.lost = { ...stream.lost, [track]: null };
+  const perMs = state.facts.sampleRate / 1000;
+  const known = positionAt(stream, lost.untilMs, perMs);
+  // By count, whatever is missing there is what was lost here.
+  const isNear = stream.facts.placement === 'count' || position <= known + nearMs * perMs;
+  const to = isNear ? position : known;
+  if (to > lost.to) state.causes.push({ from: lost.to, to, cause: lost.cause });
 }
 
 function byTimestamp(
