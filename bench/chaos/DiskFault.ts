@@ -30,7 +30,10 @@ export class DiskFault implements Fault {
     await scene.allReady();
   }
 
-  evidence(): Promise<string> {
+  evidence({ disk }: Scene): Promise<string> {
+    const onMedia = disk?.counts().metFirst ?? 0;
+    if (onMedia > 0)
+      throw new Error(`the media thread itself made ${onMedia} of the writes that met the fault`);
     if (this.#met < this.#windows) throw new Error(`${this.#met} writes met the fault`);
     return Promise.resolve(`${this.#met} writes ${this.#way === 'fail' ? 'failed' : 'took 500 ms'}`);
   }

@@ -111,27 +111,25 @@ export class PartyCall {
   }
 
   get isHeardByCaller(): boolean {
-    return this.#down.received >= this.#downSent;
+    return this.#down.received >= this.#downSent || this.isCut;
   }
 
   get isHeardByBot(): boolean {
-    return this.#up.received >= this.#upSent;
+    return this.#up.received >= this.#upSent || this.isCut;
   }
 
-  /** The caller says nothing more, and says so. */
-  stop(): void {
+  /** The caller says nothing more, and says so; when the bot has heard everything, it closes. */
+  async hangUp(patiently: (holds: () => boolean) => Promise<void>): Promise<void> {
     this.#isStopped = true;
+    const caller = this.#caller;
+    if (caller?.readyState !== WebSocket.OPEN) return;
     const { callSid } = this;
     const { accountSid } = this.#order;
     const sequenceNumber = this.#upSent + 2;
-    if (this.#caller?.readyState !== WebSocket.OPEN) return;
-    this.#caller.send(twilioStop({ accountSid, callSid, streamSid: this.#streamSid, sequenceNumber }));
-  }
-
-  async hangUp(): Promise<void> {
+    caller.send(twilioStop({ accountSid, callSid, streamSid: this.#streamSid, sequenceNumber }));
+    await patiently(() => this.isHeardByBot);
     this.#leaving = true;
-    const caller = this.#caller;
-    if (caller?.readyState !== WebSocket.OPEN) return;
+    if (caller.readyState !== WebSocket.OPEN) return;
     caller.close(1000);
     await once(caller, 'close');
   }

@@ -136,9 +136,7 @@ async function hangUp(group: string): Promise<PartyCallReport[]> {
   for (const call of numbered) call.silenceBot();
   await patiently(() => numbered.every(({ isHeardByCaller }) => isHeardByCaller));
   await sleep(playedMs);
-  for (const call of numbered) call.stop();
-  await patiently(() => numbered.every(({ isHeardByBot }) => isHeardByBot));
-  await Promise.race([Promise.all(ending.map((call) => call.hangUp())), sleep(patienceMs)]);
+  await Promise.race([Promise.all(ending.map((call) => call.hangUp(patiently))), sleep(2 * patienceMs)]);
   calls = calls.filter((call) => !ending.includes(call));
   for (const { callSid } of ending) bySid.delete(callSid);
   groups.delete(group);

@@ -41,7 +41,7 @@ export class FaultyDisk {
       });
     }
     const control = join(dir, 'faultyDisk.control');
-    writeFileSync(control, Buffer.alloc(16));
+    writeFileSync(control, Buffer.alloc(20));
     const env = { LD_PRELOAD: library, FAULTY_DISK_CONTROL: control, FAULTY_DISK_DIR: folder };
     return new FaultyDisk(env, openSync(control, 'r+'));
   }
@@ -60,11 +60,14 @@ export class FaultyDisk {
     this.#set(modes.none, 0);
   }
 
-  /** System calls that were made to fail or slowed down so far, and all that concerned the folder. */
-  counts(): { readonly met: number; readonly seen: number } {
-    const numbers = new Uint32Array(4);
+  /**
+   * System calls that were made to fail or slowed down so far, those of them on the process's first thread, and all that concerned the
+   * folder.
+   */
+  counts(): { readonly met: number; readonly metFirst: number; readonly seen: number } {
+    const numbers = new Uint32Array(5);
     readSync(this.#control, numbers, { position: 0 });
-    return { met: numbers[2] ?? 0, seen: numbers[3] ?? 0 };
+    return { met: numbers[2] ?? 0, metFirst: numbers[4] ?? 0, seen: numbers[3] ?? 0 };
   }
 
   close(): void {

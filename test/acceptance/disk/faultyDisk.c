@@ -3,7 +3,8 @@
  * run, through a small file that both sides map:
  *
  *     FAULTY_DISK_DIR      the folder, as an absolute path; files opened by a path below it are meant, and no others
- *     FAULTY_DISK_CONTROL  the file: four 32-bit numbers in the machine's order: mode, delay in ms, calls met, calls in all
+ *     FAULTY_DISK_CONTROL  the file: five 32-bit numbers in the machine's order: mode, delay in ms, calls met, calls in
+ *                          all, calls met on the process's first thread
  *
  * Modes: 0 nothing, 1 every write, truncation and sync fails with EIO, 2 every write takes the delay longer.
  * A descriptor is known by a mark set when it was opened, so that writes to sockets cost no system call more than without this.
@@ -26,7 +27,7 @@ enum { nothing, failing, slow };
 enum { most_descriptors = 1 << 16 };
 
 struct control {
-  _Atomic uint32_t mode, delay_ms, met, seen;
+  _Atomic uint32_t mode, delay_ms, met, seen, met_first;
 };
 
 static struct control idle, *control = &idle;
@@ -63,6 +64,7 @@ static int meets(int fd, int writes) {
   uint32_t mode = control->mode;
   if (mode == nothing || (mode == slow && !writes)) return 0;
   atomic_fetch_add(&control->met, 1);
+  if (gettid() == getpid()) atomic_fetch_add(&control->met_first, 1);
   if (mode == failing) {
     errno = EIO;
     return 1;
