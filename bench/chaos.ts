@@ -11,6 +11,7 @@
  * happen, or when p99 exceeds its bound (median of the pairs). `short` is for CI: a pair of short windows per row with few calls;
  * it prints times without judging them.
  */
+import { realpathSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -34,7 +35,7 @@ const timing: Timing = {
 const rows = chosenRows();
 // Whatever ends the bench, nothing that it started goes on.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-const dir = await mkdtemp(join(tmpdir(), 'reelay-chaos-'));
+const dir = await mkdtemp(join(realpathSync(tmpdir()), 'reelay-chaos-'));
 const party = await Party.start();
 let scenes = 0;
 try {
