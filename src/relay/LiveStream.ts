@@ -73,6 +73,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
     const sampleBytes = dialect.capabilities.encoding === 'pcm16' ? 2 : 1;
     this.#msPerByte = 1000 / (start.sampleRate * start.channels * sampleBytes);
     this.#upstream = this.#openUpstream(options.opening);
+    this.#context.buffers.watch(this.#provider);
     call.attach(this);
     const facts = streamFacts({ dialect, account, start, streamId: this.streamId, role, arrivalMs });
     const { capabilities } = dialect;
@@ -255,18 +256,21 @@ export class LiveStream implements UpstreamOwner, CallStream {
 
   /** The bot's socket is read no faster than the provider's is written. */
   #holdBack(): void {
-    const limit = this.#admitted.config.limits.providerBufferBytes;
-    if (this.#provider.bufferedAmount <= limit) return;
+    if (this.#provider.bufferedAmount <= this.#providerBufferBytes) return;
     if (!this.#paused) this.#context.counters.add('upstreamPauses');
     this.#paused = true;
     // Each time, because it may be another socket by now: a bot that was dialled again begins unpaused.
     this.#upstream?.pause();
   }
 
+  get #providerBufferBytes(): number {
+    return this.#context.buffers.limitOf(this.#admitted.config.limits.providerBufferBytes);
+  }
+
   /** One function for all frames, because a closure per frame would be garbage fifty times a second and call. */
   readonly #onFlushed = (): void => {
     if (!this.#paused) return;
-    if (this.#provider.bufferedAmount > this.#admitted.config.limits.providerBufferBytes / 2) return;
+    if (this.#provider.bufferedAmount > this.#providerBufferBytes / 2) return;
     this.#paused = false;
     this.#upstream?.resume();
   };

@@ -27,7 +27,9 @@ import { dialects, mediaRoute } from './MediaRoute.js';
 import { answerPlain, writeError, writeJson } from './PlainHttp.js';
 import type { Answer } from './PlainHttp.js';
 import type { OverloadLevel } from './Overload.js';
+import { memoryLimit } from './memoryLimit.js';
 import { OverloadWatch } from './OverloadWatch.js';
+import { ProviderBuffers } from './ProviderBuffers.js';
 import { ProviderStream } from './ProviderStream.js';
 import { RecordStream } from './RecordStream.js';
 import { RefusalLog } from './RefusalLog.js';
@@ -64,6 +66,8 @@ const maxUnproven = 64;
 /** Sockets of recordings at once that have proven nothing and keep open, which are not closed from here. */
 const maxStrangers = 64;
 const tickMs = 1000;
+/** Share of the memory that may wait for providers. */
+const bufferShare = 0.25;
 const headersTimeoutMs = 5000;
 /** A client that doesn't finish the closing handshake is cut off. */
 const closeTimeoutMs = 5000;
@@ -92,6 +96,7 @@ export class MediaServer {
   readonly #overload: OverloadWatch;
   #config: Config;
   #draining = false;
+  readonly #memoryBytes = memoryLimit();
   #ticker: NodeJS.Timeout | undefined;
   #onIdle: (() => void) | undefined;
 
@@ -114,6 +119,7 @@ export class MediaServer {
       calls: new CallTable({ tap, counters, log, onChange }),
       counters,
       heartbeats: new Heartbeats(),
+      buffers: new ProviderBuffers(),
       stalls: new StalledSockets(),
       names: options.names ?? new UpstreamNames(),
       log,
@@ -325,6 +331,8 @@ export class MediaServer {
     this.#overload.tick(this.#config.limits);
     this.#context.heartbeats.tick(nowMs);
     this.#context.stalls.tick(nowMs);
+    const { memoryBytes } = this.#config.limits;
+    this.#context.buffers.tick((memoryBytes ?? this.#memoryBytes) * bufferShare);
     this.#refusals.tick();
   }
 

@@ -5,6 +5,7 @@ import type { ArrivalLine } from './ArrivalLine.js';
 import type { Call } from './Call.js';
 import type { CallTable } from './CallTable.js';
 import type { Heartbeats } from './Heartbeats.js';
+import type { ProviderBuffers } from './ProviderBuffers.js';
 import type { StalledSockets } from './StalledSockets.js';
 import type { UpstreamNames } from './UpstreamNames.js';
 
@@ -12,6 +13,7 @@ import type { UpstreamNames } from './UpstreamNames.js';
 export interface RelayContext {
   readonly admission: Admission;
   readonly arrivals: ArrivalLine;
+  readonly buffers: ProviderBuffers;
   readonly calls: CallTable;
   readonly counters: Counters;
   readonly heartbeats: Heartbeats;
