@@ -30,7 +30,8 @@ const timing: Timing = {
   pairs: argument('pairs', isShort ? 1 : 10),
   windowMs: argument('window', isShort ? 1 : 5) * 1000,
   settleMs: isShort ? 300 : 1500,
-  warmMs: isShort ? 1000 : 5000,
+  overMs: isShort ? 400 : 1000,
+  warmMs: isShort ? 600 : 5000,
 };
 const rows = chosenRows();
 // Whatever ends the bench, nothing that it started goes on.

@@ -1,43 +1,62 @@
+import type { LogLine } from '../../test/acceptance/DaemonProcess.js';
+import { eventually } from '../../test/acceptance/eventually.js';
 import type { Fault } from './Fault.js';
 import type { Scene } from './Scene.js';
+
+const dropsMetric = 'reelay_tap_dropped_frames_total';
 
 /** The spool's file system has no room left. */
 export class FullDisk implements Fault {
   readonly name: string;
   readonly setting: 'small disk' | 'small disk and ring';
-  readonly mayDrop = true;
-  #least = Infinity;
-  #complaintsBefore = 0;
+  readonly mayDrop: boolean;
+  #windows = 0;
+  #toldBefore = 0;
+  #dropsBefore = 0;
 
   /** @param withRing - the ring is so small that it fills, too */
   constructor(withRing: boolean) {
     this.name = withRing ? 'disk-and-ring-full' : 'disk-full';
+    this.mayDrop = withRing;
     this.setting = withRing ? 'small disk and ring' : 'small disk';
   }
 
-  prepare({ daemon }: Scene): Promise<void> {
-    this.#complaintsBefore = complaints(daemon);
-    return Promise.resolve();
-  }
-
-  begin({ smallDisk }: Scene): Promise<void> {
+  async begin({ smallDisk, daemon }: Scene): Promise<void> {
+    this.#dropsBefore = await daemon.metric(dropsMetric);
+    this.#toldBefore = told(daemon, isTrouble);
     smallDisk?.fill();
-    return Promise.resolve();
   }
 
+  /** The daemon tells of trouble that lasts, and of its end. */
   async end(scene: Scene): Promise<void> {
-    this.#least = Math.min(this.#least, scene.smallDisk?.freeBytes ?? Infinity);
-    scene.smallDisk?.makeRoom();
+    const { daemon, smallDisk } = scene;
+    await eventually(
+      'the daemon tells that its disk is full',
+      () => told(daemon, isTrouble) > this.#toldBefore,
+    );
+    if (this.mayDrop) await dropped(daemon, this.#dropsBefore);
+    const over = told(daemon, isOver);
+    smallDisk?.makeRoom();
+    await eventually('the daemon tells that there is room', () => told(daemon, isOver) > over);
     await scene.allReady();
+    this.#windows += 1;
   }
 
-  evidence({ daemon }: Scene): Promise<string> {
-    const times = complaints(daemon) - this.#complaintsBefore;
-    if (times === 0) throw new Error(`the daemon had no trouble; ${this.#least} bytes were free`);
-    return Promise.resolve(`${times} complaints of the daemon, down to ${this.#least} free bytes`);
+  evidence(): Promise<string> {
+    const ring = this.mayDrop ? ', and the ring was full, too' : '';
+    return Promise.resolve(`the daemon told of a full disk in ${this.#windows} windows${ring}`);
   }
 }
 
-function complaints({ logs }: Scene['daemon']): number {
-  return logs.filter((line) => line['code'] === 'spool_unwritable').length;
+const isTrouble = (line: LogLine): boolean => line['code'] === 'spool_unwritable';
+const isOver = (line: LogLine): boolean => line.msg === 'the spool accepts audio again';
+
+async function dropped(daemon: Scene['daemon'], before: number): Promise<void> {
+  await eventually('the ring is full', async () => (await daemon.metric(dropsMetric)) > before, {
+    everyMs: 100,
+  });
+}
+
+function told({ logs }: Scene['daemon'], what: (line: LogLine) => boolean): number {
+  return logs.filter(what).length;
 }

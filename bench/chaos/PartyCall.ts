@@ -129,9 +129,7 @@ export class PartyCall {
     caller.send(twilioStop({ accountSid, callSid, streamSid: this.#streamSid, sequenceNumber }));
     await patiently(() => this.isHeardByBot);
     this.#leaving = true;
-    if (caller.readyState !== WebSocket.OPEN) return;
-    caller.close(1000);
-    await once(caller, 'close');
+    await closed(caller);
   }
 
   report(): PartyCallReport {
@@ -155,6 +153,12 @@ export class PartyCall {
     if (!this.#leaving && !(end === 'bot' && this.#isStopped))
       this.#cut ??= `${end} closed with ${code} ${reason.toString()}`.trim();
   }
+}
+
+async function closed(socket: WebSocket): Promise<void> {
+  if (socket.readyState !== WebSocket.OPEN) return;
+  socket.close(1000);
+  await once(socket, 'close');
 }
 
 /** @returns null when it is open */

@@ -37,7 +37,7 @@ export function recordingLoss(stored: StoredCall, call: PartyCallReport): Record
   const ofChannel = (channel: number): Gap[] => manifest.gaps.filter((gap) => gap.channel === channel);
   const up = callerLoss(caller, new NumberedFrame(call.callSid, 'up'), call.up.sent, ofChannel(0));
   const unplayed = Math.ceil(call.down.behindMs / 20) + unplayedFrames;
-  const down = botLoss(bot, new NumberedFrame(call.callSid, 'down'), call.down.sent - unplayed, ofChannel(1));
+  const down = botLoss(bot, new NumberedFrame(call.callSid, 'down'), call.down.sent, unplayed, ofChannel(1));
   problems.push(...up.problems, ...down.problems);
   return { lostSamples: up.lost + down.lost, gaps, problems };
 }
@@ -63,14 +63,24 @@ function callerLoss(mulaw: Buffer, frame: NumberedFrame, sent: number, gaps: rea
 }
 
 /** The bot's frames lie where they were played: in their order, with silence between. */
-function botLoss(mulaw: Buffer, frame: NumberedFrame, wanted: number, gaps: readonly Gap[]): ChannelLoss {
+function botLoss(
+  mulaw: Buffer,
+  frame: NumberedFrame,
+  sent: number,
+  unplayed: number,
+  gaps: readonly Gap[],
+): ChannelLoss {
   const problems: string[] = [];
   let [lost, next, behind] = [0, 0, 0];
   const missing = (until: number, at: number): void => {
     if (until <= next) return;
     lost += (until - next) * frameSamples;
-    if (covered(gaps, behind, at) === 0) {
-      problems.push(`the bot's frames ${next} to ${until - 1} are missing without a gap`);
+    // A gap ends where the next frame was played: what was late before it was heard in less time than it lasts.
+    if (
+      covered(gaps, behind, at) < (until - next - unplayed) * frameSamples ||
+      covered(gaps, behind, at) === 0
+    ) {
+      problems.push(`the bot's frames ${next} to ${until - 1} are missing without a gap as long`);
     }
   };
   for (let at = 0; at < mulaw.length && problems.length < 3;) {
@@ -90,7 +100,7 @@ function botLoss(mulaw: Buffer, frame: NumberedFrame, wanted: number, gaps: read
     at += frameSamples;
     behind = at;
   }
-  if (problems.length === 0) missing(wanted, mulaw.length);
+  if (problems.length === 0) missing(sent - unplayed, mulaw.length);
   return { lost, problems };
 }
 

@@ -14,6 +14,8 @@ export interface Timing {
   readonly windowMs: number;
   /** Between two windows, after the daemon is itself again. */
   readonly settleMs: number;
+  /** The calls begin over this time. */
+  readonly overMs: number;
   /** Between the calls' begin and the first window. */
   readonly warmMs: number;
 }
@@ -42,7 +44,13 @@ export async function runRow(fault: Fault, scene: Scene, timing: Timing): Promis
   const { party, daemon, options } = scene;
   await fault.prepare?.(scene);
   const dropsBefore = await daemon.metric(dropsMetric);
-  const order = { group, url: scene.media, accountSid: recorded, calls: options.calls, overMs: 1000 };
+  const order = {
+    group,
+    url: scene.media,
+    accountSid: recorded,
+    calls: options.calls,
+    overMs: timing.overMs,
+  };
   const { up, refusals } = await party.ask({ type: 'open', ...order, measured: true });
   const problems: string[] = [];
   if (up !== options.calls)

@@ -95,7 +95,7 @@ export class Scene {
           calls: calls + room,
           providerBufferBytes: '1MiB',
           stalledMs: 2000,
-          ...(setting === 'small disk and ring' ? { ringBytes: '1MiB' } : {}),
+          ...(setting === 'small disk and ring' ? { ringBytes: '512KiB' } : {}),
         },
         // The budget would act before the disk is full, and it is the full disk that is meant.
         ...(isSmall ? { spool: { minFreeBytes: 0 } } : {}),

@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readdirSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** Free while the disk counts as full, bytes: less than a flush of some calls. */
-const leftFree = 40_000;
+/** How often what has become free is taken, ms. */
+const refillMs = 10;
+const pieceBytes = 16 * 2 ** 20;
 /** Journal segments, and per call what may wait for its store. */
 const baseBytes = 96 * 2 ** 20;
 const perCallBytes = 2 * 2 ** 20;
@@ -43,20 +44,29 @@ export class SmallDisk {
     return bavail * bsize;
   }
 
-  /** Fills it up but for a little. */
+  /** Takes all of it, and from then on whatever becomes free: the daemon stores on and deletes what is stored. */
   fill(): void {
+    this.#take();
+    this.#filling = setInterval(() => this.#take(), refillMs);
+  }
+
+  makeRoom(): void {
+    clearInterval(this.#filling);
+    rmSync(this.#ballast, { force: true });
+  }
+
+  #take(): void {
     try {
-      writeFileSync(this.#ballast, Buffer.alloc(Math.max(0, this.freeBytes - leftFree)));
+      for (let free = this.freeBytes; free > 0; free = this.freeBytes) {
+        appendFileSync(this.#ballast, Buffer.alloc(Math.min(free, pieceBytes)));
+      }
     } catch (error) {
       // The daemon was quicker: all the better.
       if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error;
     }
   }
 
-  makeRoom(): void {
-    rmSync(this.#ballast, { force: true });
-  }
-
+  #filling: NodeJS.Timeout | undefined;
   #mounted = true;
 
   unmount(): void {
