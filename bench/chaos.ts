@@ -71,7 +71,7 @@ async function playSetting(
   try {
     for (const fault of faults) {
       const fromMs = performance.now();
-      const verdict = rowReport(await runRow(fault, scene, timing), bound);
+      const verdict = rowReport(await runRow(fault, scene, timing), bound, !isShort);
       verdicts.push(verdict);
       for (const line of verdict.lines) console.log(line);
       console.log(`  took          ${((performance.now() - fromMs) / 1000).toFixed(1)} s`);

@@ -23,8 +23,10 @@ export interface SceneOptions {
   readonly chunkSeconds: number;
 }
 
-/** Calls beside the measured ones that are let in; the daemon has to refuse what is beyond. */
-const room = 150;
+/** The measured calls are half of what the machine holds, so as many again are let in, and at least these; what is beyond is refused. */
+const leastRoom = 50;
+/** Half a second of both parties, where the ring is meant to fill. */
+const ringBytesPerCall = 10_240;
 /** Named like this, so that the faults find it. */
 export const recorded = 'recorded';
 export const unrecorded = 'unrecorded';
@@ -92,10 +94,12 @@ export class Scene {
       ...(parts.logPipe === null ? {} : { output: parts.logPipe }),
       config: {
         limits: {
-          calls: calls + room,
+          calls: calls + Math.max(calls, leastRoom),
           providerBufferBytes: '1MiB',
           stalledMs: 2000,
-          ...(setting === 'small disk and ring' ? { ringBytes: '512KiB' } : {}),
+          ...(setting === 'small disk and ring'
+            ? { ringBytes: Math.max(65_536, calls * ringBytesPerCall) }
+            : {}),
         },
         // The budget would act before the disk is full, and it is the full disk that is meant.
         ...(isSmall ? { spool: { minFreeBytes: 0 } } : {}),

@@ -18,7 +18,7 @@ export interface RowVerdict {
 }
 
 /** A row as people read it. */
-export function rowReport(result: RowResult, bound: LatencyBound): RowVerdict {
+export function rowReport(result: RowResult, bound: LatencyBound, judgesTime: boolean): RowVerdict {
   const { name, pairs, calls, lostFrames, reorderedFrames, evidence, problems } = result;
   const p99 = pairs.map(({ calm, fault }) => ({
     calm: calm.relay.quantile(0.99),
@@ -29,7 +29,7 @@ export function rowReport(result: RowResult, bound: LatencyBound): RowVerdict {
   const gaps = [...result.gaps].map(([cause, samples]) => `${samples} in gaps ${cause}`);
   const losses = `${result.lostSamples} samples missing, ${gaps.length === 0 ? 'no gaps' : gaps.join(', ')}`;
   const lines = [
-    `${name}: ${problems.length === 0 ? 'whole' : `${problems.length} PROBLEMS`}, ${isInTime ? 'in time' : 'LATE'}`,
+    `${name}: ${problems.length === 0 ? 'whole' : `${problems.length} PROBLEMS`}, ${isInTime ? 'in time' : judgesTime ? 'LATE' : 'late (not judged)'}`,
     `  relay, ms     p50 ${shift(pairs, 0.5)}   p99 ${shift(pairs, 0.99)}   p99.9 ${shift(pairs, 0.999)}   max ${shift(pairs, 1)}`,
     `  p99           × ${told(ratio(p99))}; beyond its bound by ${told(over)} ms`,
     `  generator, ms late at p99 ${shift(pairs, 0.99, 'lateness')}, max ${shift(pairs, 1, 'lateness')}`,
