@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, openSync, readdirSync, unlinkSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, readdirSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { kernels } from '../../src/audio/kernels.js';
@@ -17,13 +17,28 @@ interface Ready {
 }
 
 t.jobs = 3;
-const env = { REELAY_FAULTS: '1' };
+/** Less than a second of a call. */
+const env = { REELAY_FAULTS: '1', REELAY_SEGMENT_BYTES: '16384' };
 
 async function start(dir: string, upstream: string): Promise<DaemonProcess> {
   const accounts = [{ id: '*', upstream, resumeSeconds: 0 }];
   const daemon = await DaemonProcess.start({ dir, accounts, env, config: { media: { drainSeconds: 1 } } });
   t.teardown(() => daemon.kill());
   return daemon;
+}
+
+/**
+ * Opening a journal's second segment hangs from now on, as it would on a disk that hangs; the first one may be open already.
+ *
+ * @returns its path
+ */
+function hangAtNextSegment({ spoolDir }: DaemonProcess): string {
+  const daemons = readdirSync(join(spoolDir, '.reelay')).filter((name) =>
+    existsSync(join(spoolDir, '.reelay', name, 'journal')),
+  );
+  const segment = join(spoolDir, '.reelay', daemons[0] ?? '', 'journal', '00000002.journal');
+  execFileSync('mkfifo', [segment]);
+  return segment;
 }
 
 function caller(url: string, seconds: number): TwilioCaller {
@@ -80,12 +95,7 @@ void t.test(
     t.teardown(() => bot.close());
     const daemon = await start(t.testdir({}), url);
     const ready = async () => await daemon.json<Ready>('/readyz');
-    // Opening this segment for the first call hangs, as it would on a disk that hangs.
-    const [own = ''] = readdirSync(join(daemon.spoolDir, '.reelay')).filter(
-      (name) => !name.includes('quarantine'),
-    );
-    const segment = join(daemon.spoolDir, '.reelay', own, 'journal', '00000001.journal');
-    execFileSync('mkfifo', [segment]);
+    const segment = hangAtNextSegment(daemon);
     const calling = caller(daemon.media('/twilio'), 5).call();
     await eventually('the recorder is stuck', async () => (await ready()).recording === 'stuck');
     const during = await ready();
@@ -112,11 +122,8 @@ void t.test('a daemon whose recorder hangs in the system ends when it is told to
   const { url } = await bot.listen();
   t.teardown(() => bot.close());
   const daemon = await start(t.testdir({}), url);
-  const [own = ''] = readdirSync(join(daemon.spoolDir, '.reelay')).filter(
-    (name) => !name.includes('quarantine'),
-  );
-  execFileSync('mkfifo', [join(daemon.spoolDir, '.reelay', own, 'journal', '00000001.journal')]);
-  const calling = caller(daemon.media('/twilio'), 1).call();
+  hangAtNextSegment(daemon);
+  const calling = caller(daemon.media('/twilio'), 3).call();
   await eventually(
     'the recorder is lost',
     async () => (await daemon.json<Ready>('/readyz')).recording !== 'ready',
