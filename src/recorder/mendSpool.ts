@@ -1,15 +1,13 @@
-import { closeSync, ftruncateSync, openSync, readdirSync, readSync, fstatSync, unlinkSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
-import { readWavHeader, wavHeader, wavHeaderBytes } from '../audio/wav.js';
 import { documentSchemas } from '../spool/documentSchemas.js';
-import { writeDurably, writeWhole } from '../spool/durable.js';
+import { writeDurably } from '../spool/durable.js';
 import {
   chunkName,
   daemonsFolder,
   isRecordingName,
   manifestName,
-  openChunkName,
   openExtension,
   quarantineFolder,
   sidecarName,
@@ -23,7 +21,6 @@ import type { SpoolEvent } from '../spool/SpoolEvent.js';
 import { spooledFolders } from '../spool/spooledFolders.js';
 import { notedChunks } from './notedChunks.js';
 import { endedManifest, manifestFrom } from './rebuiltManifest.js';
-import { sealChunk } from './sealChunk.js';
 
 export interface MendOptions {
   readonly spoolDir: string;
@@ -141,32 +138,30 @@ interface Orphan {
   readonly isHere: boolean;
 }
 
-/** Lists and seals what is there, from the first chunk on without a hole, and says in the manifest that this is the end. */
+/**
+ * Lists what is proven, from the first chunk on without a hole, and says in the manifest that this is the end. A growing chunk, or a
+ * sealed one without its sidecar, says nothing of whose it is: audio that might be another account's is set aside.
+ */
 async function end(orphan: Orphan, { quarantine }: MendOptions): Promise<Manifest> {
   const { path, sidecars, stored, isHere } = orphan;
   let { manifest } = orphan;
   const chunks = isHere ? [...manifest.chunks] : [];
-  let adoptedFrom: number | null = null;
-  for (;;) {
+  for (let position = chunks.reduce((sum, { samples }) => sum + samples, 0); ;) {
     const index = chunks.length;
-    const position = chunks.reduce((sum, { samples }) => sum + samples, 0);
     const known = stored.find((each) => each.index === index) ?? listed(sidecars.get(index));
-    if (known?.startSample === position) {
-      chunks.push(known);
-      continue;
-    }
-    const previous = chunks.at(-1)?.sha256 ?? null;
-    const sealed =
-      manifest.state === 'failed' ? null : await adopt(path, manifest, index, position, previous);
-    if (sealed === null) break;
-    adoptedFrom ??= position;
-    chunks.push(sealed);
+    if (known?.startSample !== position) break;
+    chunks.push(known);
+    position += known.samples;
   }
-  for (const name of readdirSync(path).filter((each) => each.endsWith(openExtension)))
-    quarantine.setAside(join(path, name), 'a growing chunk that cannot be read');
+  const names = new Set(chunks.map(({ index }) => chunkName(index)));
+  for (const name of readdirSync(path)) {
+    const isAudio = name.endsWith(openExtension) || /^\d+-audio\.wav$/.test(name);
+    if (isAudio && !names.has(name))
+      quarantine.setAside(join(path, name), 'audio of which nothing says any more whose it is');
+  }
   const gaps = isHere ? manifest.gaps : [...sidecars.values()].flatMap((each) => each.gaps);
   const reason = isHere ? 'journal_damaged' : 'manifest_lost';
-  manifest = endedManifest({ ...manifest, gaps }, chunks, reason, adoptedFrom);
+  manifest = endedManifest({ ...manifest, gaps }, chunks, reason);
   await writeDurably(join(path, manifestName), JSON.stringify(manifest, null, 2) + '\n');
   return manifest;
 }
@@ -175,77 +170,4 @@ function listed(sidecar: OwnSidecar | undefined): ManifestChunk | undefined {
   if (sidecar === undefined) return undefined;
   const { index, startSample, samples, bytes, sha256, own } = sidecar;
   return { index, startSample, samples, bytes, sha256, sidecarSha256: own };
-}
-
-/**
- * Seals a chunk that nothing but its own header speaks of: it grew when its recorder was lost, or its sidecar is gone.
- *
- * @returns null where there is none, or it isn't of this recording's shape
- */
-async function adopt(
-  path: string,
-  manifest: Manifest,
-  index: number,
-  startSample: number,
-  previousSha256: string | null,
-): Promise<ManifestChunk | null> {
-  const names = readdirSync(path);
-  const name = [chunkName(index), openChunkName(index)].find((each) => names.includes(each));
-  if (name === undefined) return null;
-  const samples = trimWav(join(path, name), manifest);
-  if (samples === null) return null;
-  if (samples === 0) {
-    // A header, and nothing behind it.
-    unlinkSync(join(path, name));
-    return null;
-  }
-  const { recordingId, callId, accountId, provider, sampleRate, channels, startTime } = manifest;
-  const startMs = Date.parse(startTime) + (startSample / sampleRate) * 1000;
-  const whose = { schema: 1, recordingId, callId, accountId, provider } as const;
-  const { chunk } = await sealChunk(path, join(path, name), {
-    ...whose,
-    index,
-    startTime: new Date(startMs).toISOString(),
-    startSample,
-    samples,
-    sampleRate,
-    channels,
-    gaps: [],
-    previousSha256,
-  });
-  return chunk;
-}
-
-/**
- * Makes a WAV's header say what the file holds: whole frames up to its end.
- *
- * @returns samples per channel; null where its header isn't one of this recording's
- */
-function trimWav(path: string, { sampleRate, channels }: Manifest): number | null {
-  const file = openSync(path, 'r+');
-  try {
-    const header = new Uint8Array(wavHeaderBytes);
-    readSync(file, header, 0, wavHeaderBytes, 0);
-    if (!isOf(header, sampleRate, channels.length)) return null;
-    const block = channels.length * 2;
-    const samples = Math.max(0, Math.floor((fstatSync(file).size - wavHeaderBytes) / block));
-    const right = wavHeader({ sampleRate, channels: channels.length, samples });
-    if (Buffer.compare(right, header) !== 0) writeWhole(file, right, 0);
-    ftruncateSync(file, wavHeaderBytes + samples * block);
-    return samples;
-  } finally {
-    closeSync(file);
-  }
-}
-
-function isOf(bytes: Uint8Array, sampleRate: number, channels: number): boolean {
-  try {
-    const header = readWavHeader(bytes);
-    const isPcm = header.formatTag === 1 && header.bitsPerSample === 16;
-    return isPcm && header.dataOffset === wavHeaderBytes && header.sampleRate === sampleRate
-      ? header.channels === channels
-      : false;
-  } catch {
-    return false;
-  }
 }

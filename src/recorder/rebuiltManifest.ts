@@ -46,23 +46,17 @@ export function manifestFrom(sidecars: readonly Sidecar[]): Manifest | null {
   };
 }
 
-/**
- * A manifest with its end, after the last of these chunks.
- *
- * @param adoptedFrom - from this sample on nobody knows what is silence and what a gap; null: it is known everywhere
- */
+/** A manifest with its end, after the last of these chunks. */
 export function endedManifest(
   manifest: Manifest,
   chunks: readonly ManifestChunk[],
   reason: string,
-  adoptedFrom: number | null,
 ): Manifest {
   const { sampleRate, startTime, channels, state } = manifest;
   const samples = chunks.reduce((sum, chunk) => sum + chunk.samples, 0);
   const endTime = new Date(Date.parse(startTime) + (samples / sampleRate) * 1000).toISOString();
   if (state === 'failed') return { ...manifest, endTime };
   const gaps = manifest.gaps.flatMap((gap) => within(gap, samples));
-  const adopted = adoptedFrom === null ? [] : [{ type: 'adopted_without_journal', sample: adoptedFrom }];
   return {
     ...manifest,
     state: 'interrupted',
@@ -76,7 +70,6 @@ export function endedManifest(
       endSample: stream.endSample ?? samples,
       endReason: stream.endReason ?? 'lost',
     })),
-    events: [...manifest.events, ...adopted],
     gaps,
     completeness: channels.map((_, channel) => completeness(gaps, channel, samples)),
   };
