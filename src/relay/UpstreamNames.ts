@@ -5,8 +5,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** How long addresses are used without asking again, ms. */
 const freshMs = 5000;
-/** How much longer they are used when none can be had, ms: an address may be somebody else's one day. */
-const staleMs = 600_000;
 /** How long a dial waits for an answer before it takes what it can get elsewhere, ms. */
 const patienceMs = 200;
 /** How long it waits at all, ms. */
@@ -66,7 +64,7 @@ export class UpstreamNames {
     const answer = this.#question(name);
     const inTime = await Promise.race([answer.catch(nothing), sleep(patienceMs, null)]);
     if (inTime !== null && inTime.length > 0) return inTime;
-    if (known !== undefined && performance.now() < known.untilMs + staleMs) return known.addresses;
+    if (known !== undefined) return known.addresses;
     const elsewhere = this.#askDirectly(name).then((addresses) => this.#keep(name, addresses));
     return await Promise.race([
       firstOf(answer, elsewhere),
