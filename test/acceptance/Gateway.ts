@@ -1,10 +1,10 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, mkdir, rm } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { freePort } from '../fixtures/freePort.js';
 import type { BucketAccess } from './Bucket.js';
 import { eventually } from './eventually.js';
 import type { StoreBackend } from './StoreBackend.js';
@@ -71,14 +71,4 @@ export class Gateway implements StoreBackend {
     const own = ['--access', root.access, '--secret', root.secret, '--endpoint-url', this.endpoint];
     await run(this.#binary, ['admin', ...own, ...command]);
   }
-}
-
-/** A port that was free a moment ago: the gateway can't choose one by itself and tell. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { WebSocketServer } from 'ws';
 import { samplesOf } from '../../src/audio/pcm.js';
+import { freePort } from '../fixtures/freePort.js';
 import { DaemonProcess } from './DaemonProcess.js';
 import { eventually } from './eventually.js';
 import { NumberedCall, numberedIn } from './NumberedCall.js';
@@ -166,13 +167,4 @@ export class Knocking {
   stop(): void {
     clearInterval(this.#timer);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
