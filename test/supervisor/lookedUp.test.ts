@@ -83,7 +83,7 @@ void t.test('a call whose account cannot be asked for is recorded, and stored wh
   const { caller, said } = recordingCall(daemon, 'far', 1);
   const result = await caller.call();
   t.match(result.streams[0], { closedBy: 'caller', closeCode: 1000 });
-  t.ok(asked.length > 0);
+  await eventually('the question', () => asked.length > 0);
   await eventually('it lies in the spool', async () => (await daemon.spooled()).length === 1);
   state.isOpen = true;
   const stored = await storedCaller(daemon, t, 'call-far');
