@@ -2,7 +2,7 @@
  * What recording costs the live path: the same calls through one daemon, by turns of an account that is recorded and of one that
  * isn't (`record: never`).
  *
- *     npm run bench:recording -- [pairs=10] [window=5] [calls=n]
+ *     npm run bench:recording -- [pairs=10] [window=5] [calls=n] [chunk=60]
  *
  * Latency is measured from outside, as in `chaos.ts`; CPU is that of the media thread, which relays (schedstat in proc(5)). Without
  * `calls`, it is half of what this machine holds. Exit 1 when a frame is lost or out of order, or when, in the median of the pairs, p99
@@ -45,7 +45,7 @@ const scene = await Scene.open({
   party,
   calls: 300,
   storedSeconds: 10,
-  chunkSeconds: 60,
+  chunkSeconds: argument('chunk', 60),
 });
 const problems: string[] = [];
 try {

@@ -23,8 +23,12 @@ export interface SceneOptions {
   readonly chunkSeconds: number;
 }
 
-/** The measured calls are half of what the machine holds, so as many again are let in, and at least these; what is beyond is refused. */
-const leastRoom = 50;
+/**
+ * The measured calls are half of what the machine holds. Whoever runs a relay limits calls so that a reserve remains: seven tenths of
+ * it, which is this share of the measured ones, and at least so many, are let in beside them; what is beyond is refused.
+ */
+const roomShare = 0.4;
+const leastRoom = 40;
 /** Half a second of both parties, where the ring is meant to fill. */
 const ringBytesPerCall = 10_240;
 /** Named like this, so that the faults find it. */
@@ -94,7 +98,7 @@ export class Scene {
       ...(parts.logPipe === null ? {} : { output: parts.logPipe }),
       config: {
         limits: {
-          calls: calls + Math.max(calls, leastRoom),
+          calls: calls + Math.max(Math.round(calls * roomShare), leastRoom),
           providerBufferBytes: '1MiB',
           stalledMs: 2000,
           ...(setting === 'small disk and ring'

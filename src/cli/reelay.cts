@@ -1,7 +1,37 @@
 #!/usr/bin/env node
+/*
+ * The command line's first lines: what has to be settled about the process's threads before the first ES module is loaded, which
+ * takes libuv's pool into use. Hence CommonJS.
+ */
+const { readdirSync } = process.getBuiltinModule('node:fs');
+const { setPriority } = process.getBuiltinModule('node:os');
+const { setFlagsFromString } = process.getBuiltinModule('node:v8');
+const { Worker } = process.getBuiltinModule('node:worker_threads');
+
+/** Of the threads that neither move media nor record: V8's, which collect and compile for everybody, and libuv's. */
+const niceness = 10;
+
 // File operations of the recorder and of stores share libuv's pool with the live path's name look-ups; the default of four
-// threads would let a slow disk delay a call's start. libuv reads this when the pool is first used, and loading an ES module
-// uses it, so this file alone is CommonJS.
+// threads would let a slow disk delay a call's start.
 process.env['UV_THREADPOOL_SIZE'] ??= '16';
 
-void import('./program.js').then(({ program }) => program().parseAsync());
+lowerHelpers();
+// Otherwise main would wait, in each of its collections, for helpers that now come behind everybody else.
+setFlagsFromString('--no-parallel-scavenge');
+new Worker(`${__dirname}/poolThreads.cjs`, { workerData: niceness }).once('exit', () => void run());
+
+/** Main is not alone even now: V8 has started its helpers. On Linux niceness is a thread's own. */
+function lowerHelpers(): void {
+  try {
+    for (const task of readdirSync('/proc/self/task').map(Number)) {
+      if (task !== process.pid) setPriority(task, niceness);
+    }
+  } catch {
+    // Elsewhere all keep the process's.
+  }
+}
+
+async function run(): Promise<void> {
+  const { program } = await import('./program.js');
+  await program().parseAsync();
+}

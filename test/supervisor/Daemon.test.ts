@@ -1,6 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, mkdirSync, openSync, readdirSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -171,3 +179,25 @@ await t.test('file operations have enough threads to leave one to name look-ups'
   // Main, two workers, four of V8's own; the rest is libuv's pool.
   t.ok(readdirSync(`/proc/${daemon.child.pid}/task`).length >= 16 + 7);
 });
+
+await t.test('every thread but the one that moves media comes behind it', async (t) => {
+  const daemon = new Served(t);
+  await daemon.ports();
+  const folder = `/proc/${daemon.child.pid}/task`;
+  const others = readdirSync(folder).filter((task) => task !== String(daemon.child.pid));
+  const own = niceness(`/proc/${daemon.child.pid}`);
+  const behind = others.map((task) => niceness(join(folder, task)) - own);
+  t.ok(behind.length >= 16 + 6);
+  t.equal(
+    behind.filter((steps) => steps === 2).length,
+    1,
+    'the recorder, which has a flush interval to keep',
+  );
+  t.equal(behind.filter((steps) => steps === 10).length, behind.length - 1, 'all others');
+});
+
+/** Field 19 of proc(5)'s `stat`; what is in parentheses may hold anything. */
+function niceness(folder: string): number {
+  const stat = readFileSync(join(folder, 'stat'), 'latin1');
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+}
