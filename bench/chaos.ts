@@ -1,7 +1,7 @@
 /*
  * Everything that we can make go wrong, under calls that are up: what does the live path notice, and what do recordings lose?
  *
- *     npm run bench:chaos -- [pairs=10] [window=5] [calls=n] [rows=recorder-hang,store-hangs] [short]
+ *     npm run bench:chaos -- [pairs=10] [window=5] [settle=2] [calls=n] [rows=recorder-hang,store-hangs] [short]
  *
  * Each row is one fault. Its calls go through one daemon, and windows with and without the fault alternate; `pairs` of them are
  * compared. A process of its own holds callers and bots, numbers every frame and stamps it with the time at which it is sent, in both
@@ -29,7 +29,7 @@ const isShort = process.argv.includes('short');
 const timing: Timing = {
   pairs: argument('pairs', isShort ? 1 : 10),
   windowMs: argument('window', isShort ? 1 : 5) * 1000,
-  settleMs: isShort ? 300 : 1500,
+  settleMs: isShort ? 300 : argument('settle', 2) * 1000,
   overMs: isShort ? 400 : 1000,
   warmMs: isShort ? 600 : 5000,
 };
