@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { join } from 'node:path';
 import { renameDurably, writeDurably } from '../spool/durable.js';
+import { filePieces } from '../spool/filePieces.js';
 import { chunkName, sidecarName } from '../spool/layout.js';
 import type { ManifestChunk, Sidecar } from '../spool/Manifest.js';
 
@@ -35,7 +35,7 @@ export async function sealChunk(
 async function measure(path: string): Promise<{ bytes: number; sha256: string }> {
   const hash = createHash('sha256');
   let bytes = 0;
-  for await (const piece of createReadStream(path, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
+  for await (const piece of filePieces(path)) {
     hash.update(piece);
     bytes += piece.length;
   }

@@ -13,7 +13,7 @@ import type {
   StoredPart,
 } from './ObjectStore.js';
 import { StoreFault } from './StoreFault.js';
-import type { PartSum } from './Sums.js';
+import type { PartSum } from './PartHash.js';
 
 export interface AzureMultipartOptions {
   readonly connection: AzureConnection;

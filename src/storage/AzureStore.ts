@@ -20,7 +20,8 @@ import type {
 import { partBytesFor, partsOf } from './partSize.js';
 import { patientPieces } from './patience.js';
 import { StoreFault } from './StoreFault.js';
-import { type PartSum, sameSums, Sums } from './Sums.js';
+import { type PartSum, sameSums } from './PartHash.js';
+import { Sums } from './Sums.js';
 
 /**
  * Block blobs of a container of Azure Blob Storage. An object counts as stored when the service has answered with the MD5 that

@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
 import { ReelayError } from '../config/ReelayError.js';
 import { syncFolder, writeDurably } from '../spool/durable.js';
+import { filePieces } from '../spool/filePieces.js';
 import { inFolder, isMissing, SourceError } from './FileFault.js';
 import type { Multipart, MultipartUpload, PartBody, StoredObject, StoredPart } from './ObjectStore.js';
 import { StoreFault } from './StoreFault.js';
-import { type PartSum, sameSums, Sums } from './Sums.js';
+import { PartHash, type PartSum, sameSums } from './PartHash.js';
+import { Sums } from './Sums.js';
 
 const noteSchema = z.object({
   /** Where the second part lies; default: the length of the longest part. */
@@ -202,10 +202,10 @@ export async function holds(path: string, parts: readonly PartSum[]): Promise<bo
     throw error;
   });
   if (found?.size !== parts.reduce((sum, { bytes }) => sum + bytes, 0)) return false;
-  const sums = new Sums(parts.map(({ bytes }) => bytes));
-  sums.resume();
-  await pipeline(createReadStream(path, { highWaterMark: 256 * 1024 }), sums);
-  return sameSums(sums.parts, parts);
+  const hash = new PartHash(parts.map(({ bytes }) => bytes));
+  for await (const piece of filePieces(path)) hash.update(piece);
+  hash.end();
+  return sameSums(hash.parts, parts);
 }
 
 /** What comes from the spool, hashed; its errors stay apart from the store's. */

@@ -1,4 +1,5 @@
-import { createReadStream, type Stats } from 'node:fs';
+import { createHash } from 'node:crypto';
+import type { Stats } from 'node:fs';
 import { type FileHandle, open, opendir, realpath, rename, rm, stat, unlink } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -6,13 +7,14 @@ import pLimit from 'p-limit';
 import { ReelayError } from '../config/ReelayError.js';
 import { DurableFolders } from '../spool/DurableFolders.js';
 import { syncFolder } from '../spool/durable.js';
+import { filePieces } from '../spool/filePieces.js';
 import { fileFaultOf, inFolder, isMissing, SourceError } from './FileFault.js';
-import { FileMultipart, fromSource, holds } from './FileMultipart.js';
+import { FileMultipart, holds } from './FileMultipart.js';
 import { FileStream } from './FileStream.js';
 import { partsOfKey } from './objectKey.js';
 import type { ByteRange, Multipart, ObjectStore, StoredObject } from './ObjectStore.js';
 import { StoreFault } from './StoreFault.js';
-import { type PartSum, Sums } from './Sums.js';
+import type { PartSum } from './PartHash.js';
 
 const temporarySuffix = '.part';
 /** Looks and reads at once in one store: one whose disk hangs keeps no more threads of libuv's pool than this from the others. */
@@ -175,16 +177,28 @@ export class FileStore implements ObjectStore {
 async function copySynced(from: string, to: string): Promise<PartSum> {
   await rm(to, { force: true });
   const target = await open(to, 'wx');
-  const sums = new Sums();
+  const hash = createHash('sha256');
+  let bytes = 0;
   try {
-    const source = createReadStream(from, { highWaterMark: 256 * 1024 });
-    for await (const piece of fromSource(source, sums)) await target.writeFile(piece);
+    for await (const piece of sourcePieces(from)) {
+      hash.update(piece);
+      bytes += piece.length;
+      await target.writeFile(piece);
+    }
     await target.sync();
   } finally {
     await target.close();
   }
-  const [copied] = sums.parts;
-  return copied ?? { bytes: 0, sha256: sums.sha256 ?? '' };
+  return { bytes, sha256: hash.digest('hex') };
+}
+
+/** What comes from the spool; its errors stay apart from the store's. */
+async function* sourcePieces(file: string): AsyncGenerator<Buffer> {
+  try {
+    yield* filePieces(file);
+  } catch (error) {
+    throw new SourceError(error);
+  }
 }
 
 /** In the order of the keys' bytes. */

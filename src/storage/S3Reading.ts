@@ -7,7 +7,8 @@ import { LateFault, patientPieces } from './patience.js';
 import type { S3Connection } from './S3Connection.js';
 import { codeOf, s3FaultOf } from './S3Fault.js';
 import { StoreFault } from './StoreFault.js';
-import { type PartSum, sameSums, Sums } from './Sums.js';
+import { type PartSum, sameSums } from './PartHash.js';
+import { Sums } from './Sums.js';
 
 export interface S3Head {
   readonly bytes: number;

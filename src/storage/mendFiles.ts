@@ -4,6 +4,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { wavHeader, wavHeaderBytes } from '../audio/wav.js';
 import { renameDurably, writeDurably } from '../spool/durable.js';
+import { filePieces } from '../spool/filePieces.js';
 import { chunkName, sidecarName } from '../spool/layout.js';
 import type { Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
 import type { Quarantine } from '../spool/Quarantine.js';
@@ -44,7 +45,7 @@ async function mendWav(
   quarantine: Quarantine,
 ): Promise<boolean> {
   const file = join(path, chunkName(chunk.index));
-  if ((await hashOf(createReadStream(file))) === chunk.sha256) return false;
+  if ((await hashOf(filePieces(file))) === chunk.sha256) return false;
   const mended = `${file}.tmp`;
   const isMended = notedOf(note, chunk) === undefined && (await rewrite(file, mended, manifest, chunk));
   quarantine.setAside(file, 'it does not hold the audio that was sealed');
@@ -87,7 +88,7 @@ async function mendSidecar(
   const file = join(path, name);
   const isThere = names.includes(name);
   if (isThere && sealed.has(chunk.index) && !isDeep) return false;
-  if (isThere && (await hashOf(createReadStream(file))) === chunk.sidecarSha256) return false;
+  if (isThere && (await hashOf(filePieces(file))) === chunk.sidecarSha256) return false;
   if (isThere) quarantine.setAside(file, 'it is not the sidecar that was sealed');
   if (notedOf(note, chunk)?.sidecarStored === true) return isThere;
   // Without its audio it would promise something.

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ReelayError } from '../config/ReelayError.js';
+import { filePieces } from '../spool/filePieces.js';
 import { chunkName, sidecarName } from '../spool/layout.js';
 import type { Quarantine } from '../spool/Quarantine.js';
 import type { UploadNote } from './UploadNote.js';
@@ -42,7 +42,7 @@ export async function dropStored(
  * @throws ReelayError `checksum_mismatch`
  */
 export async function unlinkConfirmed(path: string, sha256: string): Promise<void> {
-  const found = await hashOf(createReadStream(path));
+  const found = await hashOf(filePieces(path));
   if (found !== sha256) throw new ReelayError('checksum_mismatch', { value: path });
   await unlink(path);
 }
