@@ -1,7 +1,7 @@
 import type { CallsNotice, LiveCall } from './ControlMessage.js';
 
 /** Recordings remembered after their call is gone, until the recorder has announced them. */
-const mostRemembered = 10_000;
+const mostRemembered = 2000;
 
 /** The calls that the media thread says are up. */
 export class LiveCalls {

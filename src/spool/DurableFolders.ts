@@ -2,8 +2,8 @@ import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { isForbidden, syncFolder } from './durable.js';
 
-/** Folders whose names are known to be safe; a day of many calls has more, which are made safe once more then. */
-const mostKnown = 4096;
+/** Folders whose names are known to be safe; an hour of many calls has more, which are made safe once more then. */
+const mostKnown = 1024;
 
 /**
  * Makes folders below a root whose names survive a loss of power, all the way down: a file that is synced in a folder that isn't

@@ -189,6 +189,7 @@ export class WholeUpload {
     const made = await visit.ask(
       async () => await store.multipart.complete(upload, parts, expected).catch(unlessGone),
     );
+    this.#options.knownUploads.delete(upload.uploadId);
     if (made === null) throw new StoreFault('upload_gone', { value: this.#key });
     visit.step('completed');
     await this.#note(wav, digest);
