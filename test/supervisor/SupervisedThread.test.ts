@@ -55,7 +55,7 @@ class Watched {
       name: 'tested',
       entry: new URL(`data:text/javascript,${encodeURIComponent(code)}`),
       data: (heartbeat) => ({ data: { heartbeat }, transfer: [] }),
-      heapMiB: 32,
+      heapMiB: 96,
       onMessage: (message) => this.#note(String(message)),
       onLost: (cause) => this.#note(`lost: ${cause}`),
       onStuck: () => this.#note('stuck'),
