@@ -79,6 +79,8 @@ const bounds: readonly {
   { name: /^(calls|streams|unstored)$/, least: 3, share: 0.03, kept: 0 },
 ];
 
+// Whatever ends the bench, nothing that it started goes on.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 const dir = await mkdtemp(join(tmpdir(), 'reelay-soak-'));
 const parties: ChildProcess[] = [];
 const folders = ['soak-a', 'soak-b', 'soak-c'];
@@ -312,5 +314,6 @@ function shown(name: string, value: number): string {
 function party(role: 'bot' | 'callers' | 'store'): ChildProcess {
   const child = fork(fileURLToPath(new URL('./soakParty.js', import.meta.url)), [role]);
   parties.push(child);
+  process.once('exit', () => child.kill('SIGKILL'));
   return child;
 }
