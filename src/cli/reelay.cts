@@ -8,8 +8,8 @@ const { setPriority } = process.getBuiltinModule('node:os');
 const { setFlagsFromString } = process.getBuiltinModule('node:v8');
 const { Worker } = process.getBuiltinModule('node:worker_threads');
 
-/** Of the threads that neither move media nor record: V8's, which collect and compile for everybody, and libuv's. */
-const niceness = 10;
+/** Of V8's threads, which collect and compile for everybody; and of libuv's, where the recorder's syncs wait: they come where it does. */
+const niceness = { helpers: 10, pool: 2 };
 
 // File operations of the recorder and of stores share libuv's pool with the live path's name look-ups; the default of four
 // threads would let a slow disk delay a call's start.
@@ -18,13 +18,13 @@ process.env['UV_THREADPOOL_SIZE'] ??= '16';
 lowerHelpers();
 // Otherwise main would wait, in each of its collections, for helpers that now come behind everybody else.
 setFlagsFromString('--no-parallel-scavenge');
-new Worker(`${__dirname}/poolThreads.cjs`, { workerData: niceness }).once('exit', () => void run());
+new Worker(`${__dirname}/poolThreads.cjs`, { workerData: niceness.pool }).once('exit', () => void run());
 
 /** Main is not alone even now: V8 has started its helpers. On Linux niceness is a thread's own. */
 function lowerHelpers(): void {
   try {
     for (const task of readdirSync('/proc/self/task').map(Number)) {
-      if (task !== process.pid) setPriority(task, niceness);
+      if (task !== process.pid) setPriority(task, niceness.helpers);
     }
   } catch {
     // Elsewhere all keep the process's.
