@@ -21,7 +21,10 @@ process.env['UV_THREADPOOL_SIZE'] ??= '16';
 lowerHelpers();
 // Otherwise main would wait, in each of its collections, for helpers that now come behind everybody else.
 setFlagsFromString('--no-parallel-scavenge');
-new Worker(`${__dirname}/poolThreads.cjs`, { workerData: behindMain(steps.pool) }).once('exit', () => void run());
+new Worker(`${__dirname}/poolThreads.cjs`, { workerData: behindMain(steps.pool) }).once(
+  'exit',
+  () => void run(),
+);
 
 /** Main is not alone even now: V8 has started its helpers. On Linux niceness is a thread's own. */
 function lowerHelpers(): void {
