@@ -25,8 +25,8 @@ export async function* filePieces(path: string): AsyncGenerator<Buffer, void, un
 async function* piecesOf(file: FileHandle, buffer: Buffer): AsyncGenerator<Buffer, void, undefined> {
   for (;;) {
     const { bytesRead } = await file.read(buffer, 0, buffer.length, null);
-    if (bytesRead > 0) yield buffer.subarray(0, bytesRead);
-    // Only at its end does a plain file give less than was asked for.
-    if (bytesRead < buffer.length) return;
+    // Less than was asked for isn't the end yet: a file system over a network may give what it has just now.
+    if (bytesRead === 0) return;
+    yield buffer.subarray(0, bytesRead);
   }
 }
