@@ -50,6 +50,7 @@ export function* openJournal(
 ): Generator<void, OpenedJournal, void> {
   const checkpoints = join(daemonDir, checkpointFolder);
   makeFolderHere(checkpoints);
+  clearTemporaries(checkpoints, home.quarantine);
   const journal = new Journal(join(daemonDir, journalFolder));
   let { isDamaged = false } = home;
   const found = readCheckpoints(checkpoints, (path, error) => {
@@ -182,6 +183,13 @@ function* isJournalDamaged(path: string, log: Logger): Generator<void, boolean, 
 
 const segment = /^\d{8}\.journal$/;
 const checkpoint = /\.checkpoint(?:\.tmp)?$/;
+
+/** A checkpoint that can't be written would be tried again for ever, and everything behind it would wait. */
+function clearTemporaries(folder: string, quarantine: Quarantine | undefined): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true }))
+    if (entry.name.endsWith('.tmp') && checkpoint.test(entry.name) && !entry.isFile())
+      quarantine?.setAside(join(folder, entry.name), 'it is not a plain file, as its name says');
+}
 
 /** Removes what was rendered; whatever else somebody has put there is kept. */
 function removeRecovered(path: string, quarantine: Quarantine): void {

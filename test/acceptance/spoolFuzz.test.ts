@@ -19,7 +19,8 @@ void t.test(
   patient,
   async (t) => {
     const dir = t.testdir();
-    const seed = Date.now() % 1_000_000;
+    // Others are tried by `npm run test:spool`; what fails here fails for everybody. The fourth once kept a daemon from recovering.
+    const seed = 774_196;
     for (let number = 0; number < 12; number++) {
       const { problems, mutations } = await DamagedSpool.run(join(dir, String(number)), seed + number);
       t.strictSame(problems, [], `seed ${seed + number}: ${mutations.join('; ')}`);

@@ -295,6 +295,26 @@ void t.test('what cannot be recovered neither stops the rest nor is deleted', as
   t.equal(manifestIn(folderOf(spool, script)).state, 'interrupted');
 });
 
+void t.test(
+  'what lies where a checkpoint is to be written is set aside, and hinders no recovery',
+  async (t) => {
+    const dir = t.testdir();
+    const script = call({ chunkSeconds: 5, recordingId: 'rec-1' });
+    const spool = spoolIn(dir, 'spool');
+    const old = join(spool.daemonDir, 'adopted', 'old');
+    journalOf(old, script.records.slice(0, 500), 40);
+    mkdirSync(join(old, 'checkpoints', 'rec-1.checkpoint.tmp', 'something'), { recursive: true });
+    const recovery = recover(spool.daemonDir, homeOf(spool), log);
+    while ((await recovery.next()).done !== true);
+    t.notOk(existsSync(old));
+    t.equal(manifestIn(folderOf(spool, script)).state, 'interrupted');
+    const quarantine = join(dir, 'spool', '.reelay', 'quarantine');
+    const [when = ''] = readdirSync(quarantine);
+    const kept = join(quarantine, when, '.reelay', 'd', 'adopted', 'old', 'checkpoints');
+    t.strictSame(readdirSync(kept), ['rec-1.checkpoint.tmp']);
+  },
+);
+
 void t.test('a recording that failed holds no journal back while its call goes on', async (t) => {
   const dir = t.testdir();
   const spool = spoolIn(dir, 'spool');
