@@ -1,7 +1,7 @@
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { kernels } from '../audio/kernels.js';
+import { raisePeaks } from '../audio/peaks.js';
 import { DurableFolders } from '../spool/DurableFolders.js';
 import { writeDurably } from '../spool/durable.js';
 import { manifestName, openExtension, recordingFolder } from '../spool/layout.js';
@@ -9,8 +9,9 @@ import { makeWay } from '../spool/makeWay.js';
 import type { Gap, Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
 import type { Quarantine } from '../spool/Quarantine.js';
 import { RecordKind, type CallFacts, type TapRecord } from '../tap/TapRecord.js';
-import { ChunkFile } from './ChunkFile.js';
+import { DiskWork } from './DiskWork.js';
 import { GapList } from './GapList.js';
+import { GrowingChunks } from './GrowingChunks.js';
 import { encodeCheckpoint, type Checkpoint, type RecordingSnapshot } from './Checkpoint.js';
 import { manifestOf } from './manifestOf.js';
 import { sealChunk } from './sealChunk.js';
@@ -51,7 +52,9 @@ export class Recording {
   /** Everything is sealed and announced. */
   done = false;
   readonly #home: RecordingHome;
-  readonly #files = new Map<number, ChunkFile>();
+  /** Whatever waits for the disk. */
+  readonly #disk: DiskWork;
+  readonly #growing: GrowingChunks;
   readonly #firstSequence: number;
   #mayWrite = false;
   #sequence: number;
@@ -73,7 +76,6 @@ export class Recording {
   #isAtHole = false;
   /** Audio is missing because of that. */
   #isDamaged = false;
-  #work: Promise<void> = Promise.resolve();
 
   constructor(
     home: RecordingHome,
@@ -88,6 +90,8 @@ export class Recording {
     this.timeline = new Timeline('facts' in start ? { facts: start.facts } : { state: stateOf(start) });
     const { facts } = this.timeline.state;
     this.folder = recordingFolder({ ...facts, startMs: facts.wallClockMs });
+    this.#disk = new DiskWork(home.run, (error) => home.failed(facts.recordingId, error));
+    this.#growing = new GrowingChunks(this.#path(), facts);
     this.#startedMs = 'facts' in start ? start.arrivalMs : (snapshot?.failedMs ?? null);
     this.#lastMs = this.#startedMs ?? 0;
     this.#channels = snapshot?.channels ?? 0;
@@ -98,7 +102,7 @@ export class Recording {
     // Whatever the snapshot holds beyond the last sealed chunk has to be written again.
     this.timeline.takeDirty();
     this.#makeWay();
-    this.#enqueue(async () => {
+    this.#disk.add(async () => {
       // A folder whose call the journal doesn't know would stay as it is for ever.
       await this.#home.synced();
       this.#mayWrite = true;
@@ -191,15 +195,15 @@ export class Recording {
     if (state.facts.failed === undefined) {
       const length = this.timeline.finish();
       // At once, so that neither open files nor audio wait behind the seals of others when the disk is slow.
-      if (inTurn || !this.#isBegun() || !this.#tried(length)) this.#enqueue(() => this.#conclude(length));
+      if (inTurn || !this.#isBegun() || !this.#tried(length)) this.#disk.add(() => this.#conclude(length));
     } else {
       const ms = Math.max(0, this.#lastMs - (this.#startedMs ?? this.#lastMs));
       state.length ??= Math.round((ms * state.facts.sampleRate) / 1000);
     }
-    this.#enqueue(() => {
+    this.#disk.add(() => {
       // Behind the sealing of the last chunks, which the job before has put into the queue.
       const lost = this.#isDamaged ? 'journal_damaged' : state.lossy ? 'audio_dropped' : null;
-      this.#enqueue(() => this.#sealManifest(reason ?? lost));
+      this.#disk.add(() => this.#sealManifest(reason ?? lost));
     });
   }
 
@@ -215,16 +219,14 @@ export class Recording {
   /** Writes the last audio and lets it be sealed. @throws the file system's error; it may be tried again */
   #conclude(length: number): void {
     this.progress();
-    if (length > this.#startOf(this.#next)) this.#close(length);
-    this.#discardFiles();
+    if (length > this.#growing.startOf(this.#next)) this.#close(length);
+    // The live view may have been ahead of where a lost stream turned out to end.
+    this.#growing.discard();
   }
 
   /** Settles when everything that was to be done on the disk so far is done. */
-  async settled(): Promise<void> {
-    for (let work: Promise<void> | null = null; work !== this.#work;) {
-      work = this.#work;
-      await work;
-    }
+  settled(): Promise<void> {
+    return this.#disk.settled();
   }
 
   /** Writes `[from, to)` to the files of the chunks it lies in. */
@@ -232,10 +234,9 @@ export class Recording {
     const peaks = new Array<number>(this.#channels).fill(0);
     let position = from;
     while (position < to) {
-      const index = Math.floor(position / this.#chunkSamples());
-      const end = Math.min(to, this.#startOf(index + 1), position + this.#longestPiece());
+      const end = Math.min(to, this.#growing.endAt(position), position + this.#longestPiece());
       const pcm = render(this.timeline.state, this.#channels, position, end);
-      this.#fileOf(index).write(position - this.#startOf(index), pcm);
+      this.#growing.write(position, pcm, this.#channels);
       raisePeaks(peaks, pcm);
       position = end;
     }
@@ -245,16 +246,13 @@ export class Recording {
   /** The chunk that ends at `end` is complete: it is sealed behind, and rendering can go on from there after a restart. */
   #close(end: number): void {
     const index = this.#next;
-    const start = this.#startOf(index);
-    const file = this.#fileOf(index);
-    file.cut(end - start);
-    file.close();
-    this.#files.delete(index);
+    const start = this.#growing.startOf(index);
+    const openPath = this.#growing.close(index, end - start, this.#channels);
     this.#next++;
     this.#settle(end);
     // The record that ended the call has to be met again by whoever goes on from here, to end it again.
     const sequence = this.#finished ? this.#sequence - 1 : this.#sequence;
-    this.#seal(index, start, file.path, this.#snapshot(end), sequence);
+    this.#seal(index, start, openPath, this.#snapshot(end), sequence);
   }
 
   #snapshot(position: number): Omit<RecordingSnapshot, 'chunks'> {
@@ -271,7 +269,7 @@ export class Recording {
   ): void {
     const gaps = this.#gaps.within(start, snapshot.position);
     let sidecar: Sidecar | null = null;
-    this.#enqueue(async () => {
+    this.#disk.add(async () => {
       await this.#home.synced();
       if (sidecar === null) {
         const facts = this.#sidecarFacts(index, start, snapshot.position - start, gaps);
@@ -360,21 +358,6 @@ export class Recording {
     };
   }
 
-  /** Disk work of one recording runs in order; a job that fails is tried again, and the ones behind it wait. */
-  #enqueue(job: () => Promise<void> | void): void {
-    this.#work = this.#work.then(async () => {
-      for (let wait = 250; ; wait = Math.min(wait * 2, 5000)) {
-        try {
-          await this.#home.run(async () => job());
-          return;
-        } catch (error) {
-          this.#home.failed(this.recordingId, error);
-          await new Promise((resolve) => setTimeout(resolve, wait));
-        }
-      }
-    });
-  }
-
   #passHole({ arrivalMs }: TapRecord): void {
     if (!this.#isAtHole) return;
     this.#isAtHole = false;
@@ -397,32 +380,8 @@ export class Recording {
     }
   }
 
-  /** The live view may have been ahead of where a lost stream turned out to end. */
-  #discardFiles(): void {
-    for (const file of this.#files.values()) {
-      file.close();
-      rmSync(file.path, { force: true });
-    }
-    this.#files.clear();
-  }
-
-  #fileOf(index: number): ChunkFile {
-    let file = this.#files.get(index);
-    if (file === undefined) {
-      const { sampleRate } = this.timeline.state.facts;
-      file = new ChunkFile(this.#path(), index, { sampleRate, channels: this.#channels });
-      this.#files.set(index, file);
-    }
-    return file;
-  }
-
   #path(): string {
     return join(this.#home.spoolDir, this.folder);
-  }
-
-  #chunkSamples(): number {
-    const { chunkSeconds, sampleRate } = this.timeline.state.facts;
-    return Math.round(chunkSeconds * sampleRate);
   }
 
   /** Samples that are rendered at once, ten seconds: after a time without room there may be an hour to write. */
@@ -430,28 +389,12 @@ export class Recording {
     return 10 * this.timeline.state.facts.sampleRate;
   }
 
-  #startOf(index: number): number {
-    return index * this.#chunkSamples();
-  }
-
   #boundary(): number {
-    return this.#startOf(this.#next + 1);
+    return this.#growing.startOf(this.#next + 1);
   }
 }
 
 function stateOf(checkpoint: Checkpoint): Timeline['state'] {
   if (checkpoint.recording === null) throw new TypeError('A tombstone cannot be continued.');
   return checkpoint.recording.timeline;
-}
-
-function raisePeaks(peaks: number[], pcm: Int16Array): void {
-  if (peaks.length === 1) {
-    peaks[0] = Math.max(peaks[0] ?? 0, kernels.peak(pcm));
-    return;
-  }
-  const left = new Int16Array(pcm.length >> 1);
-  const right = new Int16Array(pcm.length >> 1);
-  kernels.deinterleave(pcm, left, right);
-  peaks[0] = Math.max(peaks[0] ?? 0, kernels.peak(left));
-  peaks[1] = Math.max(peaks[1] ?? 0, kernels.peak(right));
 }
