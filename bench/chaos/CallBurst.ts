@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Fault } from './Fault.js';
 import { frameProblems } from './frameProblems.js';
+import type { Party } from './Party.js';
 import type { PartyCallReport } from './PartyMessage.js';
-import { recorded, type Scene } from './Scene.js';
+import { crowded, type Scene } from './Scene.js';
 
 const group = 'burst';
 const calls = 200;
@@ -22,6 +23,8 @@ export class CallBurst implements Fault {
   #closed = 0;
   #unrecorded = 0;
   #refused = 0;
+  /** From the first dial to the last that is up, at most. */
+  #slowestMs = 0;
   #arriving: Promise<void> = Promise.resolve();
 
   begin(scene: Scene): Promise<void> {
@@ -33,7 +36,7 @@ export class CallBurst implements Fault {
   /** Waits until what they left is stored, so that the next window is calm. */
   async end(scene: Scene): Promise<void> {
     await this.#arriving;
-    const reports = await scene.party.ask({ type: 'hangUp', group });
+    const reports = await crowdOf(scene).ask({ type: 'hangUp', group });
     const letIn = reports.filter(({ cut }) => cut === null || !closedEarly.test(cut));
     this.#letIn += letIn.length;
     this.#closed += reports.length - letIn.length;
@@ -52,18 +55,28 @@ export class CallBurst implements Fault {
     }
     if (this.#letIn === 0) throw new Error('not one of them was let in');
     const refused = `${this.#refused} refused with 503, ${this.#closed} at their start with 1013`;
-    return Promise.resolve(`${this.#letIn} let in, ${this.#unrecorded} of them unrecorded, ${refused}`);
+    const within = `all within ${(this.#slowestMs / 1000).toFixed(1)} s`;
+    return Promise.resolve(
+      `${this.#letIn} let in, ${this.#unrecorded} of them unrecorded, ${refused}, ${within}`,
+    );
   }
 
-  async #arrive({ party, media }: Scene): Promise<void> {
-    const order = { group, url: media, accountSid: recorded, calls, overMs };
-    const { refusals } = await party.ask({ type: 'open', ...order });
+  async #arrive(scene: Scene): Promise<void> {
+    const order = { group, url: scene.media, accountSid: crowded, calls, overMs };
+    const fromMs = performance.now();
+    const { refusals } = await crowdOf(scene).ask({ type: 'open', ...order });
+    this.#slowestMs = Math.max(this.#slowestMs, performance.now() - fromMs);
     this.#refused += refusals.length;
     for (const { status, code, retryAfter } of refusals) {
       if (status !== 503 || code === 'undefined') this.#problems.push(`refused with ${status} ${code}`);
       else if (code === 'overloaded' && retryAfter === null) this.#problems.push('503 without Retry-After');
     }
   }
+}
+
+function crowdOf({ crowd }: Scene): Party {
+  if (crowd === null) throw new Error('there is nobody to call');
+  return crowd;
 }
 
 /** The state of each call's recording, once it won't change any more; after {@link patience} looks, as it is then. */

@@ -1,4 +1,4 @@
-import { fork } from 'node:child_process';
+import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { Fault } from './Fault.js';
@@ -28,34 +28,34 @@ export class DownloadStorm implements Fault {
   #bytes = 0;
   #polls = 0;
   readonly #refused = new Map<string, number>();
-  #stop: () => Promise<StormReport> = () => Promise.reject(new Error('there is no storm'));
+  #clients: ChildProcess | undefined;
 
-  async begin({ daemon, stored }: Scene): Promise<void> {
-    if (stored === null) throw new Error('there is nothing to download');
+  /** Up before the first window: to start a process costs more than a window's share of the processors. */
+  async prepare(): Promise<void> {
     const child = fork(fileURLToPath(new URL('./stormProcess.js', import.meta.url)));
-    const kill = (): boolean => child.kill('SIGKILL');
-    process.once('exit', kill);
+    process.once('exit', () => child.kill('SIGKILL'));
+    this.#clients = child;
+    await once(child, 'message');
+  }
+
+  begin({ daemon, stored }: Scene): Promise<void> {
+    if (stored === null) throw new Error('there is nothing to download');
     const order: StormOrder = {
       port: daemon.controlPort,
       clients,
       path: `/v1/recordings/${stored.recordingId}/audio.wav`,
       polled: ['/v1/calls', '/v1/recordings?limit=100', '/metrics'],
     };
-    const running = once(child, 'message');
-    child.send(order);
-    await running;
-    this.#stop = async () => {
-      const reported = once(child, 'message') as Promise<[StormReport]>;
-      child.send('stop');
-      const [report] = await reported;
-      kill();
-      process.off('exit', kill);
-      return report;
-    };
+    this.#clients?.send(order);
+    return Promise.resolve();
   }
 
   async end(scene: Scene): Promise<void> {
-    const { bytes, polls, refused } = await this.#stop();
+    const child = this.#clients;
+    if (child === undefined) throw new Error('there are no clients');
+    const reported = once(child, 'message') as Promise<[StormReport]>;
+    child.send('stop');
+    const [{ bytes, polls, refused }] = await reported;
     this.#bytes += bytes;
     this.#polls += polls;
     for (const [status, times] of Object.entries(refused)) {
@@ -65,6 +65,7 @@ export class DownloadStorm implements Fault {
   }
 
   evidence(): Promise<string> {
+    this.#clients?.kill('SIGKILL');
     if (this.#bytes < 2 ** 20 || this.#polls === 0) {
       throw new Error(`${this.#bytes} bytes were downloaded, ${this.#polls} polls were answered`);
     }

@@ -32,8 +32,9 @@ export class Party {
     });
   }
 
-  static async start(): Promise<Party> {
-    const child = fork(fileURLToPath(new URL('./partyProcess.js', import.meta.url)));
+  /** @param niceness - before the daemon by default, because the load must not wait for what it loads */
+  static async start(niceness = -10): Promise<Party> {
+    const child = fork(fileURLToPath(new URL('./partyProcess.js', import.meta.url)), [String(niceness)]);
     process.once('exit', () => child.kill('SIGKILL'));
     const [upstream] = (await once(child, 'message')) as [string];
     return new Party(child, upstream);

@@ -8,7 +8,7 @@ import { eventually } from '../../test/acceptance/eventually.js';
 import type { SettingName } from './Fault.js';
 import { LongRecording } from './LongRecording.js';
 import { LogPipe } from './LogPipe.js';
-import type { Party } from './Party.js';
+import { Party } from './Party.js';
 import { SmallDisk } from './SmallDisk.js';
 import { StoreHouse } from './StoreHouse.js';
 
@@ -34,6 +34,10 @@ const ringBytesPerCall = 10_240;
 /** Named like this, so that the faults find it. */
 export const recorded = 'recorded';
 export const unrecorded = 'unrecorded';
+/** Its bots are in a process of their own, see {@link Scene.crowd}. */
+export const crowded = 'crowded';
+/** Callers that arrive come from other machines: what it costs to be them must not be taken from the calls that are measured. */
+const crowdNiceness = 5;
 
 /** A daemon with what its setting takes around it. */
 export class Scene {
@@ -44,13 +48,15 @@ export class Scene {
   readonly store: StoreHouse | null;
   readonly logPipe: LogPipe | null;
   readonly stored: LongRecording | null;
+  /** A second party, of calls that aren't measured, in a plain setting. */
+  readonly crowd: Party | null;
   readonly accounts: DaemonOptions['accounts'];
 
   private constructor(
     options: SceneOptions,
     daemon: DaemonProcess,
     accounts: DaemonOptions['accounts'],
-    parts: Pick<Scene, 'disk' | 'smallDisk' | 'store' | 'logPipe' | 'stored'>,
+    parts: Pick<Scene, 'disk' | 'smallDisk' | 'store' | 'logPipe' | 'stored' | 'crowd'>,
   ) {
     this.options = options;
     this.daemon = daemon;
@@ -60,6 +66,7 @@ export class Scene {
     this.store = parts.store;
     this.logPipe = parts.logPipe;
     this.stored = parts.stored;
+    this.crowd = parts.crowd;
   }
 
   static async open(options: SceneOptions): Promise<Scene> {
@@ -77,13 +84,16 @@ export class Scene {
         setting === 'plain'
           ? await LongRecording.lay(join(daemonDir, 'recordings'), options.storedSeconds)
           : null,
+      crowd: setting === 'plain' ? await Party.start(crowdNiceness) : null,
     };
     if (parts.smallDisk !== null) symlinkSync(parts.smallDisk.dir, spool);
     const common = { upstream: party.upstream, resumeSeconds: 0 };
+    const crowdsBots = parts.crowd?.upstream ?? party.upstream;
     const store = parts.store === null ? {} : { store: parts.store.entry };
     const accounts = [
       { id: recorded, ...common, ...store },
       { id: unrecorded, ...common, record: 'never' as const },
+      { id: crowded, ...common, upstream: crowdsBots },
     ];
     const daemon = await DaemonProcess.start({
       dir: daemonDir,
@@ -150,6 +160,7 @@ export class Scene {
 
   async close(): Promise<void> {
     await this.daemon.kill();
+    this.crowd?.close();
     this.disk?.close();
     await this.store?.close();
     this.logPipe?.close();

@@ -1,58 +1,74 @@
 /* The clients of the download storm, away from the processes that are measured and behind them in the queue for the processors. */
-import { request } from 'node:http';
+import { request, type ClientRequest } from 'node:http';
 import { setPriority } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { StormOrder, StormReport } from './DownloadStorm.js';
 
 const pollMs = 100;
-let [bytes, downloads, polls] = [0, 0, 0];
-const refused: Record<string, number> = {};
-let isOver = false;
+const underWay = new Set<ClientRequest>();
+let { bytes, downloads, polls, refused } = nothing();
+/** What belongs to a storm that is over ends by itself. */
+let storm: StormOrder | null = null;
 
 setPriority(10);
-process.once('message', (order: StormOrder) => {
-  process.send?.('running');
-  for (let client = 0; client < order.clients; client += 1) void download(order);
-  for (const path of order.polled) void poll(order, path);
-  process.once('message', () => {
-    isOver = true;
-    process.send?.({ bytes, downloads, polls, refused } satisfies StormReport);
-  });
+process.on('message', (order: StormOrder | 'stop') => {
+  if (order === 'stop') stop();
+  else begin(order);
 });
 process.once('disconnect', () => process.exit());
+process.send?.('ready');
+
+function begin(order: StormOrder): void {
+  storm = order;
+  for (let client = 0; client < order.clients; client += 1) void download(order);
+  for (const path of order.polled) void poll(order, path);
+}
+
+function stop(): void {
+  storm = null;
+  for (const asked of underWay) asked.destroy();
+  process.send?.({ bytes, downloads, polls, refused } satisfies StormReport);
+  ({ bytes, downloads, polls, refused } = nothing());
+}
+
+function nothing(): { bytes: number; downloads: number; polls: number; refused: Record<string, number> } {
+  return { bytes: 0, downloads: 0, polls: 0, refused: {} };
+}
 
 async function download(order: StormOrder): Promise<void> {
-  while (!isOver) {
-    if (await got(order.port, order.path, (size) => (bytes += size))) downloads += 1;
+  while (storm === order) {
+    if (await got(order, order.path, (size) => (bytes += size))) downloads += 1;
     else await sleep(pollMs);
   }
 }
 
-async function poll({ port }: StormOrder, path: string): Promise<void> {
-  while (!isOver) {
-    if (await got(port, path, () => undefined)) polls += 1;
+async function poll(order: StormOrder, path: string): Promise<void> {
+  while (storm === order) {
+    if (await got(order, path, () => undefined)) polls += 1;
     await sleep(pollMs);
   }
 }
 
 /** @returns whether the whole answer came, with status 200 */
-async function got(port: number, path: string, count: (size: number) => void): Promise<boolean> {
+async function got(order: StormOrder, path: string, count: (size: number) => void): Promise<boolean> {
   return await new Promise((resolve) => {
-    const asked = request({ host: '127.0.0.1', port, path, agent: false }, (response) => {
+    const asked = request({ host: '127.0.0.1', port: order.port, path, agent: false }, (response) => {
       const { statusCode = 0 } = response;
-      if (statusCode !== 200) refuse(String(statusCode));
+      if (statusCode !== 200) refuse(order, String(statusCode));
       response.on('data', (part: Buffer) => count(part.length));
       response.once('close', () => resolve(statusCode === 200 && response.complete));
       response.on('error', () => undefined);
     });
+    underWay.add(asked);
+    asked.once('close', () => underWay.delete(asked));
     asked.once('error', (error: NodeJS.ErrnoException) => {
-      refuse(error.code ?? error.message);
+      refuse(order, error.code ?? error.message);
       resolve(false);
     });
     asked.end();
   });
 }
 
-function refuse(why: string): void {
-  if (!isOver) refused[why] = (refused[why] ?? 0) + 1;
+function refuse(order: StormOrder, why: string): void {
+  if (storm === order) refused[why] = (refused[why] ?? 0) + 1;
 }
