@@ -37,7 +37,7 @@ export const unrecorded = 'unrecorded';
 /** Its bots are in a process of their own, see {@link Scene.crowd}. */
 export const crowded = 'crowded';
 /** Callers that arrive come from other machines: what it costs to be them must not be taken from the calls that are measured. */
-const crowdNiceness = 5;
+const crowdNiceness = 19;
 
 /** A daemon with what its setting takes around it. */
 export class Scene {

@@ -273,7 +273,7 @@ export class Recording {
       await this.#home.synced();
       if (sidecar === null) {
         const facts = this.#sidecarFacts(index, start, snapshot.position - start, gaps);
-        const sealed = await sealChunk(this.#path(), openPath, facts);
+        const sealed = await sealChunk(this.#path(), openPath, facts, this.#home.quarantine);
         this.#chunks = [...this.#chunks, sealed.chunk];
         ({ sidecar } = sealed);
       }

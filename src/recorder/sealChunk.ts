@@ -1,22 +1,28 @@
 import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { renameDurably, writeDurably } from '../spool/durable.js';
 import { filePieces } from '../spool/filePieces.js';
 import { chunkName, sidecarName } from '../spool/layout.js';
 import type { ManifestChunk, Sidecar } from '../spool/Manifest.js';
+import type { Quarantine } from '../spool/Quarantine.js';
 
 /**
  * Seals a chunk: makes its file final under its name, and its sidecar after it, so that a sidecar never speaks of
  * audio that isn't there.
  *
  * @param openPath - the grown chunk, complete and closed
+ * @param quarantine - where audio goes that lies under its name already and is other audio
  */
 export async function sealChunk(
   folder: string,
   openPath: string,
   facts: Omit<Sidecar, 'bytes' | 'sha256'>,
+  quarantine?: Quarantine,
 ): Promise<{ readonly sidecar: Sidecar; readonly chunk: ManifestChunk }> {
   const path = join(folder, chunkName(facts.index));
+  if (quarantine !== undefined && (await isOther(path, openPath)))
+    quarantine.setAside(path, 'another chunk is sealed in its place');
   await renameDurably(openPath, path).catch((error: unknown) => {
     // An earlier try got as far as renaming it.
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
@@ -29,6 +35,12 @@ export async function sealChunk(
   const sidecarSha256 = createHash('sha256').update(text).digest('hex');
   const chunk = { index, startSample, samples, bytes, sha256: sidecar.sha256, sidecarSha256 };
   return { sidecar, chunk };
+}
+
+/** After a crash between a seal and its checkpoint the same chunk is made once more. Anything else has come there in some other way. */
+async function isOther(path: string, openPath: string): Promise<boolean> {
+  if (!existsSync(path) || !existsSync(openPath)) return false;
+  return (await measure(path)).sha256 !== (await measure(openPath)).sha256;
 }
 
 /** Piece by piece: an hour of audio at once would hold this thread up for longer than its heartbeat may stay away. */

@@ -14,16 +14,18 @@ t.teardown(() => clearInterval(alive));
 // Every chunk that is sealed waits for the disk, which others may keep busy.
 const patient = { timeout: 100_000 };
 
+/** Some, and before them those that have found something once. */
+const seeds = [774_199, 5019, 5134, 5374, 5429, 1, 2, 3, 4, 5, 6];
+
 void t.test(
   'whatever lies in the spool, it is started on, and no audio is lost or given away',
   patient,
   async (t) => {
     const dir = t.testdir();
-    // Others are tried by `npm run test:spool`; what fails here fails for everybody. The fourth once kept a daemon from recovering.
-    const seed = 774_196;
-    for (let number = 0; number < 12; number++) {
-      const { problems, mutations } = await DamagedSpool.run(join(dir, String(number)), seed + number);
-      t.strictSame(problems, [], `seed ${seed + number}: ${mutations.join('; ')}`);
+    // Others are tried by `npm run test:spool`; what fails here fails for everybody.
+    for (const seed of seeds) {
+      const { problems, mutations } = await DamagedSpool.run(join(dir, String(seed)), seed);
+      t.strictSame(problems, [], `seed ${seed}: ${mutations.join('; ')}`);
     }
   },
 );
