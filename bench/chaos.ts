@@ -25,6 +25,8 @@ import { allRows, missingRows } from './chaos/rows.js';
 import { Scene } from './chaos/Scene.js';
 
 const bound = { factor: 1.1, slackMs: 1 };
+/** That are let in while it is found out how many this machine holds. */
+const mostCalls = 1000;
 const isShort = process.argv.includes('short');
 const chunkSeconds = isShort ? 1 : 5;
 const timing: Timing = {
@@ -98,7 +100,7 @@ async function openScene(setting: SettingName, calls: number): Promise<Scene> {
 
 async function howManyCalls(): Promise<number> {
   if (isShort || process.argv.some((text) => text.startsWith('calls='))) return argument('calls', 24);
-  const scene = await openScene('log', 100);
+  const scene = await openScene('log', mostCalls);
   try {
     const { calls, because } = await calibrate(scene, party);
     const half = Math.max(1, Math.floor(calls / 2));

@@ -43,7 +43,7 @@ const scene = await Scene.open({
   dir: join(dir, 'scene'),
   setting: 'plain',
   party,
-  calls: 300,
+  calls: 1000,
   storedSeconds: 10,
   chunkSeconds: argument('chunk', 60),
 });

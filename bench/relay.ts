@@ -152,6 +152,7 @@ function config(): Config {
       ringBytes: 1024,
       stalledMs: 10_000,
       loopDelayMs: 60_000,
+      downloadBytesPerSecond: 64 * 1024 * 1024,
       memoryBytes: null,
     },
     log: { level: 'silent' },

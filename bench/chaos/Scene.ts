@@ -28,7 +28,7 @@ export interface SceneOptions {
  * it, which is this share of the measured ones, and at least so many, are let in beside them; what is beyond is refused.
  */
 const roomShare = 0.4;
-const leastRoom = 40;
+const leastRoom = 16;
 /** Half a second of both parties, where the ring is meant to fill. */
 const ringBytesPerCall = 10_240;
 /** Named like this, so that the faults find it. */
@@ -37,7 +37,7 @@ export const unrecorded = 'unrecorded';
 /** Its bots are in a process of their own, see {@link Scene.crowd}. */
 export const crowded = 'crowded';
 /** Callers that arrive come from other machines: what it costs to be them must not be taken from the calls that are measured. */
-const crowdNiceness = 19;
+const crowdNiceness = 5;
 
 /** A daemon with what its setting takes around it. */
 export class Scene {

@@ -183,6 +183,8 @@ export interface Config {
      * refused. Default 200.
      */
     readonly loopDelayMs: number;
+    /** Audio that the control port gives out, of all downloads together, bytes per second. Default 64 MiB. */
+    readonly downloadBytesPerSecond: number;
     /**
      * Resident memory: beyond nine tenths of it new calls go unrecorded, beyond all of it they are refused. Null: four fifths of
      * what the machine, or its control group, has.

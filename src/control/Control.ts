@@ -458,6 +458,7 @@ export class Control {
       metrics: this.#metrics,
       keyring: () => this.#keyring,
       threads: () => this.#threads,
+      bytesPerSecond: () => this.#config.limits.downloadBytesPerSecond,
       fault: process.env['REELAY_FAULTS'] === '1' ? (thread, fault) => this.#fault(thread, fault) : null,
       log: this.#log,
     });

@@ -11,6 +11,7 @@ import type { Library } from './Library.js';
 import type { LiveCalls } from './LiveCalls.js';
 import type { Metrics } from './Metrics.js';
 import { recordingRoutes } from './recordingRoutes.js';
+import { Throttle } from './Throttle.js';
 
 export interface HttpApiOptions {
   readonly library: Library;
@@ -19,6 +20,8 @@ export interface HttpApiOptions {
   /** The keys that hold now. */
   readonly keyring: () => Keyring;
   readonly threads: () => ThreadStates;
+  /** Audio that is given out, of all answers together. */
+  readonly bytesPerSecond: () => number;
   /** Breaks a thread on purpose; null where that isn't allowed, and the route doesn't exist then. */
   readonly fault: ((thread: 'recorder' | 'control', fault: FaultKind) => void) | null;
   readonly log: Logger;
@@ -59,7 +62,8 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
     scopeOf(request);
     throw new ReelayError('not_found', { value: `${request.method} ${request.url}` });
   });
-  recordingRoutes(app, { library: options.library, calls: options.calls, scopeOf });
+  const { library, calls, bytesPerSecond } = options;
+  recordingRoutes(app, { library, calls, scopeOf, throttle: new Throttle(bytesPerSecond) });
   healthRoutes(app, options);
   app.get('/metrics', async (request, reply) => {
     insistOnAdmin(scopeOf(request), request);

@@ -15,12 +15,15 @@ import { readRange } from './ByteRange.js';
 import type { Scope } from './Keyring.js';
 import type { Library } from './Library.js';
 import type { LiveCalls } from './LiveCalls.js';
+import type { Throttle } from './Throttle.js';
 import { Turnstile } from './Turnstile.js';
 
 /** What the routes of recordings and calls answer from. */
 export interface RecordingSources {
   readonly library: Library;
   readonly calls: LiveCalls;
+  /** All audio that goes out passes it. */
+  readonly throttle: Throttle;
   /** @throws ReelayError `unauthorized` */
   readonly scopeOf: (request: FastifyRequest) => Scope;
 }
@@ -129,7 +132,7 @@ async function find(
 }
 
 async function sendAudio(
-  { library }: RecordingSources,
+  { library, throttle }: RecordingSources,
   entry: CatalogueEntry,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -149,12 +152,12 @@ async function sendAudio(
   return await sendBytes(request, reply, {
     bytes: audio.bytes,
     etag: `"${entry.recordingId}-${audio.samples}"`,
-    read: (start, end) => audio.read({ start, end }),
+    read: (start, end) => throttle.through(audio.read({ start, end })),
   });
 }
 
 async function sendChunk(
-  { library }: RecordingSources,
+  { library, throttle }: RecordingSources,
   entry: CatalogueEntry,
   index: number,
   request: FastifyRequest,
@@ -170,7 +173,7 @@ async function sendChunk(
   return await sendBytes(request, reply, {
     bytes: chunk.bytes,
     etag: `"${data.sha256}"`,
-    read: (start, end) => chunk.read({ start, end }),
+    read: (start, end) => throttle.through(chunk.read({ start, end })),
   });
 }
 
