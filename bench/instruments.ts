@@ -29,6 +29,7 @@ const limits = {
   ringBytes: 64 * 1024 * 1024,
   stalledMs: 10_000,
   loopDelayMs: 200,
+  downloadBytesPerSecond: 64 * 1024 * 1024,
   memoryBytes: null,
 };
 let sink = 0;
