@@ -20,6 +20,8 @@ const glances = 8;
 const layouts: readonly Layout[] = ['chunks', 'both', 'single'];
 /** Daemons at once: they wait for their disks half of the time. */
 const atOnce = 3;
+// Whatever ends it, no daemon goes on.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 console.log(`${moments} moments, ${images} daemons on disks of each, ${glances} disks more; seed ${seed}`);
 
 const dir = await mkdtemp(join(tmpdir(), 'reelay-power-'));
