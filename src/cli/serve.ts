@@ -30,8 +30,11 @@ async function serve(flags: ServeFlags): Promise<void> {
   const daemon = new Daemon(flags);
   // A fault that nobody caught must not take the other calls down.
   process.on('uncaughtException', (error) => daemon.uncaught(error));
-  // From the beginning: without a handler the signal ends the process.
+  // From the beginning: without a handler a signal ends the process, and calls come in before the last thread is up.
   process.on('SIGHUP', () => daemon.reload());
+  const ending = new Ending(daemon);
+  process.on('SIGTERM', () => ending.ask());
+  process.on('SIGINT', () => ending.ask());
   daemon.stopped.then(
     (unstored) => exit(daemon, unstored === 0 ? 0 : exitUnstored),
     (error: unknown) => {
@@ -45,10 +48,35 @@ async function serve(flags: ServeFlags): Promise<void> {
     console.error(error instanceof Error ? error.message : String(error));
     process.exit(1);
   }
-  let asked = 0;
-  const stop = (): void => (++asked === 1 ? daemon.stop() : daemon.hurry());
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  ending.started();
+}
+
+/** What signals that ask for the end come to: the first one ends the daemon as soon as it has started, each further one hurries. */
+class Ending {
+  readonly #daemon: Daemon;
+  #asked = 0;
+  #isStarted = false;
+
+  constructor(daemon: Daemon) {
+    this.#daemon = daemon;
+  }
+
+  ask(): void {
+    this.#asked++;
+    if (this.#isStarted) this.#end();
+    // Whoever asks twice doesn't want to wait for a start that may take long, or for ever.
+    else if (this.#asked > 1) process.exit(1);
+  }
+
+  started(): void {
+    this.#isStarted = true;
+    if (this.#asked > 0) this.#end();
+  }
+
+  #end(): void {
+    if (this.#asked === 1) this.#daemon.stop();
+    else this.#daemon.hurry();
+  }
 }
 
 /** Ends the process, also when a thread of it hangs in the system: then by a signal, because Node would wait for that thread. */

@@ -6,6 +6,7 @@ import { WebSocket } from 'ws';
 import { DaemonProcess } from '../acceptance/DaemonProcess.js';
 import { eventually } from '../acceptance/eventually.js';
 import { NumberedCall } from '../acceptance/NumberedCall.js';
+import { freePort } from '../fixtures/freePort.js';
 
 async function daemonIn(t: Test, drainSeconds = 60): Promise<DaemonProcess> {
   const daemon = await DaemonProcess.start({
@@ -78,6 +79,25 @@ async function daemonAgain(
   if (!manifest) t.fail('there is no manifest');
   return { manifest: manifest ?? { state: '', reason: null } };
 }
+
+void t.test('a signal that comes as soon as calls may come ends the daemon like any other', async (t) => {
+  const port = await freePort();
+  const daemon = DaemonProcess.prepare({
+    dir: join(t.testdir(), 'daemon'),
+    accounts: [{ id: 'AC1' }],
+    config: { media: { port } },
+  });
+  t.teardown(() => daemon.kill());
+  const started = daemon.restart();
+  const healthy = async (): Promise<boolean> =>
+    await fetch(`http://127.0.0.1:${port}/healthz`).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+  while (!(await healthy()));
+  t.same(await daemon.kill('SIGTERM'), { code: 0, signal: null });
+  await started;
+});
 
 void t.test('a second signal cuts the calls that are up', async (t) => {
   const daemon = await daemonIn(t);
