@@ -2,7 +2,7 @@
   'targets': [
     {
       'target_name': 'reelay',
-      'sources': ['kernels.cpp'],
+      'sources': ['addon.cpp', 'kernels.cpp', 'slice.cpp'],
       'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
       'defines': ['NAPI_VERSION=8', 'NAPI_DISABLE_CPP_EXCEPTIONS'],
       'cflags': ['-O3', '-Wall', '-Wextra'],

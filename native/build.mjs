@@ -11,7 +11,9 @@ import { fileURLToPath } from 'node:url';
 
 const folder = dirname(fileURLToPath(import.meta.url));
 const addon = join(folder, 'build', 'Release', 'reelay.node');
-const sources = ['kernels.cpp', 'binding.gyp'].map((name) => join(folder, name));
+const sources = ['addon.cpp', 'kernels.cpp', 'kernels.h', 'slice.cpp', 'slice.h', 'binding.gyp'].map((name) =>
+  join(folder, name),
+);
 const require = createRequire(import.meta.url);
 const tenMinutes = 600_000;
 

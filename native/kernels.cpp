@@ -1,8 +1,10 @@
-// The audio kernels as an N-API addon: G.711, interleaving, mixing and peak, over typed arrays that the caller owns.
+// The audio kernels: G.711, interleaving, mixing and peak, over typed arrays that the caller owns.
 //
 // The TypeScript twin (src/audio/kernelsTypescript.ts) has the same exports, results and error texts; one test file runs
 // over both. Nothing here allocates, keeps state or holds on to a buffer after its call. Loops are plain and pointers are
 // not declared restrict, so a destination that overlaps its source gives what the same loop in TypeScript gives.
+
+#include "kernels.h"
 
 #include <napi.h>
 
@@ -239,7 +241,9 @@ Napi::Value peakCall(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), peak(source->data, source->length));
 }
 
-Napi::Object init(Napi::Env env, Napi::Object exports) {
+}  // namespace
+
+void addKernels(Napi::Env env, Napi::Object exports) {
   exports.Set("decodeMulaw", Napi::Function::New<decodeMulawCall>(env, "decodeMulaw"));
   exports.Set("encodeMulaw", Napi::Function::New<encodeMulawCall>(env, "encodeMulaw"));
   exports.Set("decodeAlaw", Napi::Function::New<decodeAlawCall>(env, "decodeAlaw"));
@@ -248,9 +252,4 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("deinterleave", Napi::Function::New<deinterleaveCall>(env, "deinterleave"));
   exports.Set("mix", Napi::Function::New<mixCall>(env, "mix"));
   exports.Set("peak", Napi::Function::New<peakCall>(env, "peak"));
-  return exports;
 }
-
-}  // namespace
-
-NODE_API_MODULE(reelay, init)

@@ -1,7 +1,4 @@
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { loadAddon } from '../config/nativeAddon.js';
 import { kernelsTypescript } from './kernelsTypescript.js';
 
 /**
@@ -30,36 +27,16 @@ export interface Kernels {
   peak(src: Int16Array): number;
 }
 
-const require = createRequire(import.meta.url);
-
 /**
  * The addon's kernels.
  *
  * @throws Error when the addon isn't built, or was built for another machine
  */
 export function loadNativeKernels(): Kernels {
-  const addon = require(join(packageRoot(), 'native', 'build', 'Release', 'reelay.node')) as Partial<Kernels>;
+  const addon = loadAddon();
   const absent = Object.keys(kernelsTypescript).filter((name) => !(name in addon));
   if (absent.length > 0) throw new Error(`the addon lacks ${absent.join(', ')}; build it again`);
-  return addon as Kernels;
-}
-
-/** The compiled file lies at different depths in the package and in a test build, so the root is looked for. */
-function packageRoot(): string {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (nameAt(folder) !== 'reelay') {
-    if (dirname(folder) === folder) throw new Error('no package.json named reelay above this file');
-    folder = dirname(folder);
-  }
-  return folder;
-}
-
-function nameAt(folder: string): unknown {
-  try {
-    return (JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as { name?: unknown }).name;
-  } catch {
-    return undefined;
-  }
+  return addon as unknown as Kernels;
 }
 
 interface Choice {

@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander';
 import type { ServeFlags } from '../control/ControlMessage.js';
+import { shortenSlice } from '../config/threadPriority.js';
 import { Daemon } from '../supervisor/Daemon.js';
 
 /** Exit code when recordings are left that wait for their store; the next start goes on with them. */
@@ -27,6 +28,8 @@ export function serveCommand(): Command {
 }
 
 async function serve(flags: ServeFlags): Promise<void> {
+  // Main moves the media. Its workers give the slice back when they go behind it.
+  shortenSlice();
   const daemon = new Daemon(flags);
   // A fault that nobody caught must not take the other calls down.
   process.on('uncaughtException', (error) => daemon.uncaught(error));

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import {
   closeSync,
+  existsSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -9,11 +10,13 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import { release } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import WebSocket from 'ws';
+import { implementation, implementationReason } from '../../src/audio/kernels.js';
 import { freePort } from '../fixtures/freePort.js';
 
 const entry = fileURLToPath(new URL('../../src/cli/reelay.cjs', import.meta.url));
@@ -196,6 +199,32 @@ await t.test('every thread but the one that moves media comes behind it', async 
   );
   t.equal(count(10), behind.length - 17, 'all others');
 });
+
+await t.test(
+  'the thread that moves media has a short slice of time, and no other',
+  { skip: withoutSlices() },
+  async (t) => {
+    const daemon = new Served(t);
+    await daemon.ports();
+    const folder = `/proc/${daemon.child.pid}/task`;
+    const short = readdirSync(folder).filter((task) => slice(join(folder, task)) <= 0.1);
+    t.same(short, [String(daemon.child.pid)]);
+  },
+);
+
+/** Why there are none to be seen, or false. */
+function withoutSlices(): string | false {
+  const [major = 0, minor = 0] = release().split('.').map(Number);
+  if (major < 6 || (major === 6 && minor < 12)) return 'the kernel has one slice for everybody';
+  if (!existsSync('/proc/self/sched')) return 'the kernel does not show slices';
+  return implementation === 'native' ? false : `needs the addon: ${implementationReason}`;
+}
+
+/** What the scheduler says of a thread, ms. */
+function slice(folder: string): number {
+  const [, ns] = /^se\.slice\s*:\s*(\d+)/m.exec(readFileSync(join(folder, 'sched'), 'latin1')) ?? [];
+  return Number(ns) / 1e6;
+}
 
 /** Field 19 of proc(5)'s `stat`; what is in parentheses may hold anything. */
 function niceness(folder: string): number {
