@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, copyFileSync, cpSync, existsSync, linkSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, cpSync, existsSync, linkSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
@@ -22,7 +22,7 @@ interface Machine {
 function machine(dir: string, { tools = [], headers = false }: Machine) {
   const native = join(dir, 'native');
   mkdirSync(native);
-  for (const name of ['build.mjs', 'binding.gyp', 'kernels.cpp'])
+  for (const { name } of readdirSync('native', { withFileTypes: true }).filter((entry) => entry.isFile()))
     cpSync(join('native', name), join(native, name));
   const bin = join(dir, 'prefix', 'bin');
   mkdirSync(bin, { recursive: true });
