@@ -1,4 +1,13 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import {
+  type Dirent,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { v7 as uuid } from 'uuid';
 import { ReelayError } from '../config/ReelayError.js';
@@ -115,12 +124,21 @@ export class DaemonFolder {
 /** A folder whose daemon does not listen on its lock yet. */
 const unlockedPrefix = '.new-';
 
-/** Names of the folders in a folder, none when it isn't there. Whatever else lies there is nobody's. */
+/** Names of the folders in a folder. Whatever else lies there is nobody's. */
 function foldersIn(path: string): string[] {
-  if (!existsSync(path)) return [];
-  if (!lstatSync(path).isDirectory()) return [];
-  const entries = readdirSync(path, { withFileTypes: true });
+  const entries = entriesOf(path) ?? [];
   return entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+}
+
+/** What lies in a folder; null when none is there, perhaps since a moment ago. Links are not followed. */
+function entriesOf(path: string): Dirent[] | null {
+  if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) return null;
+  try {
+    return readdirSync(path, { withFileTypes: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
 }
 
 /** Another daemon that starts or stops at this moment may have taken it away. One that is there twice keeps both. */
@@ -134,8 +152,7 @@ function moveIfThere(from: string, to: string): void {
 
 /** Removes a daemon's folder in which there is nothing but its lock; anything else is somebody's. */
 function removeIfEmpty(path: string): void {
-  const entries = existsSync(path) ? readdirSync(path, { withFileTypes: true }) : [];
-  if (!entries.every((entry) => entry.isSocket())) return;
+  if (entriesOf(path)?.every((entry) => entry.isSocket()) !== true) return;
   rmSync(path, { recursive: true, force: true });
 }
 

@@ -48,7 +48,7 @@ export class Neighbour {
     });
   }
 
-  /** @returns null when nobody holds the lock */
+  /** @returns null when nobody holds the lock. @throws the system's errors, such as EMFILE */
   static async meet(path: string): Promise<Neighbour | null> {
     // A link to somebody's socket is nobody's lock.
     if (lstatSync(join(path, lockName), { throwIfNoEntry: false })?.isSocket() !== true) return null;
@@ -64,7 +64,11 @@ export class Neighbour {
             resolve(error.code === 'ECONNREFUSED' || error.code === 'ENOENT' ? null : neighbour);
           });
         }),
-    );
+    ).catch((error: unknown) => {
+      // One that ends takes its folder away, perhaps between two looks.
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+      throw error;
+    });
   }
 
   async ask(): Promise<NeighbourState> {

@@ -71,10 +71,7 @@ export class Succession {
   async #succeed(neighbour: Neighbour): Promise<void> {
     const { path } = neighbour;
     const { folder, recover, alone, log } = this.#options;
-    for (let guest: Neighbour | null = neighbour; guest !== null; guest = await Neighbour.meet(path)) {
-      await guest.gone;
-      if (guest !== neighbour) await sleep(askAgainMs, undefined, { ref: false });
-    }
+    await this.#goes(neighbour);
     if (this.#over.signal.aborted) return;
     try {
       folder.adopt(path);
@@ -85,6 +82,23 @@ export class Succession {
     this.#living.delete(neighbour);
     log.info({ path, others: this.#living.size }, 'another daemon on this spool is gone');
     if (this.isAlone) this.#unlessOver(alone);
+  }
+
+  /** Resolves when nobody holds its lock any more; one that can't be asked is asked again. */
+  async #goes(neighbour: Neighbour): Promise<void> {
+    const { path } = neighbour;
+    for (let guest: Neighbour | null = neighbour; guest !== null;) {
+      await guest.gone;
+      try {
+        guest = await Neighbour.meet(path);
+      } catch (error) {
+        this.#options.log.warn(
+          { err: error, path },
+          'whether a daemon is gone cannot be seen; it is looked for again',
+        );
+      }
+      if (guest !== null) await sleep(askAgainMs, undefined, { ref: false });
+    }
   }
 
   #unlessOver(act: () => void): void {

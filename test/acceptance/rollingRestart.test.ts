@@ -7,11 +7,16 @@ import { Knocking, RollingDaemons } from './RollingDaemons.js';
 
 /** Samples that a process which is killed may take along: `flushMs`, and what the scheduler adds. */
 const flushSamples = 8000 * 0.5;
+/** Lines of a daemon's log that tell what it did last. */
+const linesShown = 40;
 
 async function alone(daemon: DaemonProcess): Promise<void> {
   await eventually('it is alone', () =>
     daemon.logs.some(({ msg }) => msg === 'the spool is this daemon’s own'),
-  );
+  ).catch((error: unknown) => {
+    const lines = daemon.logs.slice(-linesShown).map((line) => JSON.stringify(line));
+    throw new Error(`it logged:\n${lines.join('\n')}`, { cause: error });
+  });
 }
 
 void t.test('calls go on where they are and new ones go to the new daemon, on the same ports', async (t) => {

@@ -3,10 +3,14 @@ import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import { DaemonFolder } from '../../src/spool/DaemonFolder.js';
 import { Neighbour } from '../../src/spool/Neighbour.js';
 import type { HandOver, LockOwner } from '../../src/spool/SpoolLock.js';
+
+/** Renames there and back, some 20 µs each. */
+const folderTurns = 50_000;
 
 // Locks and those who ask keep no process running.
 const running = setInterval(() => undefined, 1000);
@@ -131,4 +135,28 @@ await t.test('guests that misbehave are shown the door, and nobody else notices'
 await t.test('only the user that the daemon runs as may ask', async (t) => {
   const { folder } = await held(t);
   t.equal(statSync(join(folder.path, 'lock')).mode & 0o777, 0o600);
+});
+
+await t.test('a daemon that takes its folder away while it is looked for is gone', async (t) => {
+  const within = join(shortDir(t), 'x'.repeat(100));
+  const folder = await DaemonFolder.claim(within);
+  t.teardown(() => folder.release());
+  // The path is too long for a socket, so there are two looks at it, and the folder must go between them.
+  const flicker = `
+    const { renameSync } = require('node:fs');
+    const { workerData: path } = require('node:worker_threads');
+    for (let turn = 0; turn < ${folderTurns}; turn++) {
+      renameSync(path, path + '~');
+      renameSync(path + '~', path);
+    }`;
+  const worker = new Worker(flicker, { eval: true, workerData: folder.path });
+  const over = new AbortController();
+  worker.once('exit', () => over.abort());
+  const met = { there: 0, gone: 0 };
+  while (!over.signal.aborted) {
+    const neighbour = await Neighbour.meet(folder.path);
+    met[neighbour === null ? 'gone' : 'there']++;
+    neighbour?.leave();
+  }
+  t.ok(met.there > 0 && met.gone > 0, `it was there ${met.there} times and gone ${met.gone} times`);
 });
