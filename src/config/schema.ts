@@ -70,7 +70,7 @@ export function configSchema(folder: string) {
       ringBytes: size(64 * KiB, GiB).default(64 * MiB),
       stalledMs: whole('milliseconds', 500, 600_000).default(10_000),
       loopDelayMs: whole('milliseconds', 5, 60_000).default(200),
-      downloadBytesPerSecond: size(64 * KiB, 1024 * GiB).default(64 * MiB),
+      downloadBytesPerSecond: size(MiB, 1024 * GiB).default(64 * MiB),
       memoryBytes: size(64 * MiB, 1024 * TiB)
         .nullable()
         .default(null),

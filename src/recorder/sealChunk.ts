@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { renameDurably, writeDurably } from '../spool/durable.js';
 import { filePieces } from '../spool/filePieces.js';
@@ -39,8 +38,17 @@ export async function sealChunk(
 
 /** After a crash between a seal and its checkpoint the same chunk is made once more. Anything else has come there in some other way. */
 async function isOther(path: string, openPath: string): Promise<boolean> {
-  if (!existsSync(path) || !existsSync(openPath)) return false;
-  return (await measure(path)).sha256 !== (await measure(openPath)).sha256;
+  const sealed = await measureIfThere(path);
+  const made = sealed === null ? null : await measureIfThere(openPath);
+  return sealed !== null && made !== null && sealed.sha256 !== made.sha256;
+}
+
+/** Null where there is no file, perhaps since a moment ago: one that is stored leaves the spool. */
+async function measureIfThere(path: string): Promise<{ bytes: number; sha256: string } | null> {
+  return await measure(path).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  });
 }
 
 /** Piece by piece: an hour of audio at once would hold this thread up for longer than its heartbeat may stay away. */
