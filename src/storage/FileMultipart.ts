@@ -54,7 +54,8 @@ export class FileMultipart implements Multipart {
       const others = note.parts.filter((part) => part.number !== number);
       const partBytes = longest([...others, body]);
       const part = { number, bytes: body.bytes, sha256: body.sha256 };
-      await this.#move(upload, others, note.partBytes ?? longest(others), partBytes);
+      // Also of this one, if it was put before: it says where the others lie.
+      await this.#move(upload, others, note.partBytes ?? longest(note.parts), partBytes);
       await this.#write(upload, (number - 1) * partBytes, body);
       await this.#note(upload, { parts: [...others, part] });
       return { ...part, tag: body.sha256 };
