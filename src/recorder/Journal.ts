@@ -105,9 +105,11 @@ export class Journal {
    */
   *replay(warn: (error: ReelayError) => void, quarantine?: Quarantine): Generator<JournalBatch, void, void> {
     let last = 0;
+    // What is rendered and sealed must not be ahead of what it was rendered from: whoever wrote this may not have come to syncing it,
+    // nor the name of the last segment.
+    if (!this.isEmpty) syncFolderHere(this.folder);
     for (const segment of this.#inOrder()) {
       const bytes = readPlainHere(segment.path, mostSegmentBytes);
-      // What is rendered and sealed must not be ahead of what it was rendered from: whoever wrote this may not have come to syncing it.
       if (bytes !== odd && bytes !== undefined) syncFile(segment.path);
       if (bytes === odd) quarantine?.setAside(segment.path, 'a segment of a journal is a plain file');
       if (bytes === odd || bytes === undefined) continue;
