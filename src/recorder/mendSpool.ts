@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
 import { documentSchemas } from '../spool/documentSchemas.js';
@@ -48,7 +48,9 @@ export async function* mendSpool(options: MendOptions): AsyncGenerator<void, voi
     try {
       await mendFolder(folder, options);
     } catch (error) {
-      options.log.warn({ err: error, folder }, 'a recording in the spool cannot be looked at');
+      // One that is stored goes, perhaps while it is looked at.
+      if (existsSync(join(options.spoolDir, folder)))
+        options.log.warn({ err: error, folder }, 'a recording in the spool cannot be looked at');
     }
     yield;
   }
