@@ -78,7 +78,9 @@ function nameLost(
   // By count, whatever is missing there is what was lost here.
   const isNear = stream.facts.placement === 'count' || position <= known + nearMs * perMs;
   const to = isNear ? position : known;
-  if (to > lost.to) state.causes.push({ from: lost.to, to, cause: lost.cause });
+  // What is final stays as it was said to be: half a minute after the loss that is silence, or another's.
+  const from = Math.max(lost.to, state.final);
+  if (to > from) state.causes.push({ from, to, cause: lost.cause });
 }
 
 function byTimestamp(
