@@ -9,6 +9,7 @@ import {
   unlinkSync,
   writevSync,
 } from 'node:fs';
+import { open, readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
@@ -101,16 +102,21 @@ export class Journal {
    * in it, or that isn't of this journal, goes into the quarantine as well, where it outlives the journal.
    *
    * @param quarantine - undefined: damage is told of, and goes with the journal
+   * @param isSecured - {@link secureJournal} has been waited for
    * @yields what was appended at a time; the view is valid for as long as the caller keeps it
    */
-  *replay(warn: (error: ReelayError) => void, quarantine?: Quarantine): Generator<JournalBatch, void, void> {
+  *replay(
+    warn: (error: ReelayError) => void,
+    quarantine?: Quarantine,
+    isSecured = false,
+  ): Generator<JournalBatch, void, void> {
     let last = 0;
     // What is rendered and sealed must not be ahead of what it was rendered from: whoever wrote this may not have come to syncing it,
     // nor the name of the last segment.
-    if (!this.isEmpty) syncFolderHere(this.folder);
+    if (!this.isEmpty && !isSecured) syncFolderHere(this.folder);
     for (const segment of this.#inOrder()) {
       const bytes = readPlainHere(segment.path, mostSegmentBytes);
-      if (bytes !== odd && bytes !== undefined) syncFile(segment.path);
+      if (bytes !== odd && bytes !== undefined && !isSecured) syncFile(segment.path);
       if (bytes === odd) quarantine?.setAside(segment.path, 'a segment of a journal is a plain file');
       if (bytes === odd || bytes === undefined) continue;
       const { batches, damaged, torn, wholeBytes } = readSegment(bytes, this.#daemon, this.#isLast(segment));
@@ -303,6 +309,22 @@ export class Journal {
     warn(new ReelayError('journal_unreadable', { value, remedy: 'Look for disk errors.' }));
     quarantine?.keep(path, `${damaged} of ${size} bytes are damaged, or of another journal`);
   }
+}
+
+/**
+ * Makes what a daemon has written that is gone safe from a loss of power, segments and their names. Off this thread, which has to show
+ * that it is alive: on a busy disk each may take seconds.
+ *
+ * @throws the file system's error
+ */
+export async function secureJournal(folder: string): Promise<void> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  for (const entry of entries) {
+    if (!entry.isFile() || !segmentName.test(entry.name)) continue;
+    const file = await open(join(folder, entry.name), 'r');
+    await file.sync().finally(() => file.close());
+  }
+  await syncFolder(folder);
 }
 
 function syncFile(path: string): void {

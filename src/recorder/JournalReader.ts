@@ -7,7 +7,7 @@ import { makeFolderHere, syncFolderHere } from '../spool/durable.js';
 import { Quarantine } from '../spool/Quarantine.js';
 import { readRecords } from '../tap/RecordReader.js';
 import { checkpointPath, readCheckpoints } from './Checkpoint.js';
-import { Journal } from './Journal.js';
+import { Journal, secureJournal } from './Journal.js';
 import type { RecordingHome } from './Recording.js';
 import { RecordingSet } from './RecordingSet.js';
 
@@ -41,12 +41,14 @@ export function unread(
  * Opens a daemon's journal and renders what lies in it: the one way in which every start begins, whether there was a crash
  * or nothing before it.
  *
+ * @param isSecured - the journal has been made safe from a loss of power
  * @yields after each batch, so that the caller can do other things between them
  */
 export function* openJournal(
   daemonDir: string,
   home: Omit<RecordingHome, 'checkpointPath' | 'synced'>,
   log: Logger,
+  isSecured = false,
 ): Generator<void, OpenedJournal, void> {
   const checkpoints = join(daemonDir, checkpointFolder);
   makeFolderHere(checkpoints);
@@ -73,7 +75,7 @@ export function* openJournal(
   let unwritten = 0;
   let isFirst = true;
   const warn = (error: ReelayError): void => log.warn({ code: error.code }, error.message);
-  for (const batch of journal.replay(warn, home.quarantine)) {
+  for (const batch of journal.replay(warn, home.quarantine, isSecured)) {
     if (batch.isAfterHole || isFirst) recordings.missedUpTo(batch.first - 1, batch.isAfterTear);
     isFirst = false;
     recordings.apply(batch.records);
@@ -137,8 +139,10 @@ async function* recoverOne(
   log: Logger,
 ): AsyncGenerator<void, number, void> {
   makeFolders(path, home.quarantine);
+  const journalDir = join(path, journalFolder);
+  if (existsSync(journalDir)) await secureJournal(journalDir);
   const isDamaged = yield* isJournalDamaged(path, log);
-  const { recordings, journal } = yield* openJournal(path, { ...home, isDamaged }, log);
+  const { recordings, journal } = yield* openJournal(path, { ...home, isDamaged }, log, true);
   const interrupted = recordings.live.length;
   recordings.finish('process_ended');
   await recordings.settled();
@@ -170,7 +174,7 @@ function* isJournalDamaged(path: string, log: Logger): Generator<void, boolean, 
     else isDamaged = true;
   };
   const journal = new Journal(join(path, journalFolder));
-  for (const batch of journal.replay(warn)) {
+  for (const batch of journal.replay(warn, undefined, true)) {
     isDamaged ||= batch.isAfterHole && !batch.isAfterTear;
     ({ last } = batch);
     yield;
