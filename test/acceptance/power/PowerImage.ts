@@ -24,6 +24,8 @@ export interface ImageReport {
 
 /** What anybody may warn about after a loss of power: the journal ends in the middle of a batch. */
 const expectedCodes: readonly unknown[] = ['journal_torn', 'account_open'];
+/** Looks at a spool that is being stored, 25 ms apart: each chunk takes several syncs, and a disk that others use may take 0.1 s for each. */
+const patientLooks = 4000;
 /** A thread that is silent more often than this on one disk isn't waiting for it. */
 const mostSilences = 3;
 /** While the recorder's thread is replaced, audio waits in memory, ms. */
@@ -55,7 +57,7 @@ export class PowerImage {
         'recovery is over',
         () => this.#left('spool/.reelay', /^spool\/.reelay\/[^/]+\/adopted\/[^/]+\/$/).length === 0,
       );
-      await eventually('the spool is empty', () => this.#spooled().length === 0, { attempts: 400 });
+      await eventually('the spool is empty', () => this.#spooled().length === 0, { attempts: patientLooks });
       await daemon.kill('SIGKILL');
       for (const call of this.#recording.calls) missedMs.push(await this.#missed(call));
       this.#judgeStore(confirmed);
