@@ -84,10 +84,10 @@ export class Succession {
     if (this.isAlone) this.#unlessOver(alone);
   }
 
-  /** Resolves when nobody holds its lock any more; one that can't be asked is asked again. */
+  /** Resolves when nobody holds its lock any more, or this daemon ends, too; one that can't be asked is asked again. */
   async #goes(neighbour: Neighbour): Promise<void> {
     const { path } = neighbour;
-    for (let guest: Neighbour | null = neighbour; guest !== null;) {
+    for (let guest: Neighbour | null = neighbour; guest !== null && !this.#over.signal.aborted;) {
       await guest.gone;
       try {
         guest = await Neighbour.meet(path);

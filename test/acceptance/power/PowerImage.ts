@@ -6,7 +6,7 @@ import { readWavHeader, wavHeaderBytes, wholeHeaderBytes } from '../../../src/au
 import { verdictOn } from '../../../src/cli/verify.js';
 import type { Manifest } from '../../../src/spool/Manifest.js';
 import { RecordingFolder, recordingsById } from '../../../src/spool/RecordingFolder.js';
-import { DaemonProcess, type LogLine } from '../DaemonProcess.js';
+import { DaemonProcess } from '../DaemonProcess.js';
 import { eventually } from '../eventually.js';
 import { pathsIn, type Tree } from './DiskModel.js';
 import type { HeardCall } from './HeardCall.js';
@@ -17,8 +17,6 @@ export interface ImageReport {
   /** Of calls that were up: how old the first audio is that is missing, ms; 0 where none is. */
   readonly missedMs: readonly number[];
   readonly recordings: number;
-  /** Threads that were replaced because they didn't answer, as one doesn't that a busy disk keeps in a sync. */
-  readonly silences: number;
   readonly problems: readonly string[];
 }
 
@@ -26,8 +24,6 @@ export interface ImageReport {
 const expectedCodes: readonly unknown[] = ['journal_torn', 'account_open'];
 /** Looks at a spool that is being stored, 25 ms apart: each chunk takes several syncs, and a disk that others use may take 0.1 s for each. */
 const patientLooks = 4000;
-/** A thread that is silent more often than this on one disk isn't waiting for it. */
-const mostSilences = 3;
 /** While the recorder's thread is replaced, audio waits in memory, ms. */
 const replacementMs = 2500;
 
@@ -68,13 +64,10 @@ export class PowerImage {
     }
     for (const path of this.#left('spool/.reelay', /quarantine\/.|\.damaged/))
       this.#problems.push(`put aside: ${path}`);
-    const unexpected = daemon.logged(40).filter((line) => !expectedCodes.includes(line['code']));
-    const silences = unexpected.filter((line) => line['cause'] === 'heartbeat').length;
-    for (const line of unexpected)
-      if (!isOfSilence(line) || silences > mostSilences)
-        this.#problems.push(`logged: ${JSON.stringify(line)}`);
+    for (const line of daemon.logged(40))
+      if (!expectedCodes.includes(line['code'])) this.#problems.push(`logged: ${JSON.stringify(line)}`);
     const recordings = missedMs.filter((ms) => !Number.isNaN(ms)).length;
-    return { missedMs: missedMs.filter((ms) => ms >= 0), recordings, silences, problems: this.#problems };
+    return { missedMs: missedMs.filter((ms) => ms >= 0), recordings, problems: this.#problems };
   }
 
   async remove(): Promise<void> {
@@ -213,11 +206,4 @@ async function readWhole(folder: RecordingFolder, name: string): Promise<Buffer>
   const pieces: Buffer[] = [];
   for await (const piece of stream) pieces.push(piece);
   return Buffer.concat(pieces);
-}
-
-/** The two lines that tell of a thread that missed its heartbeat, and of its successor. */
-function isOfSilence(line: LogLine): boolean {
-  return (
-    line['code'] === 'thread_lost' && (line['cause'] === 'heartbeat' || line['patienceMs'] !== undefined)
-  );
 }

@@ -15,7 +15,6 @@ export interface PowerReport {
   readonly luck: Luck;
   /** Null where no daemon was started. */
   readonly missedMs: readonly number[] | null;
-  readonly silences: number;
   readonly problems: readonly string[];
 }
 
@@ -53,7 +52,7 @@ export async function replay(recording: PowerRecording, options: PowerReplayOpti
       const tree = disk.survivor(random, luck);
       const problems = treeProblems(tree);
       if (image >= options.images) {
-        told({ layout, moment, luck, missedMs: null, silences: 0, problems });
+        told({ layout, moment, luck, missedMs: null, problems });
         continue;
       }
       const atMs = (operations[done - 1]?.endNs ?? 0) / 1e6 - clockOffsetMs();
@@ -67,7 +66,6 @@ export async function replay(recording: PowerRecording, options: PowerReplayOpti
             moment,
             luck,
             missedMs: report.missedMs,
-            silences: report.silences,
             problems: [...problems, ...report.problems],
           });
           if (report.problems.length === 0) await laid.remove();

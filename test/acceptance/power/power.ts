@@ -27,15 +27,13 @@ console.log(`${moments} moments, ${images} daemons on disks of each, ${glances} 
 const dir = await mkdtemp(join(tmpdir(), 'reelay-power-'));
 const beganMs = performance.now();
 let [problems, disks, glanced] = [0, 0, 0];
-let silences = 0;
 const missed: number[] = [];
 
-function tell({ layout, moment, luck, missedMs, silences: kept, problems: found }: PowerReport): void {
+function tell({ layout, moment, luck, missedMs, problems: found }: PowerReport): void {
   if (missedMs === null) glanced += 1;
   else disks += 1;
   missed.push(...(missedMs ?? []));
   problems += found.length;
-  silences += kept;
   if (found.length === 0) return;
   console.log(
     `${layout}, ${moment.why} (operation ${moment.done}), names ${luck.names}, data ${luck.data}` +
@@ -75,7 +73,6 @@ missed.sort((a, b) => a - b);
 const at = (share: number): string => (missed[Math.floor(share * (missed.length - 1))] ?? NaN).toFixed(0);
 console.log(
   `${disks} starts and ${glanced} more disks in ${((performance.now() - beganMs) / 1000).toFixed(0)} s: missing per recording ` +
-    `median ${at(0.5)} ms, p90 ${at(0.9)} ms, most ${at(1)} ms; ` +
-    `${silences} threads replaced that the disk kept too long; ${problems} problems`,
+    `median ${at(0.5)} ms, p90 ${at(0.9)} ms, most ${at(1)} ms; ${problems} problems`,
 );
 process.exitCode = problems === 0 ? 0 : 1;
