@@ -1,10 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { killedItself } from '../../src/control/KillPoint.js';
 import type { Manifest } from '../../src/spool/Manifest.js';
 import { RecordingFolder, recordingsBelow, recordingsById } from '../../src/spool/RecordingFolder.js';
 import { eventually } from './eventually.js';
@@ -73,6 +73,8 @@ export class DaemonProcess {
   readonly #output: DaemonOptions['output'];
   readonly #config: Readonly<Record<string, unknown>>;
   #child: ChildProcess | null = null;
+  #closed: Promise<unknown> = Promise.resolve();
+  #killedMs = Infinity;
   #stderr = '';
 
   private constructor(options: DaemonOptions) {
@@ -96,6 +98,14 @@ export class DaemonProcess {
     }
     this.#config = { ...more, ...own };
     this.configure(accounts);
+  }
+
+  /**
+   * When it was killed with -9, or killed itself, ms of `performance.now()`; Infinity for one that wasn't. It may be gone some hundred
+   * ms later only: a process gives back its memory and waits for its disk first.
+   */
+  get killedMs(): number {
+    return this.#killedMs;
   }
 
   /** Writes the configuration anew with other accounts; a running daemon reads it when it is told to, or started again. */
@@ -154,6 +164,8 @@ export class DaemonProcess {
     const output = this.#output?.lines ?? child.stdout;
     if (output === null || child.stderr === null) throw new Error('the daemon has no output');
     this.#child = child;
+    this.#closed = new Promise((resolve) => child.once('close', resolve));
+    this.#killedMs = Infinity;
     running.add(child);
     child.once('exit', () => running.delete(child));
     child.stderr.on('data', (text: Buffer) => (this.#stderr += text.toString()));
@@ -163,6 +175,7 @@ export class DaemonProcess {
         const line = parse(text);
         this.logs.push(line);
         if (line.msg === 'reelay is ready') resolve(line);
+        if (line.msg === killedItself) this.#killedMs = Number(line['time']) - performance.timeOrigin;
       });
       child.once('exit', (code) => reject(new Error(`The daemon ended with ${code}: ${this.#stderr}`)));
     });
@@ -171,21 +184,21 @@ export class DaemonProcess {
     this.controlPort = Number(controlPort);
   }
 
-  /** Ends it and waits until it is gone. */
+  /** Ends it and waits until it is gone, and everything that it said has been read. */
   async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<{ code: number | null; signal: string | null }> {
     const child = this.#child;
     if (child === null) return { code: null, signal: null };
     if (this.alive) {
-      const gone = once(child, 'exit');
+      if (signal === 'SIGKILL') this.#killedMs = Math.min(this.#killedMs, performance.now());
       child.kill(signal);
-      await gone;
     }
+    await this.#closed;
     return { code: child.exitCode, signal: child.signalCode };
   }
 
   /** Waits until it is gone by itself. */
   async gone(): Promise<{ code: number | null; signal: string | null }> {
-    if (this.#child !== null && this.alive) await once(this.#child, 'exit');
+    await this.#closed;
     return { code: this.#child?.exitCode ?? null, signal: this.#child?.signalCode ?? null };
   }
 

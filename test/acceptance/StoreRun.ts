@@ -179,7 +179,7 @@ export class StoreRun {
     await this.daemon.kill('SIGKILL');
     const boundMs =
       this.daemon.flushMs + frameMs + behindMs + this.#delay.take() + Math.max(0, this.#loop.max / 1e6 - 5);
-    const sureMs = performance.now() - boundMs;
+    const sureMs = this.daemon.killedMs - boundMs;
     await this.hungUp();
     for (const each of this.#ofThisLife()) each.required = each.call.acknowledgedAt(sureMs);
   }
