@@ -1,6 +1,6 @@
-import { readlinkSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
 import { loadAddon } from './nativeAddon.js';
+import { systemThread } from './systemThread.js';
 
 /**
  * Takes the calling thread back behind main: on Linux niceness is a thread's own (sched(7)), and raising it needs no privilege.
@@ -13,9 +13,9 @@ import { loadAddon } from './nativeAddon.js';
 export function lowerPriority(steps: number): boolean {
   try {
     // Node's own name for a thread isn't the system's, and a plain `setPriority(0, …)` would be about whichever thread libc means.
-    const [, task] = /^\d+\/task\/(\d+)$/.exec(readlinkSync('/proc/thread-self')) ?? [];
-    if (task === undefined) return false;
-    setPriority(Number(task), Math.min(19, getPriority(process.pid) + steps));
+    const thread = systemThread();
+    if (thread === 0) return false;
+    setPriority(thread, Math.min(19, getPriority(process.pid) + steps));
     // Inherited from main, too, and for main alone.
     setSlice(0);
     return true;

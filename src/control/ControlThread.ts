@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { systemThread } from '../config/systemThread.js';
 import { lowerPriority } from '../config/threadPriority.js';
 import type { ControlData, FromControl, ToControl } from './ControlMessage.js';
 
@@ -20,6 +21,7 @@ const { ThreadGauges } = await import('../tap/ThreadGauges.js');
 
 const data = workerData as ControlData;
 const heartbeat = new Int32Array(data.heartbeat);
+heartbeat[1] = systemThread();
 setInterval(() => Atomics.add(heartbeat, 0, 1), beatMs);
 new ThreadGauges(new Counters(data.counters), 'control').start();
 

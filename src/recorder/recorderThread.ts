@@ -1,4 +1,5 @@
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
+import { systemThread } from '../config/systemThread.js';
 import { lowerPriority } from '../config/threadPriority.js';
 import type { FromRecorder, RecorderData, ToRecorder } from './RecorderMessage.js';
 
@@ -15,6 +16,7 @@ const { ThreadGauges } = await import('../tap/ThreadGauges.js');
 
 const data = workerData as RecorderData;
 const heartbeat = new Int32Array(data.heartbeat);
+heartbeat[1] = systemThread();
 let controlPort: MessagePort = data.controlPort;
 new ThreadGauges(new Counters(data.counters), 'recorder').start();
 

@@ -1,14 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker, type Transferable } from 'node:worker_threads';
 import type { Logger } from 'pino';
+import { runDelayMs } from '../config/systemThread.js';
 import { LossLog } from './LossLog.js';
 import { ThreadHealth } from './ThreadHealth.js';
 
-/** A thread that misses its heartbeat for this long is ended and replaced, ms. */
+/** A thread that misses its heartbeat for this long is ended and replaced, ms. What it waited for a processor doesn't count. */
 export const heartbeatTimeoutMs = 2000;
+/** As long as it may have waited for one: somebody else would be no better off, but a thread that hangs has to be found out. */
+const mostStarvedMs = 8000;
 /** A new thread has this long to load and to beat for the first time, ms: on a busy machine it comes behind everybody else. */
 const firstBeatMs = 30_000;
 const checkMs = 250;
+const heartbeatBytes = 8;
 /** Wait before a restart: none for the first, then doubled each time, and none again after a thread worked long enough. */
 const firstBackoffMs = 50;
 const longestBackoffMs = 5000;
@@ -29,7 +33,10 @@ export type LossCause = 'error' | 'heap' | 'exit' | 'heartbeat' | 'start';
 export interface ThreadOptions {
   readonly name: string;
   readonly entry: URL;
-  /** Makes what the thread is started with; called anew for every successor. */
+  /**
+   * Makes what the thread is started with; called anew for every successor. The heartbeat is two cells of 32 bits: the thread counts its
+   * beats in the first, and leaves in the second which of the system's threads it is.
+   */
   readonly data: (heartbeat: SharedArrayBuffer) => { data: object; transfer: Transferable[] };
   /** Limit of the thread's heap, MiB. */
   readonly heapMiB: number;
@@ -52,9 +59,11 @@ export class SupervisedThread {
   readonly #health = new ThreadHealth();
   readonly #lossLog: LossLog;
   #worker: Worker | null = null;
-  #heartbeat = new Int32Array(new SharedArrayBuffer(4));
+  #heartbeat = new Int32Array(new SharedArrayBuffer(heartbeatBytes));
   #seen = 0;
   #missedChecks = 0;
+  /** How long it had waited for a processor when the first heartbeat was missed. */
+  #waitedBeforeMs = 0;
   /** When the first heartbeat was seen; null before. */
   #worksSinceMs: number | null = null;
   #cause: LossCause = 'exit';
@@ -73,7 +82,7 @@ export class SupervisedThread {
 
   start(): void {
     this.#checker ??= setInterval(() => this.#check(), checkMs);
-    const heartbeat = new SharedArrayBuffer(4);
+    const heartbeat = new SharedArrayBuffer(heartbeatBytes);
     this.#heartbeat = new Int32Array(heartbeat);
     this.#seen = 0;
     this.#missedChecks = 0;
@@ -163,13 +172,22 @@ export class SupervisedThread {
 
   #missed(beats: number): void {
     const worker = this.#worker;
+    if (worker === null || this.#isGivenUp) return;
+    this.#missedChecks += 1;
     const patience = beats === 0 ? firstBeatMs : heartbeatTimeoutMs;
-    if (worker === null || this.#isGivenUp || ++this.#missedChecks * checkMs < patience) return;
+    if (this.#missedChecks * checkMs - this.#starvedMs() < patience) return;
     this.#cause = 'heartbeat';
     this.#lossLog.silent(patience);
     this.#giveUp();
     void worker.terminate();
     setTimeout(() => this.#stillThere(worker), endMs).unref();
+  }
+
+  /** For how much of its silence others had the processors. */
+  #starvedMs(): number {
+    const waitedMs = runDelayMs(this.#heartbeat[1] ?? 0);
+    if (this.#missedChecks === 1) this.#waitedBeforeMs = waitedMs;
+    return Math.min(waitedMs - this.#waitedBeforeMs, mostStarvedMs);
   }
 
   #stillThere(worker: Worker): void {

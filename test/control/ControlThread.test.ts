@@ -18,7 +18,7 @@ type Message<Type extends FromControl['type']> = Extract<FromControl, { type: Ty
 class Thread {
   readonly worker: Worker;
   readonly exited: Promise<unknown>;
-  readonly heartbeat = new SharedArrayBuffer(4);
+  readonly heartbeat = new SharedArrayBuffer(8);
   readonly messages: FromControl[] = [];
   readonly #recorder: MessagePort;
 

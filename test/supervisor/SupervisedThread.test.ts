@@ -1,6 +1,9 @@
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import { closeSync, constants, openSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { SupervisedThread, type ThreadOptions } from '../../src/supervisor/SupervisedThread.js';
@@ -165,6 +168,41 @@ void t.test('a thread that was paused together with main is not blamed for it', 
   watched.order('exit');
   await watched.happened('lost: exit');
   t.strictSame(watched.events, ['here', 'lost: exit']);
+});
+
+/** It lets others go first, says which thread it is, and works for three seconds when it is told to. */
+const humble = `
+  import { readlinkSync } from 'node:fs';
+  import { setPriority } from 'node:os';
+  import { parentPort, workerData } from 'node:worker_threads';
+  const heartbeat = new Int32Array(workerData.heartbeat);
+  const [, thread] = readlinkSync('/proc/thread-self').split('/task/');
+  heartbeat[1] = Number(thread);
+  setPriority(heartbeat[1], 15);
+  const beat = () => Atomics.add(heartbeat, 0, 1);
+  beat();
+  setInterval(beat, 50);
+  parentPort.on('message', () => {
+    const from = performance.now();
+    while (performance.now() - from < 3000);
+    parentPort.postMessage('worked');
+  });
+  parentPort.postMessage('here');
+`;
+
+void t.test('a thread that is kept from the processors is not taken for one that hangs', async (t) => {
+  const watched = new Watched(t, humble);
+  await watched.happened('here');
+  const busy = `import { parentPort } from 'node:worker_threads'; parentPort.postMessage(''); for (;;);`;
+  const burners = Array.from(
+    { length: 2 * availableParallelism() },
+    () => new Worker(new URL(`data:text/javascript,${encodeURIComponent(busy)}`)),
+  );
+  t.teardown(() => Promise.all(burners.map((burner) => burner.terminate())));
+  await Promise.all(burners.map((burner) => once(burner, 'message')));
+  watched.order('work');
+  await watched.happened('worked');
+  t.strictSame(watched.events, ['here', 'worked']);
 });
 
 void t.test('a thread that can never be loaded is tried again, less and less often', async (t) => {
