@@ -1,8 +1,8 @@
-import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { WebSocket } from 'ws';
 import { twilioConnected, twilioStart, twilioStop } from '../../src/providers/twilio/messages.js';
 import { twilioId } from '../../src/simulators/TwilioCaller.js';
+import { CallerSocket } from './CallerSocket.js';
 import { FrameReceiver, type OpenWindow } from './FrameReceiver.js';
 import type { LogHistogram } from './LogHistogram.js';
 import { NumberedFrame } from './NumberedFrame.js';
@@ -31,7 +31,7 @@ export class PartyCall {
   readonly #up: FrameReceiver;
   readonly #down: FrameReceiver;
   readonly #window: OpenWindow | null;
-  #caller: WebSocket | null = null;
+  #caller: CallerSocket | null = null;
   #bot: WebSocket | null = null;
   #upSent = 0;
   #downSent = 0;
@@ -40,6 +40,7 @@ export class PartyCall {
   #botIsSilent = false;
   #isStopped = false;
   #leaving = false;
+  #onCallerGone: () => void = () => undefined;
   #cut: string | null = null;
 
   constructor(order: OpenOrder, { window, up, down }: Instruments) {
@@ -52,23 +53,22 @@ export class PartyCall {
   /** @returns null when it was accepted */
   async dial(): Promise<Refusal | null> {
     const { url, accountSid } = this.#order;
-    const socket = new WebSocket(url, {
-      perMessageDeflate: false,
-      // Masking protects proxies from browsers; a mask of zeros is one as well, and costs nothing.
-      generateMask: (mask) => mask.fill(0),
+    const dialled = await CallerSocket.dial(url, {
+      onMessage: (message) => {
+        if (message.compare(mediaMark, 0, mediaMark.length, 0, mediaMark.length) === 0)
+          this.#down.take(message);
+      },
+      onClose: (code, reason) => {
+        this.#closed('caller', code, reason);
+        this.#onCallerGone();
+      },
     });
-    this.#caller = socket;
-    const refusal = await answerTo(socket);
-    if (refusal !== null) return refusal;
-    socket.on('error', () => undefined);
-    socket.on('close', (code, reason) => this.#closed('caller', code, reason));
-    socket.on('message', (data: Buffer) => {
-      if (data.compare(mediaMark, 0, mediaMark.length, 0, mediaMark.length) === 0) this.#down.take(data);
-    });
+    if (!(dialled instanceof CallerSocket)) return dialled;
+    this.#caller = dialled;
     const { callSid } = this;
     const start = { accountSid, callSid, streamSid: this.#streamSid, sequenceNumber: 1 };
-    socket.send(twilioConnected());
-    socket.send(twilioStart(start));
+    dialled.send(twilioConnected());
+    dialled.send(twilioStart(start));
     this.#upDueUs = performance.now() * 1000 + Math.random() * frameUs;
     return null;
   }
@@ -95,7 +95,7 @@ export class PartyCall {
 
   /** Sends what is due. */
   tick(nowUs: number): void {
-    while (!this.#isStopped && this.#upDueUs <= nowUs && this.#caller?.readyState === WebSocket.OPEN) {
+    while (!this.#isStopped && this.#upDueUs <= nowUs && this.#caller?.isOpen === true) {
       this.#send(this.#caller, this.#upMessages, this.#upSent++);
       this.#upDueUs += frameUs;
     }
@@ -122,14 +122,16 @@ export class PartyCall {
   async hangUp(patiently: (holds: () => boolean) => Promise<void>): Promise<void> {
     this.#isStopped = true;
     const caller = this.#caller;
-    if (caller?.readyState !== WebSocket.OPEN) return;
+    if (caller?.isOpen !== true) return;
     const { callSid } = this;
     const { accountSid } = this.#order;
     const sequenceNumber = this.#upSent + 2;
     caller.send(twilioStop({ accountSid, callSid, streamSid: this.#streamSid, sequenceNumber }));
     await patiently(() => this.isHeardByBot);
     this.#leaving = true;
-    await closed(caller);
+    const gone = new Promise<void>((resolve) => (this.#onCallerGone = resolve));
+    caller.close(1000);
+    await gone;
   }
 
   report(): PartyCallReport {
@@ -141,11 +143,13 @@ export class PartyCall {
     };
   }
 
-  #send(socket: WebSocket, messages: PreparedMedia, sequence: number): void {
+  #send(socket: CallerSocket | WebSocket, messages: PreparedMedia, sequence: number): void {
     const us = Math.round(performance.now() * 1000);
     const window = this.#window;
     if (window !== null && us >= window.fromUs && us < window.toUs) window.sent += 1;
-    socket.send(messages.at(sequence, us), { binary: false });
+    const message = messages.at(sequence, us);
+    if (socket instanceof CallerSocket) socket.send(message);
+    else socket.send(message, { binary: false });
     if (socket.bufferedAmount > 0) messages.renew();
   }
 
@@ -153,12 +157,6 @@ export class PartyCall {
     if (!this.#leaving && !(end === 'bot' && this.#isStopped))
       this.#cut ??= `${end} closed with ${code} ${reason.toString()}`.trim();
   }
-}
-
-async function closed(socket: WebSocket): Promise<void> {
-  if (socket.readyState !== WebSocket.OPEN) return;
-  socket.close(1000);
-  await once(socket, 'close');
 }
 
 /** @returns null when it is open */
