@@ -39,6 +39,9 @@ const standardOutput = 1;
 
 function killItself(): void {
   // Not by way of main, where it would wait and never come out.
-  writeSync(standardOutput, `${JSON.stringify({ level: 50, time: Date.now(), msg: killedItself })}\n`);
-  process.kill(process.pid, 'SIGKILL');
+  try {
+    writeSync(standardOutput, `${JSON.stringify({ level: 50, time: Date.now(), msg: killedItself })}\n`);
+  } finally {
+    process.kill(process.pid, 'SIGKILL');
+  }
 }
