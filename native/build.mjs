@@ -4,15 +4,17 @@
  * but speed.
  */
 import { spawnSync } from 'node:child_process';
-import { existsSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const folder = dirname(fileURLToPath(import.meta.url));
 const addon = join(folder, 'build', 'Release', 'reelay.node');
-const sources = ['addon.cpp', 'kernels.cpp', 'kernels.h', 'slice.cpp', 'slice.h', 'binding.gyp'].map((name) =>
-  join(folder, name),
+const sources = [folder, join(folder, 'live')].flatMap((place) =>
+  readdirSync(place)
+    .filter((name) => /\.(cpp|h|gyp)$/.test(name))
+    .map((name) => join(place, name)),
 );
 const require = createRequire(import.meta.url);
 const tenMinutes = 600_000;

@@ -114,6 +114,8 @@ export interface Config {
     readonly publicUrl: string | null;
     /** How long calls that are up may go on after SIGTERM before they are cut, s. Default 20. */
     readonly drainSeconds: number;
+    /** Whether the native thread moves the frames of plain TCP sockets, where there is one. Default true. */
+    readonly fastPath: boolean;
   };
   readonly control: {
     readonly host: string;

@@ -38,6 +38,7 @@ export function configSchema(folder: string) {
       port: port().default(8080),
       publicUrl: origin().nullable().default(null),
       drainSeconds: whole('seconds', 0, 86_400).default(20),
+      fastPath: yesOrNo().default(true),
     }),
     control: section({
       host: host().default('127.0.0.1'),

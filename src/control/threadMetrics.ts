@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import type { Metric } from 'prom-client';
-import { directions, gcKinds, refusalReasons, threadNames } from '../tap/Counters.js';
+import { directions, gcKinds, loopNames, refusalReasons, threadNames } from '../tap/Counters.js';
 import type { Counters } from '../tap/Counters.js';
 import { foreign, foreignHistogram } from './ForeignMetric.js';
 
@@ -38,7 +38,7 @@ function loopDelay(counters: Counters): Metric {
     'reelay_event_loop_delay_seconds',
     help,
     delayBounds,
-    threadNames.map((thread) => ({ labels: { thread }, histogram: counters.loopDelay[thread] })),
+    loopNames.map((thread) => ({ labels: { thread }, histogram: counters.loopDelay[thread] })),
   );
 }
 

@@ -4,8 +4,7 @@ import type { Logger } from 'pino';
 import { ReelayError } from '../config/ReelayError.js';
 import { Quarantine, type SetAside } from '../spool/Quarantine.js';
 import type { Announcement } from '../spool/SpoolEvent.js';
-import { unreadIn } from '../tap/RecordReader.js';
-import { RingReader } from '../tap/Ring.js';
+import { TapReader } from '../tap/TapReader.js';
 import { DiskState } from './DiskState.js';
 import type { Journal } from './Journal.js';
 import { openJournal, recover } from './JournalReader.js';
@@ -26,7 +25,8 @@ const stopPatienceMs = 10_000;
 const slowSyncMs = 5000;
 
 export interface RecorderOptions {
-  readonly ring: SharedArrayBuffer;
+  /** Where the tap writes: one ring for each thread that does. */
+  readonly rings: readonly SharedArrayBuffer[];
   readonly spoolDir: string;
   readonly daemonDir: string;
   readonly flushMs: number;
@@ -44,14 +44,14 @@ export interface RecorderOptions {
 }
 
 /**
- * The recorder's loop: ring → journal → timelines → chunk files. It wakes by itself, twice per flush interval; nobody ever
+ * The recorder's loop: rings → journal → timelines → chunk files. It wakes by itself, twice per flush interval; nobody ever
  * wakes it per frame. Records leave the ring only after the journal has them, so whatever ends this thread, its successor
  * finds every record in one or the other.
  */
 export class Recorder {
   readonly #options: RecorderOptions;
   readonly #log: Logger;
-  readonly #ring: RingReader;
+  readonly #tap: TapReader;
   readonly #home: Omit<RecordingHome, 'checkpointPath' | 'synced'>;
   #journal: Journal | null = null;
   #recordings: RecordingSet | null = null;
@@ -70,7 +70,7 @@ export class Recorder {
   constructor(options: RecorderOptions) {
     this.#options = options;
     this.#log = options.log;
-    this.#ring = new RingReader(options.ring);
+    this.#tap = new TapReader(options.rings);
     const limit = pLimit(sealsAtOnce);
     this.#quarantine = new Quarantine(options.spoolDir, (item) => this.#setAside(item));
     this.#home = {
@@ -128,7 +128,7 @@ export class Recorder {
   async #finish(journal: Journal, recordings: RecordingSet, given: AbortSignal): Promise<boolean> {
     for (;;) {
       this.#drain(journal, recordings);
-      if (this.#ring.peek().length === 0) break;
+      if (this.#tap.isEmpty) break;
       if (given.aborted) return false;
       await sleep(drainAgainMs);
     }
@@ -170,7 +170,7 @@ export class Recorder {
   /** Everything that waits in the ring goes into the journal, then to the timelines; only then does the ring get it back. */
   #drain(journal: Journal, recordings: RecordingSet): void {
     // A predecessor may have ended between journal and ring: what it wrote down already is passed over.
-    const { pieces, first, last } = unreadIn(this.#ring.peek(), this.#lastSequence);
+    const { pieces, first, last } = this.#tap.peek(this.#lastSequence);
     if (pieces.length > 0) {
       try {
         journal.append(pieces, first, last);
@@ -181,7 +181,7 @@ export class Recorder {
       for (const records of pieces) recordings.apply(records);
       this.#lastSequence = last;
     }
-    this.#ring.release();
+    this.#tap.release();
   }
 
   #progress(recording: Recording): void {

@@ -3,7 +3,8 @@ import type { Config } from '../config/Config.js';
 
 /** `workerData` of the recorder thread. */
 export interface RecorderData {
-  readonly ring: SharedArrayBuffer;
+  /** Where the tap writes: one ring for each thread that does. */
+  readonly rings: readonly SharedArrayBuffer[];
   /** Of the whole process; the recorder writes the cells that are its own. */
   readonly counters: SharedArrayBuffer;
   /** Int32 cell 0: raised by the thread at every turn of its loop. */

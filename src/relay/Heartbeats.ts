@@ -34,6 +34,11 @@ export class Heartbeats {
     return pulse;
   }
 
+  /** Somebody else sees to it from now on. */
+  forget(socket: WebSocket): void {
+    this.#pulses.delete(socket);
+  }
+
   /** To be called about once a second. */
   tick(nowMs: number): void {
     const sinceMs = nowMs - (this.#tickedMs ?? nowMs);

@@ -1,19 +1,22 @@
 import { isUtf8 } from 'node:buffer';
 import { v7 as uuidv7 } from 'uuid';
 import type { Logger } from 'pino';
-import type { WebSocket } from 'ws';
 import type { AccountConfig } from '../config/Config.js';
 import type { ErrorCode, ReelayError } from '../config/ReelayError.js';
 import type { ProviderEvent, StartEvent, UpstreamEvent } from '../providers/Dialect.js';
 import type { StreamEndFacts, StreamFacts } from '../tap/TapRecord.js';
 import type { Admitted } from './Admission.js';
 import type { Call, CallStream, UpstreamState } from './Call.js';
+import { CallPath } from './CallPath.js';
+import type { CallFrames } from './CallPath.js';
 import { CloseCode } from './closeCode.js';
+import { FastSocket } from './FastSocket.js';
 import type { QueuedFrame } from './FrameQueue.js';
+import type { MediaSocket } from './MediaSocket.js';
 import type { Problems } from './Problems.js';
 import type { RelayContext } from './RelayContext.js';
 import { streamFacts } from './streamFacts.js';
-import { TapFeed } from './TapFeed.js';
+import { TapFeed, aheadMs, trackOf } from './TapFeed.js';
 import { Upstream } from './Upstream.js';
 import type { UpstreamOwner } from './Upstream.js';
 import { upstreamTarget } from './upstreamTarget.js';
@@ -28,7 +31,7 @@ const closeAfterStopMs = 5000;
 export class LiveStream implements UpstreamOwner, CallStream {
   readonly streamId: string;
   readonly role: StreamFacts['role'];
-  readonly #provider: WebSocket;
+  readonly #provider: MediaSocket;
   readonly #admitted: Admitted;
   readonly #context: RelayContext;
   readonly #problems: Problems;
@@ -36,6 +39,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
   readonly #start: StartEvent;
   readonly #call: Call;
   readonly #feed: TapFeed;
+  readonly #path: CallPath;
   readonly #log: Logger;
   readonly #upstream: Upstream | undefined;
   readonly #msPerByte: number;
@@ -45,7 +49,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
   #stopTimer: NodeJS.Timeout | undefined;
 
   constructor(options: {
-    readonly provider: WebSocket;
+    readonly provider: MediaSocket;
     readonly admitted: Admitted;
     readonly context: RelayContext;
     readonly problems: Problems;
@@ -73,11 +77,18 @@ export class LiveStream implements UpstreamOwner, CallStream {
     const sampleBytes = dialect.capabilities.encoding === 'pcm16' ? 2 : 1;
     this.#msPerByte = 1000 / (start.sampleRate * start.channels * sampleBytes);
     this.#upstream = this.#openUpstream(options.opening);
-    this.#context.buffers.watch(this.#provider);
+    this.#provider.countIn(this.#context.buffers);
     call.attach(this);
     const facts = streamFacts({ dialect, account, start, streamId: this.streamId, role, arrivalMs });
     const { capabilities } = dialect;
     this.#feed = new TapFeed({ call, facts, start, capabilities, problems, arrivalMs });
+    this.#path = new CallPath({
+      provider: this.#provider,
+      frames: this.#frames(arrivalMs),
+      limits: admitted.config.limits,
+      tap: this.#feed,
+      onOverflow: (isOverflowing) => this.#overflow(isOverflowing),
+    });
     this.#context.counters.add('streams');
     this.#log.info({ role, provider: dialect.name, sampleRate: start.sampleRate }, 'stream started');
     this.#context.onChange(this.#call);
@@ -99,6 +110,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
     if (event.kind === 'audio') this.#warn(event.warnings);
     if (event.kind === 'stop') this.#stopped();
     else if (event.kind === 'finish') this.#stopped(CloseCode.normal);
+    else this.#choosePath();
   }
 
   /** The provider's socket is gone. */
@@ -131,6 +143,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
   upstreamMessage(data: Buffer, isBinary: boolean, arrivalMs: number): void {
     try {
       this.#fromUpstream(data, isBinary, arrivalMs);
+      this.#choosePath();
     } catch (error) {
       this.#problems.tell('stream_failed', { err: error });
       this.abandon();
@@ -155,6 +168,28 @@ export class LiveStream implements UpstreamOwner, CallStream {
   upstreamChanged(): void {
     this.#log.info('bot connected');
     this.#context.onChange(this.#call);
+    this.#choosePath();
+  }
+
+  /** Only what is live on both sides is passed on without this being asked. */
+  #choosePath(): void {
+    const upstream = this.#upstream;
+    if (this.#state === 'live' && upstream?.state === 'open') this.#path.choose(upstream.socket);
+  }
+
+  /** What frames are, for whoever can't read messages. */
+  #frames(arrivalMs: number): CallFrames {
+    const { capabilities } = this.#admitted.dialect;
+    const isBinary = capabilities.framing === 'binary';
+    return {
+      isBinary,
+      streamId: this.#start.streamId ?? '',
+      onlyTrack: trackOf[this.#start.tracks[0] ?? 'caller'],
+      frameBytes: 2 * this.#start.channels,
+      takesFromBot: !isBinary || this.#account.jambonz.returns === 'streaming',
+      startedMs: arrivalMs,
+      aheadMs,
+    };
   }
 
   #openUpstream(opening: readonly QueuedFrame[]): Upstream | undefined {
@@ -170,6 +205,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
       heartbeats: this.#context.heartbeats,
       stalls: this.#context.stalls,
       names: this.#context.names,
+      fast: this.#provider instanceof FastSocket ? this.#context.fast : undefined,
       owner: this,
     });
   }
@@ -228,7 +264,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
         ? this.#admitted.dialect.readUpstream(data, isBinary)
         : { kind: 'invalid', code: 'frame_not_json', drop: true };
     if (!this.#passesToProvider(event)) return;
-    this.#provider.send(data, { binary: isBinary }, this.#onFlushed);
+    this.#provider.send(data, isBinary, this.#onFlushed);
     this.#context.counters.latency.to_provider.observe(performance.now() - arrivalMs);
     this.#holdBack();
     this.#feed.upstream(event, arrivalMs);
@@ -295,6 +331,11 @@ export class LiveStream implements UpstreamOwner, CallStream {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
     this.#upstream?.finish(upstreamCode);
+    // What the native thread has passed on, and lost of it, is told before the end.
+    this.#path.leave(() => this.#ended(facts));
+  }
+
+  #ended(facts: StreamEndFacts): void {
     this.#feed.end(facts);
     this.#context.counters.add('streams', -1);
     this.#log.info({ ...facts, problems: this.#problems.totals() }, 'stream ended');

@@ -22,7 +22,9 @@ import type { Call, CallView } from './Call.js';
 import { CallChanges } from './CallChanges.js';
 import type { CallsNotice } from './CallChanges.js';
 import { CallTable } from './CallTable.js';
+import { FastPath } from './FastPath.js';
 import { Heartbeats } from './Heartbeats.js';
+import type { LiveLoop } from './LiveLoop.js';
 import { dialects, mediaRoute } from './MediaRoute.js';
 import { answerPlain, writeError, writeJson } from './PlainHttp.js';
 import type { Answer } from './PlainHttp.js';
@@ -51,6 +53,8 @@ export interface MediaServerOptions {
   readonly findAccount?: AskForAccount;
   /** Finds bots by their host names; missing: as the system does. */
   readonly names?: UpstreamNames;
+  /** The native thread that moves frames; missing or null: `ws` moves all of them in this one. */
+  readonly loop?: LiveLoop | null;
   /** State of every thread, as `/healthz` and `/readyz` show it. */
   readonly threads: () => ThreadStates;
   /** What has changed in {@link MediaServer.calls}, about four times a second while something does. */
@@ -121,6 +125,7 @@ export class MediaServer {
       heartbeats: new Heartbeats(),
       buffers: new ProviderBuffers(),
       stalls: new StalledSockets(),
+      fast: options.loop === undefined || options.loop === null ? undefined : new FastPath(options.loop),
       names: options.names ?? new UpstreamNames(),
       log,
       onChange,
@@ -153,7 +158,7 @@ export class MediaServer {
   reload(config: Config): void {
     this.#config = config;
     this.#accounts.forget();
-    this.#server.maxConnections = maxConnections(config);
+    this.#limitConnections();
   }
 
   /** Whether calls that begin from now on are relayed without being recorded; those that are up go on as they are. */
@@ -192,6 +197,7 @@ export class MediaServer {
     this.#context.calls.cutShort();
     await this.#settled();
     this.#context.heartbeats.terminateAll();
+    this.#context.fast?.loop.terminateAll();
     await this.#settled();
     this.#gauges.stop();
     clearInterval(this.#ticker);
@@ -203,9 +209,14 @@ export class MediaServer {
   /** The closing handshakes, as far as they are finished in time. */
   async #settled(): Promise<void> {
     const untilMs = performance.now() + closeGraceMs;
-    while (this.#context.heartbeats.size > 0 && performance.now() < untilMs) {
+    while (this.#openSockets > 0 && performance.now() < untilMs) {
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
+  }
+
+  get #openSockets(): number {
+    const { heartbeats, fast } = this.#context;
+    return heartbeats.size + (fast?.loop.size ?? 0);
   }
 
   #createServer(): Server {
@@ -314,6 +325,13 @@ export class MediaServer {
     const options = { socket, wire, admitted, context: this.#context, onOver };
     const stream = admitted.endpoint === 'record' ? new RecordStream(options) : new ProviderStream(options);
     this.#streams.add(stream);
+    this.#limitConnections();
+  }
+
+  /** The native thread's sockets are Node's no longer, so they are taken off what Node may have; 0 would be no limit to it. */
+  #limitConnections(): void {
+    const elsewhere = this.#context.fast?.loop.board.waiting.sockets ?? 0;
+    this.#server.maxConnections = Math.max(1, maxConnections(this.#config) - elsewhere);
   }
 
   #logRefusal(request: IncomingMessage, refusal: UpgradeRefusal, cause: unknown): void {
@@ -332,7 +350,10 @@ export class MediaServer {
     this.#context.heartbeats.tick(nowMs);
     this.#context.stalls.tick(nowMs);
     const { memoryBytes } = this.#config.limits;
-    this.#context.buffers.tick((memoryBytes ?? this.#memoryBytes) * bufferShare);
+    const { buffers, fast } = this.#context;
+    buffers.tick((memoryBytes ?? this.#memoryBytes) * bufferShare, fast?.loop.board.waiting);
+    fast?.loop.share(buffers.shareBytes);
+    this.#limitConnections();
     this.#refusals.tick();
   }
 

@@ -16,14 +16,14 @@ export class OverloadWatch {
   readonly #counters: Counters;
   readonly #log: Logger;
   readonly #changed: (level: OverloadLevel) => void;
-  #before: Float64Array;
+  #before: { readonly media: Float64Array; readonly frames: Float64Array };
 
   /** @param changed - told after each change of level */
   constructor(counters: Counters, log: Logger, changed: (level: OverloadLevel) => void) {
     this.#counters = counters;
     this.#log = log;
     this.#changed = changed;
-    this.#before = counters.loopDelay.media.snapshot();
+    this.#before = this.#snapshots();
   }
 
   get level(): OverloadLevel {
@@ -44,12 +44,19 @@ export class OverloadWatch {
   }
 
   #readings(): OverloadReadings {
-    const { media } = this.#counters.loopDelay;
-    const loopDelay = media.quantileSince(this.#before, share);
-    this.#before = media.snapshot();
-    const capacity = this.#counters.get('tapRingCapacityBytes');
-    const ring = capacity === 0 ? 0 : this.#counters.get('tapRingBytes') / capacity;
-    return { loop_delay: loopDelay, ring, memory: process.memoryUsage.rss() };
+    const { media, frames } = this.#counters.loopDelay;
+    const loopDelay = Math.max(
+      media.quantileSince(this.#before.media, share),
+      frames.quantileSince(this.#before.frames, share),
+    );
+    this.#before = this.#snapshots();
+    return { loop_delay: loopDelay, ring: this.#counters.ringShare, memory: process.memoryUsage.rss() };
+  }
+
+  /** Of the loops that frames pass through: this thread's, and the native one's. */
+  #snapshots() {
+    const { media, frames } = this.#counters.loopDelay;
+    return { media: media.snapshot(), frames: frames.snapshot() };
   }
 
   #note(level: OverloadLevel): void {

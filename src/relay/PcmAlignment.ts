@@ -13,6 +13,11 @@ export class PcmAlignment {
     this.#frameBytes = frameBytes;
   }
 
+  /** Whether a part of a frame waits for the rest of it. */
+  get isSplit(): boolean {
+    return this.#carry.length > 0;
+  }
+
   /** @returns whole frames only; the message itself, uncopied, in the usual case */
   push(bytes: Uint8Array): Uint8Array {
     const whole = this.#carry.length === 0 ? bytes : Buffer.concat([this.#carry, bytes]);

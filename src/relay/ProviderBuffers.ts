@@ -21,11 +21,21 @@ export class ProviderBuffers {
     return Math.min(own, this.#shareBytes);
   }
 
-  /** To be called about once a second. @param budgetBytes - for all providers together */
-  tick(budgetBytes: number): void {
-    let waiting = 0;
+  /** What may wait for each, bytes; Infinity: as much as each is configured to. */
+  get shareBytes(): number {
+    return this.#shareBytes;
+  }
+
+  /**
+   * To be called about once a second.
+   *
+   * @param budgetBytes - for all providers together
+   * @param elsewhere - those that aren't watched here: what waits for them, and how many they are
+   */
+  tick(budgetBytes: number, elsewhere = { bytes: 0, sockets: 0 }): void {
+    let waiting = elsewhere.bytes;
     for (const socket of this.#sockets) waiting += socket.bufferedAmount;
-    this.#shareBytes =
-      waiting > budgetBytes ? Math.max(leastBytes, budgetBytes / this.#sockets.size) : Infinity;
+    const sockets = this.#sockets.size + elsewhere.sockets;
+    this.#shareBytes = waiting > budgetBytes ? Math.max(leastBytes, budgetBytes / sockets) : Infinity;
   }
 }

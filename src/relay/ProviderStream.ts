@@ -10,12 +10,13 @@ import { isUnproven } from './Admission.js';
 import type { Admitted } from './Admission.js';
 import { CloseCode, closeCode } from './closeCode.js';
 import type { QueuedFrame } from './FrameQueue.js';
-import type { Pulse } from './Heartbeats.js';
 import { HeldMessages } from './HeldMessages.js';
 import type { HeldMessage } from './HeldMessages.js';
 import { LiveStream } from './LiveStream.js';
+import type { MediaSocket, SocketError } from './MediaSocket.js';
 import { Problems } from './Problems.js';
 import type { RelayContext } from './RelayContext.js';
+import { WsSocket } from './WsSocket.js';
 
 /** Audio that a jambonz socket may deliver before its start message is given up, at the default 8 kHz mono. */
 const provisionalMs = 3000;
@@ -35,11 +36,10 @@ const maxHeldOfStrangers = { bytes: 1024 * 1024, messages: 1000 };
  * has the messages. While an account is being looked up the messages wait, in order.
  */
 export class ProviderStream {
-  readonly #socket: WebSocket;
+  readonly #socket: MediaSocket;
   readonly #admitted: Admitted;
   readonly #context: RelayContext;
   readonly #problems: Problems;
-  readonly #pulse: Pulse;
   readonly #opening: QueuedFrame[] = [];
   readonly #held: HeldMessages;
   readonly #onOver: () => void;
@@ -59,9 +59,9 @@ export class ProviderStream {
     /** Called once, when the socket is gone and nothing of it waits any more. */
     readonly onOver: () => void;
   }) {
-    this.#socket = options.socket;
     this.#admitted = options.admitted;
     this.#context = options.context;
+    this.#socket = this.#takeSocket(options.socket, options.wire);
     this.#onOver = options.onOver;
     this.#held = new HeldMessages(isUnproven(this.#admitted) ? maxHeldOfStrangers : maxHeld);
     this.#problems = new Problems(
@@ -71,10 +71,8 @@ export class ProviderStream {
       }),
       this.#context.counters,
     );
-    this.#pulse = this.#context.heartbeats.watch(this.#socket, performance.now());
     this.#count(1);
-    const { startTimeoutMs, stalledMs } = this.#admitted.config.limits;
-    this.#context.stalls.watch(options.wire, stalledMs, () => this.#stalled());
+    const { startTimeoutMs } = this.#admitted.config.limits;
     this.#startTimer = setTimeout(() => this.#refuse(new ReelayError('start_timeout')), startTimeoutMs);
     this.#listen();
   }
@@ -85,23 +83,31 @@ export class ProviderStream {
     else this.#live.shutDown();
   }
 
-  #listen(): void {
-    this.#socket.on('message', (data, isBinary) => {
-      const arrivalMs = performance.now();
-      this.#guard(() => this.#receive(data as Buffer, isBinary, arrivalMs));
-    });
-    this.#socket.on('error', (error) => this.#broken(error));
-    this.#socket.on('close', (code) => this.#guard(() => this.#closed(code)));
+  #takeSocket(socket: WebSocket, wire: Socket): MediaSocket {
+    const { fast, heartbeats, stalls } = this.#context;
+    const taken = fast?.provider(socket, wire, this.#admitted);
+    if (taken !== undefined && taken !== null) return taken;
+    const own = new WsSocket(socket, heartbeats);
+    own.watch(stalls, wire, this.#admitted.config.limits.stalledMs);
+    return own;
   }
 
-  #stalled(): void {
+  #listen(): void {
+    this.#socket.listen({
+      message: (data, isBinary, arrivalMs) => this.#guard(() => this.#receive(data, isBinary, arrivalMs)),
+      failed: (error) => this.#broken(error),
+      stalled: (waitingBytes) => this.#stalled(waitingBytes),
+      closed: (code) => this.#guard(() => this.#closed(code)),
+    });
+  }
+
+  #stalled(waitingBytes: number): void {
     this.#context.counters.add('stalledProviders');
-    this.#guard(() => this.#live?.providerStalled(this.#socket.bufferedAmount));
+    this.#guard(() => this.#live?.providerStalled(waitingBytes));
     this.#socket.terminate();
   }
 
   #receive(data: Buffer, isBinary: boolean, arrivalMs: number): void {
-    this.#pulse.seenMs = arrivalMs;
     if (this.#state === 'refused') return;
     const event = this.#admitted.dialect.readProvider(data, isBinary);
     if (this.#live !== undefined) this.#pass(this.#live, event, data, isBinary, arrivalMs);
@@ -287,7 +293,7 @@ export class ProviderStream {
     this.#live?.providerClosed(code);
   }
 
-  #broken(error: Error & { readonly code?: string }): void {
+  #broken(error: SocketError): void {
     if (error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') {
       this.#problems.note('payload_oversized', {
         value: `more than ${this.#admitted.dialect.capabilities.maxMessageBytes} bytes`,

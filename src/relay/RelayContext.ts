@@ -4,6 +4,7 @@ import type { Admission } from './Admission.js';
 import type { ArrivalLine } from './ArrivalLine.js';
 import type { Call } from './Call.js';
 import type { CallTable } from './CallTable.js';
+import type { FastPath } from './FastPath.js';
 import type { Heartbeats } from './Heartbeats.js';
 import type { ProviderBuffers } from './ProviderBuffers.js';
 import type { StalledSockets } from './StalledSockets.js';
@@ -16,6 +17,8 @@ export interface RelayContext {
   readonly buffers: ProviderBuffers;
   readonly calls: CallTable;
   readonly counters: Counters;
+  /** Undefined: there is none, and `ws` moves all frames. */
+  readonly fast: FastPath | undefined;
   readonly heartbeats: Heartbeats;
   readonly stalls: StalledSockets;
   readonly names: UpstreamNames;

@@ -6,6 +6,8 @@ function nothing(): void {
 
 /** Takes the audio of a stream and keeps none of it. */
 export const silentStream: StreamTap = {
+  address: { call: 0, stream: 0 },
+  missed: nothing,
   audio: nothing,
   clear: nothing,
   mark: nothing,

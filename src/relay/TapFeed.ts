@@ -1,16 +1,16 @@
 import type { Capabilities, ProviderEvent, StartEvent, UpstreamEvent } from '../providers/Dialect.js';
 import { Encoding, Track } from '../tap/TapRecord.js';
 import type { StreamEndFacts, StreamFacts } from '../tap/TapRecord.js';
-import type { StreamTap } from '../tap/Tap.js';
+import type { StreamTap, TapAddress } from '../tap/Tap.js';
 import type { Call } from './Call.js';
 import { PcmAlignment } from './PcmAlignment.js';
 import type { Problems } from './Problems.js';
 import { silentStream } from './SilentTap.js';
 import { publicParameters } from './parameters.js';
 
-const trackOf = { caller: Track.caller, bot: Track.botHeard, both: Track.both, mixed: Track.mixed } as const;
+export const trackOf = { caller: Track.caller, bot: Track.botHeard, both: Track.both, mixed: Track.mixed } as const;
 /** How far a provider's time may run ahead of the time that has passed here. */
-const aheadMs = 3_600_000;
+export const aheadMs = 3_600_000;
 /** Messages of unknown kinds that go into a manifest, and the longest of them, bytes. */
 const maxUnknown = 100;
 const maxUnknownBytes = 8192;
@@ -62,6 +62,21 @@ export class TapFeed {
 
   event(type: string, details: Readonly<Record<string, unknown>> = {}): void {
     this.#guard(() => this.#call.event({ ...details, type }, performance.now()));
+  }
+
+  /** Where the native thread writes this stream's audio; null while it must not. */
+  get address(): TapAddress | null {
+    return this.#call.keepsAudio ? this.#tap.address : silentStream.address;
+  }
+
+  /** Half a sample has come, and waits for its other half. */
+  get isSplit(): boolean {
+    return this.#fromProvider?.isSplit === true || this.#fromUpstream?.isSplit === true;
+  }
+
+  /** The native thread had no room for so many records and couldn't tell it any more. */
+  missed(records: number, sinceMs: number): void {
+    this.#guard(() => this.#tap.missed(records, sinceMs, performance.now()));
   }
 
   end(facts: StreamEndFacts): void {

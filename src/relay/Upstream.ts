@@ -1,16 +1,19 @@
 import type { IncomingMessage } from 'node:http';
-import type { TcpNetConnectOpts } from 'node:net';
+import type { Socket, TcpNetConnectOpts } from 'node:net';
 import pRetry, { AbortError } from 'p-retry';
 import WebSocket from 'ws';
 import type { ClientOptions } from 'ws';
 import type { Config, UpstreamLossPolicy } from '../config/Config.js';
 import { ReelayError } from '../config/ReelayError.js';
 import type { Counters } from '../tap/Counters.js';
+import type { FastPath } from './FastPath.js';
 import { FrameQueue } from './FrameQueue.js';
 import type { QueuedFrame } from './FrameQueue.js';
 import type { Heartbeats } from './Heartbeats.js';
+import type { MediaSocket, MediaSocketOwner } from './MediaSocket.js';
 import type { StalledSockets } from './StalledSockets.js';
 import type { UpstreamNames } from './UpstreamNames.js';
+import { WsSocket } from './WsSocket.js';
 
 /** Where the bot is and what its upgrade carries. */
 export interface UpstreamTarget {
@@ -52,10 +55,11 @@ export class Upstream {
   readonly #heartbeats: Heartbeats;
   readonly #stalls: StalledSockets;
   readonly #names: UpstreamNames;
+  readonly #fast: FastPath | undefined;
   readonly #owner: UpstreamOwner;
   readonly #queue: FrameQueue;
   readonly #ending = new AbortController();
-  #socket: WebSocket | undefined;
+  #socket: MediaSocket | undefined;
   #state: 'connecting' | 'open' | 'lost' | 'ended' = 'connecting';
   #connections = 0;
   #finalCode = 1000;
@@ -72,6 +76,8 @@ export class Upstream {
     readonly heartbeats: Heartbeats;
     readonly stalls: StalledSockets;
     readonly names: UpstreamNames;
+    /** Undefined: its provider's frames aren't moved by the native thread, so its own aren't either. */
+    readonly fast: FastPath | undefined;
     readonly owner: UpstreamOwner;
   }) {
     this.#target = options.target;
@@ -82,12 +88,18 @@ export class Upstream {
     this.#heartbeats = options.heartbeats;
     this.#stalls = options.stalls;
     this.#names = options.names;
+    this.#fast = options.fast;
     this.#owner = options.owner;
     this.#queue = new FrameQueue(options.limits.upstreamQueueMs);
   }
 
   get state(): 'connecting' | 'open' | 'lost' | 'ended' {
     return this.#state;
+  }
+
+  /** The bot's socket while it is open. */
+  get socket(): MediaSocket | undefined {
+    return this.#state === 'open' ? this.#socket : undefined;
   }
 
   /** Dials, and goes on until the bot or the stream ends, or the bot is lost for good. */
@@ -125,7 +137,7 @@ export class Upstream {
   }
 
   resume(): void {
-    if (this.#socket?.isPaused === true) this.#socket.resume();
+    this.#socket?.resume();
   }
 
   /**
@@ -138,7 +150,7 @@ export class Upstream {
     this.#state = 'ended';
     this.#finalCode = code;
     this.resume();
-    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.close(code);
+    if (this.#socket?.isOpen === true) this.#socket.close(code);
   }
 
   get #isOver(): boolean {
@@ -153,35 +165,48 @@ export class Upstream {
   /** One connection, from the dial to its end. Resolves when the bot closed it properly, rejects when it was lost. */
   #session(): Promise<void> {
     return new Promise<void>((resolve, reject) => {
-      const socket = this.#dial(reject);
-      if (socket === undefined) return;
-      const pulse = this.#heartbeats.watch(socket, performance.now());
+      const dialled = this.#dial(reject);
+      if (dialled === undefined) return;
+      const reference = new WsSocket(dialled, this.#heartbeats);
+      let socket: MediaSocket = (this.#socket = reference);
       let openedMs = NaN;
       let cause: Error | undefined;
-      socket.once('upgrade', (response) => {
-        this.#stalls.watch(response.socket, this.#limits.stalledMs, () => {
-          cause = this.#stalled();
+      const owner: MediaSocketOwner = {
+        message: (data, isBinary, arrivalMs) => this.#owner.upstreamMessage(data, isBinary, arrivalMs),
+        failed: (error) => (cause = error),
+        stalled: (waitingBytes) => {
+          cause = this.#stalled(waitingBytes);
           socket.terminate();
+        },
+        closed: (code) => {
+          if (this.#isOver || code === 1000 || code === 1005) resolve();
+          else {
+            const error = this.#lost({ code, cause, opened: !Number.isNaN(openedMs) });
+            const settled = performance.now() - openedMs > settledMs;
+            reject(settled ? new AbortError(error) : error);
+          }
+        },
+      };
+      reference.listen(owner);
+      dialled.once('upgrade', ({ socket: wire }) => {
+        reference.watch(this.#stalls, wire, this.#limits.stalledMs);
+        dialled.once('open', () => {
+          openedMs = performance.now();
+          socket = this.#socket = this.#taken(dialled, wire, reference, owner);
+          this.#opened(socket);
         });
       });
-      socket.on('open', () => {
-        openedMs = performance.now();
-        this.#opened(socket);
-      });
-      socket.on('message', (data, isBinary) => {
-        pulse.seenMs = performance.now();
-        this.#owner.upstreamMessage(data as Buffer, isBinary, pulse.seenMs);
-      });
-      socket.on('error', (error) => (cause = error));
-      socket.on('close', (code) => {
-        if (this.#isOver || code === 1000 || code === 1005) resolve();
-        else {
-          const error = this.#lost({ code, cause, opened: !Number.isNaN(openedMs) });
-          const settled = performance.now() - openedMs > settledMs;
-          reject(settled ? new AbortError(error) : error);
-        }
-      });
     });
+  }
+
+  /** Who moves the frames of a socket that is open now. */
+  #taken(dialled: WebSocket, wire: Socket, reference: WsSocket, owner: MediaSocketOwner): MediaSocket {
+    const { stalledMs } = this.#limits;
+    const taken = this.#fast?.bot(dialled, wire, { maxMessageBytes: maxPayload, stalledMs });
+    if (taken === undefined || taken === null) return reference;
+    reference.leave(this.#heartbeats);
+    taken.listen(owner);
+    return taken;
   }
 
   #dial(reject: (error: Error) => void): WebSocket | undefined {
@@ -195,18 +220,17 @@ export class Upstream {
         skipUTF8Validation: true,
         lookup: this.#names.lookup,
       };
-      this.#socket = new WebSocket(url, [...protocols], options);
-      return this.#socket.once('upgrade', (response) => answerProtocol(response, protocols));
+      return new WebSocket(url, [...protocols], options).once('upgrade', (response) => answerProtocol(response, protocols));
     } catch (error) {
       reject(this.#lost({ code: null, cause: error, opened: false }));
       return undefined;
     }
   }
 
-  #opened(socket: WebSocket): void {
+  #opened(socket: MediaSocket): void {
     if (this.#connections++ > 0) this.#counters.add('upstreamReconnects');
     for (const frame of [...this.#opening, ...this.#queue.drain()]) {
-      socket.send(frame.data, { binary: frame.isBinary });
+      socket.send(frame.data, frame.isBinary);
     }
     if (this.#isOver) {
       socket.close(this.#finalCode);
@@ -227,11 +251,9 @@ export class Upstream {
   }
 
   /** What still waited for it is lost with its socket, whether it is dialled again or not. */
-  #stalled(): ReelayError {
+  #stalled(waitingBytes: number): ReelayError {
     this.#counters.add('stalledUpstreams');
-    return new ReelayError('upstream_stalled', {
-      value: `${this.#socket?.bufferedAmount ?? 0} bytes waited`,
-    });
+    return new ReelayError('upstream_stalled', { value: `${waitingBytes} bytes waited` });
   }
 
   #enqueue(data: Buffer, isBinary: boolean, audioMs: number): number {
@@ -240,10 +262,10 @@ export class Upstream {
 
   #write(data: Buffer, isBinary: boolean, audioMs: number): number {
     const socket = this.#socket;
-    if (socket?.readyState !== WebSocket.OPEN) return this.#enqueue(data, isBinary, audioMs);
+    if (socket?.isOpen !== true) return this.#enqueue(data, isBinary, audioMs);
     const room = this.#limits.upstreamBufferBytes + (audioMs > 0 ? 0 : controlRoomBytes);
     if (socket.bufferedAmount > room) return 1;
-    socket.send(data, { binary: isBinary });
+    socket.send(data, isBinary);
     return 0;
   }
 }

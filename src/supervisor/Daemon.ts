@@ -8,9 +8,11 @@ import type { ServeFlags, ThreadStates } from '../control/ControlMessage.js';
 import { MediaServer } from '../relay/MediaServer.js';
 import { DaemonFolder } from '../spool/DaemonFolder.js';
 import type { HandOver, LockOwner } from '../spool/SpoolLock.js';
+import { LiveLoop } from '../relay/LiveLoop.js';
 import { Counters } from '../tap/Counters.js';
 import { createRing } from '../tap/Ring.js';
 import { RingTap } from '../tap/RingTap.js';
+import { SharedSequence } from '../tap/Sequence.js';
 import { needsRestart } from './ControlLink.js';
 import { Drain } from './Drain.js';
 import { insistOnPorts } from './insistOnPorts.js';
@@ -45,6 +47,8 @@ export class Daemon {
   #folder: DaemonFolder | null = null;
   #recorder: SupervisedRecorder | null = null;
   #media: MediaServer | null = null;
+  /** Null: there is none, and this thread moves all frames. */
+  #loop: LiveLoop | null = null;
   #succession: Succession | null = null;
   #mediaPort = 0;
   #states: ThreadStates = { media: 'ready', recorder: 'starting', control: 'starting' };
@@ -103,12 +107,13 @@ export class Daemon {
       succession.watch();
       const others = folder.neighbours.length;
       this.#log.info(
-        { mediaPort: this.#mediaPort, controlPort, kernels: implementation, others },
+        { mediaPort: this.#mediaPort, controlPort, kernels: implementation, fastPath: this.#loop !== null, others },
         'reelay is ready',
       );
       return { mediaPort: this.#mediaPort, controlPort };
     } catch (error) {
       await this.#media?.close();
+      await this.#loop?.stop();
       await this.#recorder?.stop();
       await this.#control.stop();
       await this.#folder?.release();
@@ -156,6 +161,7 @@ export class Daemon {
     await this.#drain.run();
     this.#succession?.stop();
     await this.#media?.close();
+    await this.#loop?.stop();
     if (this.#recorder !== null) {
       const isSealed = await this.#recorder.seal();
       this.#canExit = await this.#recorder.stop();
@@ -221,11 +227,14 @@ export class Daemon {
   }
 
   async #startRecorder(config: Config, daemonDir: string): Promise<NotedTap> {
+    const sequence = new SharedSequence();
     const ring = createRing(config.limits.ringBytes);
+    const framesRing = createRing(config.limits.ringBytes);
+    const loop = (this.#loop = config.media.fastPath ? this.#startLoop(framesRing, sequence) : null);
     const { dir: spoolDir, flushMs, syncMs } = config.spool;
     const { level: logLevel } = config.log;
     this.#recorder = new SupervisedRecorder({
-      data: { ring, counters: this.#counters.buffer, spoolDir, daemonDir, flushMs, syncMs, logLevel },
+      data: { rings: loop === null ? [ring] : [ring, framesRing], counters: this.#counters.buffer, spoolDir, daemonDir, flushMs, syncMs, logLevel },
       controlPort: () => this.#portToControl(),
       onReady: () => this.#setStates({ recorder: 'ready' }),
       onLost: () => this.#recorderLost(),
@@ -235,7 +244,14 @@ export class Daemon {
       log: this.#log,
     });
     await this.#recorder.start();
-    return new NotedTap(new RingTap(ring, this.#counters), (recordingId) => this.#control.note(recordingId));
+    const others = loop === null ? undefined : { sequence, isBehind: () => loop.board.behind > 0 };
+    const tap = new RingTap(ring, this.#counters, others);
+    return new NotedTap(tap, (recordingId) => this.#control.note(recordingId));
+  }
+
+  #startLoop(ring: SharedArrayBuffer, sequence: SharedSequence): LiveLoop | null {
+    const failed = (error: unknown): void => this.#log.error({ err: error, code: 'stream_failed' }, 'uncaught');
+    return LiveLoop.start(ring, sequence, this.#counters, failed);
   }
 
   #createMedia(config: Config, tap: NotedTap): MediaServer {
@@ -243,6 +259,7 @@ export class Daemon {
       config,
       tap,
       counters: this.#counters,
+      loop: this.#loop,
       tokenKey: this.#tokenKey,
       log: this.#log,
       answer: (request) => this.#control.link.ask(request),

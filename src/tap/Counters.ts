@@ -41,7 +41,24 @@ const names = [
 ] as const;
 export type CounterName = (typeof names)[number];
 
-/** What overload is told by: of the media thread's event loop ms, of the ring the share that is full, of memory bytes. */
+/**
+ * What the native thread that moves frames counts by itself, in the order in which it knows them; the rest of each is the media
+ * thread's.
+ */
+export const frameCounterNames = [
+  'framesFromProvider',
+  'framesFromUpstream',
+  'bytesFromProvider',
+  'bytesFromUpstream',
+  'framesDroppedToUpstream',
+  'upstreamPauses',
+  'tapRecords',
+  'tapDroppedRecords',
+  'tapRingBytes',
+  'tapRingCapacityBytes',
+] as const satisfies readonly CounterName[];
+
+/** What overload is told by: of the loops that frames pass through ms, of a ring the share that is full, of memory bytes. */
 export const overloadSignals = ['loop_delay', 'ring', 'memory'] as const;
 export type OverloadSignal = (typeof overloadSignals)[number];
 
@@ -50,6 +67,10 @@ export type Direction = (typeof directions)[number];
 
 export const threadNames = ['media', 'recorder', 'control'] as const;
 export type ThreadName = (typeof threadNames)[number];
+
+/** Loops that something may have to wait for: those of the threads, and the native one's that moves frames. */
+export const loopNames = [...threadNames, 'frames'] as const;
+export type LoopName = (typeof loopNames)[number];
 
 /** Kinds of garbage collection, as Node's `perf_hooks` tells them apart. */
 export const gcKinds = ['minor', 'major', 'incremental', 'weakcb'] as const;
@@ -72,10 +93,12 @@ export const refusalReasons = [
 ] as const;
 export type RefusalReason = (typeof refusalReasons)[number];
 
+const frameIndexOf = new Map<CounterName, number>(frameCounterNames.map((name, index) => [name, index]));
 const indexOf = Object.fromEntries(names.map((name, index) => [name, index])) as Record<CounterName, number>;
 const refusalStart = names.length;
-const histogramStart = refusalStart + refusalReasons.length;
-const histograms = directions.length + threadNames.length * (1 + gcKinds.length);
+const frameStart = refusalStart + refusalReasons.length;
+const histogramStart = frameStart + frameCounterNames.length;
+const histograms = 2 * directions.length + loopNames.length + threadNames.length * gcKinds.length;
 const cells = histogramStart + histograms * histogramCells;
 
 /**
@@ -86,23 +109,33 @@ export class Counters {
   readonly buffer: SharedArrayBuffer;
   /** A frame's time from its arrival in JavaScript to its being handed to the other socket. */
   readonly latency: Readonly<Record<Direction, Histogram>>;
-  /** How late a thread's event loop comes to what arrives. */
-  readonly loopDelay: Readonly<Record<ThreadName, Histogram>>;
+  /** How late a thread's event loop comes to what arrives; of `frames`, how late what has arrived is sent on. */
+  readonly loopDelay: Readonly<Record<LoopName, Histogram>>;
   /** How long garbage collection stops a thread. */
   readonly gcPause: Readonly<Record<ThreadName, Readonly<Record<GcKind, Histogram>>>>;
+  /** Cells that the native thread writes: its counters, and what it observes. */
+  readonly frames: {
+    readonly counters: Float64Array;
+    readonly latency: Readonly<Record<Direction, Float64Array>>;
+    readonly delay: Float64Array;
+  };
   readonly #values: Float64Array;
 
   constructor(buffer = new SharedArrayBuffer(cells * 8)) {
     this.buffer = buffer;
     this.#values = new Float64Array(buffer);
     let start = histogramStart;
-    const next = (): Histogram => {
+    const next = (): Float64Array => {
       start += histogramCells;
-      return new Histogram(this.#values.subarray(start - histogramCells, start));
+      return this.#values.subarray(start - histogramCells, start);
     };
-    this.latency = each(directions, next);
-    this.loopDelay = each(threadNames, next);
-    this.gcPause = each(threadNames, () => each(gcKinds, next));
+    const latency = each(directions, next);
+    const delay = next();
+    this.frames = { counters: this.#values.subarray(frameStart, histogramStart), latency, delay };
+    this.latency = each(directions, (direction) => new Histogram(next(), [latency[direction]]));
+    const loops = each(threadNames, () => new Histogram(next()));
+    this.loopDelay = { ...loops, frames: new Histogram(delay) };
+    this.gcPause = each(threadNames, () => each(gcKinds, () => new Histogram(next())));
   }
 
   add(name: CounterName, amount = 1): void {
@@ -115,7 +148,20 @@ export class Counters {
   }
 
   get(name: CounterName): number {
-    return this.#values[indexOf[name]] ?? 0;
+    const ofFrames = frameIndexOf.get(name);
+    const elsewhere = ofFrames === undefined ? 0 : (this.frames.counters[ofFrames] ?? 0);
+    return (this.#values[indexOf[name]] ?? 0) + elsewhere;
+  }
+
+  /** How full the fullest ring is, from 0 to 1. */
+  get ringShare(): number {
+    const { counters } = this.frames;
+    const share = (bytes = 0, capacity = 0): number => (capacity === 0 ? 0 : bytes / capacity);
+    const [used, capacity] = [indexOf.tapRingBytes, indexOf.tapRingCapacityBytes];
+    return Math.max(
+      share(this.#values[used], this.#values[capacity]),
+      share(counters[frameIndexOf.get('tapRingBytes') ?? -1], counters[frameIndexOf.get('tapRingCapacityBytes') ?? -1]),
+    );
   }
 
   /** @param reason - one that isn't of {@link refusalReasons} is counted as `other` */
@@ -131,6 +177,9 @@ export class Counters {
   }
 }
 
-function each<Key extends string, Value>(keys: readonly Key[], make: () => Value): Record<Key, Value> {
-  return Object.fromEntries(keys.map((key) => [key, make()])) as Record<Key, Value>;
+function each<Key extends string, Value>(
+  keys: readonly Key[],
+  make: (key: Key) => Value,
+): Record<Key, Value> {
+  return Object.fromEntries(keys.map((key) => [key, make(key)])) as Record<Key, Value>;
 }

@@ -31,10 +31,15 @@ export interface Distribution {
  */
 export class Histogram {
   readonly #cells: Float64Array;
+  readonly #others: readonly Float64Array[];
 
-  /** @param cells - `histogramCells` of them */
-  constructor(cells: Float64Array) {
+  /**
+   * @param cells - `histogramCells` of them
+   * @param others - cells that other threads observe into; what is read here is the sum of all
+   */
+  constructor(cells: Float64Array, others: readonly Float64Array[] = []) {
     this.#cells = cells;
+    this.#others = others;
   }
 
   /** @param ms - as `performance.now()` tells them apart; the histogram keeps whole µs */
@@ -46,12 +51,16 @@ export class Histogram {
   }
 
   get count(): number {
-    return this.#cells.subarray(0, buckets).reduce((sum, count) => sum + count, 0);
+    return this.snapshot()
+      .subarray(0, buckets)
+      .reduce((sum, count) => sum + count, 0);
   }
 
   /** What the histogram holds now; to be given to {@link quantileSince}. */
   snapshot(): Float64Array {
-    return this.#cells.slice();
+    const all = this.#cells.slice();
+    for (const cells of this.#others) for (const [index, count] of cells.entries()) all[index] = (all[index] ?? 0) + count;
+    return all;
   }
 
   /**
@@ -60,7 +69,8 @@ export class Histogram {
    * @returns a bound in ms that this share of the values since then stayed below, at most 6 % too high; 0 when there were none
    */
   quantileSince(before: Float64Array | null, share: number): number {
-    const since = (index: number): number => (this.#cells[index] ?? 0) - (before?.[index] ?? 0);
+    const now = this.snapshot();
+    const since = (index: number): number => (now[index] ?? 0) - (before?.[index] ?? 0);
     let total = 0;
     for (let index = 0; index < buckets; index++) total += since(index);
     if (total === 0) return 0;
@@ -73,6 +83,7 @@ export class Histogram {
 
   read({ fromUs, toUs, perDoubling }: Bounds): Distribution {
     const stride = steps / perDoubling;
+    const cells = this.snapshot();
     const below: { seconds: number; count: number }[] = [];
     let count = 0;
     let next = bucketOf(fromUs);
@@ -82,9 +93,9 @@ export class Histogram {
         below.push({ seconds: lowerBoundUs(index) / 1e6, count });
         next += stride;
       }
-      count += this.#cells[index] ?? 0;
+      count += cells[index] ?? 0;
     }
-    return { below, count, sum: (this.#cells[buckets] ?? 0) / 1000 };
+    return { below, count, sum: (cells[buckets] ?? 0) / 1000 };
   }
 }
 

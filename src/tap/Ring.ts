@@ -1,9 +1,10 @@
 import { recordBytes } from './TapRecord.js';
 
 /**
- * Where the threads meet: a ring of records in shared memory. This is the only file that touches `Atomics`.
+ * Where the threads meet: a ring of records in shared memory. This and `Sequence.ts` are the only files that touch `Atomics`.
  *
- * Roles are fixed: one producer (the media thread, {@link RingWriter}) and one consumer (the recorder, {@link RingReader}).
+ * Roles are fixed: one producer (the media thread, {@link RingWriter}, or the native thread that moves frames, `native/live/ring.h`)
+ * and one consumer (the recorder, {@link RingReader}).
  * Both are wait-free: the producer never waits for the consumer, a full ring makes `reserve` answer -1.
  *
  *     0        8        16                                                        64 + capacity
@@ -96,8 +97,8 @@ export class RingReader {
   readonly #view: DataView;
   readonly #cells: Int32Array;
   readonly #capacity: number;
-  /** Bytes that `peek` has shown, what was skipped included. */
-  #shown = 0;
+  /** What `peek` has shown last: bytes of records, and of the ring, which are more where it skips its end. */
+  #shown: { readonly records: number; readonly room: number }[] = [];
 
   /** Becomes the ring's consumer. The predecessor must have ended: two consumers at once corrupt the ring. */
   constructor(ring: SharedArrayBuffer) {
@@ -116,22 +117,34 @@ export class RingReader {
     const read = Atomics.load(this.#cells, readCell);
     const waiting = ((Atomics.load(this.#cells, writeCell) - read) >>> 0) * unit;
     const runs: Uint8Array[] = [];
-    for (this.#shown = 0; this.#shown < waiting;) {
-      const start = ((read >>> 0) * unit + this.#shown) % this.#capacity;
-      const room = Math.min(waiting - this.#shown, this.#capacity - start);
-      const run = this.#runOf(start, room);
-      if (run > 0) runs.push(this.#bytes.subarray(start, start + run));
+    this.#shown = [];
+    for (let shown = 0; shown < waiting;) {
+      const start = ((read >>> 0) * unit + shown) % this.#capacity;
+      const room = Math.min(waiting - shown, this.#capacity - start);
+      const records = this.#runOf(start, room);
+      if (records > 0) runs.push(this.#bytes.subarray(start, start + records));
       // What is left of the room is behind a skip marker: the next record lies at the ring's start.
-      this.#shown += room;
+      this.#shown.push({ records, room });
+      shown += room;
     }
     return runs;
   }
 
-  /** Gives back to the producer what `peek` showed last. */
-  release(): void {
+  /**
+   * Gives back to the producer what `peek` showed last, once.
+   *
+   * @param bytes - so much of it, from its beginning: whole records; missing: all of it
+   */
+  release(bytes = Infinity): void {
+    let [left, released] = [bytes, 0];
+    for (const { records, room } of this.#shown) {
+      released += left >= records ? room : left;
+      left -= records;
+      if (left < 0) break;
+    }
     const read = Atomics.load(this.#cells, readCell);
-    Atomics.store(this.#cells, readCell, (read + this.#shown / unit) | 0);
-    this.#shown = 0;
+    Atomics.store(this.#cells, readCell, (read + released / unit) | 0);
+    this.#shown = [];
   }
 
   /** Length of the records from `start`, up to a skip marker or to `limit` bytes. */

@@ -1,7 +1,9 @@
 import type { Counters } from './Counters.js';
 import { RingWriter } from './Ring.js';
 import { RingShare } from './RingShare.js';
-import type { CallTap, StreamTap, Tap } from './Tap.js';
+import { OwnSequence } from './Sequence.js';
+import type { Sequence } from './Sequence.js';
+import type { CallTap, StreamTap, Tap, TapAddress } from './Tap.js';
 import {
   Encoding,
   RecordKind,
@@ -58,13 +60,25 @@ export class RingTap implements Tap {
   readonly #counters: Counters | null;
   /** Calls with held records or unreported drops; looked at once a second. */
   readonly #behind = new Set<RingCallTap>();
-  #sequence = 0;
+  readonly #sequence: Sequence;
+  readonly #isBehindElsewhere: () => boolean;
   #calls = 0;
   #streams = 0;
 
-  constructor(ring: SharedArrayBuffer, counters: Counters | null = null) {
+  constructor(
+    ring: SharedArrayBuffer,
+    counters: Counters | null = null,
+    others: {
+      /** Numbers the records of all rings. */
+      readonly sequence: Sequence;
+      /** Whether something that was dropped of another ring couldn't be told yet. */
+      readonly isBehind: () => boolean;
+    } = { sequence: new OwnSequence(), isBehind: () => false },
+  ) {
     this.#ring = new RingWriter(ring);
     this.#counters = counters;
+    this.#sequence = others.sequence;
+    this.#isBehindElsewhere = others.isBehind;
     this.#counters?.set('tapRingCapacityBytes', this.#ring.capacity);
   }
 
@@ -77,7 +91,7 @@ export class RingTap implements Tap {
   clock(arrivalMs: number): void {
     for (const call of this.#behind) call.catchUp(arrivalMs);
     // Time must not pass over what a call could not yet tell it has lost: after half a minute its silence would be final.
-    if (this.#behind.size === 0)
+    if (this.#behind.size === 0 && !this.#isBehindElsewhere())
       this.write({ kind: RecordKind.clock, call: 0, stream: 0, arrivalMs }, noPayload);
     this.#counters?.set('tapRingBytes', this.#ring.usedBytes());
   }
@@ -125,7 +139,7 @@ export class RingTap implements Tap {
     view.setUint32(offset + 12, head.stream, true);
     view.setFloat64(offset + 16, head.arrivalMs, true);
     view.setFloat64(offset + 24, head.providerMs ?? NaN, true);
-    view.setFloat64(offset + 32, ++this.#sequence, true);
+    view.setFloat64(offset + 32, this.#sequence.next(), true);
     bytes.set(payload, offset + recordHeaderBytes);
     this.#ring.commit();
     const written = this.#ring.writtenBytes;
@@ -186,6 +200,16 @@ class RingCallTap implements CallTap {
     if (!fits || !this.#tap.write(head, payload, this.#share)) this.#drop(arrivalMs);
   }
 
+  /** The address of one of its streams. */
+  addressOf(stream: number): TapAddress | null {
+    return this.#held.length === 0 ? { call: this.#call, stream } : null;
+  }
+
+  missed(records: number, sinceMs: number, arrivalMs: number): void {
+    this.#held.push({ sinceMs, records });
+    this.catchUp(arrivalMs);
+  }
+
   #isUpToDate(arrivalMs: number): boolean {
     return this.#held.length === 0 || this.catchUp(arrivalMs);
   }
@@ -227,6 +251,14 @@ class RingStreamTap implements StreamTap {
   constructor(call: RingCallTap, stream: number) {
     this.#call = call;
     this.#stream = stream;
+  }
+
+  get address(): TapAddress | null {
+    return this.#call.addressOf(this.#stream);
+  }
+
+  missed(records: number, sinceMs: number, arrivalMs: number): void {
+    this.#call.missed(records, sinceMs, arrivalMs);
   }
 
   audio(track: Track, encoding: Encoding, payload: Uint8Array, providerMs: number, arrivalMs: number): void {

@@ -32,7 +32,17 @@ export interface CallTap {
   end(facts: CallEndFacts, arrivalMs: number): void;
 }
 
+/** Where the records of a stream belong, for a thread that writes them by itself. Call 0: nowhere, nothing of it is kept. */
+export interface TapAddress {
+  readonly call: number;
+  readonly stream: number;
+}
+
 export interface StreamTap {
+  /** Null while something of the call that gives the others their meaning still waits for room. */
+  readonly address: TapAddress | null;
+  /** Records of this stream's call found no room elsewhere, the first of them at `sinceMs`: it is told here instead. */
+  missed(records: number, sinceMs: number, arrivalMs: number): void;
   /**
    * @param payload - raw audio in `encoding`; any length, split here into records of at most 1 MiB
    * @param providerMs - the provider's time of the first sample, ms since stream start; NaN where it gives none

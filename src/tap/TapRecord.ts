@@ -14,7 +14,7 @@
  * | 12 | u32 | stream, numbered from 1 in this process; 0 for none |
  * | 16 | f64 | arrival: the media thread's monotonic clock, ms |
  * | 24 | f64 | provider's own time of the payload's first sample, ms since stream start; NaN where it gives none |
- * | 32 | f64 | sequence of the record in its ring, from 1, without holes |
+ * | 32 | f64 | sequence of the record among those of all rings, from 1, without holes |
  * | 40 | … | payload |
  */
 export const recordHeaderBytes = 40;

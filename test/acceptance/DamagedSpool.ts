@@ -209,7 +209,7 @@ export class DamagedSpool {
     const spoolDir = this.#spoolDir;
     const folder = await DaemonFolder.claim(spoolDir);
     const recorder = new Recorder({
-      ring: createRing(1 << 20),
+      rings: [createRing(1 << 20)],
       spoolDir,
       daemonDir: folder.path,
       flushMs: 20,
