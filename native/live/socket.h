@@ -67,8 +67,10 @@ class Socket {
   bool isGone() const { return isGone_; }
   // Whatever still comes is nobody's: the peer has said that it is done, or broke the protocol.
   bool isDeaf() const { return closeReceived_ || isViolated_; }
+  // Of a peer that is gone no more will come than the kernel has, so nobody need be held back for it.
   bool wantsRead() const {
-    return !isPaused && !isHeldBack && inHand_ < mostInHand && inHandBytes_ <= mostBytesInHand;
+    const bool isHeld = (isPaused || isHeldBack) && !isHungUp_;
+    return !isHeld && inHand_ < mostInHand && inHandBytes_ <= mostBytesInHand;
   }
   bool isForwarding() const { return link != nullptr && inHand_ == 0 && !message.isOpen() && !isDeaf(); }
   std::size_t queuedBytes() const { return outbox_.bytes(); }

@@ -178,6 +178,7 @@ await t.test('a bot that does not read costs bounded memory, and the recording n
     await until(() => relay.tap.stream().notes.length === sent, 'the frame in the tap');
     if (sent > 2000) throw new Error('nothing was dropped');
   }
+  await until(() => relay.lines('upstream_overflow').length > 0, 'it to be told');
   t.equal(relay.lines('upstream_overflow').length, 1);
   t.match(relay.tap.calls[0]?.events, [{ type: 'upstream_overflow' }]);
   bot.socket.resume();
