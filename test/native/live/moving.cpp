@@ -287,9 +287,13 @@ void passesOn() {
   const Bytes out = frame(media(3), false);
   call.bot.say(out);
   CHECK(call.provider.hear(out.size()) == out);
-  call.stage.until([&] { return call.stage.counter(1) == 1; }, "the counters");
-  const auto records = call.stage.records();
-  CHECK(records.size() == 3);
+  std::vector<Record> records;
+  call.stage.until(
+      [&] {
+        for (Record& record : call.stage.records()) records.push_back(std::move(record));
+        return records.size() == 3;
+      },
+      "the records");
   for (std::size_t i = 0; i < records.size(); i++) {
     CHECK(records[i].kind == 3 && records[i].payload == "Man" && records[i].number == static_cast<double>(i + 1));
     CHECK(records[i].track == (i < 2 ? 1 : 5));
@@ -336,8 +340,14 @@ void keepsOrder() {
   CHECK(std::equal(expected.begin(), expected.end(), heard.begin()));
   expected = frame(media(4), true);
   CHECK(heard.size() > expected.size() && std::equal(expected.rbegin(), expected.rend(), heard.rbegin()));
-  call.stage.until([&] { return call.stage.counter(0) == 2; }, "the fourth");
-  CHECK(call.stage.records().back().number == 3);
+  std::vector<Record> records;
+  call.stage.until(
+      [&] {
+        for (Record& record : call.stage.records()) records.push_back(std::move(record));
+        return records.size() == 2;
+      },
+      "the fourth");
+  CHECK(records.back().number == 3);
 }
 
 void refusesOthers() {
@@ -451,7 +461,9 @@ void dropsForSlowBots() {
   call.provider.say(one);
   CHECK(call.stage.next(EventKind::overflow).a == 0);
   CHECK(call.bot.hear(one.size()) == one);
-  CHECK(call.stage.records().size() == static_cast<std::size_t>(said) + 1);
+  std::size_t records = 0;
+  const auto all = static_cast<std::size_t>(said) + 1;
+  call.stage.until([&] { return (records += call.stage.records().size()) == all; }, "the records");
 }
 
 void holdsBotsBack() {
