@@ -125,11 +125,13 @@ void Loop::turn() {
   turnMs_ = nowMs();
   keepTime();
   listed_.swap(host_.ready);
+  bool isCommanded = false;
   for (int i = 0; i < count; i++) {
     const uint64_t mark = events[i].data.u64;
     if (mark == wakerMark) {
       uint64_t times;
       while (::read(waker_, &times, sizeof times) < 0 && errno == EINTR) continue;
+      isCommanded = true;
       continue;
     }
     Socket* socket = at(mark);
@@ -142,7 +144,8 @@ void Loop::turn() {
   for (const uint32_t slot : listed_)
     if (Socket* socket = at(slot); socket != nullptr && (socket->hasLeftover || socket->isHungUp())) serve(*socket);
   listed_.clear();
-  for (Command& command : commands_.take()) obey(command);
+  if (isCommanded)
+    for (Command& command : commands_.take()) obey(command);
   for (const uint32_t slot : std::exchange(host_.drained, {}))
     if (Socket* socket = at(slot)) socket->tellDrained();
   events_.handOver();
@@ -275,8 +278,8 @@ void Loop::read(Socket& socket) {
   input.insert(input.end(), read_.data(), read_.data() + count);
   socket.inputAt += understand(socket, input.data() + socket.inputAt, input.size() - socket.inputAt);
   if (socket.inputAt == input.size()) {
-    if (input.capacity() > readBytes) Bytes().swap(input);
-    else input.clear();
+    // Most reads end with a frame: what an incomplete one needed isn't kept for the next.
+    Bytes().swap(input);
     socket.inputAt = 0;
   } else if (socket.inputAt > input.size() / 2) {
     input.erase(input.begin(), input.begin() + static_cast<std::ptrdiff_t>(socket.inputAt));

@@ -47,11 +47,6 @@ export class CallPath implements LiveLinkOwner {
     this.#onOverflow = options.onOverflow;
   }
 
-  /** Whether the native thread passes media on. */
-  get isFast(): boolean {
-    return this.#unlink !== null;
-  }
-
   /** To be called whenever a message was handled here, and when the bot's socket was opened. @param bot - undefined: not open */
   choose(bot: MediaSocket | undefined): void {
     if (this.#isOver) return;

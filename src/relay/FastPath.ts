@@ -41,7 +41,11 @@ export class FastPath {
   }
 
   /** @returns null: `ws` goes on with it */
-  bot(socket: WebSocket, wire: Socket, limits: { readonly maxMessageBytes: number; readonly stalledMs: number }) {
+  bot(
+    socket: WebSocket,
+    wire: Socket,
+    limits: { readonly maxMessageBytes: number; readonly stalledMs: number },
+  ) {
     return this.#take(socket, wire, { ...limits, isClient: true, closeTimeoutMs: closeTimeoutMs.bot });
   }
 
@@ -79,7 +83,8 @@ function handleOf(wire: Socket): TcpHandle | null {
   if (wire.readableEnded || wire.writableEnded || wire.writableLength > 0) return null;
   const handle = (wire as unknown as { readonly _handle?: Partial<TcpHandle> | null })._handle;
   if (handle?.constructor.name !== 'TCP' || (handle.fd ?? -1) < 0) return null;
-  if (handle.writeQueueSize !== 0 || handle.readStop === undefined || handle.readStart === undefined) return null;
+  if (handle.writeQueueSize !== 0 || handle.readStop === undefined || handle.readStart === undefined)
+    return null;
   return handle as TcpHandle;
 }
 
@@ -96,4 +101,3 @@ function giveBack(
   handle.readStart();
   wire.resume();
 }
-

@@ -1,4 +1,10 @@
-import type { LiveLinkOptions, LiveLinkOwner, LiveLoop, LiveSocketOptions, LiveSocketOwner } from './LiveLoop.js';
+import type {
+  LiveLinkOptions,
+  LiveLinkOwner,
+  LiveLoop,
+  LiveSocketOptions,
+  LiveSocketOwner,
+} from './LiveLoop.js';
 import type { MediaSocket, MediaSocketOwner, SocketError } from './MediaSocket.js';
 
 /** What a peer did wrong, as `native/live/frame.h` numbers it: the codes under which `ws` tells the same. */

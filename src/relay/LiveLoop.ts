@@ -132,7 +132,12 @@ export class LiveLoop {
     try {
       const { LiveLoop: Native } = loadAddon() as { LiveLoop?: NativeLoopClass };
       if (Native === undefined) return null;
-      const loop = new LiveLoop(Native, { ring: new Uint8Array(ring), sequence: sequence.cells }, counters, failed);
+      const loop = new LiveLoop(
+        Native,
+        { ring: new Uint8Array(ring), sequence: sequence.cells },
+        counters,
+        failed,
+      );
       return loop.#native.start() ? loop : null;
     } catch {
       return null;

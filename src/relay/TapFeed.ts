@@ -8,7 +8,12 @@ import type { Problems } from './Problems.js';
 import { silentStream } from './SilentTap.js';
 import { publicParameters } from './parameters.js';
 
-export const trackOf = { caller: Track.caller, bot: Track.botHeard, both: Track.both, mixed: Track.mixed } as const;
+export const trackOf = {
+  caller: Track.caller,
+  bot: Track.botHeard,
+  both: Track.both,
+  mixed: Track.mixed,
+} as const;
 /** How far a provider's time may run ahead of the time that has passed here. */
 export const aheadMs = 3_600_000;
 /** Messages of unknown kinds that go into a manifest, and the longest of them, bytes. */

@@ -220,7 +220,9 @@ export class Upstream {
         skipUTF8Validation: true,
         lookup: this.#names.lookup,
       };
-      return new WebSocket(url, [...protocols], options).once('upgrade', (response) => answerProtocol(response, protocols));
+      return new WebSocket(url, [...protocols], options).once('upgrade', (response) =>
+        answerProtocol(response, protocols),
+      );
     } catch (error) {
       reject(this.#lost({ code: null, cause: error, opened: false }));
       return undefined;

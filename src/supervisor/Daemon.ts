@@ -107,7 +107,13 @@ export class Daemon {
       succession.watch();
       const others = folder.neighbours.length;
       this.#log.info(
-        { mediaPort: this.#mediaPort, controlPort, kernels: implementation, fastPath: this.#loop !== null, others },
+        {
+          mediaPort: this.#mediaPort,
+          controlPort,
+          kernels: implementation,
+          fastPath: this.#loop !== null,
+          others,
+        },
         'reelay is ready',
       );
       return { mediaPort: this.#mediaPort, controlPort };
@@ -234,7 +240,15 @@ export class Daemon {
     const { dir: spoolDir, flushMs, syncMs } = config.spool;
     const { level: logLevel } = config.log;
     this.#recorder = new SupervisedRecorder({
-      data: { rings: loop === null ? [ring] : [ring, framesRing], counters: this.#counters.buffer, spoolDir, daemonDir, flushMs, syncMs, logLevel },
+      data: {
+        rings: loop === null ? [ring] : [ring, framesRing],
+        counters: this.#counters.buffer,
+        spoolDir,
+        daemonDir,
+        flushMs,
+        syncMs,
+        logLevel,
+      },
       controlPort: () => this.#portToControl(),
       onReady: () => this.#setStates({ recorder: 'ready' }),
       onLost: () => this.#recorderLost(),
@@ -250,7 +264,8 @@ export class Daemon {
   }
 
   #startLoop(ring: SharedArrayBuffer, sequence: SharedSequence): LiveLoop | null {
-    const failed = (error: unknown): void => this.#log.error({ err: error, code: 'stream_failed' }, 'uncaught');
+    const failed = (error: unknown): void =>
+      this.#log.error({ err: error, code: 'stream_failed' }, 'uncaught');
     return LiveLoop.start(ring, sequence, this.#counters, failed);
   }
 

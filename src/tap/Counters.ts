@@ -160,7 +160,10 @@ export class Counters {
     const [used, capacity] = [indexOf.tapRingBytes, indexOf.tapRingCapacityBytes];
     return Math.max(
       share(this.#values[used], this.#values[capacity]),
-      share(counters[frameIndexOf.get('tapRingBytes') ?? -1], counters[frameIndexOf.get('tapRingCapacityBytes') ?? -1]),
+      share(
+        counters[frameIndexOf.get('tapRingBytes') ?? -1],
+        counters[frameIndexOf.get('tapRingCapacityBytes') ?? -1],
+      ),
     );
   }
 

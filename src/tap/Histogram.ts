@@ -59,7 +59,8 @@ export class Histogram {
   /** What the histogram holds now; to be given to {@link quantileSince}. */
   snapshot(): Float64Array {
     const all = this.#cells.slice();
-    for (const cells of this.#others) for (const [index, count] of cells.entries()) all[index] = (all[index] ?? 0) + count;
+    for (const cells of this.#others)
+      for (const [index, count] of cells.entries()) all[index] = (all[index] ?? 0) + count;
     return all;
   }
 

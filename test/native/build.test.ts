@@ -33,6 +33,7 @@ function machine(dir: string, { tools = [], headers = false }: Machine) {
   mkdirSync(native);
   for (const { name } of readdirSync('native', { withFileTypes: true }).filter((entry) => entry.isFile()))
     cpSync(join('native', name), join(native, name));
+  cpSync(join('native', 'live'), join(native, 'live'), { recursive: true });
   const bin = join(dir, 'prefix', 'bin');
   mkdirSync(bin, { recursive: true });
   const node = join(bin, 'node');

@@ -3,7 +3,12 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import t, { type Test } from 'tap';
-import { twilioBotClear, twilioBotMark, twilioBotMedia, twilioMark } from '../../src/providers/twilio/messages.js';
+import {
+  twilioBotClear,
+  twilioBotMark,
+  twilioBotMedia,
+  twilioMark,
+} from '../../src/providers/twilio/messages.js';
 import { jambonzStart } from '../../src/providers/jambonz/messages.js';
 import { signatureOf } from '../../src/providers/twilio/signature.js';
 import { Track } from '../../src/tap/TapRecord.js';
@@ -20,7 +25,8 @@ import { until } from './fixtures/until.js';
 
 async function relayWith(t: Test, options: RelayOptions = {}): Promise<Relay> {
   const relay = await Relay.start(t, { isFast: true, ...options });
-  if (relay.loop === null && options.isFast !== false) throw new Error('the addon is not built: node native/build.mjs');
+  if (relay.loop === null && options.isFast !== false)
+    throw new Error('the addon is not built: node native/build.mjs');
   return relay;
 }
 
@@ -60,10 +66,19 @@ await t.test('media goes from socket to socket, byte for byte, and is recorded',
   const expected = Buffer.concat(Array.from({ length: 50 }, (_, index) => payload(index)));
   t.ok(stream.heard(Track.caller).equals(expected));
   t.ok(stream.heard(Track.botSent).equals(expected));
-  const times = stream.notes.filter(({ track }) => track === Track.caller).map(({ providerMs }) => providerMs);
-  t.same(times, Array.from({ length: 50 }, (_, index) => index * 20));
+  const times = stream.notes
+    .filter(({ track }) => track === Track.caller)
+    .map(({ providerMs }) => providerMs);
+  t.same(
+    times,
+    Array.from({ length: 50 }, (_, index) => index * 20),
+  );
   const now = performance.now();
-  t.ok(stream.notes.every(({ arrivalMs }) => (arrivalMs as number) <= now && (arrivalMs as number) > now - 60_000));
+  t.ok(
+    stream.notes.every(
+      ({ arrivalMs }) => (arrivalMs as number) <= now && (arrivalMs as number) > now - 60_000,
+    ),
+  );
   t.equal(relay.counters.get('framesFromProvider'), 50);
   t.equal(relay.counters.get('framesFromUpstream'), 50);
   t.equal(relay.counters.get('bytesFromProvider'), Buffer.byteLength(said.join('')));
@@ -88,7 +103,8 @@ await t.test('marks, clears and what nobody knows keep their places among the me
     fromCaller.push(media(index));
     fromBot.push(twilioBotMedia(streamId, payload(index)));
     if (index % 3 === 0) fromBot.push(twilioBotMark(streamId, `m${index}`));
-    if (index % 5 === 0) fromCaller.push(twilioMark({ streamSid: streamId, sequenceNumber: 1, name: `m${index}` }));
+    if (index % 5 === 0)
+      fromCaller.push(twilioMark({ streamSid: streamId, sequenceNumber: 1, name: `m${index}` }));
     if (index % 7 === 0) fromBot.push(twilioBotClear(streamId));
     if (index % 11 === 0) fromCaller.push('{"event":"news","é":"\\u00e9"}');
   }
@@ -150,31 +166,39 @@ await t.test('other streams, and messages that leave a field empty, are judged a
   t.equal(relay.tap.stream().heard(Track.caller).length, 160);
 });
 
-await t.test('raw audio is passed on until a message ends in half a sample, and by JavaScript from then on', async (t) => {
-  const relay = await relayWith(t);
-  const caller = await relay.jambonz().open();
-  const facts = { sampleRate: 8000, mixType: 'mono', callSid: 'call-1', accountSid: accountId } as const;
-  caller.send(jambonzStart(facts));
-  const bot = await relay.bot.connection();
-  await until(() => bot.received.length === 1, 'the start at the bot');
-  const parts = [320, 320, 321, 319, 320, 320].map((bytes) => randomBytes(bytes));
-  for (const [index, part] of parts.entries()) {
-    caller.send(part);
-    await until(() => bot.received.length === index + 2, 'the part at the bot');
-  }
-  const answers = [640, 640].map((bytes) => randomBytes(bytes));
-  for (const part of answers) bot.socket.send(part);
-  await until(() => caller.received.length === 2, 'the answers');
-  t.same(bot.received.slice(1).map(({ data }) => data), parts);
-  const stream = relay.tap.stream();
-  t.ok(stream.heard(Track.caller).equals(Buffer.concat(parts)));
-  t.ok(stream.heard(Track.botSent).equals(Buffer.concat(answers)));
-  t.equal(stream.fast, 2, 'what came before the half sample');
-});
+await t.test(
+  'raw audio is passed on until a message ends in half a sample, and by JavaScript from then on',
+  async (t) => {
+    const relay = await relayWith(t);
+    const caller = await relay.jambonz().open();
+    const facts = { sampleRate: 8000, mixType: 'mono', callSid: 'call-1', accountSid: accountId } as const;
+    caller.send(jambonzStart(facts));
+    const bot = await relay.bot.connection();
+    await until(() => bot.received.length === 1, 'the start at the bot');
+    const parts = [320, 320, 321, 319, 320, 320].map((bytes) => randomBytes(bytes));
+    for (const [index, part] of parts.entries()) {
+      caller.send(part);
+      await until(() => bot.received.length === index + 2, 'the part at the bot');
+    }
+    const answers = [640, 640].map((bytes) => randomBytes(bytes));
+    for (const part of answers) bot.socket.send(part);
+    await until(() => caller.received.length === 2, 'the answers');
+    t.same(
+      bot.received.slice(1).map(({ data }) => data),
+      parts,
+    );
+    const stream = relay.tap.stream();
+    t.ok(stream.heard(Track.caller).equals(Buffer.concat(parts)));
+    t.ok(stream.heard(Track.botSent).equals(Buffer.concat(answers)));
+    t.equal(stream.fast, 2, 'what came before the half sample');
+  },
+);
 
 await t.test('a call whose bot is dialled again returns to the native thread', async (t) => {
   const relay = await relayWith(t, {
-    accounts: (bot) => [account({ onUpstreamLoss: 'reconnect', upstream: { twilio: bot.url, jambonz: null } })],
+    accounts: (bot) => [
+      account({ onUpstreamLoss: 'reconnect', upstream: { twilio: bot.url, jambonz: null } }),
+    ],
   });
   const { caller, bot: first } = await fastCall(relay);
   caller.send(media(0));
@@ -254,7 +278,9 @@ await t.test('what a bot says with its answer to the upgrade is read, wherever i
   const cuts = [0, 1, 2, 3, 40, serverFrame(first).length, speech.length];
   for (const cut of cuts) {
     const url = await rawBot(t, speech, cut);
-    const relay = await relayWith(t, { accounts: () => [account({ upstream: { twilio: url, jambonz: null } })] });
+    const relay = await relayWith(t, {
+      accounts: () => [account({ upstream: { twilio: url, jambonz: null } })],
+    });
     const caller = await relay.twilio().open();
     caller.send(connected, start());
     await until(() => caller.received.length === 2, `both messages, cut at ${cut}`);
@@ -302,20 +328,25 @@ await t.test('when the thread stops every socket is told closed', async (t) => {
   t.same(relay.failures, [], 'and further calls are relayed by ws');
 });
 
-await t.test('calls whose bots are behind TLS, or that have none, stay where Node can read them', async (t) => {
-  for (const url of ['wss://127.0.0.1:1/', null]) {
-    const relay = await relayWith(t, { accounts: () => [account({ upstream: { twilio: url, jambonz: null } })] });
-    const caller = await relay.twilio().open();
-    caller.send(connected, start(), media(0));
-    await until(() => relay.tap.calls[0] !== undefined, 'the call');
-    t.equal(relay.loop?.size, 0);
-  }
-  const relay = await relayWith(t, { isFast: false });
-  const { caller, bot } = await fastCall(relay);
-  caller.send(media(0));
-  await until(() => bot.received.length === 3, 'the frame at the bot');
-  t.equal(relay.tap.stream().fast, 0);
-});
+await t.test(
+  'calls whose bots are behind TLS, or that have none, stay where Node can read them',
+  async (t) => {
+    for (const url of ['wss://127.0.0.1:1/', null]) {
+      const relay = await relayWith(t, {
+        accounts: () => [account({ upstream: { twilio: url, jambonz: null } })],
+      });
+      const caller = await relay.twilio().open();
+      caller.send(connected, start(), media(0));
+      await until(() => relay.tap.calls[0] !== undefined, 'the call');
+      t.equal(relay.loop?.size, 0);
+    }
+    const relay = await relayWith(t, { isFast: false });
+    const { caller, bot } = await fastCall(relay);
+    caller.send(media(0));
+    await until(() => bot.received.length === 3, 'the frame at the bot');
+    t.equal(relay.tap.stream().fast, 0);
+  },
+);
 
 await t.test('Node may have as many connections as the native thread leaves it', async (t) => {
   const relay = await relayWith(t, { limits: { calls: 1, pendingStreams: 1 } });
@@ -344,7 +375,11 @@ function headOf(bytes: number, maskBit: number): Buffer {
 }
 
 /** A provider that writes its upgrade and the beginning of its frames at once. */
-async function rawCaller(t: Test, relay: Relay, head: Buffer): Promise<{ socket: Socket; heard: () => Buffer }> {
+async function rawCaller(
+  t: Test,
+  relay: Relay,
+  head: Buffer,
+): Promise<{ socket: Socket; heard: () => Buffer }> {
   const socket = connect(relay.port, '127.0.0.1').setNoDelay();
   t.teardown(() => void socket.destroy());
   socket.on('error', () => undefined);

@@ -133,7 +133,11 @@ void t.test('a number that never comes is waited for, but not for ever', (t) => 
   t.same(consumer.drain(reader, 900).numbers, []);
   t.same(consumer.drain(reader, 1000).numbers, [2, 3]);
   a.write();
-  t.same(consumer.drain(reader, 1001).numbers, [2, 3, 4], 'the next one is waited for no longer than it takes');
+  t.same(
+    consumer.drain(reader, 1001).numbers,
+    [2, 3, 4],
+    'the next one is waited for no longer than it takes',
+  );
   t.end();
 });
 

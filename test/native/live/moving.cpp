@@ -576,6 +576,89 @@ void stops() {
   CHECK(call.provider.isAtEnd() && call.bot.isAtEnd());
 }
 
+// One socket without a loop, so that time is told to it.
+struct Clock {
+  Pair pair;
+  Wheel wheel;
+  EventQueue events{[] {}};
+  std::vector<double> board = std::vector<double>(Board::perLoop + 2 * 4);
+  Masks masks;
+  const int poll = epoll_create1(0);
+  SocketHost host{poll, wheel, events, Board(board.data()), masks, 0, {}, {}};
+  Socket socket;
+
+  explicit Clock(double stalledMs = 60000)
+      : pair(4096), socket(host, 1, std::exchange(pair.near, -1), {false, 65536, 5000, stalledMs}) {
+    epoll_event event{};
+    epoll_ctl(poll, EPOLL_CTL_ADD, socket.fd(), &event);
+    socket.begin();
+  }
+  ~Clock() { ::close(poll); }
+
+  // Once a second, as often as a socket with something to wait for is looked at. Returns whether it lives.
+  bool pass(double ms) {
+    for (const double end = host.awakeMs + ms; host.awakeMs < end;) {
+      host.awakeMs += 1000;
+      if (socket.look() == Socket::Verdict::isOver) return false;
+    }
+    return true;
+  }
+
+  std::size_t told(EventKind kind) {
+    events.handOver();
+    std::size_t count = 0;
+    for (const Event& event : events.take()) count += event.kind == kind ? 1 : 0;
+    return count;
+  }
+};
+
+void pingsAndGivesUp() {
+  Clock silent;
+  CHECK(silent.pass(10000));
+  CHECK(silent.pair.hear(2) == frame("", false, Opcode::ping));
+  CHECK(silent.pass(15000));
+  CHECK(!silent.pass(1000));
+  Clock answering;
+  for (int i = 0; i < 10; i++) {
+    CHECK(answering.pass(10000));
+    answering.socket.heard();
+  }
+  Clock paused;
+  paused.socket.isPaused = true;
+  CHECK(paused.pass(100000));
+  paused.socket.isPaused = false;
+  CHECK(paused.pass(25000));
+  CHECK(!paused.pass(2000));
+}
+
+void limitsTheClosing() {
+  Clock clock;
+  clock.socket.close(1000);
+  CHECK(clock.pass(4000));
+  CHECK(!clock.pass(1000));
+  CHECK(!clock.socket.isOpen());
+}
+
+// A peer that takes what waits for it, however slowly, isn't stalled.
+void tellsSlowFromStalled() {
+  Clock clock(3000);
+  const Bytes one = frame(std::string(60000, 'x'), false);
+  for (int i = 0; i < 200; i++) clock.socket.write(one.data(), one.size());
+  for (int i = 0; i < 20; i++) {
+    CHECK(clock.pair.hear(100000).size() == 100000);
+    usleep(2000);
+    clock.socket.flush();
+    CHECK(clock.pass(1000));
+  }
+  CHECK(clock.told(EventKind::stalled) == 0);
+  CHECK(clock.pass(2000));
+  CHECK(clock.told(EventKind::stalled) == 0);
+  CHECK(clock.pass(3000));
+  CHECK(clock.told(EventKind::stalled) == 1);
+  CHECK(clock.pass(5000));
+  CHECK(clock.told(EventKind::stalled) == 0);
+}
+
 void takesNoOther() {
   Pair pair;
   Stage stage;
@@ -603,6 +686,8 @@ int main(int count, char** names) {
       {"stalls", stalls},               {"isFair", isFair},
       {"boundsWhatIsInHand", boundsWhatIsInHand}, {"tellsDrops", tellsDrops},
       {"stops", stops},                 {"takesNoOther", takesNoOther},
+      {"pingsAndGivesUp", pingsAndGivesUp}, {"limitsTheClosing", limitsTheClosing},
+      {"tellsSlowFromStalled", tellsSlowFromStalled},
   };
   for (const auto& each : tests) {
     if (count > 1 && std::strcmp(names[1], each.name) != 0) continue;
