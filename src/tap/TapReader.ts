@@ -81,7 +81,7 @@ class Head {
   readonly #runs: readonly Uint8Array[];
   #run = 0;
   #at = 0;
-  #view = new DataView(new ArrayBuffer(0));
+  #view: DataView = new DataView(new ArrayBuffer(0));
   takenBytes = 0;
   lastTaken = 0;
   /** Of the record that is next; Infinity where there is none. */
