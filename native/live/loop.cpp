@@ -125,13 +125,13 @@ void Loop::turn() {
   turnMs_ = nowMs();
   keepTime();
   listed_.swap(host_.ready);
-  bool isCommanded = false;
   for (int i = 0; i < count; i++) {
     const uint64_t mark = events[i].data.u64;
     if (mark == wakerMark) {
       uint64_t times;
       while (::read(waker_, &times, sizeof times) < 0 && errno == EINTR) continue;
-      isCommanded = true;
+      // In its place among the others: what was wanted before a message came is done before that is looked at.
+      for (Command& command : commands_.take()) obey(command);
       continue;
     }
     Socket* socket = at(mark);
@@ -144,8 +144,6 @@ void Loop::turn() {
   for (const uint32_t slot : listed_)
     if (Socket* socket = at(slot); socket != nullptr && (socket->hasLeftover || socket->isHungUp())) serve(*socket);
   listed_.clear();
-  if (isCommanded)
-    for (Command& command : commands_.take()) obey(command);
   for (const uint32_t slot : std::exchange(host_.drained, {}))
     if (Socket* socket = at(slot)) socket->tellDrained();
   events_.handOver();

@@ -276,6 +276,14 @@ struct Call {
     CHECK(stage.add(1, provider, false));
     CHECK(stage.add(2, bot, true, {}, 16 << 20));
     stage.link(1, botBytes, providerBytes);
+    settle();
+  }
+
+  // Waits until the loop has done what it was told: what is said next meets it so.
+  void settle() {
+    const std::string word = "settled";
+    stage.send(1, word, false);
+    CHECK(provider.hear(frame(word, false).size()) == frame(word, false));
   }
 };
 
@@ -333,7 +341,7 @@ void keepsOrder() {
     call.stage.handled(event);
   }
   call.stage.handled(first);
-  call.stage.until([&] { return call.stage.board(Board::perLoop + 2 * 2 + 1) > 0; }, "both to be taken");
+  call.settle();
   call.provider.say(frame(media(4), true));
   const Bytes heard = call.bot.hear(frame(media(1), true).size() * 4);
   Bytes expected = frame(media(1), true);
@@ -431,6 +439,7 @@ void closeTimesOut() {
 void breaks() {
   Call call;
   call.stage.tell(CommandKind::pause, 1);
+  call.settle();
   call.provider.say(frame(media(1), true) + frame(mark(1), true));
   const linger now{1, 0};
   usleep(20000);
@@ -441,7 +450,9 @@ void breaks() {
   usleep(20000);
   ::close(std::exchange(call.provider.far, -1));
   call.bot.say(frame(media(3), false));
-  CHECK(call.stage.nextMessage() == mark(1));
+  // What is for nobody any more is JavaScript's, too; the two sockets are in no order.
+  const std::string first = call.stage.nextMessage();
+  CHECK(first == mark(1) || (first == media(3) && call.stage.nextMessage() == mark(1)));
   CHECK(call.bot.hear(frame(media(1), true).size()) == frame(media(1), true));
   CHECK(call.stage.next(EventKind::closed).a == 1006);
 }
@@ -650,6 +661,8 @@ void tellsSlowFromStalled() {
     clock.socket.flush();
     CHECK(clock.pass(1000));
   }
+  // It may say as much as it likes.
+  clock.socket.heard();
   CHECK(clock.told(EventKind::stalled) == 0);
   CHECK(clock.pass(2000));
   CHECK(clock.told(EventKind::stalled) == 0);
