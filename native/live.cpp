@@ -3,7 +3,8 @@
 
 #include "live.h"
 
-#ifdef __linux__
+// The layouts that are shared with JavaScript are little-endian.
+#if defined(__linux__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 
 #include <deque>
 #include <memory>

@@ -23,7 +23,7 @@ class Socket {
   static constexpr double silentForMs = 25000;
   static constexpr double lookEveryMs = 1000;
   static constexpr std::size_t mostInHand = 256;
-  static constexpr std::size_t mostBytesInHand = 1048576;
+  static constexpr std::size_t mostBytesInHand = 262144;
   // A peer that reads nothing gets no answers to its pings either.
   static constexpr std::size_t mostBeforePong = 1048576;
 

@@ -213,6 +213,7 @@ await t.test('metrics have names, kinds and what the media thread counted', asyn
     'reelay_relay_latency_seconds_count{direction="to_bot"} 2',
     'reelay_relay_latency_seconds_count{direction="to_provider"} 0',
     'reelay_event_loop_delay_seconds_count{thread="media"} 0',
+    'reelay_event_loop_delay_seconds_count{thread="frames"} 0',
     'reelay_gc_pause_seconds_count{thread="media",kind="major"} 0',
     'reelay_process_heap_bytes{thread="recorder"} 0',
     'reelay_overload_level 0',

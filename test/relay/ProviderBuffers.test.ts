@@ -34,10 +34,15 @@ void t.test('providers that stop reading together share what one alone may have'
   buffers.tick(8 * MiB);
   t.equal(buffers.limitOf(16 * MiB), 2 * MiB, 'an equal share of the budget');
   t.equal(buffers.limitOf(MiB), MiB, 'and never more than its own');
+  buffers.tick(8 * MiB, { bytes: 0, sockets: 4 });
+  t.equal(buffers.limitOf(16 * MiB), MiB, 'those that somebody else counts have a share, too');
+  t.equal(buffers.shareBytes, MiB);
   buffers.tick(1000);
   t.equal(buffers.limitOf(16 * MiB), 64 * 1024, 'some seconds of audio in any case');
   for (const reader of readers) reader.terminate();
   await until(() => providers.every(({ readyState }) => readyState === WebSocket.CLOSED), 'them to be gone');
   buffers.tick(1000);
   t.equal(buffers.limitOf(16 * MiB), 16 * MiB, 'when they are gone');
+  buffers.tick(8 * MiB, { bytes: 9 * MiB, sockets: 2 });
+  t.equal(buffers.limitOf(16 * MiB), 4 * MiB, 'what waits elsewhere counts alone as well');
 });

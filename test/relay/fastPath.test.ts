@@ -1,7 +1,9 @@
+import { spawnSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
+import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import {
   twilioBotClear,
@@ -312,6 +314,38 @@ await t.test('a socket that the thread does not take goes on as if nothing had b
   t.equal(loop.size, 0);
 });
 
+await t.test('a provider of the thread and a bot of Node talk like any other two', async (t) => {
+  const relay = await relayWith(t);
+  const { loop } = relay;
+  if (loop === null) return;
+  const add = loop.add.bind(loop);
+  loop.add = (fd, input, options, owner) => (options.isClient ? null : add(fd, input, options, owner));
+  const { caller, bot } = await fastCall(relay);
+  t.equal(loop.size, 1);
+  const said = frames(0, 100);
+  const answers = said.map((_, index) => twilioBotMedia(streamId, payload(index)));
+  caller.send(...said);
+  for (const text of answers) bot.socket.send(text);
+  await until(() => bot.received.length === 102 && caller.received.length === 100, 'all of it');
+  t.same(bot.texts().slice(2), said);
+  t.same(caller.texts(), answers);
+  t.equal(relay.tap.stream().fast, 0);
+  t.equal(relay.tap.stream().notes.length, 200);
+  bot.socket.close(1000);
+  t.equal((await caller.closed()).code, 1000);
+});
+
+await t.test('a one-way stream of an account with a bot is recorded, and its bot hears nothing', async (t) => {
+  const relay = await relayWith(t);
+  const caller = await relay.twilio().open();
+  t.equal(relay.loop?.size, 1);
+  caller.send(connected, start({ customParameters: { 'reelay.oneWay': 'true' } }), ...frames(0, 300), stop());
+  await until(() => relay.tap.calls[0]?.streams[0]?.end_ !== undefined, 'the end of the stream');
+  t.equal(relay.tap.stream().heard(Track.caller).length, 300 * 160);
+  t.equal(relay.tap.stream().fast, 0);
+  t.equal(relay.bot.upgrades, 0);
+});
+
 await t.test('when the thread stops every socket is told closed', async (t) => {
   const relay = await relayWith(t);
   const { caller, bot } = await fastCall(relay);
@@ -348,13 +382,49 @@ await t.test(
   },
 );
 
-await t.test('Node may have as many connections as the native thread leaves it', async (t) => {
-  const relay = await relayWith(t, { limits: { calls: 1, pendingStreams: 1 } });
-  const { caller, bot } = await fastCall(relay);
-  const beside = await relay.twilio().refusal();
-  t.equal(beside.status, 503);
-  caller.send(media(0));
-  await until(() => bot.received.length === 3, 'the frame at the bot');
+await t.test('Node may have as many connections as the native thread leaves it, and never none', async (t) => {
+  const relay = await relayWith(t);
+  const { loop } = relay;
+  if (loop === null) return;
+  const { caller } = await fastCall(relay);
+  const health = async (): Promise<number> => {
+    const headers = { Connection: 'close' };
+    return (await fetch(`http://127.0.0.1:${relay.port}/healthz`, { headers })).status;
+  };
+  t.equal(loop.board.waiting.sockets, 1, 'the provider; bots come from here');
+  // As many as if the thread had more sockets than there may be altogether.
+  loop.board.cells[2] = 1_000_000;
+  const next = await relay.twilio().open();
+  t.equal(await health(), 200);
+  next.socket.terminate();
+  caller.socket.terminate();
+  await until(() => loop.size === 0, 'both to be gone');
+  t.equal(loop.board.waiting.sockets, 999_999);
+});
+
+await t.test('the end of its environment ends the thread, sockets or not', async (t) => {
+  const relayUrl = new URL('../../src/relay/', import.meta.url).href;
+  const tapUrl = new URL('../../src/tap/', import.meta.url).href;
+  const source = `
+    import { once } from 'node:events';
+    import { connect, createServer } from 'node:net';
+    import { FastSocket } from '${relayUrl}FastSocket.js';
+    import { LiveLoop } from '${relayUrl}LiveLoop.js';
+    import { Counters } from '${tapUrl}Counters.js';
+    import { createRing } from '${tapUrl}Ring.js';
+    import { SharedSequence } from '${tapUrl}Sequence.js';
+    const loop = LiveLoop.start(createRing(0), new SharedSequence(), new Counters(), console.error);
+    const server = createServer().listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const [[near]] = await Promise.all([once(server, 'connection'), once(connect(server.address().port), 'connect')]);
+    const options = { isClient: false, maxMessageBytes: 1000, closeTimeoutMs: 1000, stalledMs: 1000 };
+    const socket = FastSocket.adopt(loop, near._handle.fd, Buffer.alloc(0), options);
+    socket.listen({});
+    process.exit(loop.size === 1 ? 7 : 1);`;
+  const inProcess = spawnSync(process.execPath, ['--input-type=module', '-e', source], { encoding: 'utf8' });
+  t.same([inProcess.status, inProcess.signal, inProcess.stderr], [7, null, '']);
+  const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`));
+  t.same(await once(worker, 'exit'), [7]);
 });
 
 function clientFrame(text: string): Buffer {

@@ -1,7 +1,10 @@
+import { pino } from 'pino';
 import t from 'tap';
-import { Relay, account } from './fixtures/Relay.js';
+import { Relay, account, config } from './fixtures/Relay.js';
 import { connected, media, start, stop } from './fixtures/twilioCall.js';
 import { until } from './fixtures/until.js';
+import { OverloadWatch } from '../../src/relay/OverloadWatch.js';
+import { Counters, frameCounterNames } from '../../src/tap/Counters.js';
 import { standStill } from '../fixtures/standStill.js';
 
 /** More than what the scheduler of a machine that has other work adds by itself, mostly. */
@@ -128,3 +131,30 @@ await t.test(
     t.match(relay.lines('overloaded')[0], { overloadLevel: 1, signal: 'ring', value: 0.99, limit: 0.5 });
   },
 );
+
+void t.test('frames that are late in the native thread are an overload, too, and so is its ring', (t) => {
+  const counters = new Counters();
+  const levels: number[] = [];
+  const watch = new OverloadWatch(counters, pino({ level: 'silent' }), (level) => levels.push(level));
+  const limits = { ...config([]).limits, loopDelayMs: 100 };
+  const second = (delayMs: number): void => {
+    for (let frame = 0; frame < 50; frame++) counters.loopDelay.frames.observe(delayMs);
+    watch.tick(limits);
+  };
+  second(150);
+  t.equal(watch.level, 0, 'one second is an accident');
+  second(150);
+  t.equal(watch.level, 1);
+  second(250);
+  second(250);
+  t.equal(watch.level, 2);
+  for (let quiet = 0; quiet < 5; quiet++) second(1);
+  t.same(levels, [1, 2, 1, 0]);
+  const { counters: cells } = counters.frames;
+  cells[frameCounterNames.indexOf('tapRingCapacityBytes')] = 1000;
+  cells[frameCounterNames.indexOf('tapRingBytes')] = 501;
+  counters.set('tapRingCapacityBytes', 1000);
+  second(1);
+  t.equal(watch.level, 1, 'the other ring, which is empty, changes nothing');
+  t.end();
+});
