@@ -1,5 +1,6 @@
 import { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
+import { accountOf } from '../config/Config.js';
 import type { Admitted } from './Admission.js';
 import { FastSocket } from './FastSocket.js';
 import type { LiveLoop, LiveSocketOptions } from './LiveLoop.js';
@@ -70,10 +71,10 @@ export class FastPath {
 function mayHavePlainBot({ config, proven, dialect }: Admitted): boolean {
   if (!config.media.fastPath) return false;
   if (config.accountLookup !== null) return true;
-  return config.accounts.some(({ id, upstream }) => proven.has(id) && isPlain(upstream[dialect.name]));
+  return [...proven].some((id) => isPlain(accountOf(config, id)?.upstream[dialect.name]));
 }
 
-function isPlain(upstream: string | null): boolean {
+function isPlain(upstream: string | null | undefined): boolean {
   return upstream?.startsWith('ws:') === true;
 }
 
