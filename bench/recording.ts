@@ -16,7 +16,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { argument } from './argument.js';
 import { calibrate } from './chaos/calibrate.js';
 import { frameProblems } from './chaos/frameProblems.js';
-import { type Estimate, excess, median, ratio } from './chaos/PairedFigures.js';
+import { type Estimate, excess, median, type Paired, ratio } from './PairedFigures.js';
 import { type LatencyWindow, Party } from './chaos/Party.js';
 import { recorded, Scene, unrecorded } from './chaos/Scene.js';
 
@@ -100,16 +100,16 @@ function mediaCpuNs(): number {
 function report(done: readonly Pair[], calls: number): boolean {
   const quantiles = (share: number) =>
     done.map(({ off, on }) => ({
-      calm: off.latency.relay.quantile(share),
-      fault: on.latency.relay.quantile(share),
+      base: off.latency.relay.quantile(share),
+      other: on.latency.relay.quantile(share),
     }));
-  const cpu = done.map(({ off, on }) => ({ calm: off.cpu, fault: on.cpu }));
+  const cpu = done.map(({ off, on }) => ({ base: off.cpu, other: on.cpu }));
   const over = excess(quantiles(0.99), bound.factor, bound.slackMs);
   const times = ratio(cpu);
   const isInTime = over.value <= 0;
   const isCheap = times.value <= bound.cpuFactor;
-  const shift = (values: readonly { calm: number; fault: number }[], digits: number): string =>
-    `${median(values.map(({ calm }) => calm)).toFixed(digits)} → ${median(values.map(({ fault }) => fault)).toFixed(digits)}`;
+  const shift = (values: readonly Paired[], digits: number): string =>
+    `${median(values.map(({ base }) => base)).toFixed(digits)} → ${median(values.map(({ other }) => other)).toFixed(digits)}`;
   console.log(
     [
       `${calls} calls, ${done.length} pairs of ${windowMs / 1000} s, without → with recording`,

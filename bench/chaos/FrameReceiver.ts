@@ -1,4 +1,4 @@
-import type { LogHistogram } from './LogHistogram.js';
+import type { LogHistogram } from '../LogHistogram.js';
 import type { NumberedFrame } from './NumberedFrame.js';
 import type { DirectionReport } from './PartyMessage.js';
 

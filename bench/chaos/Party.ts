@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
-import { LogHistogram } from './LogHistogram.js';
+import { LogHistogram } from '../LogHistogram.js';
 import type { HistogramData, PartyAnswer, PartyAnswers, PartyOrder } from './PartyMessage.js';
 
 export interface LatencyWindow {

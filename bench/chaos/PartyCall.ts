@@ -4,7 +4,7 @@ import { twilioConnected, twilioStart, twilioStop } from '../../src/providers/tw
 import { twilioId } from '../../src/simulators/TwilioCaller.js';
 import { CallerSocket } from './CallerSocket.js';
 import { FrameReceiver, type OpenWindow } from './FrameReceiver.js';
-import type { LogHistogram } from './LogHistogram.js';
+import type { LogHistogram } from '../LogHistogram.js';
 import { NumberedFrame } from './NumberedFrame.js';
 import type { OpenOrder, PartyCallReport, Refusal } from './PartyMessage.js';
 import { PreparedMedia } from './PreparedMedia.js';

@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { FloodCall } from './FloodCall.js';
 import type { OpenWindow } from './FrameReceiver.js';
-import { LogHistogram } from './LogHistogram.js';
+import { LogHistogram } from '../LogHistogram.js';
 import { PartyCall } from './PartyCall.js';
 import type {
   HistogramData,

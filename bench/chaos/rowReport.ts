@@ -1,6 +1,6 @@
 import type { Arm } from './Fault.js';
-import { LogHistogram } from './LogHistogram.js';
-import { type Estimate, excess, median, ratio } from './PairedFigures.js';
+import { LogHistogram } from '../LogHistogram.js';
+import { type Estimate, excess, median, ratio } from '../PairedFigures.js';
 import type { Pair, RowResult } from './RowRun.js';
 
 /** What latency under a fault may be: p99 at most `factor` times the calm one, or `slackMs` more, whichever is more. */
@@ -21,8 +21,8 @@ export interface RowVerdict {
 export function rowReport(result: RowResult, bound: LatencyBound, judgesTime: boolean): RowVerdict {
   const { name, pairs, calls, lostFrames, reorderedFrames, evidence, problems } = result;
   const p99 = pairs.map(({ calm, fault }) => ({
-    calm: calm.relay.quantile(0.99),
-    fault: fault.relay.quantile(0.99),
+    base: calm.relay.quantile(0.99),
+    other: fault.relay.quantile(0.99),
   }));
   const over = excess(p99, bound.factor, bound.slackMs);
   const isInTime = over.value <= 0;

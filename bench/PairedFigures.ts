@@ -1,10 +1,16 @@
-import { randomFrom } from '../../test/acceptance/randomFrom.js';
+import { randomFrom } from '../test/acceptance/randomFrom.js';
 
 /** An estimate with its 95 % interval. */
 export interface Estimate {
   readonly value: number;
   readonly low: number;
   readonly high: number;
+}
+
+/** Two values that were measured one after the other under the same circumstances. */
+export interface Paired {
+  readonly base: number;
+  readonly other: number;
 }
 
 const resamples = 4000;
@@ -31,15 +37,12 @@ export function estimate(values: readonly number[]): Estimate {
 }
 
 /** By how much the second of each pair exceeds what it may be; at most 0 is within. */
-export function excess(
-  pairs: readonly { readonly calm: number; readonly fault: number }[],
-  factor: number,
-  slack: number,
-): Estimate {
-  return estimate(pairs.map(({ calm, fault }) => fault - Math.max(factor * calm, calm + slack)));
+export function excess(pairs: readonly Paired[], factor: number, slack: number): Estimate {
+  return estimate(pairs.map(({ base, other }) => other - Math.max(factor * base, base + slack)));
 }
 
-export function ratio(pairs: readonly { readonly calm: number; readonly fault: number }[]): Estimate {
-  const { value, low, high } = estimate(pairs.map(({ calm, fault }) => Math.log(fault / calm)));
+/** How many times its base the second of each pair is. */
+export function ratio(pairs: readonly Paired[]): Estimate {
+  const { value, low, high } = estimate(pairs.map(({ base, other }) => Math.log(other / base)));
   return { value: Math.exp(value), low: Math.exp(low), high: Math.exp(high) };
 }
