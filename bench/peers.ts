@@ -1,0 +1,168 @@
+/*
+ * What reelay costs beside other relays that calls could go through: CPU per frame, round trips, and how many calls each holds, in one run.
+ *
+ *     npm run bench -- [calls=50,200,500,1000] [seconds=5] [runs=5] [searches=1] [subjects=nginx,reelay] [dialect=twilio,jambonz] [short]
+ *
+ * Each subject's live path has a processor of its own. Callers and bot are a program in C (bench/load), which numbers every frame and
+ * checks what comes back. At each number of calls all subjects take turns, in an order that rotates. `short` is for CI: few calls,
+ * one round, no search for the number of calls that each subject holds.
+ *
+ * Writes the result as JSON, a table and a plot into bench/results/. Exit 1 when a frame is lost, out of order or changed, or a subject
+ * fails; else 2 when a subject is missing on this machine.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, release } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { argument, numbers, words } from './argument.js';
+import { acceptance } from './peers/acceptance.js';
+import type { BenchResult, LeftOut } from './peers/BenchResult.js';
+import { capacityOf } from './peers/capacity.js';
+import { chooseCores } from './peers/cores.js';
+import { markdown } from './peers/markdown.js';
+import { measure, type Run } from './peers/measure.js';
+import { plot } from './peers/plot.js';
+import { type Capacity, isOverloaded, type Row, rowOf } from './peers/Row.js';
+import type { Subject } from './peers/Subject.js';
+import { allSubjects } from './peers/subjects.js';
+
+type Dialect = Run['dialect'];
+
+const isShort = process.argv.includes('short');
+const calls = numbers('calls', isShort ? [20] : [50, 200, 500, 1000]);
+const seconds = argument('seconds', isShort ? 2 : 5);
+const rounds = argument('runs', isShort ? 1 : 5);
+const searches = isShort ? 0 : argument('searches', 1);
+const dialects = words('dialect', ['twilio', 'jambonz'], ['twilio', 'jambonz']);
+const isDialectChosen = process.argv.some((text) => text.startsWith('dialect='));
+const timing = { settleMs: isShort ? 500 : 2000, windowMs: seconds * 1000, drainMs: 5000 };
+/** Rows of the second dialect, unless it is asked for: it differs from the first in what a frame costs, not in how calls add up. */
+const secondRows = { least: 200, most: 500 };
+const base = 'nginx';
+const results = fileURLToPath(new URL('../../bench/results/', import.meta.url));
+
+const known = allSubjects();
+const names = words('subjects', known.map(({ name }) => name), known.map(({ name }) => name));
+const chosen = known.filter(({ name }) => names.includes(name));
+const missing = new Map(chosen.map(({ name, missing: isMissing }) => [name, isMissing()]));
+const present = chosen.filter(({ name }) => missing.get(name) === null);
+const cores = chooseCores();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+
+const rows: Row[] = [];
+const capacities: Capacity[] = [];
+const allRuns: Run[] = [];
+const leftOut: LeftOut[] = [];
+const failures: string[] = [];
+for (const dialect of dialects) for (const count of countsOf(dialect)) rows.push(...(await rowsAt(dialect, count)));
+if (searches > 0) for (const subject of present) await search(subject);
+process.exitCode = conclude();
+
+function countsOf(dialect: Dialect): readonly number[] {
+  if (isDialectChosen || dialect === dialects[0]) return calls;
+  const some = calls.filter((count) => count >= secondRows.least && count <= secondRows.most);
+  return some.length > 0 ? some : calls;
+}
+
+/** All subjects at one number of calls, round after round. */
+async function rowsAt(dialect: Dialect, count: number): Promise<Row[]> {
+  const subjects = present.filter((subject) => isWanted(subject, dialect, count));
+  const runs = new Map(subjects.map(({ name }): [string, (Run | null)[]] => [name, []]));
+  for (let round = 0; round < rounds; round += 1) {
+    for (const subject of rotated(subjects, round)) {
+      const run = await attempt(subject.name, () => measure(subject, { dialect, calls: count, cores, timing }));
+      runs.get(subject.name)?.push(run);
+      if (run !== null) tell(run);
+    }
+  }
+  return subjects.flatMap(({ name }) => {
+    const own = runs.get(name) ?? [];
+    return own.some((run) => run !== null) ? [rowOf(own, runs.get(base) ?? [])] : [];
+  });
+}
+
+function isWanted({ name, traffic, hasRows }: Subject, dialect: Dialect, count: number): boolean {
+  // What recorders are sent is the same whatever the dialect.
+  if (!hasRows || (traffic === 'record' && dialect !== dialects[0])) return false;
+  const before = rows.find((row) => row.subject === name && row.dialect === dialect && isOverloaded(row));
+  if (before === undefined || before.calls > count) return true;
+  leftOut.push({ subject: name, dialect, calls: count, overloadedAt: before.calls });
+  return false;
+}
+
+async function search(subject: Subject): Promise<void> {
+  const [dialect = 'twilio'] = dialects;
+  const own = rows.filter((row) => row.subject === subject.name && row.dialect === dialect);
+  const order = { dialect, cores, searches, rows: own, onProbe: tell };
+  const capacity = await attempt(subject.name, () => capacityOf(subject, order));
+  if (capacity !== null) capacities.push(capacity);
+}
+
+/** A subject that fails doesn't take the others' results with it. */
+async function attempt<T>(name: string, work: () => Promise<T>): Promise<T | null> {
+  try {
+    return await work();
+  } catch (error) {
+    failures.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+    console.log(`FAILED ${failures.at(-1)}`);
+    return null;
+  }
+}
+
+function rotated(subjects: readonly Subject[], by: number): Subject[] {
+  const from = subjects.length === 0 ? 0 : by % subjects.length;
+  return [...subjects.slice(from), ...subjects.slice(0, from)];
+}
+
+function tell(run: Run): void {
+  allRuns.push(run);
+  const { subject, dialect, liveUs, allUs, p50, p99, p999, lateness } = run;
+  const state = run.isOverloaded ? ' OVERLOADED' : '';
+  console.log(
+    `${subject.padEnd(16)} ${dialect} ${String(run.calls).padStart(5)} calls  ${liveUs.toFixed(1).padStart(6)} µs/frame, all ${allUs.toFixed(1).padStart(6)}  ` +
+      `p50 ${p50.toFixed(2)}  p99 ${p99.toFixed(2)}  p99.9 ${p999.toFixed(2)} ms  load late ${lateness.toFixed(2)} ms${state}`,
+  );
+  for (const problem of run.problems) console.log(`  PROBLEM ${problem}`);
+}
+
+/** @returns the exit code */
+function conclude(): number {
+  const at = new Date().toISOString();
+  const result: BenchResult = {
+    at,
+    machine: `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}, Linux ${release()}, Node ${process.version}`,
+    setting: setting(),
+    base,
+    subjects: chosen.map(({ name, about, traffic }) => ({ name, about, traffic, missing: missing.get(name) ?? null })),
+    rows,
+    capacities,
+    runs: allRuns,
+    leftOut,
+    failures,
+  };
+  write(result, at.replaceAll(':', '-').replace(/\..*$/, ''));
+  const isDamaged = [...rows, ...capacities].some(({ problems }) => problems.length > 0) || failures.length > 0;
+  if (isDamaged) return 1;
+  return [...missing.values()].some((why) => why !== null) ? 2 : 0;
+}
+
+function setting(): string[] {
+  const frameBytes = [...new Set(allRuns.map(({ dialect, report }) => `${dialect} ${report.frameBytes}`))].join(', ');
+  return [
+    `The live path of each subject runs on processor ${cores.live}. Callers, bot, the bench, and of reelay the recorder, control with the uploader, V8's helpers and the pool for files run on processor ${cores.rest}.`,
+    `Every call sends a frame each 20 ms, and the bot one for each: 100 relayed messages a second and call. Bytes of a message, by run: ${frameBytes}.`,
+    `${rounds} rounds of ${seconds} s at each number of calls, ${timing.settleMs / 1000} s after all are up; each subject is started anew. Medians, least and most in parentheses, 95 % bootstrap intervals of the paired ratios in brackets.`,
+    'CPU is what the scheduler counts for the threads (schedstat). Recorders answer nothing: their round trips are those of pings behind frames, their frames come one way, and nothing of theirs is compared with a relay frame by frame but its cost.',
+  ];
+}
+
+function write(result: BenchResult, name: string): void {
+  const text = markdown(result);
+  const judged = acceptance(result).map(({ what, isMet }) => `- ${isMet ? 'met' : 'NOT MET'}: ${what}`);
+  const whole = judged.length === 0 ? text : `${text}\n## Bounds\n\n${judged.join('\n')}\n`;
+  mkdirSync(results, { recursive: true });
+  writeFileSync(join(results, `${name}.json`), JSON.stringify(result, null, 1));
+  writeFileSync(join(results, `${name}.md`), whole);
+  for (const dialect of dialects) writeFileSync(join(results, `${name}-${dialect}.svg`), plot(result, dialect));
+  console.log(`\n${whole}\nwritten to ${join(results, name)}.*`);
+}

@@ -1,0 +1,59 @@
+import type { BenchResult } from './BenchResult.js';
+import type { Row } from './Row.js';
+
+/** A bound that reelay means to keep, and what was found. */
+export interface Bound {
+  readonly what: string;
+  readonly isMet: boolean;
+}
+
+const recording = 'reelay';
+
+/** Holds the result against the bounds for Twilio, recording. What wasn't measured isn't judged. */
+export function acceptance(result: BenchResult): Bound[] {
+  const row = (subject: string, calls: number): Row | undefined =>
+    result.rows.find((each) => each.dialect === 'twilio' && each.subject === subject && each.calls === calls);
+  const hasTwoPaths = result.subjects.some(({ name }) => name === 'reelay-ws');
+  // Where there is one path, it is the reference path.
+  const bounds = [
+    ...(hasTwoPaths ? cpu(row(recording, 500), 1, 1.1) : cpu(row(recording, 500), 2, Infinity)),
+    ...cpu(row('reelay-ws', 500), 2, Infinity),
+    ...late(row(recording, 200), 1.2),
+    ...late(row(recording, 500), 1),
+    ...late(row(recording, 1000), 3),
+  ];
+  return [...bounds, ...held(result)];
+}
+
+function cpu(row: Row | undefined, most: number, highest: number): Bound[] {
+  const estimate = row?.cpuRatio;
+  if (row === undefined || estimate === null || estimate === undefined) return [];
+  const { value, low, high } = estimate;
+  const interval = Number.isNaN(low) ? '' : ` [${low.toFixed(2)}, ${high.toFixed(2)}]`;
+  const isMet = value <= most && (Number.isNaN(high) || high < highest);
+  const what = `${row.subject}, ${row.calls} calls: CPU per frame × ${value.toFixed(2)}${interval}, at most ${most}`;
+  return [{ what, isMet }];
+}
+
+function late(row: Row | undefined, most: number): Bound[] {
+  const value = row?.p99Ratio?.value;
+  if (row === undefined || value === undefined) return [];
+  const what = `${row.subject}, ${row.calls} calls: p99 × ${value.toFixed(2)}, at most ${most}`;
+  return [{ what, isMet: value <= most }];
+}
+
+function held({ capacities, base }: BenchResult): Bound[] {
+  const of = (subject: string) =>
+    capacities.find((each) => each.subject === subject && each.dialect === 'twilio');
+  const own = of(recording);
+  const bound = (what: string, value: number | undefined, against: number | undefined, least: number): Bound[] => {
+    if (value === undefined || against === undefined || Number.isNaN(value / against)) return [];
+    const times = value / against;
+    return [{ what: `${what} × ${times.toFixed(2)}, at least ${least}`, isMet: times >= least }];
+  };
+  return [
+    ...bound(`calls held, against ${base}`, own?.holds, of(base)?.holds, 1),
+    ...bound('calls per core of everything, against record-wav', own?.perCoreOfAll, of('record-wav')?.perCoreOfAll, 1.5),
+    ...bound('calls per core of everything, against record-mp3', own?.perCoreOfAll, of('record-mp3')?.perCoreOfAll, 20),
+  ];
+}

@@ -1,0 +1,69 @@
+import { median } from '../PairedFigures.js';
+import type { Cores } from './cores.js';
+import { measure, type Run, type Timing } from './measure.js';
+import { type Capacity, isOverloaded, type Row } from './Row.js';
+import { saturation, type Saturation } from './saturation.js';
+import type { Subject } from './Subject.js';
+
+const timing: Timing = { settleMs: 1500, windowMs: 2000, drainMs: 2000 };
+const most = 4000;
+const least = 5;
+const precision = 0.04;
+/** For one search, ms. What is found by then counts, and says so. */
+const searchMs = 120_000;
+/** Where nothing is known yet. */
+const firstGuess = 100;
+
+export interface CapacityOrder {
+  readonly dialect: Run['dialect'];
+  readonly cores: Cores;
+  /** Searches for each subject. */
+  readonly searches: number;
+  /** Of the subject, as far as there are any: they say where to begin. */
+  readonly rows: readonly Row[];
+  readonly onProbe: (run: Run) => void;
+}
+
+/** Looks for the number of calls at which p99 reaches the length of a frame. */
+export async function capacityOf(subject: Subject, order: CapacityOrder): Promise<Capacity> {
+  const { dialect, searches } = order;
+  const found: Saturation[] = [];
+  const held: Run[] = [];
+  const problems: string[] = [];
+  const probe = async (calls: number): Promise<boolean> => {
+    const run = await measure(subject, { dialect, calls, cores: order.cores, timing });
+    order.onProbe(run);
+    if (run.isOverloaded) return false;
+    problems.push(...run.problems.map((problem) => `${calls} calls: ${problem}`));
+    held.push(run);
+    return run.problems.length === 0;
+  };
+  let first = guess(order.rows);
+  for (let search = 0; search < searches; search += 1) {
+    const untilMs = performance.now() + searchMs;
+    const hasTime = (): boolean => performance.now() < untilMs;
+    // A machine that others use too is late now and then: a number fails when it does so twice.
+    const twice = async (calls: number): Promise<boolean> => (await probe(calls)) || (await probe(calls));
+    found.push(await saturation(twice, { first, least, most, precision, hasTime }));
+    first = found.at(-1)?.holds || first;
+  }
+  const holds = median(found.map((each) => each.holds));
+  const largest = held.sort((a, b) => a.calls - b.calls).at(-1);
+  return {
+    subject: subject.name,
+    dialect,
+    found,
+    holds,
+    perCoreOfAll: largest === undefined ? NaN : largest.calls / largest.share.all,
+    problems,
+  };
+}
+
+/** What the CPU of the largest row that was held allows, less what is needed to be in time. */
+function guess(rows: readonly Row[]): number {
+  const held = rows.filter((row) => !isOverloaded(row)).sort((a, b) => a.calls - b.calls);
+  const largest = held.at(-1);
+  if (largest !== undefined) return Math.floor((0.9 * largest.calls) / largest.liveShare.median);
+  const fewest = Math.min(...rows.map(({ calls }) => calls));
+  return Number.isFinite(fewest) ? Math.floor(fewest / 2) : firstGuess;
+}

@@ -1,0 +1,125 @@
+import { variablesOf } from '../../src/config/environment.js';
+import { configSchema } from '../../src/config/schema.js';
+import { DaemonProcess } from '../../test/acceptance/DaemonProcess.js';
+import { pinProcess, pinThread } from './cores.js';
+import type { RunningSubject, Stage, Subject } from './Subject.js';
+import { type ThreadTime, threadTimes } from './threadTimes.js';
+
+const fastPath = 'REELAY_MEDIA_FAST_PATH';
+/** Short, so that chunks are sealed and stored while it is measured. */
+const chunkSeconds = 5;
+/** More than any subject holds. */
+const calls = 10_000;
+/** The thread that moves frames where the fast path is taken. */
+const frameThread = 'frames';
+
+interface Variant {
+  readonly name: string;
+  readonly about: string;
+  readonly record: 'always' | 'never';
+  /** Given to the daemon; absent: its own choice. */
+  readonly path?: 'true' | 'false';
+  /** All threads on the processor of the live path, which then is what all of it gets. */
+  readonly isOnOneCore?: boolean;
+}
+
+/** reelay as it is, and by each of its two paths where it has both. */
+export function reelays(): Subject[] {
+  const variants: Variant[] = [
+    { name: 'reelay-off', about: 'reelay, not recording', record: 'never' },
+    { name: 'reelay', about: 'reelay, recording', record: 'always' },
+  ];
+  if (hasFastPath()) {
+    variants.push(
+      { name: 'reelay-ws-off', about: 'reelay, reference path, not recording', record: 'never', path: 'false' },
+      { name: 'reelay-ws', about: 'reelay, reference path, recording', record: 'always', path: 'false' },
+    );
+  }
+  variants.push({
+    name: 'reelay-one-core',
+    about: 'reelay, recording, with recorder, control and uploader on the one processor too',
+    record: 'always',
+    isOnOneCore: true,
+  });
+  return variants.map(subjectOf);
+}
+
+/** Whether this version knows the switch between its paths; `REELAY_MEDIA_FAST_PATH` in the bench's environment reaches it either way. */
+export function hasFastPath(): boolean {
+  return variablesOf(configSchema('/')).has(fastPath);
+}
+
+function subjectOf(variant: Variant): Subject {
+  const { name, about, path } = variant;
+  return {
+    name,
+    about,
+    traffic: 'relay',
+    hasRows: variant.isOnOneCore !== true,
+    missing: () => null,
+    start: async (stage) => {
+      const url = `ws://127.0.0.1:${stage.botPort}`;
+      const daemon = await DaemonProcess.start({
+        dir: stage.dir,
+        accounts: [{ id: '*', upstream: url, resumeSeconds: 0, record: variant.record }],
+        chunkSeconds,
+        calls,
+        config: { limits: { pendingStreams: calls } },
+        env: path === undefined ? {} : { [fastPath]: path },
+      });
+      return new RunningReelay(daemon, stage, variant.isOnOneCore === true);
+    },
+  };
+}
+
+/** The thread that moves media on one processor; recorder, control, V8's helpers and the pool for files on the other. */
+class RunningReelay implements RunningSubject {
+  readonly #daemon: DaemonProcess;
+  readonly #stage: Stage;
+  readonly #isOnOneCore: boolean;
+
+  constructor(daemon: DaemonProcess, stage: Stage, isOnOneCore: boolean) {
+    this.#daemon = daemon;
+    this.#stage = stage;
+    this.#isOnOneCore = isOnOneCore;
+    this.pin();
+  }
+
+  get port(): number {
+    return this.#daemon.mediaPort;
+  }
+
+  get pids(): readonly number[] {
+    return [this.#daemon.pid];
+  }
+
+  isLive({ pid, tid, name }: ThreadTime): boolean {
+    return tid === pid || name === frameThread;
+  }
+
+  pin(): void {
+    const { core, otherCore } = this.#stage;
+    pinProcess(this.#daemon.pid, this.#isOnOneCore ? core : otherCore);
+    for (const thread of threadTimes(this.pids)) if (this.isLive(thread)) pinThread(thread.tid, core);
+  }
+
+  async problems(): Promise<string[]> {
+    if (!this.#daemon.alive) return ['the daemon ended'];
+    const metrics = {
+      reelay_tap_dropped_frames_total: 'frames were dropped in front of the recorder',
+      reelay_upstream_dropped_frames_total: 'frames were dropped in front of the bot',
+      reelay_recorder_restarts_total: 'times the recorder was replaced',
+      reelay_control_restarts_total: 'times control was replaced',
+    };
+    const found: string[] = [];
+    for (const [name, what] of Object.entries(metrics)) {
+      const value = await this.#daemon.metric(name);
+      if (value > 0) found.push(`${value} ${what}`);
+    }
+    return found;
+  }
+
+  async stop(): Promise<void> {
+    await this.#daemon.kill();
+  }
+}
