@@ -13,7 +13,11 @@ export function argument(name: string, otherwise: number, place?: number): numbe
 
 /** Numbers separated by commas, `name=50,200`. */
 export function numbers(name: string, otherwise: readonly number[]): readonly number[] {
-  return textOf(name)?.split(',').map((each) => positive(name, each)) ?? otherwise;
+  return (
+    textOf(name)
+      ?.split(',')
+      .map((each) => positive(name, each)) ?? otherwise
+  );
 }
 
 /**
@@ -21,7 +25,11 @@ export function numbers(name: string, otherwise: readonly number[]): readonly nu
  *
  * @throws RangeError for a word that isn't among the known ones
  */
-export function words<T extends string>(name: string, known: readonly T[], otherwise: readonly T[]): readonly T[] {
+export function words<T extends string>(
+  name: string,
+  known: readonly T[],
+  otherwise: readonly T[],
+): readonly T[] {
   const text = textOf(name);
   if (text === undefined) return otherwise;
   return text.split(',').map((each) => {

@@ -77,7 +77,13 @@ async function bench(): Promise<number> {
 }
 
 async function idle(daemon: DaemonProcess): Promise<Idle> {
-  const order = { port: daemon.mediaPort, path: '/twilio', dialect: 'twilio', core: null, isIdle: true } as const;
+  const order = {
+    port: daemon.mediaPort,
+    path: '/twilio',
+    dialect: 'twilio',
+    core: null,
+    isIdle: true,
+  } as const;
   const timing = { connectMs: 10_000, settleMs: 1000, windowMs: 100, drainMs: 1000 };
   // What the code takes for itself isn't the calls'.
   await placeCalls({ ...order, ...timing, calls: warmCalls });

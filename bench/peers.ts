@@ -22,7 +22,7 @@ import { chooseCores } from './peers/cores.js';
 import { markdown } from './peers/markdown.js';
 import { measure, type Run } from './peers/measure.js';
 import { plot } from './peers/plot.js';
-import { type Capacity, isOverloaded, type Row, rowOf } from './peers/Row.js';
+import { type Capacity, isOverloaded, type Row, rowOf, spreadOf } from './peers/Row.js';
 import type { Subject } from './peers/Subject.js';
 import { allSubjects } from './peers/subjects.js';
 
@@ -42,9 +42,13 @@ const base = 'nginx';
 const results = fileURLToPath(new URL('../../bench/results/', import.meta.url));
 
 const known = allSubjects();
-const names = words('subjects', known.map(({ name }) => name), known.map(({ name }) => name));
+const names = words(
+  'subjects',
+  known.map(({ name }) => name),
+  known.map(({ name }) => name),
+);
 const chosen = known.filter(({ name }) => names.includes(name));
-const missing = new Map(chosen.map(({ name, missing: isMissing }) => [name, isMissing()]));
+const missing = new Map(chosen.map((subject) => [subject.name, subject.missing()]));
 const present = chosen.filter(({ name }) => missing.get(name) === null);
 const cores = chooseCores();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
@@ -54,7 +58,8 @@ const capacities: Capacity[] = [];
 const allRuns: Run[] = [];
 const leftOut: LeftOut[] = [];
 const failures: string[] = [];
-for (const dialect of dialects) for (const count of countsOf(dialect)) rows.push(...(await rowsAt(dialect, count)));
+for (const dialect of dialects)
+  for (const count of countsOf(dialect)) rows.push(...(await rowsAt(dialect, count)));
 if (searches > 0) for (const subject of present) await search(subject);
 process.exitCode = conclude();
 
@@ -70,7 +75,9 @@ async function rowsAt(dialect: Dialect, count: number): Promise<Row[]> {
   const runs = new Map(subjects.map(({ name }): [string, (Run | null)[]] => [name, []]));
   for (let round = 0; round < rounds; round += 1) {
     for (const subject of rotated(subjects, round)) {
-      const run = await attempt(subject.name, () => measure(subject, { dialect, calls: count, cores, timing }));
+      const run = await attempt(subject.name, () =>
+        measure(subject, { dialect, calls: count, cores, timing }),
+      );
       runs.get(subject.name)?.push(run);
       if (run !== null) tell(run);
     }
@@ -133,7 +140,12 @@ function conclude(): number {
     machine: `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}, Linux ${release()}, Node ${process.version}`,
     setting: setting(),
     base,
-    subjects: chosen.map(({ name, about, traffic }) => ({ name, about, traffic, missing: missing.get(name) ?? null })),
+    subjects: chosen.map(({ name, about, traffic }) => ({
+      name,
+      about,
+      traffic,
+      missing: missing.get(name) ?? null,
+    })),
     rows,
     capacities,
     runs: allRuns,
@@ -141,16 +153,22 @@ function conclude(): number {
     failures,
   };
   write(result, at.replaceAll(':', '-').replace(/\..*$/, ''));
-  const isDamaged = [...rows, ...capacities].some(({ problems }) => problems.length > 0) || failures.length > 0;
+  const isDamaged =
+    [...rows, ...capacities].some(({ problems }) => problems.length > 0) || failures.length > 0;
   if (isDamaged) return 1;
   return [...missing.values()].some((why) => why !== null) ? 2 : 0;
 }
 
 function setting(): string[] {
-  const frameBytes = [...new Set(allRuns.map(({ dialect, report }) => `${dialect} ${report.frameBytes}`))].join(', ');
+  const relays = new Set(chosen.filter(({ traffic }) => traffic === 'relay').map(({ name }) => name));
+  const bytes = (dialect: Dialect): string => {
+    const all = allRuns.filter((run) => run.dialect === dialect && relays.has(run.subject));
+    const { least, most } = spreadOf(all.map(({ report }) => report.frameBytes));
+    return `${dialect} ${least === most ? least : `${least} to ${most}`}`;
+  };
   return [
     `The live path of each subject runs on processor ${cores.live}. Callers, bot, the bench, and of reelay the recorder, control with the uploader, V8's helpers and the pool for files run on processor ${cores.rest}.`,
-    `Every call sends a frame each 20 ms, and the bot one for each: 100 relayed messages a second and call. Bytes of a message, by run: ${frameBytes}.`,
+    `Every call sends a frame each 20 ms, and the bot one for each: 100 relayed messages a second and call. Bytes of a caller's message: ${dialects.map(bytes).join(', ')}.`,
     `${rounds} rounds of ${seconds} s at each number of calls, ${timing.settleMs / 1000} s after all are up; each subject is started anew. Medians, least and most in parentheses, 95 % bootstrap intervals of the paired ratios in brackets.`,
     'CPU is what the scheduler counts for the threads (schedstat). Recorders answer nothing: their round trips are those of pings behind frames, their frames come one way, and nothing of theirs is compared with a relay frame by frame but its cost.',
   ];
@@ -163,6 +181,7 @@ function write(result: BenchResult, name: string): void {
   mkdirSync(results, { recursive: true });
   writeFileSync(join(results, `${name}.json`), JSON.stringify(result, null, 1));
   writeFileSync(join(results, `${name}.md`), whole);
-  for (const dialect of dialects) writeFileSync(join(results, `${name}-${dialect}.svg`), plot(result, dialect));
+  for (const dialect of dialects)
+    writeFileSync(join(results, `${name}-${dialect}.svg`), plot(result, dialect));
   console.log(`\n${whole}\nwritten to ${join(results, name)}.*`);
 }

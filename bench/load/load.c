@@ -38,6 +38,8 @@ struct load {
   int up;
   bool speaks;
   bool in_window;
+  /* Whoever closes now was asked to. */
+  bool is_over;
   int64_t window_from_us;
   int64_t window_until_us;
 };
@@ -67,8 +69,10 @@ static void settle(struct load *load, struct caller *caller, enum caller_state s
 }
 
 static void leave(struct load *load, struct caller *caller) {
-  if (caller->state == caller_up) load->tally.cut++;
-  else load->tally.refused++;
+  if (!load->is_over) {
+    if (caller->state == caller_up) load->tally.cut++;
+    else load->tally.refused++;
+  }
   settle(load, caller, caller_over);
   link_close(&caller->link);
 }
@@ -306,6 +310,7 @@ static void count_outstanding(struct load *load) {
 static void hang_up(struct load *load) {
   static const uint8_t normal[2] = {0x03, 0xe8};
   char text[512];
+  load->is_over = true;
   for (int at = 0; at < load->options->calls; at++) {
     struct caller *caller = &load->callers[at];
     if (caller->state != caller_up && caller->state != caller_started) continue;
@@ -335,9 +340,7 @@ int load_run(const struct options *options) {
   connect_all(&load);
   measure(&load);
   count_outstanding(&load);
-  uint64_t cut = load.tally.cut;
   hang_up(&load);
-  load.tally.cut = cut;
   tally_print(&load.tally, load.up);
   return 0;
 }

@@ -36,7 +36,8 @@ export class DiscardingStore {
     request.on('end', () => {
       response.setHeader('ETag', '"00000000000000000000000000000000"');
       response.setHeader('Content-Type', 'application/xml');
-      if (searchParams.has('uploads')) response.end(xml('InitiateMultipartUploadResult', `${name}<UploadId>1</UploadId>`));
+      if (searchParams.has('uploads'))
+        response.end(xml('InitiateMultipartUploadResult', `${name}<UploadId>1</UploadId>`));
       else if (request.method === 'POST') response.end(xml('CompleteMultipartUploadResult', name));
       else response.end();
     });

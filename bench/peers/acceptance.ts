@@ -46,14 +46,29 @@ function held({ capacities, base }: BenchResult): Bound[] {
   const of = (subject: string) =>
     capacities.find((each) => each.subject === subject && each.dialect === 'twilio');
   const own = of(recording);
-  const bound = (what: string, value: number | undefined, against: number | undefined, least: number): Bound[] => {
+  const bound = (
+    what: string,
+    value: number | undefined,
+    against: number | undefined,
+    least: number,
+  ): Bound[] => {
     if (value === undefined || against === undefined || Number.isNaN(value / against)) return [];
     const times = value / against;
     return [{ what: `${what} × ${times.toFixed(2)}, at least ${least}`, isMet: times >= least }];
   };
   return [
     ...bound(`calls held, against ${base}`, own?.holds, of(base)?.holds, 1),
-    ...bound('calls per core of everything, against record-wav', own?.perCoreOfAll, of('record-wav')?.perCoreOfAll, 1.5),
-    ...bound('calls per core of everything, against record-mp3', own?.perCoreOfAll, of('record-mp3')?.perCoreOfAll, 20),
+    ...bound(
+      'calls per core of everything, against record-wav',
+      own?.perCoreOfAll,
+      of('record-wav')?.perCoreOfAll,
+      1.5,
+    ),
+    ...bound(
+      'calls per core of everything, against record-mp3',
+      own?.perCoreOfAll,
+      of('record-mp3')?.perCoreOfAll,
+      20,
+    ),
   ];
 }

@@ -45,7 +45,8 @@ export async function capacityOf(subject: Subject, order: CapacityOrder): Promis
     // A machine that others use too is late now and then: a number fails when it does so twice.
     const twice = async (calls: number): Promise<boolean> => (await probe(calls)) || (await probe(calls));
     found.push(await saturation(twice, { first, least, most, precision, hasTime }));
-    first = found.at(-1)?.holds || first;
+    const { holds = 0 } = found.at(-1) ?? {};
+    if (holds > 0) first = holds;
   }
   const holds = median(found.map((each) => each.holds));
   const largest = held.sort((a, b) => a.calls - b.calls).at(-1);

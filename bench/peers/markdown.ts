@@ -31,7 +31,8 @@ export function table(head: readonly string[], rows: readonly (readonly string[]
 }
 
 function sections({ rows, subjects, base, leftOut }: BenchResult): string[] {
-  const placeOf = ({ dialect, calls }: Pick<Row, 'dialect' | 'calls'>): string => `${dialect}, ${calls} calls`;
+  const placeOf = ({ dialect, calls }: Pick<Row, 'dialect' | 'calls'>): string =>
+    `${dialect}, ${calls} calls`;
   const places = new Set(rows.map(placeOf));
   const head = [
     'subject',
@@ -101,9 +102,13 @@ function problemLines({ rows, capacities, failures }: BenchResult): string[] {
   const at = ({ subject, dialect }: { subject: string; dialect: string }): string => `${subject}, ${dialect}`;
   const lines = [
     ...failures.map((each) => `- FAILED: ${each}`),
-    ...rows.flatMap((row) => row.problems.map((each) => `- PROBLEM: ${at(row)}, ${row.calls} calls: ${each}`)),
+    ...rows.flatMap((row) =>
+      row.problems.map((each) => `- PROBLEM: ${at(row)}, ${row.calls} calls: ${each}`),
+    ),
     ...capacities.flatMap((each) => each.problems.map((text) => `- PROBLEM: ${at(each)}: ${text}`)),
-    ...rows.flatMap((row) => row.notes.map((each) => `- ${at(row)}, ${row.calls} calls, overloaded: ${each}`)),
+    ...rows.flatMap((row) =>
+      row.notes.map((each) => `- ${at(row)}, ${row.calls} calls, overloaded: ${each}`),
+    ),
   ];
   return lines.length === 0 ? ['Every frame came back as it was sent, in order.'] : lines;
 }

@@ -18,7 +18,11 @@ export const nginx: Subject = {
     const file = join(dir, 'nginx.conf');
     mkdirSync(join(dir, 'temp'));
     writeFileSync(file, configuration(port, botPort, dir));
-    return await PeerProcess.onPort([program, '-p', dir, '-e', join(dir, 'error.log'), '-c', file], core, port);
+    return await PeerProcess.onPort(
+      [program, '-p', dir, '-e', join(dir, 'error.log'), '-c', file],
+      core,
+      port,
+    );
   },
 };
 

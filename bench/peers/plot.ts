@@ -4,7 +4,17 @@ import { isOverloaded, type Row } from './Row.js';
 const panel = { width: 420, height: 280, left: 56, top: 40, gap: 40 };
 const legendLine = 18;
 /** Distinguishable also for those who don't see red and green apart (Okabe and Ito). */
-const colours = ['#000000', '#e69f00', '#56b4e9', '#009e73', '#cc79a7', '#0072b2', '#d55e00', '#999999', '#7a5195'];
+const colours = [
+  '#000000',
+  '#e69f00',
+  '#56b4e9',
+  '#009e73',
+  '#cc79a7',
+  '#0072b2',
+  '#d55e00',
+  '#999999',
+  '#7a5195',
+];
 
 interface Axis {
   readonly title: string;
@@ -17,7 +27,9 @@ interface Axis {
 /** CPU per frame and p99 over the number of calls, a line for each subject. Runs under too many calls aren't drawn. */
 export function plot(result: BenchResult, dialect: Row['dialect']): string {
   const rows = result.rows.filter((row) => row.dialect === dialect && !isOverloaded(row));
-  const names = result.subjects.map(({ name }) => name).filter((name) => rows.some((row) => row.subject === name));
+  const names = result.subjects
+    .map(({ name }) => name)
+    .filter((name) => rows.some((row) => row.subject === name));
   const most = Math.max(10, ...rows.map(({ liveUs }) => liveUs.median));
   const axes: Axis[] = [
     {
@@ -26,7 +38,12 @@ export function plot(result: BenchResult, dialect: Row['dialect']): string {
       marks: linearMarks(most),
       isLogarithmic: false,
     },
-    { title: 'p99 of the round trip, ms', of: ({ p99 }) => p99.median, marks: [0.1, 1, 10, 20], isLogarithmic: true },
+    {
+      title: 'p99 of the round trip, ms',
+      of: ({ p99 }) => p99.median,
+      marks: [0.1, 1, 10, 20],
+      isLogarithmic: true,
+    },
   ];
   const width = axes.length * (panel.left + panel.width + panel.gap);
   const height = panel.top + panel.height + panel.gap + legendLine * (names.length + 1);
@@ -60,7 +77,12 @@ function drawPanel(axis: Axis, at: number, rows: readonly Row[], names: readonly
       .map((row) => `${place(x(row.calls))},${place(y(axis.of(row)))}`);
     return `<polyline points="${points.join(' ')}" fill="none" stroke="${colourOf(index)}" stroke-width="2"/>`;
   });
-  return [`<text x="${left}" y="${panel.top - 14}" font-weight="bold">${axis.title}</text>`, ...grid, ...ticks, ...lines];
+  return [
+    `<text x="${left}" y="${panel.top - 14}" font-weight="bold">${axis.title}</text>`,
+    ...grid,
+    ...ticks,
+    ...lines,
+  ];
 }
 
 function drawLegend(name: string, at: number): string[] {

@@ -47,5 +47,7 @@ function record(socket: WebSocket, { callSid, sampleRate }: Start): void {
 }
 
 function encoder(sampleRate: number): Transform {
-  return format === 'mp3' ? new Mp3Transform(sampleRate) : new Writer({ channels: 2, sampleRate, bitDepth: 16 });
+  return format === 'mp3'
+    ? new Mp3Transform(sampleRate)
+    : new Writer({ channels: 2, sampleRate, bitDepth: 16 });
 }

@@ -31,7 +31,12 @@ export function reelays(): Subject[] {
   ];
   if (hasFastPath()) {
     variants.push(
-      { name: 'reelay-ws-off', about: 'reelay, reference path, not recording', record: 'never', path: 'false' },
+      {
+        name: 'reelay-ws-off',
+        about: 'reelay, reference path, not recording',
+        record: 'never',
+        path: 'false',
+      },
       { name: 'reelay-ws', about: 'reelay, reference path, recording', record: 'always', path: 'false' },
     );
   }

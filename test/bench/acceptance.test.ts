@@ -8,7 +8,8 @@ void t.test('what was not measured is not judged', (t) => {
 });
 
 void t.test('with one path alone, its bound is that of the reference path', (t) => {
-  const judged = (liveUs: number) => acceptance(result({ rows: [row({ subject: 'reelay', liveUs })] }))[0]?.isMet;
+  const judged = (liveUs: number) =>
+    acceptance(result({ rows: [row({ subject: 'reelay', liveUs })] }))[0]?.isMet;
   t.equal(judged(1.9 * 8.6), true);
   t.equal(judged(2.1 * 8.6), false);
   t.end();

@@ -31,7 +31,9 @@ void t.test('a compiler that is not there is named', (t) => {
     if (CC === undefined) delete process.env['CC'];
     else process.env['CC'] = CC;
   });
-  t.throws(() => loadProgram(join(t.testdir(), 'load')), { message: /no-such-compiler .*install a C compiler/ });
+  t.throws(() => loadProgram(join(t.testdir(), 'load')), {
+    message: /no-such-compiler .*install a C compiler/,
+  });
   t.end();
 });
 
@@ -47,7 +49,16 @@ function withCompiler(t: Test): void {
     const bot = await botFor(t);
     for (const dialect of ['twilio', 'jambonz'] as const) {
       const report = await placeCalls({ ...order, port: bot.port, dialect });
-      t.match(report, { up: 5, lost: 0, misplaced: 0, foreign: 0, outstanding: 0, refused: 0, cut: 0, skipped: 0 });
+      t.match(report, {
+        up: 5,
+        lost: 0,
+        misplaced: 0,
+        foreign: 0,
+        outstanding: 0,
+        refused: 0,
+        cut: 0,
+        skipped: 0,
+      });
       t.equal(report.received, report.sent);
       t.ok(report.windowSent > 0);
       t.equal(report.roundTrip.total, report.windowSent);
@@ -138,10 +149,18 @@ function withCompiler(t: Test): void {
     t.teardown(() => recorder.close());
     const lengths = new Set<number>();
     recorder.on('connection', (socket) => {
-      socket.on('message', (data: Buffer, isBinary) => void (isBinary && lengths.add(data.length)));
+      socket.on('message', (data: Buffer, isBinary) => {
+        if (isBinary) lengths.add(data.length);
+      });
     });
     const { port } = recorder.address() as AddressInfo;
-    const report = await placeCalls({ ...order, port, path: '/record/aws_s3', dialect: 'record', windowMs: 1000 });
+    const report = await placeCalls({
+      ...order,
+      port,
+      path: '/record/aws_s3',
+      dialect: 'record',
+      windowMs: 1000,
+    });
     t.match(report, { up: 5, received: 0, outstanding: 0, cut: 0 });
     t.same([...lengths], [640], '20 ms of 8 kHz stereo');
     t.ok(report.roundTrip.total > 0);
@@ -154,8 +173,6 @@ function withCompiler(t: Test): void {
   });
   t.end();
 }
-
-
 
 async function botFor(t: Test): Promise<LoadBot> {
   const bot = await LoadBot.start(null);

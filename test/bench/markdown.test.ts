@@ -6,7 +6,10 @@ import { capacity, result, row } from './results.js';
 function cells(text: string, heading: string, subject: string): string[] {
   const section = text.split(/^## /m).find((each) => each.startsWith(heading)) ?? '';
   const line = section.split('\n').find((each) => each.startsWith(`| ${subject}`)) ?? '';
-  return line.split('|').map((cell) => cell.trim()).slice(1, -1);
+  return line
+    .split('|')
+    .map((cell) => cell.trim())
+    .slice(1, -1);
 }
 
 void t.test('all lines of a table are as wide as its widest cells', (t) => {
@@ -17,9 +20,20 @@ void t.test('all lines of a table are as wide as its widest cells', (t) => {
 
 void t.test('a row has the figures and the ratio to the base', (t) => {
   const text = markdown(
-    result({ rows: [row({ subject: 'nginx' }), row({ subject: 'reelay', liveUs: 17.2, allUs: 20, p99: 0.4 })] }),
+    result({
+      rows: [row({ subject: 'nginx' }), row({ subject: 'reelay', liveUs: 17.2, allUs: 20, p99: 0.4 })],
+    }),
   );
-  t.same(cells(text, 'twilio, 500 calls', 'nginx'), ['nginx', '8.6', '1.00', '8.6', '0.10', '0.20', '1.00', '0.50']);
+  t.same(cells(text, 'twilio, 500 calls', 'nginx'), [
+    'nginx',
+    '8.6',
+    '1.00',
+    '8.6',
+    '0.10',
+    '0.20',
+    '1.00',
+    '0.50',
+  ]);
   t.same(cells(text, 'twilio, 500 calls', 'reelay'), [
     ...['reelay', '17.2', '2.00', '20.0', '0.10', '0.40', '2.00', '0.50'],
   ]);
@@ -33,7 +47,9 @@ void t.test('a subject that is missing is named in every table', (t) => {
     { name: 'nginx', about: '', traffic: 'relay', missing: null },
     { name: 'haproxy', about: '', traffic: 'relay', missing: 'haproxy is not installed' },
   ] as const;
-  const text = markdown(result({ rows, subjects, capacities: [capacity({ subject: 'nginx', holds: 1238 })] }));
+  const text = markdown(
+    result({ rows, subjects, capacities: [capacity({ subject: 'nginx', holds: 1238 })] }),
+  );
   for (const heading of ['twilio, 50 calls', 'twilio, 200 calls', 'Calls that are held']) {
     t.match(cells(text, heading, 'haproxy').join(' '), /MISSING: haproxy is not installed/, heading);
   }

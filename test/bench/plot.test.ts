@@ -8,7 +8,7 @@ function elements(xml: string): string[] {
   const seen: string[] = [];
   let rest = xml.trim();
   while (rest !== '') {
-    const tag = /^<(\/?)([a-z]+)((?: [a-zA-Z-]+="[^"<&]*")*)(\/?)>/.exec(rest);
+    const tag = /^<(\/?)([a-z]+)((?: [a-zA-Z0-9-]+="[^"<&]*")*)(\/?)>/.exec(rest);
     const text = /^(?:[^<&]|&(?:amp|lt|gt);)+/.exec(rest);
     if (tag !== null) {
       const [, slash, name = '', , end] = tag;

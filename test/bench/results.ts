@@ -34,7 +34,13 @@ export function row(facts: Partial<Run> & Pick<Run, 'subject'>, base: Partial<Ru
 
 export function capacity(facts: Partial<Capacity> & Pick<Capacity, 'subject' | 'holds'>): Capacity {
   const { holds } = facts;
-  return { dialect: 'twilio', found: [{ holds, fails: holds + 10 }], perCoreOfAll: holds, problems: [], ...facts };
+  return {
+    dialect: 'twilio',
+    found: [{ holds, fails: holds + 10 }],
+    perCoreOfAll: holds,
+    problems: [],
+    ...facts,
+  };
 }
 
 export function result(facts: Partial<BenchResult>): BenchResult {

@@ -19,7 +19,10 @@ void t.test('it is found from any guess, in few probes, each number once', async
       const { probe, asked } = holder(capacity);
       const { holds, fails } = await saturation(probe, { ...search, first });
       const name = `${capacity} from ${first}`;
-      t.ok(holds <= capacity && fails !== null && capacity < fails, `${name} lies between ${holds} and ${fails}`);
+      t.ok(
+        holds <= capacity && fails !== null && capacity < fails,
+        `${name} lies between ${holds} and ${fails}`,
+      );
       t.ok((fails ?? 0) - holds <= Math.max(1, 0.04 * holds), `${name} is found closely`);
       t.equal(new Set(asked).size, asked.length, `${name}: no number twice`);
       t.ok(asked.length <= 32, `${name}: ${asked.length} probes`);
