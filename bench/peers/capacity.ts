@@ -6,7 +6,6 @@ import { saturation, type Saturation } from './saturation.js';
 import type { Subject } from './Subject.js';
 
 const timing: Timing = { settleMs: 1500, windowMs: 2000, drainMs: 2000 };
-const most = 4000;
 const least = 5;
 const precision = 0.04;
 /** For one search, ms. What is found by then counts, and says so. */
@@ -17,6 +16,8 @@ const firstGuess = 100;
 export interface CapacityOrder {
   readonly dialect: Run['dialect'];
   readonly cores: Cores;
+  /** The most calls that are tried. */
+  readonly most: number;
   /** Searches for each subject. */
   readonly searches: number;
   /** Of the subject, as far as there are any: they say where to begin. */
@@ -26,7 +27,7 @@ export interface CapacityOrder {
 
 /** Looks for the number of calls at which p99 reaches the length of a frame. */
 export async function capacityOf(subject: Subject, order: CapacityOrder): Promise<Capacity> {
-  const { dialect, searches } = order;
+  const { dialect, searches, most } = order;
   const found: Saturation[] = [];
   const held: Run[] = [];
   const problems: string[] = [];

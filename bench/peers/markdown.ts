@@ -100,17 +100,16 @@ function capacityTable(
 
 function problemLines({ rows, capacities, failures }: BenchResult): string[] {
   const at = ({ subject, dialect }: { subject: string; dialect: string }): string => `${subject}, ${dialect}`;
-  const lines = [
+  const problems = [
     ...failures.map((each) => `- FAILED: ${each}`),
     ...rows.flatMap((row) =>
       row.problems.map((each) => `- PROBLEM: ${at(row)}, ${row.calls} calls: ${each}`),
     ),
     ...capacities.flatMap((each) => each.problems.map((text) => `- PROBLEM: ${at(each)}: ${text}`)),
-    ...rows.flatMap((row) =>
-      row.notes.map((each) => `- ${at(row)}, ${row.calls} calls, overloaded: ${each}`),
-    ),
   ];
-  return lines.length === 0 ? ['Every frame came back as it was sent, in order.'] : lines;
+  const notes = rows.flatMap((row) => row.notes.map((each) => `- ${at(row)}, ${row.calls} calls: ${each}`));
+  const verdict = problems.length === 0 ? ['Every frame came back as it was sent, in order.'] : problems;
+  return notes.length === 0 ? verdict : [...verdict, '', ...notes];
 }
 
 function told({ median, least, most }: Spread, digits: number): string {

@@ -4,11 +4,14 @@ import { join } from 'node:path';
 import { LoadBot } from '../load/LoadBot.js';
 import { type LoadDialect, type LoadReport, placeCalls } from '../load/placeCalls.js';
 import type { Cores } from './cores.js';
+import { busyShare, coreTime, type CoreTime } from './coreTime.js';
 import type { RunningSubject, Subject } from './Subject.js';
 import { cpuShare, type CpuShare, type ThreadTime, threadTimes } from './threadTimes.js';
 
 /** The length of a frame: whose frames come later than that at p99 has too many calls. */
 export const mostMs = 20;
+/** Share of the live path's processor that others may take before it is said; some is the system's own. */
+const mostOthers = 0.1;
 /** Before what it loads, so that it isn't late itself. */
 const niceness = -10;
 
@@ -27,6 +30,8 @@ export interface Run {
   readonly liveUs: number;
   readonly allUs: number;
   readonly share: CpuShare;
+  /** Share of the live path's processor that something else took. */
+  readonly others: number;
   /** ms; of a recorder, the answers to pings that follow frames. */
   readonly p50: number;
   readonly p99: number;
@@ -37,7 +42,7 @@ export interface Run {
   readonly isOverloaded: boolean;
   /** Frames lost, out of order or changed, and calls refused or cut. */
   readonly problems: readonly string[];
-  /** What is no problem under too many calls. */
+  /** What is no problem under too many calls, or says how far the figures can be relied on. */
   readonly notes: readonly string[];
   readonly report: Omit<LoadReport, 'roundTrip' | 'lateness'>;
 }
@@ -71,8 +76,14 @@ export async function measure(subject: Subject, order: Order): Promise<Run> {
 async function underLoad(subject: Subject, running: RunningSubject, order: Order): Promise<Run> {
   const { dialect, calls, cores, timing } = order;
   const traffic: LoadDialect = subject.traffic === 'record' ? 'record' : dialect;
-  const looks: { readonly atMs: number; readonly threads: readonly ThreadTime[] }[] = [];
-  const look = (): void => void looks.push({ atMs: performance.now(), threads: threadTimes(running.pids) });
+  const looks: Look[] = [];
+  const look = (): void => {
+    looks.push({
+      atMs: performance.now(),
+      threads: threadTimes(running.pids),
+      core: coreTime(cores.live),
+    });
+  };
   const report = await placeCalls(
     {
       port: running.port,
@@ -85,14 +96,21 @@ async function underLoad(subject: Subject, running: RunningSubject, order: Order
   const [before, after] = looks;
   if (before === undefined || after === undefined) throw new Error('there was no window');
   const isLive = (thread: ThreadTime): boolean => running.isLive(thread);
-  const share = cpuShare(before.threads, after.threads, isLive, after.atMs - before.atMs);
-  return runOf({ subject: subject.name, dialect, calls, share, windowMs: after.atMs - before.atMs }, report, [
-    ...(await running.problems()),
-  ]);
+  const windowMs = after.atMs - before.atMs;
+  const share = cpuShare(before.threads, after.threads, isLive, windowMs);
+  const others = Math.max(0, busyShare(before.core, after.core) - share.live);
+  const facts = { subject: subject.name, dialect, calls, share, others, windowMs };
+  return runOf(facts, report, await running.problems());
+}
+
+interface Look {
+  readonly atMs: number;
+  readonly threads: readonly ThreadTime[];
+  readonly core: CoreTime;
 }
 
 function runOf(
-  what: Pick<Run, 'subject' | 'dialect' | 'calls' | 'share'> & { readonly windowMs: number },
+  what: Pick<Run, 'subject' | 'dialect' | 'calls' | 'share' | 'others'> & { readonly windowMs: number },
   report: LoadReport,
   said: readonly string[],
 ): Run {
@@ -119,9 +137,14 @@ function runOf(
     isOverloaded: isLate,
     // What overload explains is none; what went missing or astray never has to.
     problems: [...damage(counts), ...(isLate ? [] : missing)],
-    notes: isLate ? missing : [],
+    notes: [...(isLate ? missing : []), ...disturbance(facts.others)],
     report: counts,
   };
+}
+
+function disturbance(others: number): string[] {
+  const percent = (others * 100).toFixed(0);
+  return others > mostOthers ? [`others took ${percent} % of the live path's processor`] : [];
 }
 
 function damage(counts: Run['report']): string[] {

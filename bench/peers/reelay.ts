@@ -99,7 +99,7 @@ class RunningReelay implements RunningSubject {
   }
 
   isLive({ pid, tid, name }: ThreadTime): boolean {
-    return tid === pid || name === frameThread;
+    return this.#isOnOneCore || tid === pid || name === frameThread;
   }
 
   pin(): void {

@@ -10,6 +10,7 @@ export function runOf(facts: Partial<Run> & Pick<Run, 'subject'>): Run {
     liveUs: 8.6,
     allUs: 8.6,
     share: { live: 0.43, all: 0.43 },
+    others: 0.01,
     p50: 0.1,
     p99: 0.2,
     p999: 0.5,
