@@ -26,7 +26,7 @@ const holdMs = argument('hold', 20) * 1000;
 const sources = argument('sources', 8);
 const KiB = 2 ** 10;
 const MiB = 2 ** 20;
-const bound = { connectMs: (30_000 * calls) / 10_000, baseBytes: 150 * MiB, bytesPerCall: 64 * KiB };
+const bound = { connectMs: 30_000 * Math.max(1, calls / 10_000), baseBytes: 150 * MiB, bytesPerCall: 64 * KiB };
 /** Two sockets, files of the recording, and some to spare. */
 const descriptorsPerCall = 6;
 const warmCalls = 50;

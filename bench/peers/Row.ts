@@ -27,6 +27,9 @@ export interface Row {
   /** Against the base in the same round: CPU of the live path per frame, and p99. Null without a base. */
   readonly cpuRatio: Estimate | null;
   readonly p99Ratio: Estimate | null;
+  /** p99 of how late the load itself was, ms, and the share of the live path's processor that something else took. */
+  readonly lateness: Spread;
+  readonly others: Spread;
   /** Runs with more calls than it holds. */
   readonly overloaded: number;
   readonly problems: readonly string[];
@@ -77,6 +80,8 @@ export function rowOf(runs: readonly (Run | null)[], base: readonly (Run | null)
     p999: spread(({ p999 }) => p999),
     cpuRatio: against(({ liveUs }) => liveUs),
     p99Ratio: against(({ p99 }) => p99),
+    lateness: spread(({ lateness }) => lateness),
+    others: spread(({ others }) => others),
     overloaded: done.filter(({ isOverloaded }) => isOverloaded).length,
     problems: done.flatMap(({ problems }) => problems),
     notes: [...new Set(done.flatMap(({ notes }) => notes))],

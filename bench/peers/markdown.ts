@@ -2,6 +2,11 @@ import type { Estimate } from '../PairedFigures.js';
 import type { BenchResult, LeftOut, SubjectFacts } from './BenchResult.js';
 import { type Capacity, isOverloaded, type Row, type Spread } from './Row.js';
 
+/** Share of the live path's processor that others may take before it is told; some is the system's own. */
+const mostOthers = 0.1;
+/** A load that is later than that sends frames in heaps. */
+const mostLatenessMs = 5;
+
 /** The result as people read it: a table for each dialect and number of calls, one of what each subject holds, and what went wrong. */
 export function markdown(result: BenchResult): string {
   const { at, machine, setting, subjects, base } = result;
@@ -107,9 +112,21 @@ function problemLines({ rows, capacities, failures }: BenchResult): string[] {
     ),
     ...capacities.flatMap((each) => each.problems.map((text) => `- PROBLEM: ${at(each)}: ${text}`)),
   ];
-  const notes = rows.flatMap((row) => row.notes.map((each) => `- ${at(row)}, ${row.calls} calls: ${each}`));
+  const notes = rows.flatMap((row) =>
+    [...row.notes, ...disturbances(row)].map((each) => `- ${at(row)}, ${row.calls} calls: ${each}`),
+  );
   const verdict = problems.length === 0 ? ['Every frame came back as it was sent, in order.'] : problems;
   return notes.length === 0 ? verdict : [...verdict, '', ...notes];
+}
+
+/** How far the figures of a row can be relied on. */
+function disturbances({ others, lateness }: Row): string[] {
+  const percent = (others.most * 100).toFixed(0);
+  const late = lateness.most.toFixed(1);
+  return [
+    ...(others.most > mostOthers ? [`others took up to ${percent} % of the live path's processor`] : []),
+    ...(lateness.most > mostLatenessMs ? [`the load itself was up to ${late} ms late at p99`] : []),
+  ];
 }
 
 function told({ median, least, most }: Spread, digits: number): string {

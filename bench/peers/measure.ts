@@ -10,8 +10,6 @@ import { cpuShare, type CpuShare, type ThreadTime, threadTimes } from './threadT
 
 /** The length of a frame: whose frames come later than that at p99 has too many calls. */
 export const mostMs = 20;
-/** Share of the live path's processor that others may take before it is said; some is the system's own. */
-const mostOthers = 0.1;
 /** Before what it loads, so that it isn't late itself. */
 const niceness = -10;
 
@@ -42,7 +40,7 @@ export interface Run {
   readonly isOverloaded: boolean;
   /** Frames lost, out of order or changed, and calls refused or cut. */
   readonly problems: readonly string[];
-  /** What is no problem under too many calls, or says how far the figures can be relied on. */
+  /** What is no problem under too many calls. */
   readonly notes: readonly string[];
   readonly report: Omit<LoadReport, 'roundTrip' | 'lateness'>;
 }
@@ -137,14 +135,9 @@ function runOf(
     isOverloaded: isLate,
     // What overload explains is none; what went missing or astray never has to.
     problems: [...damage(counts), ...(isLate ? [] : missing)],
-    notes: [...(isLate ? missing : []), ...disturbance(facts.others)],
+    notes: isLate ? missing : [],
     report: counts,
   };
-}
-
-function disturbance(others: number): string[] {
-  const percent = (others * 100).toFixed(0);
-  return others > mostOthers ? [`others took ${percent} % of the live path's processor`] : [];
 }
 
 function damage(counts: Run['report']): string[] {

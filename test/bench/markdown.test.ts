@@ -1,6 +1,7 @@
 import t from 'tap';
 import { markdown, table } from '../../bench/peers/markdown.js';
-import { capacity, result, row } from './results.js';
+import { rowOf } from '../../bench/peers/Row.js';
+import { capacity, result, row, runOf } from './results.js';
 
 /** Cells of the line of a subject below a heading. */
 function cells(text: string, heading: string, subject: string): string[] {
@@ -67,6 +68,17 @@ void t.test('too many calls are told, and what is left out because of them', (t)
   t.equal(cells(text, 'twilio, 200 calls', 'ws')[0], 'ws (overloaded)');
   t.equal(cells(text, 'twilio, 500 calls', 'ws')[1], 'not run: overloaded at 200 calls');
   t.match(text, /ws, twilio, 200 calls: 5 frames had not come back in time/);
+  t.end();
+});
+
+void t.test('a machine that others use, and a load that is late, are told once for a row', (t) => {
+  const nginx = [0.02, 0.4].map((others) => runOf({ subject: 'nginx', others, lateness: 6 }));
+  const text = markdown(result({ rows: [rowOf(nginx, nginx), row({ subject: 'ws' })] }));
+  t.same(text.match(/^- .*calls: .*$/gm), [
+    "- nginx, twilio, 500 calls: others took up to 40 % of the live path's processor",
+    '- nginx, twilio, 500 calls: the load itself was up to 6.0 ms late at p99',
+  ]);
+  t.match(text, /Every frame came back/);
   t.end();
 });
 
