@@ -37,7 +37,6 @@ struct load {
   int pending;
   int up;
   bool speaks;
-  bool in_window;
   /* Whoever closes now was asked to. */
   bool is_over;
   int64_t window_from_us;
@@ -47,6 +46,10 @@ struct load {
 static uint8_t scratch[media_bytes_max + frame_header_max];
 
 static int64_t us_of(const struct load *load, int64_t at_ns) { return (at_ns - load->began_ns) / ns_per_us; }
+
+static bool is_in_window(const struct load *load, int64_t us) {
+  return us >= load->window_from_us && us < load->window_until_us;
+}
 
 static uint32_t next_mask(struct load *load) {
   load->random ^= load->random << 13;
@@ -126,7 +129,7 @@ static void speak(struct load *load, struct caller *caller, int64_t at_ns) {
   caller->last_sent_us = stamp.sent_us;
   load->tally.sent++;
   load->tally.frame_bytes += length;
-  if (load->in_window) load->tally.window_sent++;
+  if (is_in_window(load, stamp.sent_us)) load->tally.window_sent++;
   if (caller->media.dialect != dialect_record) return;
   if ((stamp.number + caller->media.call) % frames_for_ping == 0)
     say(load, caller, opcode_ping, &stamp.sent_us, sizeof stamp.sent_us);
@@ -143,13 +146,12 @@ static void begin(struct load *load, struct caller *caller) {
 }
 
 static void time_round_trip(struct load *load, int64_t sent_us, int64_t at_us) {
-  if (sent_us >= load->window_from_us && sent_us < load->window_until_us)
-    histogram_add(&load->tally.round_trip, at_us - sent_us);
+  if (is_in_window(load, sent_us)) histogram_add(&load->tally.round_trip, at_us - sent_us);
 }
 
 static void hear_frame(struct load *load, struct caller *caller, const struct stamp *stamp, int64_t at_us) {
   load->tally.received++;
-  if (load->in_window) load->tally.window_received++;
+  if (is_in_window(load, at_us)) load->tally.window_received++;
   if (stamp->number < caller->expected) {
     load->tally.misplaced++;
     return;
@@ -225,7 +227,8 @@ static int64_t speak_in_turn(struct load *load) {
     struct caller *caller = &load->callers[load->turn];
     bool is_up = caller->state == caller_started || caller->state == caller_up;
     if (is_up) {
-      if (load->in_window) histogram_add(&load->tally.lateness, (at_ns - load->due_ns) / ns_per_us);
+      if (is_in_window(load, us_of(load, at_ns)))
+        histogram_add(&load->tally.lateness, (at_ns - load->due_ns) / ns_per_us);
       speak(load, caller, at_ns);
       at_ns = now_ns();
     }
@@ -281,11 +284,9 @@ static void measure(struct load *load) {
   if (load->due_ns < from_ns - frame_ns) load->due_ns = from_ns;
   load->window_from_us = us_of(load, from_ns);
   load->window_until_us = load->window_from_us + (int64_t)options->window_ms * 1000;
-  load->in_window = true;
   puts("{\"event\":\"begin\"}");
   fflush(stdout);
   turn_until(load, from_ns + options->window_ms * ns_per_ms);
-  load->in_window = false;
   puts("{\"event\":\"end\"}");
   fflush(stdout);
   load->speaks = false;

@@ -6,6 +6,8 @@ import { eventually } from '../../test/acceptance/eventually.js';
 import { descendants } from './cores.js';
 import type { RunningSubject } from './Subject.js';
 
+/** Servers lie where only root looks for programs. */
+const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin` };
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
@@ -21,6 +23,7 @@ export class PeerProcess implements RunningSubject {
   private constructor(command: readonly string[], core: number, takesPort: boolean) {
     const child = spawn('taskset', ['-c', String(core), ...command], {
       stdio: ['ignore', takesPort ? 'pipe' : 'ignore', 'pipe'],
+      env,
     });
     this.#child = child;
     this.#closed = once(child, 'close');
@@ -87,7 +90,7 @@ export class PeerProcess implements RunningSubject {
 
 /** @returns null when it can be run, else what is missing */
 export function missingProgram(name: string, from: string): string | null {
-  const { error } = spawnSync(name, ['-v'], { stdio: 'ignore' });
+  const { error } = spawnSync(name, ['-v'], { stdio: 'ignore', env });
   return error === undefined ? null : `${name} is not installed (Debian: ${from})`;
 }
 
