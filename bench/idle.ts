@@ -70,8 +70,8 @@ interface Idle {
 
 async function bench(): Promise<number> {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-  const dir = await mkdtemp(join(tmpdir(), 'reelay-idle-'));
   const bot = await LoadBot.start(null);
+  const dir = await mkdtemp(join(tmpdir(), 'reelay-idle-'));
   try {
     const daemon = await DaemonProcess.start({
       dir,

@@ -19,7 +19,7 @@ import { argument, numbers, words } from './argument.js';
 import { acceptance } from './peers/acceptance.js';
 import type { BenchResult, LeftOut } from './peers/BenchResult.js';
 import { capacityOf } from './peers/capacity.js';
-import { chooseCores } from './peers/cores.js';
+import { chooseCores, pinProcess } from './peers/cores.js';
 import { markdown } from './peers/markdown.js';
 import { measure, type Run } from './peers/measure.js';
 import { plot } from './peers/plot.js';
@@ -54,6 +54,7 @@ const chosen = known.filter(({ name }) => names.includes(name));
 const missing = new Map(chosen.map((subject) => [subject.name, subject.missing()]));
 const present = chosen.filter(({ name }) => missing.get(name) === null);
 const cores = chooseCores();
+pinProcess(process.pid, cores.rest);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 
 const rows: Row[] = [];

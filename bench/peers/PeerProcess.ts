@@ -10,7 +10,7 @@ import type { RunningSubject } from './Subject.js';
 const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin` };
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL');
+  for (const child of running) killWhole(child);
 });
 
 /** A subject that is a program of its own and the live path with all that it does, on one processor. */
@@ -75,17 +75,21 @@ export class PeerProcess implements RunningSubject {
   }
 
   async stop(): Promise<void> {
-    // Those that it started first: they would outlive it.
-    for (const pid of this.pids.slice(1)) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {
-        // It is gone already.
-      }
-    }
-    this.#child.kill('SIGKILL');
+    killWhole(this.#child);
     await this.#closed;
   }
+}
+
+/** Those that it started first: they would outlive it. */
+function killWhole(child: ChildProcess): void {
+  for (const pid of descendants(child.pid ?? -1)) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It is gone already.
+    }
+  }
+  child.kill('SIGKILL');
 }
 
 /** @returns null when it can be run, else what is missing */

@@ -93,7 +93,7 @@ function capacityTable(
       subject,
       dialect,
       `${holds} (${ranges})`,
-      (holds / of).toFixed(2),
+      Number.isNaN(of) ? '' : (holds / of).toFixed(2),
       Number.isNaN(perCoreOfAll) ? '' : perCoreOfAll.toFixed(0),
     ];
   });

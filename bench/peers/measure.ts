@@ -55,8 +55,8 @@ export interface Order {
 /** Starts a subject and a bot, has the calls, and ends both. */
 export async function measure(subject: Subject, order: Order): Promise<Run> {
   const { cores } = order;
-  const dir = await mkdtemp(join(tmpdir(), 'reelay-bench-'));
   const bot = await LoadBot.start(cores.rest, niceness);
+  const dir = await mkdtemp(join(tmpdir(), 'reelay-bench-'));
   try {
     const stage = { core: cores.live, otherCore: cores.rest, botPort: bot.port, dir };
     const running = await subject.start(stage);

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { join } from 'node:path';
@@ -164,6 +165,28 @@ function withCompiler(t: Test): void {
     t.match(report, { up: 5, received: 0, outstanding: 0, cut: 0 });
     t.same([...lengths], [640], '20 ms of 8 kHz stereo');
     t.ok(report.roundTrip.total > 0);
+  });
+
+  void t.test('a recorder that stops reading is late, though nothing comes back from it', async (t) => {
+    const recorder = createServer((socket) => {
+      socket.once('data', (request) => {
+        const key = /sec-websocket-key: (\S+)/i.exec(request.toString('latin1'))?.[1] ?? '';
+        const accept = createHash('sha1')
+          .update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+          .digest('base64');
+        const head = ['HTTP/1.1 101 Switching Protocols', 'Upgrade: websocket', 'Connection: Upgrade'];
+        socket.write(`${head.join('\r\n')}\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
+        socket.pause();
+      });
+      socket.on('error', () => undefined);
+    }).listen(0, '127.0.0.1');
+    await once(recorder, 'listening');
+    t.teardown(() => recorder.close());
+    const { port } = recorder.address() as AddressInfo;
+    const report = await placeCalls({ ...order, port, dialect: 'record', windowMs: 600, drainMs: 300 });
+    t.match(report, { up: 5, cut: 0 });
+    t.ok(report.outstanding > 0);
+    t.ok(report.roundTrip.quantile(0.99) >= 300);
   });
 
   void t.test('a silent call says one frame', async (t) => {
