@@ -80,16 +80,17 @@ export class PeerProcess implements RunningSubject {
   }
 }
 
-/** Those that it started first: they would outlive it. */
+/** With those that it started, which would outlive it; they come second, because it would start others in their stead. */
 function killWhole(child: ChildProcess): void {
-  for (const pid of descendants(child.pid ?? -1)) {
+  const started = descendants(child.pid ?? -1);
+  child.kill('SIGKILL');
+  for (const pid of started) {
     try {
       process.kill(pid, 'SIGKILL');
     } catch {
       // It is gone already.
     }
   }
-  child.kill('SIGKILL');
 }
 
 /** @returns null when it can be run, else what is missing */
