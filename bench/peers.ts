@@ -18,7 +18,7 @@ import { fileURLToPath } from 'node:url';
 import { argument, numbers, words } from './argument.js';
 import { acceptance } from './peers/acceptance.js';
 import type { BenchResult, LeftOut } from './peers/BenchResult.js';
-import { capacityOf } from './peers/capacity.js';
+import { capacityOf, searchMs } from './peers/capacity.js';
 import { chooseCores, pinProcess } from './peers/cores.js';
 import { markdown } from './peers/markdown.js';
 import { measure, type Run } from './peers/measure.js';
@@ -62,10 +62,22 @@ const capacities: Capacity[] = [];
 const allRuns: Run[] = [];
 const leftOut: LeftOut[] = [];
 const failures: string[] = [];
+tellPlan();
 for (const dialect of dialects)
   for (const count of countsOf(dialect)) rows.push(...(await rowsAt(dialect, count)));
 if (searches > 0) for (const subject of present) await search(subject);
 process.exitCode = conclude();
+
+function tellPlan(): void {
+  const planned = dialects.reduce((sum, dialect) => {
+    const subjects = present.filter((subject) => isWanted(subject, dialect));
+    return sum + subjects.length * countsOf(dialect).length * rounds;
+  }, 0);
+  const looked = searches * present.length;
+  console.log(
+    `up to ${planned} runs of some ${seconds + 5} s, then ${looked} searches of at most ${searchMs / 1000} s`,
+  );
+}
 
 function countsOf(dialect: Dialect): readonly number[] {
   if (isDialectChosen || dialect === dialects[0]) return calls;
@@ -75,7 +87,9 @@ function countsOf(dialect: Dialect): readonly number[] {
 
 /** All subjects at one number of calls, round after round. */
 async function rowsAt(dialect: Dialect, count: number): Promise<Row[]> {
-  const subjects = present.filter((subject) => isWanted(subject, dialect, count));
+  const subjects = present.filter(
+    (subject) => isWanted(subject, dialect) && !isTooMuch(subject.name, dialect, count),
+  );
   const runs = new Map(subjects.map(({ name }): [string, (Run | null)[]] => [name, []]));
   for (let round = 0; round < rounds; round += 1) {
     for (const subject of rotated(subjects, round)) {
@@ -92,13 +106,17 @@ async function rowsAt(dialect: Dialect, count: number): Promise<Row[]> {
   });
 }
 
-function isWanted({ name, traffic, hasRows }: Subject, dialect: Dialect, count: number): boolean {
+function isWanted({ traffic, hasRows }: Subject, dialect: Dialect): boolean {
   // What recorders are sent is the same whatever the dialect.
-  if (!hasRows || (traffic === 'record' && dialect !== dialects[0])) return false;
+  return hasRows && (traffic === 'relay' || dialect === dialects[0]);
+}
+
+/** Who had more calls than it holds before isn't given even more. */
+function isTooMuch(name: string, dialect: Dialect, count: number): boolean {
   const before = rows.find((row) => row.subject === name && row.dialect === dialect && isOverloaded(row));
-  if (before === undefined || before.calls > count) return true;
+  if (before === undefined || before.calls > count) return false;
   leftOut.push({ subject: name, dialect, calls: count, overloadedAt: before.calls });
-  return false;
+  return true;
 }
 
 async function search(subject: Subject): Promise<void> {

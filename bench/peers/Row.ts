@@ -43,7 +43,7 @@ export interface Capacity {
   /** Of each search; the median counts. */
   readonly found: readonly Saturation[];
   readonly holds: number;
-  /** Calls for each core of everything that it uses, from the CPU of the largest run that was held. */
+  /** Calls for each core of everything that it uses, under the most calls that it held. */
   readonly perCoreOfAll: number;
   readonly problems: readonly string[];
 }

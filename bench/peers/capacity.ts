@@ -9,7 +9,7 @@ const timing: Timing = { settleMs: 1500, windowMs: 2000, drainMs: 2000 };
 const least = 5;
 const precision = 0.04;
 /** For one search, ms. What is found by then counts, and says so. */
-const searchMs = 120_000;
+export const searchMs = 120_000;
 /** Where nothing is known yet. */
 const firstGuess = 100;
 
@@ -50,21 +50,40 @@ export async function capacityOf(subject: Subject, order: CapacityOrder): Promis
     if (holds > 0) first = holds;
   }
   const holds = median(found.map((each) => each.holds));
-  const largest = held.sort((a, b) => a.calls - b.calls).at(-1);
   return {
     subject: subject.name,
     dialect,
     found,
     holds,
-    perCoreOfAll: largest === undefined ? NaN : largest.calls / largest.share.all,
+    perCoreOfAll: perCoreOfAll(order.rows, held),
     problems,
   };
 }
 
+/**
+ * Calls for each core of everything that a subject uses, under the most calls that it held. A row says it better than a run of a search, which is
+ * over before a chunk has been sealed and stored.
+ *
+ * @param held - runs of the search that were
+ * @returns NaN when none was held
+ */
+export function perCoreOfAll(rows: readonly Row[], held: readonly Run[]): number {
+  const row = largestHeld(rows);
+  if (row !== undefined) return row.calls / row.allShare.median;
+  const run = [...held].sort((a, b) => a.calls - b.calls).at(-1);
+  return run === undefined ? NaN : run.calls / run.share.all;
+}
+
+function largestHeld(rows: readonly Row[]): Row | undefined {
+  return rows
+    .filter((row) => !isOverloaded(row))
+    .sort((a, b) => a.calls - b.calls)
+    .at(-1);
+}
+
 /** What the CPU of the largest row that was held allows, less what is needed to be in time. */
 function guess(rows: readonly Row[]): number {
-  const held = rows.filter((row) => !isOverloaded(row)).sort((a, b) => a.calls - b.calls);
-  const largest = held.at(-1);
+  const largest = largestHeld(rows);
   if (largest !== undefined) return Math.floor((0.9 * largest.calls) / largest.liveShare.median);
   const fewest = Math.min(...rows.map(({ calls }) => calls));
   return Number.isFinite(fewest) ? Math.floor(fewest / 2) : firstGuess;

@@ -64,6 +64,8 @@ function withCompiler(t: Test): void {
       t.ok(report.windowSent > 0);
       t.equal(report.roundTrip.total, report.windowSent);
       t.ok(report.roundTrip.quantile(0.5) > 0);
+      const [largest, most] = [report.roundTrip.quantile(1), report.roundTrip.max / 1000];
+      t.ok(largest <= most && largest >= 0.99 * most, 'its buckets are those that they are read as');
     }
   });
 
