@@ -190,7 +190,11 @@ await t.test('a tap that fails costs the call nothing', async (t) => {
     throw new Error('tap is broken');
   };
   const bot = await relay.bot.connection();
-  broken.send(media(0), JSON.stringify({ event: 'mark', streamSid: streamId, mark: { name: 'm' } }), media(2));
+  broken.send(
+    media(0),
+    JSON.stringify({ event: 'mark', streamSid: streamId, mark: { name: 'm' } }),
+    media(2),
+  );
   await until(() => bot.received.length === 5, 'the frames at the bot');
   t.match(relay.lines('stream_failed'), [{ callId, part: 'tap' }]);
   relay.tap.broken = true;

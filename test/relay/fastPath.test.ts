@@ -335,16 +335,24 @@ await t.test('a provider of the thread and a bot of Node talk like any other two
   t.equal((await caller.closed()).code, 1000);
 });
 
-await t.test('a one-way stream of an account with a bot is recorded, and its bot hears nothing', async (t) => {
-  const relay = await relayWith(t);
-  const caller = await relay.twilio().open();
-  t.equal(relay.loop?.size, 1);
-  caller.send(connected, start({ customParameters: { 'reelay.oneWay': 'true' } }), ...frames(0, 300), stop());
-  await until(() => relay.tap.calls[0]?.streams[0]?.end_ !== undefined, 'the end of the stream');
-  t.equal(relay.tap.stream().heard(Track.caller).length, 300 * 160);
-  t.equal(relay.tap.stream().fast, 0);
-  t.equal(relay.bot.upgrades, 0);
-});
+await t.test(
+  'a one-way stream of an account with a bot is recorded, and its bot hears nothing',
+  async (t) => {
+    const relay = await relayWith(t);
+    const caller = await relay.twilio().open();
+    t.equal(relay.loop?.size, 1);
+    caller.send(
+      connected,
+      start({ customParameters: { 'reelay.oneWay': 'true' } }),
+      ...frames(0, 300),
+      stop(),
+    );
+    await until(() => relay.tap.calls[0]?.streams[0]?.end_ !== undefined, 'the end of the stream');
+    t.equal(relay.tap.stream().heard(Track.caller).length, 300 * 160);
+    t.equal(relay.tap.stream().fast, 0);
+    t.equal(relay.bot.upgrades, 0);
+  },
+);
 
 await t.test('when the thread stops every socket is told closed', async (t) => {
   const relay = await relayWith(t);
@@ -382,25 +390,28 @@ await t.test(
   },
 );
 
-await t.test('Node may have as many connections as the native thread leaves it, and never none', async (t) => {
-  const relay = await relayWith(t);
-  const { loop } = relay;
-  if (loop === null) return;
-  const { caller } = await fastCall(relay);
-  const health = async (): Promise<number> => {
-    const headers = { Connection: 'close' };
-    return (await fetch(`http://127.0.0.1:${relay.port}/healthz`, { headers })).status;
-  };
-  t.equal(loop.board.waiting.sockets, 1, 'the provider; bots come from here');
-  // As many as if the thread had more sockets than there may be altogether.
-  loop.board.cells[2] = 1_000_000;
-  const next = await relay.twilio().open();
-  t.equal(await health(), 200);
-  next.socket.terminate();
-  caller.socket.terminate();
-  await until(() => loop.size === 0, 'both to be gone');
-  t.equal(loop.board.waiting.sockets, 999_999);
-});
+await t.test(
+  'Node may have as many connections as the native thread leaves it, and never none',
+  async (t) => {
+    const relay = await relayWith(t);
+    const { loop } = relay;
+    if (loop === null) return;
+    const { caller } = await fastCall(relay);
+    const health = async (): Promise<number> => {
+      const headers = { Connection: 'close' };
+      return (await fetch(`http://127.0.0.1:${relay.port}/healthz`, { headers })).status;
+    };
+    t.equal(loop.board.waiting.sockets, 1, 'the provider; bots come from here');
+    // As many as if the thread had more sockets than there may be altogether.
+    loop.board.cells[2] = 1_000_000;
+    const next = await relay.twilio().open();
+    t.equal(await health(), 200);
+    next.socket.terminate();
+    caller.socket.terminate();
+    await until(() => loop.size === 0, 'both to be gone');
+    t.equal(loop.board.waiting.sockets, 999_999);
+  },
+);
 
 await t.test('the end of its environment ends the thread, sockets or not', async (t) => {
   const relayUrl = new URL('../../src/relay/', import.meta.url).href;
