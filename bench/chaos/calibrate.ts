@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { usageOf } from '../ProcessUsage.js';
-import { median } from './PairedFigures.js';
+import { median } from '../PairedFigures.js';
 import type { Party } from './Party.js';
 import { recorded, type Scene } from './Scene.js';
 

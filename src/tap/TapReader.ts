@@ -98,7 +98,7 @@ class Head {
   take(): Uint8Array {
     const { buffer, byteOffset } = this.#view;
     const [run, from] = [this.#run, this.#at];
-    let to = from;
+    let to: number;
     do {
       this.lastTaken = this.number;
       to = this.#pass();
