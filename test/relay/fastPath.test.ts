@@ -427,7 +427,7 @@ await t.test('the end of its environment ends the thread, sockets or not', async
     const loop = LiveLoop.start(createRing(0), new SharedSequence(), new Counters(), console.error);
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
-    const [[near]] = await Promise.all([once(server, 'connection'), once(connect(server.address().port), 'connect')]);
+    const [[near]] = await Promise.all([once(server, 'connection'), once(connect(server.address().port, '127.0.0.1'), 'connect')]);
     const options = { isClient: false, maxMessageBytes: 1000, closeTimeoutMs: 1000, stalledMs: 1000 };
     const socket = FastSocket.adopt(loop, near._handle.fd, Buffer.alloc(0), options);
     socket.listen({});
