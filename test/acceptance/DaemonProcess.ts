@@ -207,9 +207,17 @@ export class DaemonProcess {
     return `ws://127.0.0.1:${this.mediaPort}${path}`;
   }
 
-  /** Asks the control port. */
+  /** Asks the control port, once more where the connection broke: it may have been kept from a control thread that is no more. */
   async get(path: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
-    return await fetch(`http://127.0.0.1:${this.controlPort}${path}`, { headers });
+    const ask = async (): Promise<Response> =>
+      await fetch(`http://127.0.0.1:${this.controlPort}${path}`, { headers });
+    try {
+      return await ask();
+    } catch (error) {
+      const { code } = ((error as Error).cause ?? {}) as { readonly code?: string };
+      if (code !== 'UND_ERR_SOCKET' && code !== 'ECONNRESET') throw error;
+      return await ask();
+    }
   }
 
   async json<T>(path: string): Promise<T> {
