@@ -34,6 +34,11 @@ export class CallSchedule {
     return this.#restarts.shift();
   }
 
+  /** When the next key is pressed; Infinity: none is. */
+  get nextDigitMs(): number {
+    return this.#digits[0]?.atMs ?? Infinity;
+  }
+
   /** Keys whose time has come. */
   takeDigits(callMs: number): string[] {
     const due = this.#digits.filter(({ atMs }) => atMs <= callMs).map(({ digit }) => digit);

@@ -219,14 +219,23 @@ export abstract class Caller extends EventEmitter<CallerEvents> implements Rider
     if (complete > stream.nextFrame) {
       const from = stream.nextFrame;
       stream.nextFrame = complete;
-      this.sendFrames(stream, from, complete);
-      const digits = this.script.takeDigits(this.callMs(stream, complete));
-      for (const digit of digits) this.sendDigit(stream, digit);
+      this.#say(stream, from, complete);
     }
     this.reportPlayback(stream, nowMs);
     if (this.stream !== stream || stream.endMs !== null) return;
     if (complete >= last) this.#endByScript(stream, last);
     else this.schedule(stream);
+  }
+
+  /** Who comes late sends many frames at once, and each key still where it was pressed. */
+  #say(stream: LiveStream, from: number, complete: number): void {
+    for (let next = from; next < complete;) {
+      const pressed = Math.ceil(this.script.nextDigitMs / frameMs) - stream.firstFrame;
+      const to = Math.min(Math.max(pressed, next + 1), complete);
+      this.sendFrames(stream, next, to);
+      for (const digit of this.script.takeDigits(this.callMs(stream, to))) this.sendDigit(stream, digit);
+      next = to;
+    }
   }
 
   protected schedule(stream: LiveStream): void {
