@@ -109,9 +109,18 @@ class LiveLoop : public Napi::ObjectWrap<LiveLoop> {
     (*held)->end();
   }
 
+  // Whether JavaScript still runs. An environment that ends calls what waits before it runs its hooks, and whoever called into it then would
+  // take the process down.
+  static bool canCall(Napi::Env env) {
+    napi_value global;
+    bool has;
+    return napi_get_global(env, &global) == napi_ok &&
+           napi_has_named_property(env, global, "Object", &has) == napi_ok;
+  }
+
   // On JavaScript's thread.
   static void deliver(Napi::Env env, Napi::Function onEvents, LiveLoop* self) {
-    if (env == nullptr || self->connection_->isOver) return;
+    if (env == nullptr || self->connection_->isOver || !canCall(env)) return;
     Connection& connection = *self->connection_;
     for (live::Event& event : connection.loop->takeEvents()) connection.waiting.push_back(std::move(event));
     const std::size_t count = std::min(connection.waiting.size(), mostInBatch);
