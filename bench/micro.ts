@@ -21,6 +21,8 @@ function worksOn(samples: number): [string, Work][] {
   kernelsTypescript.encodeMulaw(pcm, octets);
   const [linear, other, stereo] = [new Int16Array(samples), pcm.slice(), new Int16Array(2 * samples)];
   const coded = new Uint8Array(samples);
+  // As speech is looked for: bins of 10 ms.
+  const [pairs, squares] = [new Int16Array(4), new Float64Array(2)];
   return [
     ['decodeMulaw', (kernels) => kernels.decodeMulaw(octets, linear)],
     ['encodeMulaw', (kernels) => kernels.encodeMulaw(pcm, coded)],
@@ -30,6 +32,8 @@ function worksOn(samples: number): [string, Work][] {
     ['deinterleave', (kernels) => kernels.deinterleave(stereo, linear, other)],
     ['mix', (kernels) => kernels.mix(pcm, other, linear)],
     ['peak', (kernels) => void kernels.peak(pcm)],
+    ['extremes', (kernels) => kernels.extremes(pcm, samples / 2, pairs)],
+    ['energies', (kernels) => kernels.energies(pcm, samples / 2, squares)],
   ];
 }
 

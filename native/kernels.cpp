@@ -1,4 +1,4 @@
-// The audio kernels: G.711, interleaving, mixing and peak, over typed arrays that the caller owns.
+// The audio kernels: G.711, interleaving, mixing, peaks and energies, over typed arrays that the caller owns.
 //
 // The TypeScript twin (src/audio/kernelsTypescript.ts) has the same exports, results and error texts; one test file runs
 // over both. Nothing here allocates, keeps state or holds on to a buffer after its call. Loops are plain and pointers are
@@ -119,6 +119,31 @@ int32_t peak(const int16_t* source, std::size_t samples) {
   return std::max(-static_cast<int32_t>(lowest), static_cast<int32_t>(highest));
 }
 
+void extremes(const int16_t* source, std::size_t samples, std::size_t perBin, int16_t* target) {
+  for (std::size_t start = 0; start < samples; start += perBin) {
+    const std::size_t end = std::min(start + perBin, samples);
+    int16_t lowest = source[start];
+    int16_t highest = lowest;
+    for (std::size_t i = start + 1; i < end; i++) {
+      lowest = std::min(lowest, source[i]);
+      highest = std::max(highest, source[i]);
+    }
+    *target++ = lowest;
+    *target++ = highest;
+  }
+}
+
+// A whole number as long as it is summed, so that no order of additions gives another result; it stays below 2^53, so that
+// its conversion is exact as well.
+void energies(const int16_t* source, std::size_t samples, std::size_t perBin, double* target) {
+  for (std::size_t start = 0; start < samples; start += perBin) {
+    const std::size_t end = std::min(start + perBin, samples);
+    uint64_t sum = 0;
+    for (std::size_t i = start; i < end; i++) sum += static_cast<uint32_t>(static_cast<int32_t>(source[i]) * source[i]);
+    *target++ = static_cast<double>(sum) / static_cast<double>(end - start);
+  }
+}
+
 // ---- Arguments -----------------------------------------------------------------------------------------------------
 
 template <typename Sample>
@@ -131,10 +156,14 @@ template <typename Sample>
 constexpr napi_typedarray_type kindOf = napi_int16_array;
 template <>
 constexpr napi_typedarray_type kindOf<uint8_t> = napi_uint8_array;
+template <>
+constexpr napi_typedarray_type kindOf<double> = napi_float64_array;
 template <typename Sample>
 constexpr const char* nameOf = "an Int16Array";
 template <>
 constexpr const char* nameOf<uint8_t> = "a Uint8Array";
+template <>
+constexpr const char* nameOf<double> = "a Float64Array";
 
 void refuse(const Napi::Env& env, const std::string& text) {
   Napi::TypeError::New(env, text).ThrowAsJavaScriptException();
@@ -162,6 +191,34 @@ bool lengthIs(const Napi::CallbackInfo& info, const char* kernel, const char* na
   refuse(info.Env(), std::string(kernel) + ": " + name + " must have " + std::to_string(expected) +
                          " elements, not " + std::to_string(actual));
   return false;
+}
+
+// A bin of so many full-scale squares has a sum of 2^52, which a double holds exactly.
+constexpr uint32_t mostPerBin = 1u << 22;
+
+// Samples in a bin: the argument at 1. Throws and gives nothing when it is no whole number in range.
+std::optional<std::size_t> binArgument(const Napi::CallbackInfo& info, const char* kernel) {
+  double value = 0;
+  const napi_status status = napi_get_value_double(info.Env(), info[1], &value);
+  // Written so that NaN is refused as well; what is in range can be converted.
+  if (status == napi_ok && value >= 1 && value <= mostPerBin && value == static_cast<uint32_t>(value))
+    return static_cast<std::size_t>(value);
+  refuse(info.Env(), std::string(kernel) + ": perBin must be a whole number from 1 to " + std::to_string(mostPerBin));
+  return std::nullopt;
+}
+
+// Work over bins; each has `perBinOut` elements of the target.
+template <typename To, typename Work>
+Napi::Value reduce(const Napi::CallbackInfo& info, const char* kernel, std::size_t perBinOut, Work work) {
+  const auto source = argument<int16_t>(info, 0, kernel, "src");
+  if (!source) return {};
+  const auto perBin = binArgument(info, kernel);
+  if (!perBin) return {};
+  const auto target = argument<To>(info, 2, kernel, "dst");
+  const std::size_t bins = (source->length + *perBin - 1) / *perBin;
+  if (!target || !lengthIs(info, kernel, "dst", target->length, perBinOut * bins)) return {};
+  work(source->data, source->length, *perBin, target->data);
+  return info.Env().Undefined();
 }
 
 template <typename From, typename To, typename Work>
@@ -241,6 +298,10 @@ Napi::Value peakCall(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), peak(source->data, source->length));
 }
 
+Napi::Value extremesCall(const Napi::CallbackInfo& info) { return reduce<int16_t>(info, "extremes", 2, extremes); }
+
+Napi::Value energiesCall(const Napi::CallbackInfo& info) { return reduce<double>(info, "energies", 1, energies); }
+
 }  // namespace
 
 void addKernels(Napi::Env env, Napi::Object exports) {
@@ -252,4 +313,6 @@ void addKernels(Napi::Env env, Napi::Object exports) {
   exports.Set("deinterleave", Napi::Function::New<deinterleaveCall>(env, "deinterleave"));
   exports.Set("mix", Napi::Function::New<mixCall>(env, "mix"));
   exports.Set("peak", Napi::Function::New<peakCall>(env, "peak"));
+  exports.Set("extremes", Napi::Function::New<extremesCall>(env, "extremes"));
+  exports.Set("energies", Napi::Function::New<energiesCall>(env, "energies"));
 }
