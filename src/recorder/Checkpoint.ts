@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { deserialize, serialize } from 'node:v8';
 import type { Gap, ManifestChunk } from '../spool/Manifest.js';
-import { syncFolderHere } from '../spool/durable.js';
 import { odd, readPlainHere } from '../spool/plainFile.js';
 import type { TimelineState } from './timeline/TimelineState.js';
 
@@ -72,8 +71,6 @@ export function decodeCheckpoint(bytes: Buffer): Checkpoint {
  */
 export function readCheckpoints(folder: string, warn: (path: string, error: unknown) => void): Checkpoint[] {
   mkdirSync(folder, { recursive: true });
-  // A former reader may have ended between a checkpoint's renaming and its sync; what it lets go must not come to depend on it.
-  syncFolderHere(folder);
   const found: Checkpoint[] = [];
   for (const name of readdirSync(folder)) {
     if (!name.endsWith(extension)) continue;

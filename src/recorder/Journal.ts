@@ -1,40 +1,24 @@
 import {
-  closeSync,
   fdatasync as fdatasyncOf,
-  fsyncSync,
+  fdatasyncSync,
   ftruncateSync,
-  openSync,
+  mkdirSync,
   readdirSync,
-  truncateSync,
-  unlinkSync,
   writevSync,
 } from 'node:fs';
-import { open, readdir } from 'node:fs/promises';
+import { open, readdir, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { ReelayError } from '../config/ReelayError.js';
-import { makeFolderHere, syncFolder, syncFolderHere } from '../spool/durable.js';
-import { odd, readPlainHere } from '../spool/plainFile.js';
+import { syncFolder, syncFolderHere } from '../spool/durable.js';
 import type { Quarantine } from '../spool/Quarantine.js';
-import { batchHeader, firstIn, readSegment, type SegmentBatch } from './readSegment.js';
+import { isBefore, journalBeginning, laterOf, type JournalPlace } from './JournalPlace.js';
+import { JournalReplay, type JournalBatch } from './JournalReplay.js';
+import { batchHeader } from './readSegment.js';
+import { Segment } from './Segment.js';
 
-/**
- * The append-only log of everything the recorder took from the ring, for all calls: the one thing that has to survive a
- * crash, since chunks are rendered from it. A journal is a folder of segments, `<number>.journal`; {@link readSegment} says what
- * lies in them.
- *
- * A batch is handed to the kernel in one write, so a killed process leaves at most one torn batch, at the end; reading stops
- * there and appending starts behind the last whole one. A loss of power may leave anything behind what was synced: sectors that
- * read as zeros, and whole batches behind them. Segments but the last one were synced before the next began, and of the last one
- * the batches say how much was; what can't be read before that is damage. Both are passed over: reading goes on at the next
- * whole batch, and tells that there is a hole. Call numbers mean something within one journal only, so a segment that came from
- * another daemon's is nobody's here.
- */
 const fdatasync = promisify(fdatasyncOf);
-const segmentName = /^(\d{8})\.journal$/;
-/** Segments end a batch after they are full, and a batch is at most what the ring holds; larger files are nobody's. */
-const mostSegmentBytes = 2 ** 31 - 1;
 
 /** A new segment begins after this many bytes, so that old audio can be given back to the disk in pieces of this size. */
 const defaultSegmentBytes = 16 * 1024 * 1024;
@@ -44,33 +28,37 @@ function usualSegmentBytes({ REELAY_FAULTS, REELAY_SEGMENT_BYTES: bytes }: NodeJ
   return REELAY_FAULTS === '1' && bytes !== undefined ? Number(bytes) : defaultSegmentBytes;
 }
 
-interface Segment {
-  readonly number: number;
-  readonly path: string;
-  /** Sequence of the first record in it; 0 while it is empty. */
-  firstSequence: number;
-  /** Sequence of the last record that was written when it was closed. */
-  lastSequence: number;
-}
-
-export interface JournalBatch extends SegmentBatch {
-  /** Records between the batch before it and this one can't be read. */
-  readonly isAfterHole: boolean;
-}
-
+/**
+ * The append-only log of everything the recorder took from the ring, for all calls: the one thing that has to survive a
+ * crash, since chunks are rendered from it. A journal is a folder of segments, `<number>.journal`; {@link readSegment} says what
+ * lies in them.
+ *
+ * A batch is handed to the kernel in one write, so a killed process leaves at most one torn batch, at the end; reading stops
+ * there and appending starts behind the last whole one. A loss of power may leave anything behind what was synced: sectors that
+ * read as zeros, whole batches behind them, segments that miss their end or are missing altogether. How far that was, each batch
+ * says; what can't be read before that is damage ({@link JournalReplay}). Call numbers mean something within one journal only,
+ * so a segment that came from another daemon's is nobody's here.
+ *
+ * Nothing here waits for the disk but {@link close}: a segment that is full stays open until a {@link sync} has made it safe, and
+ * one that nobody needs goes behind, name by name.
+ */
 export class Journal {
   readonly folder: string;
   readonly #segmentBytes: number;
   readonly #daemon: number;
+  /** The last one is being written while {@link #isWriting}; those that wait for a sync have their file open. */
   readonly #segments: Segment[] = [];
-  #file = -1;
-  #fileBytes = 0;
-  #unsynced = false;
+  #isWriting = false;
+  /** Nobody needs these, but until their names are gone for good, a loss of power may bring them back. */
+  readonly #deleted: Segment[] = [];
+  #deleting: Promise<void> | null = null;
+  /** Folders in which names are that may be lost with the power. */
+  readonly #unsafeFolders: Set<string>;
+  /** What was here at the beginning, too. */
+  #isSecured = false;
+  #unsynced = true;
   #syncedSequence = 0;
-  /** Of the segment that is being written. */
-  #syncedBytes = 0;
-  /** The segment whose name is not yet safe from a loss of power; null: all are. */
-  #unnamed: Segment | null = null;
+  #syncedTo = journalBeginning;
   #syncing: Promise<void> | null = null;
   /** The sync that will follow the one under way. */
   #nextSync: Promise<void> | null = null;
@@ -78,22 +66,22 @@ export class Journal {
   /**
    * Opens a journal, or begins one. What lies in it is first to be read with {@link replay}; `append` goes on behind that.
    *
+   * @param beside - folders whose names have to be safe, too, before anything of this counts as safe or may go
    * @throws the file system's error when the folder cannot be made
    */
-  constructor(folder: string, segmentBytes = usualSegmentBytes(process.env)) {
+  constructor(
+    folder: string,
+    segmentBytes = usualSegmentBytes(process.env),
+    beside: readonly string[] = [],
+  ) {
     this.folder = folder;
     this.#segmentBytes = segmentBytes;
     this.#daemon = crc32(basename(dirname(folder)));
-    makeFolderHere(folder);
+    mkdirSync(folder, { recursive: true });
+    this.#unsafeFolders = new Set([dirname(folder), folder, ...beside]);
     for (const name of readdirSync(folder).sort()) {
-      const number = segmentName.exec(name)?.[1];
-      if (number === undefined) continue;
-      this.#segments.push({
-        number: Number(number),
-        path: join(folder, name),
-        firstSequence: 0,
-        lastSequence: 0,
-      });
+      const segment = Segment.named(folder, name);
+      if (segment !== undefined) this.#segments.push(segment);
     }
   }
 
@@ -102,7 +90,7 @@ export class Journal {
    * in it, or that isn't of this journal, goes into the quarantine as well, where it outlives the journal.
    *
    * @param quarantine - undefined: damage is told of, and goes with the journal
-   * @param isSecured - {@link secureJournal} has been waited for
+   * @param isSecured - {@link secureJournal} has been waited for; else what isn't safe from a loss of power is left to the first sync
    * @yields what was appended at a time; the view is valid for as long as the caller keeps it
    */
   *replay(
@@ -110,48 +98,25 @@ export class Journal {
     quarantine?: Quarantine,
     isSecured = false,
   ): Generator<JournalBatch, void, void> {
-    let last = 0;
-    // What is rendered and sealed must not be ahead of what it was rendered from: whoever wrote this may not have come to syncing it,
-    // nor the name of the last segment.
-    if (!this.isEmpty && !isSecured) syncFolderHere(this.folder);
-    for (const segment of this.#inOrder()) {
-      const bytes = readPlainHere(segment.path, mostSegmentBytes);
-      if (bytes !== odd && bytes !== undefined && !isSecured) syncFile(segment.path);
-      if (bytes === odd) quarantine?.setAside(segment.path, 'a segment of a journal is a plain file');
-      if (bytes === odd || bytes === undefined) continue;
-      const { batches, damaged, torn, wholeBytes } = readSegment(bytes, this.#daemon, this.#isLast(segment));
-      for (const batch of batches) {
-        segment.firstSequence ||= batch.first;
-        segment.lastSequence = batch.last;
-        // A segment that lies there twice.
-        if (batch.last <= last) continue;
-        const isAfterHole = last > 0 && batch.first > last + 1;
-        last = batch.last;
-        this.#syncedSequence = last;
-        yield { ...batch, isAfterHole };
-      }
-      if (torn > 0) this.#leaveTorn(segment, torn, wholeBytes, bytes.length, warn);
-      if (damaged > 0) this.#keepDamaged(segment, damaged, bytes.length, warn, quarantine);
+    const replay = new JournalReplay(this.#segments, this.#daemon, { warn, quarantine });
+    for (const batch of replay.batches()) {
+      this.#syncedSequence = isSecured ? batch.last : replay.syncedSequence;
+      yield batch;
     }
+    this.#syncedTo = replay.synced;
+    if (isSecured) {
+      this.#isSecured = true;
+      this.#unsynced = false;
+      this.#unsafeFolders.clear();
+      return;
+    }
+    for (const segment of this.#segments)
+      if (segment.bytes > 0 && isBefore(this.#syncedTo, endOf(segment))) segment.open('r');
   }
 
   /** Whether it has no segment at all. */
   get isEmpty(): boolean {
     return this.#segments.length === 0;
-  }
-
-  #isLast(segment: Segment): boolean {
-    return segment === this.#segments.at(-1);
-  }
-
-  /** Segments as they were written, whatever they are called now. */
-  #inOrder(): Segment[] {
-    let before = 0;
-    const keyed = this.#segments.map((segment) => {
-      before = firstIn(segment.path) ?? before;
-      return { segment, first: before };
-    });
-    return keyed.sort((a, b) => a.first - b.first).map(({ segment }) => segment);
   }
 
   /**
@@ -160,19 +125,20 @@ export class Journal {
    * @throws the file system's error (`ENOSPC`, `EIO`); the torn batch is cut off again, so that a later try can succeed
    */
   append(records: Uint8Array, firstSequence: number, lastSequence: number): void {
-    if (this.#file < 0 || this.#fileBytes >= this.#segmentBytes) this.#rotate();
-    const sequences = { first: firstSequence, last: lastSequence };
+    const segment = this.#current();
     const header = batchHeader(records, {
-      ...sequences,
       daemon: this.#daemon,
-      syncedBytes: this.#syncedBytes,
+      segment: segment.number,
+      synced: this.#syncedTo,
+      first: firstSequence,
+      last: lastSequence,
     });
     const total = header.length + records.length;
     let written = 0;
     try {
-      written = writevSync(this.#file, [header, records], this.#fileBytes);
+      written = writevSync(segment.file, [header, records], segment.bytes);
     } finally {
-      if (written < total) ftruncateSync(this.#file, this.#fileBytes);
+      if (written < total) ftruncateSync(segment.file, segment.bytes);
     }
     if (written < total) {
       throw new ReelayError('spool_unwritable', {
@@ -180,18 +146,29 @@ export class Journal {
         remedy: 'Make room on the disk that holds the spool.',
       });
     }
-    this.#fileBytes += total;
+    segment.bytes += total;
+    segment.firstSequence ||= firstSequence;
+    segment.lastSequence = lastSequence;
     this.#unsynced = true;
-    const current = this.#segments.at(-1);
-    if (current === undefined) return;
-    current.firstSequence ||= firstSequence;
-    current.lastSequence = lastSequence;
+  }
+
+  /** The segment that is to be written: a new one, when there is none or the last is full. */
+  #current(): Segment {
+    const last = this.#segments.at(-1);
+    if (this.#isWriting && last !== undefined && last.bytes < this.#segmentBytes) return last;
+    const segment = new Segment(this.folder, (last?.number ?? 0) + 1);
+    segment.open('w');
+    segment.lastSequence = last?.lastSequence ?? 0;
+    this.#segments.push(segment);
+    this.#unsafeFolders.add(this.folder);
+    this.#isWriting = true;
+    return segment;
   }
 
   /**
-   * Puts what was appended so far onto the disk, off this thread: the name of a new segment first.
+   * Puts what was appended so far onto the disk, off this thread: full segments, the one that is being written, and their names.
    *
-   * @throws the file system's error
+   * @throws the file system's error; nothing counts as safe then that didn't before
    */
   sync(): Promise<void> {
     // One under way may have begun before the last append; everybody who asks meanwhile shares the one that follows it.
@@ -205,28 +182,30 @@ export class Journal {
   }
 
   async #sync(): Promise<void> {
-    if (!this.#unsynced || this.#file < 0) return;
+    if (!this.#unsynced) return;
     this.#unsynced = false;
-    const sequence = this.#segments.at(-1)?.lastSequence ?? 0;
-    const [file, bytes] = [this.#file, this.#fileBytes];
-    this.#syncing = this.#syncWithName(this.#file).finally(() => (this.#syncing = null));
+    const last = this.#segments.at(-1);
+    const reached = { place: endOf(last), sequence: last?.lastSequence ?? 0 };
+    const segments = this.#segments.filter(isOpen);
+    const folders = [...this.#unsafeFolders];
+    this.#unsafeFolders.clear();
+    this.#syncing = syncAll(folders, segments).finally(() => (this.#syncing = null));
     try {
       await this.#syncing;
-      this.#syncedSequence = Math.max(this.#syncedSequence, sequence);
-      if (file === this.#file) this.#syncedBytes = bytes;
     } catch (error) {
       this.#unsynced = true;
+      for (const folder of folders) this.#unsafeFolders.add(folder);
       throw error;
     }
+    this.#reached(reached);
+    // Whether or not it is full by now, what came into the last one since isn't safe.
+    for (const segment of segments) if (segment !== last) segment.close();
   }
 
-  /** Nothing of what is in a segment is safe before its name is. */
-  async #syncWithName(file: number): Promise<void> {
-    const named = this.#unnamed;
-    if (named !== null) await syncFolder(this.folder);
-    // Another may have been begun meanwhile.
-    if (this.#unnamed === named) this.#unnamed = null;
-    await fdatasync(file);
+  #reached({ place, sequence }: { readonly place: JournalPlace; readonly sequence: number }): void {
+    this.#isSecured = true;
+    this.#syncedTo = laterOf(this.#syncedTo, place);
+    this.#syncedSequence = Math.max(this.#syncedSequence, sequence);
   }
 
   /** Records up to this one survive a loss of power. */
@@ -234,80 +213,58 @@ export class Journal {
     return this.#syncedSequence;
   }
 
-  /** Sequence of the oldest record that the journal still holds; 0 when it holds none. */
+  /**
+   * Sequence of the oldest record that the journal holds, or may hold again after a loss of power; 0 when it holds none, or nobody
+   * can tell before the first sync. Whatever speaks of older ones may be forgotten.
+   */
   get firstSequence(): number {
-    return this.#segments[0]?.firstSequence ?? 0;
+    if (!this.#isSecured) return 0;
+    return (this.#deleted[0] ?? this.#segments[0])?.firstSequence ?? 0;
   }
 
-  /** Deletes the segments whose records are all older than `sequence`; the one being written stays. */
-  release(sequence: number): void {
-    let isReleased = false;
-    while (this.#segments.length > 1) {
-      const [oldest] = this.#segments;
-      if (oldest === undefined || oldest.lastSequence >= sequence) break;
-      unlinkSync(oldest.path);
+  /**
+   * Deletes the segments whose records are all older than `sequence`, off this thread; those stay that are being written or wait for
+   * a sync. Until one is gone for good, {@link firstSequence} stays.
+   *
+   * @returns when all are gone for good that could go
+   * @throws the file system's error; the next call tries again
+   */
+  release(sequence: number): Promise<void> {
+    for (let oldest = this.#segments[0]; this.#isSecured && oldest !== undefined; oldest = this.#segments[0]) {
+      const isNeeded = oldest.lastSequence >= sequence || isOpen(oldest);
+      if (isNeeded || this.#segments.length === 1) break;
+      this.#deleted.push(oldest);
       this.#segments.shift();
-      isReleased = true;
     }
-    // The tombstones of what is in there are forgotten next, and would be missed if the segment came back without them.
-    if (isReleased) syncFolderHere(this.folder);
+    this.#deleting ??= this.#delete().finally(() => (this.#deleting = null));
+    return this.#deleting;
   }
 
+  /** One after the other, oldest first: a journal that lost one in its middle with the power would be taken for damaged. */
+  async #delete(): Promise<void> {
+    for (let oldest = this.#deleted[0]; oldest !== undefined; oldest = this.#deleted[0]) {
+      await unlink(oldest.path).catch((error: unknown) => {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      });
+      await syncFolder(this.folder);
+      this.#deleted.shift();
+    }
+  }
+
+  /** Puts everything onto the disk, waiting for it on this thread, and ends writing. */
   close(): void {
-    if (this.#file >= 0) this.#leave(this.#file);
-  }
-
-  /** Puts a segment onto the disk for good. A sync that is under way still holds its file. */
-  #leave(file: number): void {
-    if (this.#unnamed !== null) syncFolderHere(this.folder);
-    this.#unnamed = null;
-    fsyncSync(file);
-    this.#file = -1;
-    this.#unsynced = false;
-    this.#syncedSequence = Math.max(this.#syncedSequence, this.#segments.at(-1)?.lastSequence ?? 0);
-    if (this.#syncing === null) closeSync(file);
-    else void this.#syncing.catch(() => undefined).then(() => closeSync(file));
-  }
-
-  #rotate(): void {
-    if (this.#file >= 0) this.#leave(this.#file);
-    const number = (this.#segments.at(-1)?.number ?? 0) + 1;
-    const path = join(this.folder, `${String(number).padStart(8, '0')}.journal`);
-    this.#file = openSync(path, 'w');
-    this.#fileBytes = 0;
-    this.#syncedBytes = 0;
-    const lastSequence = this.#segments.at(-1)?.lastSequence ?? 0;
-    this.#unnamed = { number, path, firstSequence: 0, lastSequence };
-    this.#segments.push(this.#unnamed);
-  }
-
-  /** What nobody had synced, and is not whole: it is cut off, unless something whole lies behind. */
-  #leaveTorn(
-    { path }: Segment,
-    torn: number,
-    wholeBytes: number,
-    size: number,
-    warn: (error: ReelayError) => void,
-  ): void {
-    const value = `${path}: ${torn} of ${size} bytes`;
-    const remedy = 'Nothing to do: this is what a killed process leaves, or a loss of power.';
-    warn(new ReelayError('journal_torn', { value, remedy }));
-    if (wholeBytes === size) return;
-    // It would look like damage once another segment follows.
-    truncateSync(path, wholeBytes);
-    syncFile(path);
-  }
-
-  #keepDamaged(
-    { path }: Segment,
-    damaged: number,
-    size: number,
-    warn: (error: ReelayError) => void,
-    quarantine: Quarantine | undefined,
-  ): void {
-    const value = `${path}: ${damaged} of ${size} bytes`;
-    warn(new ReelayError('journal_unreadable', { value, remedy: 'Look for disk errors.' }));
-    quarantine?.keep(path, `${damaged} of ${size} bytes are damaged, or of another journal`);
+    const segments = this.#segments.filter(isOpen);
+    if (segments.length === 0) return;
+    for (const folder of this.#unsafeFolders) syncFolderHere(folder);
+    for (const { file } of segments) fdatasyncSync(file);
+    this.#unsafeFolders.clear();
+    this.#unsynced = this.#isWriting = false;
+    const last = this.#segments.at(-1);
+    this.#reached({ place: endOf(last), sequence: last?.lastSequence ?? 0 });
+    // A sync that is under way still holds the files.
+    const shut = (): void => segments.forEach((segment) => segment.close());
+    if (this.#syncing === null) shut();
+    else void this.#syncing.catch(() => undefined).then(shut);
   }
 }
 
@@ -320,18 +277,27 @@ export class Journal {
 export async function secureJournal(folder: string): Promise<void> {
   const entries = await readdir(folder, { withFileTypes: true });
   for (const entry of entries) {
-    if (!entry.isFile() || !segmentName.test(entry.name)) continue;
-    const file = await open(join(folder, entry.name), 'r');
+    const segment = entry.isFile() ? Segment.named(folder, entry.name) : undefined;
+    if (segment === undefined) continue;
+    const file = await open(segment.path, 'r');
     await file.sync().finally(() => file.close());
   }
   await syncFolder(folder);
+  await syncFolder(dirname(folder));
 }
 
-function syncFile(path: string): void {
-  const file = openSync(path, 'r');
-  try {
-    fsyncSync(file);
-  } finally {
-    closeSync(file);
-  }
+function isOpen({ file }: Segment): boolean {
+  return file >= 0;
+}
+
+/** Where what is in a segment ends; of none, the journal's beginning. */
+function endOf(segment: Segment | undefined): JournalPlace {
+  return segment === undefined ? journalBeginning : { segment: segment.number, bytes: segment.bytes };
+}
+
+/** All at once: together they take a disk hardly longer than one of them. Settles when none is under way any more. */
+async function syncAll(folders: readonly string[], segments: readonly Segment[]): Promise<void> {
+  const syncs = [...folders.map(syncFolder), ...segments.map(({ file }) => fdatasync(file))];
+  const failed = (await Promise.allSettled(syncs)).find(({ status }) => status === 'rejected');
+  if (failed?.status === 'rejected') throw failed.reason;
 }

@@ -1,9 +1,10 @@
-import { existsSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
+import { unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { ReelayError } from '../config/ReelayError.js';
 import { adoptedFolder, checkpointFolder, journalFolder } from '../spool/layout.js';
-import { makeFolderHere, syncFolderHere } from '../spool/durable.js';
+import { syncFolder } from '../spool/durable.js';
 import { Quarantine } from '../spool/Quarantine.js';
 import { readRecords } from '../tap/RecordReader.js';
 import { checkpointPath, readCheckpoints } from './Checkpoint.js';
@@ -41,7 +42,7 @@ export function unread(
  * Opens a daemon's journal and renders what lies in it: the one way in which every start begins, whether there was a crash
  * or nothing before it.
  *
- * @param isSecured - the journal has been made safe from a loss of power
+ * @param isSecured - journal and checkpoints have been made safe from a loss of power
  * @yields after each batch, so that the caller can do other things between them
  */
 export function* openJournal(
@@ -51,9 +52,10 @@ export function* openJournal(
   isSecured = false,
 ): Generator<void, OpenedJournal, void> {
   const checkpoints = join(daemonDir, checkpointFolder);
-  makeFolderHere(checkpoints);
+  mkdirSync(checkpoints, { recursive: true });
   clearTemporaries(checkpoints, home.quarantine);
-  const journal = new Journal(join(daemonDir, journalFolder));
+  // A former reader may have ended between a checkpoint's renaming and its sync; what it lets go must not come to depend on it.
+  const journal = new Journal(join(daemonDir, journalFolder), undefined, [checkpoints]);
   let { isDamaged = false } = home;
   const found = readCheckpoints(checkpoints, (path, error) => {
     log.warn({ err: error, path }, 'a checkpoint cannot be read; the recording is rendered from its journal');
@@ -139,8 +141,9 @@ async function* recoverOne(
   log: Logger,
 ): AsyncGenerator<void, number, void> {
   makeFolders(path, home.quarantine);
-  const journalDir = join(path, journalFolder);
+  const [journalDir, checkpoints] = [join(path, journalFolder), join(path, checkpointFolder)];
   if (existsSync(journalDir)) await secureJournal(journalDir);
+  if (existsSync(checkpoints)) await syncFolder(checkpoints);
   const isDamaged = yield* isJournalDamaged(path, log);
   const { recordings, journal } = yield* openJournal(path, { ...home, isDamaged }, log, true);
   const interrupted = recordings.live.length;
@@ -150,7 +153,7 @@ async function* recoverOne(
   // Audio that nobody can place is still audio: it stays until a person has looked at it.
   if (recordings.strays > 0)
     home.quarantine.setAside(path, 'it holds audio of calls whose beginning is missing');
-  else removeRecovered(path, home.quarantine);
+  else await removeRecovered(path, home.quarantine);
   return interrupted;
 }
 
@@ -196,16 +199,16 @@ function clearTemporaries(folder: string, quarantine: Quarantine | undefined): v
 }
 
 /** Removes what was rendered; whatever else somebody has put there is kept. */
-function removeRecovered(path: string, quarantine: Quarantine): void {
-  const remove = (folder: string, pattern: RegExp): void => {
+async function removeRecovered(path: string, quarantine: Quarantine): Promise<void> {
+  const remove = async (folder: string, pattern: RegExp): Promise<void> => {
     for (const entry of readdirSync(folder, { withFileTypes: true }))
-      if (pattern.test(entry.name) && !entry.isDirectory()) unlinkSync(join(folder, entry.name));
-    syncFolderHere(folder);
+      if (pattern.test(entry.name) && !entry.isDirectory()) await unlink(join(folder, entry.name));
+    await syncFolder(folder);
     if (readdirSync(folder).length === 0) rmdirSync(folder);
   };
   // The journal goes first: without the checkpoints, which tell what is finished, it would be rendered once more.
-  remove(join(path, journalFolder), segment);
-  remove(join(path, checkpointFolder), checkpoint);
+  await remove(join(path, journalFolder), segment);
+  await remove(join(path, checkpointFolder), checkpoint);
   const adopted = join(path, adoptedFolder);
   if (existsSync(adopted) && readdirSync(adopted).length === 0) rmdirSync(adopted);
   for (const entry of readdirSync(path, { withFileTypes: true }))

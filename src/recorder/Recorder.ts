@@ -158,14 +158,12 @@ export class Recorder {
     }
   }
 
-  /** Gives the disk back what nobody needs. One that refuses even that is asked again. */
+  /** Gives the disk back what nobody needs, off this thread. One that refuses even that is asked again. */
   #release(journal: Journal, recordings: RecordingSet): void {
-    try {
-      journal.release(recordings.neededAfter(this.#lastSequence) + 1);
-      recordings.forget(journal.firstSequence);
-    } catch (error) {
-      this.#refused(error);
-    }
+    journal
+      .release(recordings.neededAfter(this.#lastSequence) + 1)
+      .then(() => recordings.forget(journal.firstSequence))
+      .catch((error: unknown) => this.#refused(error));
   }
 
   /** Everything that waits in the ring goes into the journal, then to the timelines; only then does the ring get it back. */

@@ -1,46 +1,70 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { crc32 } from 'node:zlib';
+import { journalBeginning, laterOf, type JournalPlace } from './JournalPlace.js';
 
-const magic = 0x32304a52;
-const formerMagic = 0x31304a52;
-/** Both begin so. */
+const magic = 0x33304a52;
+/** Of versions that were never released. */
+const secondMagic = 0x32304a52;
+/** Of version 0.2. */
+const firstMagic = 0x31304a52;
+/** All begin so. */
 const magicBytes = Buffer.from('RJ0', 'latin1');
-const batchHeaderBytes = 32;
+const batchHeaderBytes = 40;
+const formerHeaderBytes = 32;
 /** What the sum of a batch is of begins here. */
 const summedFrom = 12;
 /** A disk writes this many bytes whole or not at all. */
 const sectorBytes = 512;
 
-/** What was appended to a journal at a time. */
+/** What was appended to a journal at a time, as it lies in a segment. */
 export interface SegmentBatch {
   readonly records: Uint8Array;
   /** Sequences of its first and last record. */
   readonly first: number;
   readonly last: number;
-  /** Something in front of it can't be read, and is what a loss of power leaves of records that weren't synced. */
-  readonly isAfterTear: boolean;
-}
-
-export interface SegmentContent {
-  readonly batches: readonly SegmentBatch[];
-  /** Bytes that can't be read, though they had been synced or aren't what a loss of power leaves. */
-  readonly damaged: number;
-  /** Bytes that can't be read, and that nobody was told to be safe. */
-  readonly torn: number;
-  /** Where a torn end begins; all of the segment where there is none. */
-  readonly wholeBytes: number;
-}
-
-interface Batch extends Omit<SegmentBatch, 'isAfterTear'> {
-  readonly daemon: number;
-  /** Bytes of its segment that were synced when it was written; null of version 0.2, which doesn't say. */
-  readonly syncedBytes: number | null;
+  /** Bytes of the segment in front of it, and up to its end. */
+  readonly from: number;
+  readonly to: number;
+  /** Everything in front of this place was safe from a loss of power when it was written. */
+  readonly synced: JournalPlace;
+  /** What in front of it can't be read. */
+  readonly lost: LostBytes | null;
 }
 
 /** Bytes between whole batches, or behind the last. */
-interface Lost {
+export interface LostBytes {
   readonly from: number;
   readonly to: number;
+  /** They are what a loss of power may leave, or a process that was killed, of something that wasn't synced. */
+  readonly looksTorn: boolean;
+}
+
+export interface SegmentContent {
+  /** Number of the segment, as its batches say; as its file is called where they don't. */
+  readonly number: number;
+  /** Bytes of the file. */
+  readonly size: number;
+  readonly batches: readonly SegmentBatch[];
+  /** What is left behind the last whole batch. */
+  readonly lostEnd: LostBytes | null;
+  /** The latest place up to which everything was safe, as its batches say. */
+  readonly synced: JournalPlace;
+}
+
+interface Batch extends Omit<SegmentBatch, 'lost'> {
+  readonly daemon: number;
+  /** The segment that it was written to; null of versions that don't say. */
+  readonly segment: number | null;
+}
+
+/** What a reader knows of a segment before it has read it. */
+export interface SegmentOrigin {
+  /** CRC-32 of the name of the daemon that wrote it; batches of others are damage. */
+  readonly daemon: number;
+  /** From the file's name. */
+  readonly number: number;
+  /** Where the segment before it ends: former versions synced that before they began another. */
+  readonly before: JournalPlace;
 }
 
 /**
@@ -48,53 +72,47 @@ interface Lost {
  *
  * | offset | type | field |
  * |---|---|---|
- * | 0 | u32 | magic `RJ02` |
+ * | 0 | u32 | magic `RJ03` |
  * | 4 | u32 | length of the records, bytes |
  * | 8 | u32 | CRC-32 of everything behind it |
  * | 12 | u32 | CRC-32 of the daemon's name, which is that of the folder that holds the journal |
  * | 16 | f64 | sequence of the first record |
  * | 24 | u32 | sequence of the last record, less that of the first |
- * | 28 | u32 | bytes of this segment that were safe from a loss of power when the batch was written |
- * | 32 | … | records as they lay in the ring |
+ * | 28 | u32 | number of this segment |
+ * | 32 | u32 | number of a segment: up to there everything was safe from a loss of power when the batch was written |
+ * | 36 | u32 | and so many bytes of that one |
+ * | 40 | … | records as they lay in the ring |
  *
- * Batches of version 0.2 have `RJ01`, a CRC-32 of the records alone, perhaps zero for the daemon, and the last sequence as f64.
- *
- * @param daemon - CRC-32 of the name of the one that wrote it; batches of others are damage
- * @param mayBeTorn - no other segment was begun after this one
+ * Batches with `RJ02` have 32 bytes of header, no numbers, and at 28 how many bytes of their own segment were safe, all those
+ * before it being so. Those of version 0.2 have `RJ01`, 32 bytes as well, a CRC-32 of the records alone, perhaps zero for the
+ * daemon, and the last sequence as f64.
  */
-export function readSegment(bytes: Buffer, daemon: number, mayBeTorn: boolean): SegmentContent {
-  const found: { batch: Batch; lost: Lost | null }[] = [];
-  let syncedBytes = 0;
-  let offset = 0;
-  for (let next = nextBatch(bytes, 0, daemon); next !== null; next = nextBatch(bytes, offset, daemon)) {
-    const { batch, at } = next;
-    found.push({ batch, lost: at > offset ? { from: offset, to: at } : null });
-    offset = at + batchHeaderBytes + batch.records.length;
-    // Whatever lay in front of a batch of version 0.2 is taken for synced.
-    syncedBytes = Math.max(syncedBytes, batch.syncedBytes ?? offset);
+export function readSegment(bytes: Buffer, origin: SegmentOrigin): SegmentContent {
+  const batches: SegmentBatch[] = [];
+  let [number, synced, end] = [origin.number, journalBeginning, 0];
+  for (let next = nextBatch(bytes, 0, origin); next !== null; next = nextBatch(bytes, end, origin)) {
+    const { daemon, segment, ...batch } = next;
+    if (batches.length === 0) number = segment ?? number;
+    batches.push({ ...batch, lost: lostIn(bytes, end, batch.from, origin) });
+    synced = laterOf(synced, batch.synced);
+    end = batch.to;
   }
-  const end = { from: offset, to: bytes.length };
-  const isTorn = (lost: Lost | null) =>
-    mayBeTorn && lost !== null && lost.from >= syncedBytes && looksTorn(bytes, lost.from);
-  let isAfterTear = false;
-  const batches = found.map(({ batch, lost }) => {
-    isAfterTear ||= isTorn(lost);
-    const { records, first, last } = batch;
-    return { records, first, last, isAfterTear };
-  });
-  const all = [...found.map(({ lost }) => lost), end].filter((lost) => lost !== null);
-  return {
-    batches,
-    damaged: total(all.filter((lost) => !isTorn(lost))),
-    torn: total(all.filter(isTorn)),
-    wholeBytes: isTorn(end) ? offset : bytes.length,
-  };
+  return { number, size: bytes.length, batches, lostEnd: lostIn(bytes, end, bytes.length, origin), synced };
+}
+
+/** What the header of a batch says of where and by whom it is written. */
+export interface BatchFacts {
+  readonly daemon: number;
+  readonly segment: number;
+  readonly synced: JournalPlace;
+  readonly first: number;
+  readonly last: number;
 }
 
 /** The header of a batch of these records. */
 export function batchHeader(
   records: Uint8Array,
-  { first, last, daemon, syncedBytes }: Omit<Batch, 'records'>,
+  { daemon, segment, synced, first, last }: BatchFacts,
 ): Buffer {
   const header = Buffer.alloc(batchHeaderBytes);
   header.writeUInt32LE(magic, 0);
@@ -102,7 +120,9 @@ export function batchHeader(
   header.writeUInt32LE(daemon, 12);
   header.writeDoubleLE(first, 16);
   header.writeUInt32LE(last - first, 24);
-  header.writeUInt32LE(syncedBytes ?? 0, 28);
+  header.writeUInt32LE(segment, 28);
+  header.writeUInt32LE(synced.segment, 32);
+  header.writeUInt32LE(synced.bytes, 36);
   header.writeUInt32LE(crc32(records, crc32(header.subarray(summedFrom))), 8);
   return header;
 }
@@ -116,10 +136,10 @@ export function firstIn(path: string): number | undefined {
     return undefined;
   }
   try {
-    const header = Buffer.alloc(batchHeaderBytes);
-    if (readSync(file, header, 0, batchHeaderBytes, 0) < batchHeaderBytes) return undefined;
+    const header = Buffer.alloc(formerHeaderBytes);
+    if (readSync(file, header, 0, formerHeaderBytes, 0) < formerHeaderBytes) return undefined;
     const first = header.readDoubleLE(16);
-    const isOurs = [magic, formerMagic].includes(header.readUInt32LE(0));
+    const isOurs = [magic, secondMagic, firstMagic].includes(header.readUInt32LE(0));
     return isOurs && Number.isSafeInteger(first) ? first : undefined;
   } catch {
     return undefined;
@@ -128,48 +148,54 @@ export function firstIn(path: string): number | undefined {
   }
 }
 
+function lostIn(bytes: Buffer, from: number, to: number, origin: SegmentOrigin): LostBytes | null {
+  return to > from ? { from, to, looksTorn: looksTorn(bytes, from, origin) } : null;
+}
+
 /** Whether a write may have begun here that never came to the disk as a whole: its first sector did, or reads as zeros. */
-function looksTorn(bytes: Buffer, at: number): boolean {
+function looksTorn(bytes: Buffer, at: number, origin: SegmentOrigin): boolean {
   const sectorEnd = (Math.floor(at / sectorBytes) + 1) * sectorBytes;
   const start = bytes.subarray(at, Math.min(sectorEnd, at + magicBytes.length));
   if (start.every((byte) => byte === 0)) return true;
   const isBegun = start.equals(magicBytes.subarray(0, start.length));
   // Something whole is of another daemon.
-  return isBegun && batchAt(bytes, at) === null;
+  return isBegun && batchAt(bytes, at, origin) === null;
 }
 
-/** The next whole and undamaged batch of a daemon, at `from` or behind it; null where none is. */
-function nextBatch(bytes: Buffer, from: number, daemon: number): { batch: Batch; at: number } | null {
+/** The next whole and undamaged batch of the daemon, at `from` or behind it; null where none is. */
+function nextBatch(bytes: Buffer, from: number, origin: SegmentOrigin): Batch | null {
   for (let at = bytes.indexOf(magicBytes, from); at >= 0; at = bytes.indexOf(magicBytes, at + 1)) {
-    const batch = batchAt(bytes, at);
-    if (batch === null) continue;
-    if (batch.daemon === daemon || (batch.syncedBytes === null && batch.daemon === 0)) return { batch, at };
+    const batch = batchAt(bytes, at, origin);
+    if (batch !== null && batch.daemon === origin.daemon) return batch;
   }
   return null;
 }
 
 /** The batch at `offset`, or null when no whole and undamaged one lies there. */
-function batchAt(bytes: Buffer, offset: number): Batch | null {
-  if (offset + batchHeaderBytes > bytes.length) return null;
-  const isFormer = bytes.readUInt32LE(offset) === formerMagic;
-  if (!isFormer && bytes.readUInt32LE(offset) !== magic) return null;
-  const start = offset + batchHeaderBytes;
-  const end = start + bytes.readUInt32LE(offset + 4);
-  if (end > bytes.length) return null;
-  const summed = bytes.subarray(isFormer ? start : offset + summedFrom, end);
-  if (crc32(summed) !== bytes.readUInt32LE(offset + 8)) return null;
-  const first = bytes.readDoubleLE(offset + 16);
-  const last = isFormer ? bytes.readDoubleLE(offset + 24) : first + bytes.readUInt32LE(offset + 24);
+function batchAt(bytes: Buffer, from: number, origin: SegmentOrigin): Batch | null {
+  if (from + formerHeaderBytes > bytes.length) return null;
+  const found = bytes.readUInt32LE(from);
+  if (found !== magic && found !== secondMagic && found !== firstMagic) return null;
+  const start = from + (found === magic ? batchHeaderBytes : formerHeaderBytes);
+  const to = start + bytes.readUInt32LE(from + 4);
+  if (to > bytes.length) return null;
+  const summed = bytes.subarray(found === firstMagic ? start : from + summedFrom, to);
+  if (crc32(summed) !== bytes.readUInt32LE(from + 8)) return null;
+  const first = bytes.readDoubleLE(from + 16);
+  const last = found === firstMagic ? bytes.readDoubleLE(from + 24) : first + bytes.readUInt32LE(from + 24);
   if (!Number.isSafeInteger(first) || !Number.isSafeInteger(last) || last < first) return null;
-  return {
-    records: bytes.subarray(start, end),
-    first,
-    last,
-    daemon: bytes.readUInt32LE(offset + 12),
-    syncedBytes: isFormer ? null : bytes.readUInt32LE(offset + 28),
-  };
-}
-
-function total(lost: readonly Lost[]): number {
-  return lost.reduce((sum, { from, to }) => sum + to - from, 0);
+  const batch = { records: bytes.subarray(start, to), first, last, from, to };
+  const daemon = bytes.readUInt32LE(from + 12);
+  if (found === firstMagic) {
+    // Whatever lay in front of a batch of version 0.2 is taken for synced, and it may not say whose it is.
+    const synced = { segment: origin.number, bytes: to };
+    return { ...batch, daemon: daemon === 0 ? origin.daemon : daemon, segment: null, synced };
+  }
+  if (found === secondMagic) {
+    const ownBytes = bytes.readUInt32LE(from + 28);
+    const synced = ownBytes === 0 ? origin.before : { segment: origin.number, bytes: ownBytes };
+    return { ...batch, daemon, segment: null, synced };
+  }
+  const synced = { segment: bytes.readUInt32LE(from + 32), bytes: bytes.readUInt32LE(from + 36) };
+  return { ...batch, daemon, segment: bytes.readUInt32LE(from + 28), synced };
 }

@@ -47,11 +47,12 @@ interface Spool {
 }
 
 /** Writes records into a journal, so many at a time, as a recorder that was then killed. */
-function journalOf(daemonDir: string, records: readonly TapRecord[], batch: number): void {
+async function journalOf(daemonDir: string, records: readonly TapRecord[], batch: number): Promise<void> {
   const journal = new Journal(join(daemonDir, 'journal'), 200_000);
   for (let i = 0; i < records.length; i += batch) {
     const part = records.slice(i, i + batch);
     journal.append(encodeRecords(part), part[0]?.sequence ?? 0, part.at(-1)?.sequence ?? 0);
+    await journal.sync();
   }
   journal.close();
 }
@@ -109,8 +110,8 @@ void t.test('a 23 s call in chunks of 5 s and in one: the same, bit for bit', as
   const long = spoolIn(dir, 'long');
   const shortCall = call({ chunkSeconds: 5, recordingId: 'rec-1' });
   const longCall = call({ chunkSeconds: 3600, recordingId: 'rec-1' });
-  journalOf(short.daemonDir, shortCall.records, 50);
-  journalOf(long.daemonDir, longCall.records, 50);
+  await journalOf(short.daemonDir, shortCall.records, 50);
+  await journalOf(long.daemonDir, longCall.records, 50);
   await render(short);
   await render(long);
   const manifest = manifestIn(folderOf(short, shortCall));
@@ -143,12 +144,12 @@ void t.test(
     const dir = t.testdir();
     const script = call({ chunkSeconds: 5, recordingId: 'rec-1' });
     const complete = spoolIn(dir, 'complete');
-    journalOf(complete.daemonDir, script.records, 40);
+    await journalOf(complete.daemonDir, script.records, 40);
     await render(complete);
     const reference = await merged(folderOf(complete, script), join(dir, 'complete.wav'));
     for (const kept of [3, 20, 260, 700, 1000]) {
       const spool = spoolIn(dir, `killed-${kept}`);
-      journalOf(spool.daemonDir, script.records.slice(0, kept), 17);
+      await journalOf(spool.daemonDir, script.records.slice(0, kept), 17);
       await render(spool);
       const folder = folderOf(spool, script);
       const manifest = manifestIn(folder);
@@ -170,7 +171,7 @@ void t.test('a second start after a crash in the middle of recovery gives the sa
   const script = call({ chunkSeconds: 5, recordingId: 'rec-1' });
   const spool = spoolIn(dir, 'spool');
   const early = script.records.slice(0, 800);
-  journalOf(spool.daemonDir, early, 40);
+  await journalOf(spool.daemonDir, early, 40);
   // A first successor renders and seals some chunks, and is killed before the call ends.
   const opening = openJournal(spool.daemonDir, homeOf(spool), log);
   let step = opening.next();
@@ -187,7 +188,7 @@ void t.test('a second start after a crash in the middle of recovery gives the sa
   journal.close();
   await render(again);
   const straight = spoolIn(dir, 'straight');
-  journalOf(straight.daemonDir, script.records, 40);
+  await journalOf(straight.daemonDir, script.records, 40);
   await render(straight);
   const one = await merged(folderOf(again, script), join(dir, 'again.wav'));
   const other = await merged(folderOf(straight, script), join(dir, 'straight.wav'));
@@ -207,7 +208,7 @@ void t.test('a recording that is finished is not rendered again', async (t) => {
   const dir = t.testdir();
   const script = call({ chunkSeconds: 5, recordingId: 'rec-1' });
   const spool = spoolIn(dir, 'spool');
-  journalOf(spool.daemonDir, script.records, 40);
+  await journalOf(spool.daemonDir, script.records, 40);
   await render(spool);
   const sealed = spool.sealed.length;
   await render(spool);
@@ -219,7 +220,7 @@ void t.test('a torn or damaged end of the journal costs only itself', async (t) 
   const script = call({ chunkSeconds: 5, recordingId: 'rec-1' });
   for (const damage of ['torn', 'garbage', 'flipped']) {
     const spool = spoolIn(dir, damage);
-    journalOf(spool.daemonDir, script.records.slice(0, 300), 10);
+    await journalOf(spool.daemonDir, script.records.slice(0, 300), 10);
     const folder = join(spool.daemonDir, 'journal');
     const last = join(folder, readdirSync(folder).sort().at(-1) ?? '');
     if (damage === 'torn') truncateSync(last, statSync(last).size - 100);
@@ -242,7 +243,7 @@ void t.test('recovery forgets the journals of daemons that are gone, and only th
   const script = call({ chunkSeconds: 5, recordingId: 'rec-1' });
   const spool = spoolIn(dir, 'spool');
   const adopted = join(spool.daemonDir, 'adopted', 'old');
-  journalOf(adopted, script.records.slice(0, 500), 40);
+  await journalOf(adopted, script.records.slice(0, 500), 40);
   const recovery = recover(spool.daemonDir, homeOf(spool), log);
   while ((await recovery.next()).done !== true) t.ok(existsSync(adopted));
   t.notOk(existsSync(adopted));
@@ -253,7 +254,7 @@ void t.test('the journal keeps only what unsealed chunks need', async (t) => {
   const dir = t.testdir();
   const spool = spoolIn(dir, 'spool');
   const script = call({ chunkSeconds: 5, recordingId: 'rec-1' });
-  journalOf(spool.daemonDir, script.records.slice(0, -2), 40);
+  await journalOf(spool.daemonDir, script.records.slice(0, -2), 40);
   const opening = openJournal(spool.daemonDir, homeOf(spool), log);
   let step = opening.next();
   while (step.done !== true) step = opening.next();
@@ -261,12 +262,12 @@ void t.test('the journal keeps only what unsealed chunks need', async (t) => {
   const before = readdirSync(journal.folder).length;
   for (const recording of recordings.live) recording.progress();
   await recordings.settled();
-  journal.release(recordings.neededAfter(lastSequence) + 1);
+  await journal.release(recordings.neededAfter(lastSequence) + 1);
   t.ok(readdirSync(journal.folder).length < before);
   t.ok(journal.firstSequence > 1);
   recordings.finish('process_ended');
   await recordings.settled();
-  journal.release(recordings.neededAfter(lastSequence) + 1);
+  await journal.release(recordings.neededAfter(lastSequence) + 1);
   recordings.forget(journal.firstSequence);
   t.ok(readdirSync(journal.folder).length <= 1);
 });
@@ -279,8 +280,8 @@ void t.test('what cannot be recovered neither stops the rest nor is deleted', as
   // One is no folder at all, one has lost its beginning, as with a checkpoint that can't be read.
   mkdirSync(adopted, { recursive: true });
   writeFileSync(join(adopted, '0-file'), 'not a journal');
-  journalOf(join(adopted, '1-headless'), script.records.slice(300, 600), 40);
-  journalOf(join(adopted, '2-whole'), script.records.slice(0, 500), 40);
+  await journalOf(join(adopted, '1-headless'), script.records.slice(300, 600), 40);
+  await journalOf(join(adopted, '2-whole'), script.records.slice(0, 500), 40);
   for (let start = 0; start < 2; start++) {
     const recovery = recover(spool.daemonDir, homeOf(spool), log);
     while ((await recovery.next()).done !== true);
@@ -302,7 +303,7 @@ void t.test(
     const script = call({ chunkSeconds: 5, recordingId: 'rec-1' });
     const spool = spoolIn(dir, 'spool');
     const old = join(spool.daemonDir, 'adopted', 'old');
-    journalOf(old, script.records.slice(0, 500), 40);
+    await journalOf(old, script.records.slice(0, 500), 40);
     mkdirSync(join(old, 'checkpoints', 'rec-1.checkpoint.tmp', 'something'), { recursive: true });
     const recovery = recover(spool.daemonDir, homeOf(spool), log);
     while ((await recovery.next()).done !== true);
@@ -341,7 +342,8 @@ void t.test('a recording that failed holds no journal back while its call goes o
   t.equal(set.neededAfter(last), last);
   t.match(manifestIn(folderOf(spool, script)), { state: 'failed', endTime: null });
   feed(records.slice(1000, -1), set);
-  journal.release(set.neededAfter(last) + 1);
+  await journal.sync();
+  await journal.release(set.neededAfter(last) + 1);
   // A successor knows the call by its checkpoint, and notes its end.
   const successor = open();
   t.equal(successor.live.length, 1);

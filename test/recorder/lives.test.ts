@@ -66,8 +66,11 @@ class Life {
   progress(): void {
     const { journal, recordings } = this.#opened;
     recordings.progress();
-    journal.release(recordings.neededAfter(this.#last) + 1);
-    recordings.forget(journal.firstSequence);
+    journal
+      .release(recordings.neededAfter(this.#last) + 1)
+      .then(() => recordings.forget(journal.firstSequence))
+      // Its folder goes when nobody looks at it any more.
+      .catch(() => undefined);
   }
 
   async settled(): Promise<void> {
