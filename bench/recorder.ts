@@ -2,8 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { Journal } from '../src/recorder/Journal.js';
+import type { Journal } from '../src/recorder/Journal.js';
 import { openJournal } from '../src/recorder/JournalReader.js';
+import type { RecordingSet } from '../src/recorder/RecordingSet.js';
+import { unreadIn } from '../src/tap/RecordReader.js';
 import { RingReader, createRing } from '../src/tap/Ring.js';
 import { RingTap } from '../src/tap/RingTap.js';
 import { Encoding, Track, type StreamFacts } from '../src/tap/TapRecord.js';
@@ -66,6 +68,7 @@ function run(): { tap: number; record: number } {
   });
   const frame = new Uint8Array(160).map((_, i) => i);
   const spent = { tap: 0, record: 0 };
+  let last = 0;
   for (let ms = 0; ms < seconds * 1000; ms += 20) {
     const begin = performance.now();
     for (const each of streams) {
@@ -74,7 +77,7 @@ function run(): { tap: number; record: number } {
     }
     const tapped = performance.now();
     spent.tap += tapped - begin;
-    if (ms % 60 === 0) drain(reader, journal, recordings);
+    if (ms % 60 === 0) last = drain(reader, journal, recordings, last);
     if (ms % 500 === 0) for (const recording of recordings.live) recording.progress();
     spent.record += performance.now() - tapped;
   }
@@ -84,12 +87,14 @@ function run(): { tap: number; record: number } {
   return { tap: (spent.tap / frames) * 1000, record: (spent.record / frames) * 1000 };
 }
 
-function drain(reader: RingReader, journal: Journal, recordings: { apply(records: Uint8Array): void }): void {
-  for (let records = reader.peek(); records.length > 0; records = reader.peek()) {
-    journal.append(records, 1, 1);
-    recordings.apply(records);
-    reader.release(records.length);
-  }
+/** As the recorder does it at each of its turns. */
+function drain(reader: RingReader, journal: Journal, recordings: RecordingSet, after: number): number {
+  const { pieces, first, last } = unreadIn(reader.peek(), after);
+  if (pieces.length === 0) return after;
+  journal.append(pieces, first, last);
+  for (const records of pieces) recordings.apply(records);
+  reader.release();
+  return last;
 }
 
 run();

@@ -7,7 +7,7 @@ import {
   writevSync,
 } from 'node:fs';
 import { open, readdir, unlink } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { crc32 } from 'node:zlib';
 import { ReelayError } from '../config/ReelayError.js';
@@ -120,23 +120,25 @@ export class Journal {
   }
 
   /**
-   * Appends records that lie in one piece, as one batch, with one write.
+   * Appends records as one batch, with one write, however many pieces they lie in.
    *
+   * @param pieces - whole records each, their sequences rising from one to the next
    * @throws the file system's error (`ENOSPC`, `EIO`); the torn batch is cut off again, so that a later try can succeed
    */
-  append(records: Uint8Array, firstSequence: number, lastSequence: number): void {
+  append(pieces: readonly Uint8Array[], firstSequence: number, lastSequence: number): void {
     const segment = this.#current();
-    const header = batchHeader(records, {
+    const header = batchHeader(pieces, {
       daemon: this.#daemon,
       segment: segment.number,
       synced: this.#syncedTo,
       first: firstSequence,
       last: lastSequence,
     });
-    const total = header.length + records.length;
+    const parts = [header, ...pieces];
+    const total = parts.reduce((sum, { length }) => sum + length, 0);
     let written = 0;
     try {
-      written = writevSync(segment.file, [header, records], segment.bytes);
+      written = writevSync(segment.file, parts, segment.bytes);
     } finally {
       if (written < total) ftruncateSync(segment.file, segment.bytes);
     }

@@ -6,7 +6,6 @@ import { ReelayError } from '../config/ReelayError.js';
 import { adoptedFolder, checkpointFolder, journalFolder } from '../spool/layout.js';
 import { syncFolder } from '../spool/durable.js';
 import { Quarantine } from '../spool/Quarantine.js';
-import { readRecords } from '../tap/RecordReader.js';
 import { checkpointPath, readCheckpoints } from './Checkpoint.js';
 import { Journal, secureJournal } from './Journal.js';
 import type { RecordingHome } from './Recording.js';
@@ -21,21 +20,6 @@ export interface OpenedJournal {
   readonly recordings: RecordingSet;
   /** Sequence of the last record in it. */
   readonly lastSequence: number;
-}
-
-/** The part of records, lying one behind the other, that comes after a sequence; with its first and last sequence. */
-export function unread(
-  records: Uint8Array,
-  after: number,
-): { readonly records: Uint8Array; readonly first: number; readonly last: number } {
-  let start = records.length;
-  let first = 0;
-  let last = 0;
-  readRecords(records, ({ sequence }, offset) => {
-    if (sequence > after && first === 0) [first, start] = [sequence, offset];
-    last = sequence;
-  });
-  return { records: records.subarray(start), first, last };
 }
 
 /**

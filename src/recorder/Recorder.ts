@@ -4,10 +4,11 @@ import type { Logger } from 'pino';
 import { ReelayError } from '../config/ReelayError.js';
 import { Quarantine, type SetAside } from '../spool/Quarantine.js';
 import type { Announcement } from '../spool/SpoolEvent.js';
+import { unreadIn } from '../tap/RecordReader.js';
 import { RingReader } from '../tap/Ring.js';
 import { DiskState } from './DiskState.js';
 import type { Journal } from './Journal.js';
-import { openJournal, recover, unread } from './JournalReader.js';
+import { openJournal, recover } from './JournalReader.js';
 import type { Recording, RecordingHome } from './Recording.js';
 import type { RecordingSet } from './RecordingSet.js';
 
@@ -168,21 +169,19 @@ export class Recorder {
 
   /** Everything that waits in the ring goes into the journal, then to the timelines; only then does the ring get it back. */
   #drain(journal: Journal, recordings: RecordingSet): void {
-    for (let waiting = this.#ring.peek(); waiting.length > 0; waiting = this.#ring.peek()) {
-      // A predecessor may have ended between journal and ring: what it wrote down already is passed over.
-      const { records, first, last } = unread(waiting, this.#lastSequence);
-      if (records.length > 0) {
-        try {
-          journal.append(records, first, last);
-        } catch (error) {
-          this.#refused(error);
-          return;
-        }
-        recordings.apply(records);
-        this.#lastSequence = last;
+    // A predecessor may have ended between journal and ring: what it wrote down already is passed over.
+    const { pieces, first, last } = unreadIn(this.#ring.peek(), this.#lastSequence);
+    if (pieces.length > 0) {
+      try {
+        journal.append(pieces, first, last);
+      } catch (error) {
+        this.#refused(error);
+        return;
       }
-      this.#ring.release(waiting.length);
+      for (const records of pieces) recordings.apply(records);
+      this.#lastSequence = last;
     }
+    this.#ring.release();
   }
 
   #progress(recording: Recording): void {

@@ -109,21 +109,27 @@ export interface BatchFacts {
   readonly last: number;
 }
 
-/** The header of a batch of these records. */
-export function batchHeader(
-  records: Uint8Array,
-  { daemon, segment, synced, first, last }: BatchFacts,
-): Buffer {
+/**
+ * The header of a batch.
+ *
+ * @param pieces - its records, in the order in which they are written behind it
+ */
+export function batchHeader(pieces: readonly Uint8Array[], facts: BatchFacts): Buffer {
+  const { daemon, segment, synced, first, last } = facts;
   const header = Buffer.alloc(batchHeaderBytes);
   header.writeUInt32LE(magic, 0);
-  header.writeUInt32LE(records.length, 4);
+  header.writeUInt32LE(
+    pieces.reduce((sum, { length }) => sum + length, 0),
+    4,
+  );
   header.writeUInt32LE(daemon, 12);
   header.writeDoubleLE(first, 16);
   header.writeUInt32LE(last - first, 24);
   header.writeUInt32LE(segment, 28);
   header.writeUInt32LE(synced.segment, 32);
   header.writeUInt32LE(synced.bytes, 36);
-  header.writeUInt32LE(crc32(records, crc32(header.subarray(summedFrom))), 8);
+  const sum = pieces.reduce((before, piece) => crc32(piece, before), crc32(header.subarray(summedFrom)));
+  header.writeUInt32LE(sum, 8);
   return header;
 }
 

@@ -96,6 +96,8 @@ export class RingReader {
   readonly #view: DataView;
   readonly #cells: Int32Array;
   readonly #capacity: number;
+  /** Bytes that `peek` has shown, what was skipped included. */
+  #shown = 0;
 
   /** Becomes the ring's consumer. The predecessor must have ended: two consumers at once corrupt the ring. */
   constructor(ring: SharedArrayBuffer) {
@@ -107,25 +109,29 @@ export class RingReader {
   }
 
   /**
-   * The longest run of whole records that lies in one piece, as a view of shared memory: valid until it is released.
-   * An empty view means that nothing is waiting.
+   * Everything that waits, as runs of whole records of which each lies in one piece: none, one, or two where the ring begins
+   * anew. They are views of shared memory, valid until they are released.
    */
-  peek(): Uint8Array {
-    for (;;) {
-      const read = Atomics.load(this.#cells, readCell);
-      const waiting = ((Atomics.load(this.#cells, writeCell) - read) >>> 0) * unit;
-      const start = ((read >>> 0) * unit) % this.#capacity;
-      if (waiting === 0) return this.#bytes.subarray(0, 0);
-      const run = this.#runOf(start, Math.min(waiting, this.#capacity - start));
-      if (run > 0) return this.#bytes.subarray(start, start + run);
-      this.release(this.#capacity - start); // a skip marker stands here: go on at the ring's start
+  peek(): readonly Uint8Array[] {
+    const read = Atomics.load(this.#cells, readCell);
+    const waiting = ((Atomics.load(this.#cells, writeCell) - read) >>> 0) * unit;
+    const runs: Uint8Array[] = [];
+    for (this.#shown = 0; this.#shown < waiting; ) {
+      const start = ((read >>> 0) * unit + this.#shown) % this.#capacity;
+      const room = Math.min(waiting - this.#shown, this.#capacity - start);
+      const run = this.#runOf(start, room);
+      if (run > 0) runs.push(this.#bytes.subarray(start, start + run));
+      // What is left of the room is behind a skip marker: the next record lies at the ring's start.
+      this.#shown += room;
     }
+    return runs;
   }
 
-  /** Gives the first `bytes` of what `peek` showed back to the producer. */
-  release(bytes: number): void {
+  /** Gives back to the producer what `peek` showed last. */
+  release(): void {
     const read = Atomics.load(this.#cells, readCell);
-    Atomics.store(this.#cells, readCell, (read + bytes / unit) | 0);
+    Atomics.store(this.#cells, readCell, (read + this.#shown / unit) | 0);
+    this.#shown = 0;
   }
 
   /** Length of the records from `start`, up to a skip marker or to `limit` bytes. */

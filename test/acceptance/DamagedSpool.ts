@@ -158,7 +158,7 @@ export class DamagedSpool {
     for (let at = 0; at < records.length; at += 20) {
       const some = records.slice(at, at + 20);
       const bytes = encodeRecords(some);
-      journal.append(bytes, some[0]?.sequence ?? 0, some.at(-1)?.sequence ?? 0);
+      journal.append([bytes], some[0]?.sequence ?? 0, some.at(-1)?.sequence ?? 0);
       recordings.apply(bytes);
       recordings.progress();
       // As a daemon does: what comes next says how much was safe from a loss of power.

@@ -37,7 +37,7 @@ function read(
 
 function write(journal: Journal, from: number, to: number): void {
   for (let sequence = from; sequence <= to; sequence++) {
-    journal.append(new Uint8Array(100).fill(sequence), sequence, sequence);
+    journal.append([new Uint8Array(100).fill(sequence)], sequence, sequence);
   }
 }
 
@@ -110,7 +110,7 @@ void t.test(
     const quarantine = new Quarantine(spool, ({ into }) => aside.push(into));
     const journal = new Journal(folder);
     const append = (from: number, to: number) => {
-      for (let at = from; at <= to; at++) journal.append(new Uint8Array(1000).fill(at), at, at);
+      for (let at = from; at <= to; at++) journal.append([new Uint8Array(1000).fill(at)], at, at);
     };
     append(1, 3);
     await journal.sync();
@@ -156,7 +156,7 @@ void t.test(
           const file = join(folder, '00000001.journal');
           let syncedBytes = 0;
           for (const [index, size] of sizes.entries()) {
-            journal.append(randomBytes(size), index + 1, index + 1);
+            journal.append([randomBytes(size)], index + 1, index + 1);
             if (index + 1 !== synced) continue;
             await journal.sync();
             syncedBytes = statSync(file).size;
@@ -270,9 +270,9 @@ void t.test('release deletes whole segments only, never the one being written', 
 void t.test('a segment that is not safe yet is not deleted', async (t) => {
   const folder = join(t.testdir(), 'journal');
   const journal = new Journal(folder, 300);
-  write(journal, 1, 3);
+  write(journal, 1, 4);
   await journal.sync();
-  write(journal, 4, 9);
+  write(journal, 5, 9);
   await journal.release(1000);
   t.equal(segments(folder).length, 2, 'the second one is full and waits for a sync');
   await journal.sync();
@@ -418,7 +418,7 @@ void t.test(
           const journal = new Journal(folder, 1500);
           let synced = { sequence: 0, bytes: new Map<string, number>() };
           for (const [index, [size, afterwards]] of batches.entries()) {
-            journal.append(randomBytes(size), index + 1, index + 1);
+            journal.append([randomBytes(size)], index + 1, index + 1);
             if (afterwards > 0) continue;
             await journal.sync();
             const sizes = segments(folder).map((name) => [name, statSync(join(folder, name)).size] as const);

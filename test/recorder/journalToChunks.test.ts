@@ -51,7 +51,7 @@ async function journalOf(daemonDir: string, records: readonly TapRecord[], batch
   const journal = new Journal(join(daemonDir, 'journal'), 200_000);
   for (let i = 0; i < records.length; i += batch) {
     const part = records.slice(i, i + batch);
-    journal.append(encodeRecords(part), part[0]?.sequence ?? 0, part.at(-1)?.sequence ?? 0);
+    journal.append([encodeRecords(part)], part[0]?.sequence ?? 0, part.at(-1)?.sequence ?? 0);
     await journal.sync();
   }
   journal.close();
@@ -184,7 +184,7 @@ void t.test('a second start after a crash in the middle of recovery gives the sa
   const journal = new Journal(join(again.daemonDir, 'journal'), 200_000);
   for (const batch of journal.replay(() => t.fail('the journal is whole'))) t.ok(batch.last >= batch.first);
   const late = script.records.slice(800);
-  journal.append(encodeRecords(late), late[0]?.sequence ?? 0, late.at(-1)?.sequence ?? 0);
+  journal.append([encodeRecords(late)], late[0]?.sequence ?? 0, late.at(-1)?.sequence ?? 0);
   journal.close();
   await render(again);
   const straight = spoolIn(dir, 'straight');
@@ -332,7 +332,7 @@ void t.test('a recording that failed holds no journal back while its call goes o
   };
   const set = open();
   const feed = (part: TapRecord[], into: RecordingSet): void => {
-    journal.append(encodeRecords(part), part[0]?.sequence ?? 0, part.at(-1)?.sequence ?? 0);
+    journal.append([encodeRecords(part)], part[0]?.sequence ?? 0, part.at(-1)?.sequence ?? 0);
     into.apply(encodeRecords(part));
   };
   feed(records.slice(0, 400), set);

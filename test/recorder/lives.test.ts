@@ -6,9 +6,10 @@ import { pino } from 'pino';
 import t from 'tap';
 import { readWavHeader } from '../../src/audio/wav.js';
 import { samplesOf } from '../../src/audio/pcm.js';
-import { openJournal, unread, type OpenedJournal } from '../../src/recorder/JournalReader.js';
+import { openJournal, type OpenedJournal } from '../../src/recorder/JournalReader.js';
 import { chunkName, recordingFolder } from '../../src/spool/layout.js';
 import type { Manifest } from '../../src/spool/Manifest.js';
+import { unreadIn } from '../../src/tap/RecordReader.js';
 import type { CallScript } from './CallScript.js';
 import { encodeRecords } from './encodeRecords.js';
 import { concat, difference, renderScript } from './rendering.js';
@@ -56,10 +57,10 @@ class Life {
   /** Takes what the ring holds: everything of which the journal knows nothing yet. */
   feed(waiting: Uint8Array): void {
     const { journal, recordings } = this.#opened;
-    const { records, first, last } = unread(waiting, this.#last);
-    if (records.length === 0) return;
-    journal.append(records, first, last);
-    recordings.apply(records);
+    const { pieces, first, last } = unreadIn([waiting], this.#last);
+    if (pieces.length === 0) return;
+    journal.append(pieces, first, last);
+    for (const records of pieces) recordings.apply(records);
     this.#last = last;
   }
 

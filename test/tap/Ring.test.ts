@@ -50,10 +50,9 @@ const stream = {
 /** Takes everything that waits; payloads are copied, since they lie in the ring. */
 function takeAll(reader: RingReader): TapRecord[] {
   const records: TapRecord[] = [];
-  for (let run = reader.peek(); run.length > 0; run = reader.peek()) {
+  for (const run of reader.peek())
     readRecords(run, (record) => records.push({ ...record, payload: record.payload.slice() }));
-    reader.release(run.length);
-  }
+  reader.release();
   return records;
 }
 

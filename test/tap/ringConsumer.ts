@@ -8,9 +8,8 @@ const reader = new RingReader(ring);
 const sequences: number[] = [];
 
 function turn(): void {
-  const run = reader.peek();
-  readRecords(run, (record) => sequences.push(record.sequence));
-  reader.release(run.length);
+  for (const run of reader.peek()) readRecords(run, (record) => sequences.push(record.sequence));
+  reader.release();
   if (sequences.length < records) setImmediate(turn);
   else parentPort?.postMessage(sequences);
 }
