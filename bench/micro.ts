@@ -5,6 +5,7 @@
  * median over the rounds and, as spread, half the distance between the quartiles.
  */
 import { loadNativeKernels, type Kernels } from '../src/audio/kernels.js';
+import { polyphaseFilter } from '../src/audio/polyphaseFilter.js';
 import { kernelsTypescript } from '../src/audio/kernelsTypescript.js';
 
 /** One frame of 20 ms at 8 kHz, and one that shows the slope: 20 ms at 48 kHz. */
@@ -21,6 +22,9 @@ function worksOn(samples: number): [string, Work][] {
   kernelsTypescript.encodeMulaw(pcm, octets);
   const [linear, other, stereo] = [new Int16Array(samples), pcm.slice(), new Int16Array(2 * samples)];
   const coded = new Uint8Array(samples);
+  // To a frame of this length from twice the rate, as a call of 16 kHz is recorded at 8 kHz.
+  const { up, down, reach, rows } = polyphaseFilter(16_000, 8000);
+  const wide = new Int16Array(2 * (samples + reach));
   return [
     ['decodeMulaw', (kernels) => kernels.decodeMulaw(octets, linear)],
     ['encodeMulaw', (kernels) => kernels.encodeMulaw(pcm, coded)],
@@ -30,6 +34,7 @@ function worksOn(samples: number): [string, Work][] {
     ['deinterleave', (kernels) => kernels.deinterleave(stereo, linear, other)],
     ['mix', (kernels) => kernels.mix(pcm, other, linear)],
     ['peak', (kernels) => void kernels.peak(pcm)],
+    ['resample', (kernels) => kernels.resample(rows, up, down, 0, wide, linear)],
   ];
 }
 

@@ -1,15 +1,17 @@
-// The audio kernels: G.711, interleaving, mixing and peak, over typed arrays that the caller owns.
+// The audio kernels: G.711, interleaving, mixing, peaks and resampling, over typed arrays that the caller owns.
 //
 // The TypeScript twin (src/audio/kernelsTypescript.ts) has the same exports, results and error texts; one test file runs
-// over both. Nothing here allocates, keeps state or holds on to a buffer after its call. Loops are plain and pointers are
-// not declared restrict, so a destination that overlaps its source gives what the same loop in TypeScript gives.
+// over both. Nothing here allocates, keeps state or holds on to a buffer after its call. Pointers are not declared restrict,
+// so a destination that overlaps its source gives what the same loop in TypeScript gives.
+//
+// The loops are written for the compiler to turn into vectors: without tables, branches and calls.
 
 #include "kernels.h"
 
 #include <napi.h>
 
 #include <algorithm>
-#include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -19,6 +21,18 @@
 namespace {
 
 // ---- Kernels -------------------------------------------------------------------------------------------------------
+
+// On x86-64 each loop is compiled twice, for what every such processor has and for vectors of 256 bits; which of them runs is
+// decided once, when the addon is loaded. That needs indirect functions, which glibc has. Elsewhere there is the first alone;
+// on arm64 that has vectors of 128 bits like all of them.
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__has_attribute)
+#if __has_attribute(target_clones)
+#define VECTORS __attribute__((target_clones("avx2", "default")))
+#endif
+#endif
+#ifndef VECTORS
+#define VECTORS
+#endif
 
 // G.711 is a floating-point format of 3 bits exponent and 4 bits mantissa, so the conversion unit of the processor does
 // the search for the segment: the bits below the sign of a binary32 number, shifted right by 19, are its exponent followed
@@ -51,65 +65,73 @@ inline uint8_t alawOf(int32_t sample) {
   return static_cast<uint8_t>((code | (~(sample >> 8) & 0x80)) ^ 0x55);
 }
 
-constexpr int16_t linearOfMulaw(int octet) {
-  const int code = ~octet & 0xff;
-  const int magnitude = ((((code & 15) << 3) + 132) << ((code >> 4) & 7)) - 132;
-  return static_cast<int16_t>((code & 0x80) != 0 ? -magnitude : magnitude);
+// The way back: exponent and mantissa of a code are put into a binary32 number, with half a step more, which is the middle of
+// what the code stands for.
+inline int32_t middleOf(int32_t code, int32_t leastExponent) {
+  const int32_t bits = (((code << 1) | 1) << (mantissaShift - 1)) + ((exponentBias + leastExponent) << 23);
+  float number;
+  std::memcpy(&number, &bits, sizeof number);
+  return static_cast<int32_t>(number);
 }
 
-constexpr int16_t linearOfAlaw(int octet) {
-  const int code = octet ^ 0x55;
-  const int exponent = (code >> 4) & 7;
-  const int step = ((code & 15) << 4) + 8;
-  const int magnitude = exponent == 0 ? step : (step + 256) << (exponent - 1);
-  return static_cast<int16_t>((code & 0x80) != 0 ? magnitude : -magnitude);
+inline int16_t linearOfMulaw(uint8_t octet) {
+  const int32_t code = octet ^ 0xff;
+  const int32_t magnitude = middleOf(code & 0x7f, 7) - 132;
+  const int32_t sign = -(code >> 7);
+  return static_cast<int16_t>((magnitude ^ sign) - sign);
 }
 
-using Expansion = std::array<int16_t, 256>;
-
-constexpr Expansion expansionOf(int16_t (*linear)(int)) {
-  Expansion table{};
-  for (std::size_t octet = 0; octet < table.size(); octet++) table[octet] = linear(static_cast<int>(octet));
-  return table;
+inline int16_t linearOfAlaw(uint8_t octet) {
+  const int32_t code = octet ^ 0x55;
+  const int32_t linear = ((code & 0x70) - 16) >> 31;
+  const int32_t magnitude = middleOf((code & 0x7f) + (16 & linear), 7) - (256 & linear);
+  const int32_t sign = (code >> 7) - 1;
+  return static_cast<int16_t>((magnitude ^ sign) - sign);
 }
 
-constexpr Expansion mulawExpansion = expansionOf(linearOfMulaw);
-constexpr Expansion alawExpansion = expansionOf(linearOfAlaw);
-
-void expand(const Expansion& table, const uint8_t* source, int16_t* target, std::size_t samples) {
-  for (std::size_t i = 0; i < samples; i++) target[i] = table[source[i]];
+VECTORS void decodeMulaw(const uint8_t* source, int16_t* target, std::size_t samples) {
+  for (std::size_t i = 0; i < samples; i++) target[i] = linearOfMulaw(source[i]);
 }
 
-void encodeMulaw(const int16_t* source, uint8_t* target, std::size_t samples) {
+VECTORS void decodeAlaw(const uint8_t* source, int16_t* target, std::size_t samples) {
+  for (std::size_t i = 0; i < samples; i++) target[i] = linearOfAlaw(source[i]);
+}
+
+VECTORS void encodeMulaw(const int16_t* source, uint8_t* target, std::size_t samples) {
   for (std::size_t i = 0; i < samples; i++) target[i] = mulawOf(source[i]);
 }
 
-void encodeAlaw(const int16_t* source, uint8_t* target, std::size_t samples) {
+VECTORS void encodeAlaw(const int16_t* source, uint8_t* target, std::size_t samples) {
   for (std::size_t i = 0; i < samples; i++) target[i] = alawOf(source[i]);
 }
 
-void interleave(const int16_t* left, const int16_t* right, int16_t* target, std::size_t frames) {
+VECTORS void interleave(const int16_t* left, const int16_t* right, int16_t* target, std::size_t frames) {
   for (std::size_t i = 0; i < frames; i++) {
     target[2 * i] = left[i];
     target[2 * i + 1] = right[i];
   }
 }
 
-void deinterleave(const int16_t* source, int16_t* left, int16_t* right, std::size_t frames) {
+VECTORS void deinterleave(const int16_t* source, int16_t* left, int16_t* right, std::size_t frames) {
   for (std::size_t i = 0; i < frames; i++) {
     left[i] = source[2 * i];
     right[i] = source[2 * i + 1];
   }
 }
 
-void mix(const int16_t* a, const int16_t* b, int16_t* target, std::size_t samples) {
+// Where both have one sign and their sum modulo 2^16 has the other, it lies beyond the end of that sign. Nothing is wider than 16
+// bits, so that a vector holds as many samples as it can.
+VECTORS void mix(const int16_t* a, const int16_t* b, int16_t* target, std::size_t samples) {
   for (std::size_t i = 0; i < samples; i++) {
-    const int32_t sum = static_cast<int32_t>(a[i]) + b[i];
-    target[i] = static_cast<int16_t>(std::min(std::max(sum, -32768), 32767));
+    const int16_t one = a[i];
+    const int16_t other = b[i];
+    const auto sum = static_cast<int16_t>(static_cast<uint16_t>(one) + static_cast<uint16_t>(other));
+    const auto isBeyond = static_cast<int16_t>(~(one ^ other) & (one ^ sum)) < 0;
+    target[i] = isBeyond ? static_cast<int16_t>((one >> 15) ^ 0x7fff) : sum;
   }
 }
 
-int32_t peak(const int16_t* source, std::size_t samples) {
+VECTORS int32_t peak(const int16_t* source, std::size_t samples) {
   int16_t lowest = 0;
   int16_t highest = 0;
   for (std::size_t i = 0; i < samples; i++) {
@@ -117,6 +139,32 @@ int32_t peak(const int16_t* source, std::size_t samples) {
     highest = std::max(highest, source[i]);
   }
   return std::max(-static_cast<int32_t>(lowest), static_cast<int32_t>(highest));
+}
+
+// The sum has an order, since that decides its last bits: eight of them, of every eighth product, added up in halves, and then
+// the products that are left.
+constexpr std::size_t lanes = 8;
+
+VECTORS double convolve(const double* row, const int16_t* source, std::size_t taps) {
+  double sums[lanes] = {};
+  std::size_t k = 0;
+  for (; k + lanes <= taps; k += lanes) {
+    for (std::size_t lane = 0; lane < lanes; lane++) sums[lane] += row[k + lane] * source[k + lane];
+  }
+  for (std::size_t half = lanes / 2; half > 0; half /= 2) {
+    for (std::size_t lane = 0; lane < half; lane++) sums[lane] += sums[lane + half];
+  }
+  double sum = sums[0];
+  for (; k < taps; k++) sum += row[k] * source[k];
+  return sum;
+}
+
+// As Math.round, halves going up, and as an Int16Array, in which what is no number is 0.
+inline int16_t sampleOf(double value) {
+  if (std::isnan(value)) return 0;
+  const double whole = std::floor(value);
+  const double rounded = value - whole >= 0.5 ? whole + 1 : whole;
+  return static_cast<int16_t>(std::min(std::max(rounded, -32768.0), 32767.0));
 }
 
 // ---- Arguments -----------------------------------------------------------------------------------------------------
@@ -131,10 +179,14 @@ template <typename Sample>
 constexpr napi_typedarray_type kindOf = napi_int16_array;
 template <>
 constexpr napi_typedarray_type kindOf<uint8_t> = napi_uint8_array;
+template <>
+constexpr napi_typedarray_type kindOf<double> = napi_float64_array;
 template <typename Sample>
 constexpr const char* nameOf = "an Int16Array";
 template <>
 constexpr const char* nameOf<uint8_t> = "a Uint8Array";
+template <>
+constexpr const char* nameOf<double> = "a Float64Array";
 
 void refuse(const Napi::Env& env, const std::string& text) {
   Napi::TypeError::New(env, text).ThrowAsJavaScriptException();
@@ -164,6 +216,21 @@ bool lengthIs(const Napi::CallbackInfo& info, const char* kernel, const char* na
   return false;
 }
 
+// Counts are small enough that no product of two of them and a length overflows 64 bits.
+constexpr double mostCount = 65536;
+
+std::optional<uint64_t> count(const Napi::CallbackInfo& info, std::size_t index, const char* kernel, const char* name,
+                              double least) {
+  double value = 0;
+  const napi_status status = napi_get_value_double(info.Env(), info[index], &value);
+  if (status == napi_ok && value >= least && value <= mostCount && value == std::floor(value))
+    return static_cast<uint64_t>(value);
+  refuse(info.Env(), std::string(kernel) + ": " + name + " must be a whole number from " +
+                         std::to_string(static_cast<int>(least)) + " to " +
+                         std::to_string(static_cast<int>(mostCount)));
+  return std::nullopt;
+}
+
 template <typename From, typename To, typename Work>
 Napi::Value convert(const Napi::CallbackInfo& info, const char* kernel, Work work) {
   const auto source = argument<From>(info, 0, kernel, "src");
@@ -177,15 +244,11 @@ Napi::Value convert(const Napi::CallbackInfo& info, const char* kernel, Work wor
 // ---- Exports -------------------------------------------------------------------------------------------------------
 
 Napi::Value decodeMulawCall(const Napi::CallbackInfo& info) {
-  return convert<uint8_t, int16_t>(info, "decodeMulaw", [](const uint8_t* from, int16_t* to, std::size_t n) {
-    expand(mulawExpansion, from, to, n);
-  });
+  return convert<uint8_t, int16_t>(info, "decodeMulaw", decodeMulaw);
 }
 
 Napi::Value decodeAlawCall(const Napi::CallbackInfo& info) {
-  return convert<uint8_t, int16_t>(info, "decodeAlaw", [](const uint8_t* from, int16_t* to, std::size_t n) {
-    expand(alawExpansion, from, to, n);
-  });
+  return convert<uint8_t, int16_t>(info, "decodeAlaw", decodeAlaw);
 }
 
 Napi::Value encodeMulawCall(const Napi::CallbackInfo& info) {
@@ -241,6 +304,36 @@ Napi::Value peakCall(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), peak(source->data, source->length));
 }
 
+Napi::Value resampleCall(const Napi::CallbackInfo& info) {
+  constexpr auto kernel = "resample";
+  const auto rows = argument<double>(info, 0, kernel, "rows");
+  if (!rows) return {};
+  const auto up = count(info, 1, kernel, "up", 1);
+  if (!up) return {};
+  const auto down = count(info, 2, kernel, "down", 1);
+  if (!down) return {};
+  const auto phase = count(info, 3, kernel, "phase", 0);
+  if (!phase) return {};
+  const auto source = argument<int16_t>(info, 4, kernel, "src");
+  if (!source) return {};
+  const auto target = argument<int16_t>(info, 5, kernel, "dst");
+  if (!target) return {};
+  const std::size_t taps = rows->length / *up;
+  if (!lengthIs(info, kernel, "rows", rows->length, taps * *up)) return {};
+  const uint64_t last = target->length == 0 ? 0 : (*phase + (target->length - 1) * *down) / *up;
+  if (target->length > 0 && last + taps > source->length) {
+    refuse(info.Env(), std::string(kernel) + ": src must have at least " + std::to_string(last + taps) +
+                           " elements, not " + std::to_string(source->length));
+    return {};
+  }
+  for (std::size_t n = 0; n < target->length; n++) {
+    const uint64_t position = *phase + n * *down;
+    target->data[n] =
+        sampleOf(convolve(rows->data + position % *up * taps, source->data + position / *up, taps));
+  }
+  return info.Env().Undefined();
+}
+
 }  // namespace
 
 void addKernels(Napi::Env env, Napi::Object exports) {
@@ -251,5 +344,6 @@ void addKernels(Napi::Env env, Napi::Object exports) {
   exports.Set("interleave", Napi::Function::New<interleaveCall>(env, "interleave"));
   exports.Set("deinterleave", Napi::Function::New<deinterleaveCall>(env, "deinterleave"));
   exports.Set("mix", Napi::Function::New<mixCall>(env, "mix"));
+  exports.Set("resample", Napi::Function::New<resampleCall>(env, "resample"));
   exports.Set("peak", Napi::Function::New<peakCall>(env, "peak"));
 }

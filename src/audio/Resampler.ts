@@ -1,4 +1,5 @@
 import { ReelayError } from '../config/ReelayError.js';
+import { kernels } from './kernels.js';
 import { polyphaseFilter, type PolyphaseFilter } from './polyphaseFilter.js';
 
 /** Where a resampler is between two pushes; plain data that survives structured cloning and `v8.serialize`. */
@@ -86,25 +87,12 @@ export class Resampler {
   }
 
   #run({ up, down, reach, rows }: PolyphaseFilter, work: Int16Array): Int16Array {
-    const taps = 2 * reach;
-    const output = new Int16Array(Math.ceil((Math.max(0, work.length - taps + 1) * up) / down) + 1);
-    let made = 0;
-    let start = 0;
-    let phase = this.#phase;
-    while (start + taps <= work.length) {
-      output[made++] = convolve(rows, phase * taps, work, start, taps);
-      phase += down;
-      start += Math.floor(phase / up);
-      phase %= up;
-    }
-    this.#phase = phase;
-    this.#history = work.slice(start);
-    return output.subarray(0, made);
+    const complete = work.length - 2 * reach + 1;
+    const output = new Int16Array(Math.max(0, Math.ceil((complete * up - this.#phase) / down)));
+    kernels.resample(rows, up, down, this.#phase, work, output);
+    const next = this.#phase + output.length * down;
+    this.#phase = next % up;
+    this.#history = work.slice(Math.floor(next / up));
+    return output;
   }
-}
-
-function convolve(rows: Float64Array, row: number, work: Int16Array, start: number, taps: number): number {
-  let sum = 0;
-  for (let k = 0; k < taps; k++) sum += (rows[row + k] ?? 0) * (work[start + k] ?? 0);
-  return Math.max(-32_768, Math.min(32_767, Math.round(sum)));
 }

@@ -23,6 +23,22 @@ export interface Kernels {
   deinterleave(src: Int16Array, left: Int16Array, right: Int16Array): void;
   /** Sum, saturating at -32768 and 32767. `dst` may be `a` or `b`. */
   mix(a: Int16Array, b: Int16Array, dst: Int16Array): void;
+  /**
+   * One output of a polyphase filter for each element of `dst`: output n is input `src[⌊(phase + n × down) ÷ up⌋…]` weighed with
+   * the row of which the remainder is the number, rounded, halves up, and saturating.
+   *
+   * @param rows - `up` rows of weights, each as long as the filter
+   * @param up - 1 to 65536, as `down`; `phase` may be 0
+   * @param src - from the first input of the first output to the last one of the last; may be longer
+   */
+  resample(
+    rows: Float64Array,
+    up: number,
+    down: number,
+    phase: number,
+    src: Int16Array,
+    dst: Int16Array,
+  ): void;
   /** Largest magnitude, 0 to 32768; 0 of an empty array. */
   peak(src: Int16Array): number;
 }

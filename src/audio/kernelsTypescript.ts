@@ -67,6 +67,41 @@ function needLength(kernel: string, name: string, actual: number, expected: numb
   throw new TypeError(`${kernel}: ${name} must have ${expected} elements, not ${actual}`);
 }
 
+const needWeights: Checked<Float64Array> = (value, kernel, name) => {
+  if (!(value instanceof Float64Array)) throw new TypeError(`${kernel}: ${name} must be a Float64Array`);
+};
+
+/** So small that no product of two of them and a length is too large to be exact. */
+const mostCount = 65_536;
+
+function needCount(value: number, least: number, kernel: string, name: string): void {
+  if (Number.isInteger(value) && value >= least && value <= mostCount) return;
+  throw new TypeError(`${kernel}: ${name} must be a whole number from ${least} to ${mostCount}`);
+}
+
+/**
+ * The sum has an order, since that decides its last bits: eight of them, of every eighth product, added up in halves, and then the
+ * products that are left.
+ */
+function convolve(rows: Float64Array, row: number, src: Int16Array, start: number, taps: number): number {
+  const product = (k: number): number => (rows[row + k] ?? 0) * (src[start + k] ?? 0);
+  let [sum0, sum1, sum2, sum3, sum4, sum5, sum6, sum7] = [0, 0, 0, 0, 0, 0, 0, 0];
+  let k = 0;
+  for (; k + 8 <= taps; k += 8) {
+    sum0 += product(k);
+    sum1 += product(k + 1);
+    sum2 += product(k + 2);
+    sum3 += product(k + 3);
+    sum4 += product(k + 4);
+    sum5 += product(k + 5);
+    sum6 += product(k + 6);
+    sum7 += product(k + 7);
+  }
+  let sum = sum0 + sum4 + (sum2 + sum6) + (sum1 + sum5 + (sum3 + sum7));
+  for (; k < taps; k++) sum += product(k);
+  return sum;
+}
+
 function expand(table: Int16Array, src: Uint8Array, dst: Int16Array): void {
   for (let i = 0; i < src.length; i++) dst[i] = table[src[i] ?? 0] ?? 0;
 }
@@ -134,6 +169,24 @@ export const kernelsTypescript: Kernels = {
     for (let i = 0; i < a.length; i++) {
       const sum = (a[i] ?? 0) + (b[i] ?? 0);
       dst[i] = sum > 32_767 ? 32_767 : sum < -32_768 ? -32_768 : sum;
+    }
+  },
+
+  resample(rows, up, down, phase, src, dst) {
+    needWeights(rows, 'resample', 'rows');
+    needCount(up, 1, 'resample', 'up');
+    needCount(down, 1, 'resample', 'down');
+    needCount(phase, 0, 'resample', 'phase');
+    needSamples(src, 'resample', 'src');
+    needSamples(dst, 'resample', 'dst');
+    const taps = Math.floor(rows.length / up);
+    needLength('resample', 'rows', rows.length, taps * up);
+    const least = dst.length === 0 ? 0 : Math.floor((phase + (dst.length - 1) * down) / up) + taps;
+    if (src.length < least)
+      throw new TypeError(`resample: src must have at least ${least} elements, not ${src.length}`);
+    for (let n = 0, position = phase; n < dst.length; n++, position += down) {
+      const sum = convolve(rows, (position % up) * taps, src, Math.floor(position / up), taps);
+      dst[n] = Math.max(-32_768, Math.min(32_767, Math.round(sum)));
     }
   },
 

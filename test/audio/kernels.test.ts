@@ -186,6 +186,17 @@ for (const [name, tested] of implementations) {
       t.end();
     });
 
+    await t.test('resample as the formula says, halves up and saturating', (t) => {
+      // Two rows of three weights: the mean of two inputs, and the sum of all three.
+      const rows = Float64Array.of(0.5, 0.5, 0, 1, 1, 1);
+      const out = new Int16Array(5);
+      tested.resample(rows, 2, 1, 0, Int16Array.of(1, 2, -8, 5, 32_767, 32_767), out);
+      t.same([...out], [2, -5, -3, -1, -1]);
+      tested.resample(rows, 2, 3, 1, Int16Array.of(-32_768, -1, -32_768, 9, 4, 5, 6, 1, 1), out);
+      t.same([...out], [-32_768, -16_379, 18, 6, 8]);
+      t.end();
+    });
+
     await t.test('find the largest magnitude', (t) => {
       t.equal(tested.peak(new Int16Array(0)), 0);
       t.equal(tested.peak(Int16Array.of(3, -7, 5)), 7);
@@ -239,6 +250,53 @@ if (notBuilt === undefined) {
     t.end();
   });
 
+  await t.test('both kernels give the same at every length around those of vectors, at every offset', (t) => {
+    const random = pseudoRandom(5);
+    const noise = Int16Array.from({ length: 300 }, () => random() * 65_536 - 32_768);
+    noise.set([-32_768, 32_767, -32_768, -32_768, 0, -1], 64);
+    const differing: string[] = [];
+    for (const offset of [0, 1, 2, 3, 5, 7, 8, 15, 16, 31])
+      for (let length = 0; length <= 133; length++) {
+        const a = noise.subarray(offset, offset + length);
+        const b = noise.subarray(2 * offset, 2 * offset + length);
+        const [mine, twin] = [native, kernelsTypescript].map((each) => JSON.stringify(everything(each, a, b)));
+        if (mine !== twin) differing.push(`${length} at ${offset}`);
+      }
+    t.same(differing, []);
+    t.end();
+  });
+
+  await t.test('both resample to the same, whatever the weights, rates and lengths', (t) => {
+    fc.assert(
+      fc.property(
+        fc.record({
+          up: fc.integer({ min: 1, max: 7 }),
+          down: fc.integer({ min: 1, max: 7 }),
+          phase: fc.nat(9),
+          taps: fc.integer({ min: 1, max: 40 }),
+          seed: fc.nat(),
+        }),
+        samplesAnywhere,
+        ({ up, down, phase, taps, seed }, source) => {
+          const random = pseudoRandom(seed);
+          const rows = Float64Array.from({ length: up * taps }, () => (random() - 0.5) * 2);
+          const most = Math.max(0, Math.ceil(((source.length - taps + 1) * up - phase) / down));
+          const [mine, twin] = [native, kernelsTypescript].map((each) => {
+            const out = new Int16Array(most);
+            each.resample(rows, up, down, phase, source, out);
+            return [...out];
+          });
+          t.same(mine, twin);
+          const beyond = new Int16Array(most + 1);
+          for (const each of [native, kernelsTypescript])
+            t.throws(() => each.resample(rows, up, down, phase, source, beyond), TypeError);
+        },
+      ),
+      { numRuns: 300 },
+    );
+    t.end();
+  });
+
   await t.test('both kernels give the same where source and target overlap', (t) => {
     fc.assert(
       fc.property(fc.nat(40), fc.nat(40), fc.integer({ min: 0, max: 200 }), (from, to, length) => {
@@ -260,6 +318,12 @@ if (notBuilt === undefined) {
     t.equal(kernels, kernelsTypescript);
     t.end();
   });
+}
+
+/** Numbers from 0 up to 1, the same for a seed. */
+function pseudoRandom(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0) / 2 ** 32;
 }
 
 /** Every kernel's result for two channels of one length; octets lie at an odd address. */
@@ -301,7 +365,10 @@ function badCalls(tested: Kernels): [string, () => void][] {
   const bytes = new Uint8Array(4);
   const samples = new Int16Array(4);
   const short = new Int16Array(3);
-  const wrong = (value: unknown) => value as Uint8Array & Int16Array;
+  const wrong = (value: unknown) => value as Uint8Array & Int16Array & Float64Array;
+  const weights = new Float64Array(6);
+  const resampled = (rows: Float64Array, up: number, down: number, phase: number, source: Int16Array) =>
+    tested.resample(rows, up, down, phase, source, samples);
   return [
     ['decodeMulaw: src must be a Uint8Array', () => tested.decodeMulaw(wrong(samples), samples)],
     ['decodeMulaw: dst must be an Int16Array', () => tested.decodeMulaw(bytes, wrong(bytes))],
@@ -330,6 +397,18 @@ function badCalls(tested: Kernels): [string, () => void][] {
     ['mix: a must be an Int16Array', () => tested.mix(wrong({}), samples, samples)],
     ['mix: b must have 4 elements, not 3', () => tested.mix(samples, short, samples)],
     ['mix: dst must have 4 elements, not 3', () => tested.mix(samples, samples, short)],
+    ['resample: rows must be a Float64Array', () => resampled(wrong(bytes), 1, 1, 0, samples)],
+    ['resample: up must be a whole number from 1 to 65536', () => resampled(weights, 0, 1, 0, samples)],
+    ['resample: down must be a whole number from 1 to 65536', () => resampled(weights, 1, 1.5, 0, samples)],
+    ['resample: phase must be a whole number from 0 to 65536', () => resampled(weights, 1, 1, NaN, samples)],
+    ['resample: phase must be a whole number from 0 to 65536', () => resampled(weights, 1, 1, 1e300, samples)],
+    [
+      'resample: phase must be a whole number from 0 to 65536',
+      () => resampled(weights, 1, 1, wrong('0') as unknown as number, samples),
+    ],
+    ['resample: src must be an Int16Array', () => resampled(weights, 1, 1, 0, wrong(bytes))],
+    ['resample: rows must have 4 elements, not 6', () => resampled(weights, 4, 1, 0, samples)],
+    ['resample: src must have at least 9 elements, not 4', () => resampled(weights, 1, 1, 0, samples)],
     ['peak: src must be an Int16Array', () => tested.peak(wrong(bytes))],
     ['peak: src must be an Int16Array', () => tested.peak(wrong(new Float32Array(4)))],
   ];
