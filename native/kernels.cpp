@@ -20,19 +20,38 @@
 
 namespace {
 
-// ---- Kernels -------------------------------------------------------------------------------------------------------
+// ---- Vectors -------------------------------------------------------------------------------------------------------
 
 // On x86-64 each loop is compiled twice, for what every such processor has and for vectors of 256 bits; which of them runs is
-// decided once, when the addon is loaded. That needs indirect functions, which glibc has. Elsewhere there is the first alone;
-// on arm64 that has vectors of 128 bits like all of them.
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__has_attribute)
-#if __has_attribute(target_clones)
-#define VECTORS __attribute__((target_clones("avx2", "default")))
+// decided once, when the addon is loaded. Elsewhere there is the first alone: on arm64 every processor has the same vectors.
+// (Indirect functions would do it with less, but musl has none, and ThreadSanitizer doesn't bear them.)
+#if defined(__GNUC__)
+#define LOOP static inline __attribute__((always_inline))
+#else
+#define LOOP static inline
 #endif
+#if defined(__x86_64__) && defined(__GNUC__)
+#define WIDE __attribute__((target("avx2")))
+bool hasWide() {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx2") != 0;
+}
+#else
+#define WIDE
+bool hasWide() { return false; }
 #endif
-#ifndef VECTORS
-#define VECTORS
-#endif
+
+template <auto loop>
+struct Versions;
+
+template <typename Result, typename... Arguments, Result (*loop)(Arguments...)>
+struct Versions<loop> {
+  static Result narrow(Arguments... arguments) { return loop(arguments...); }
+  WIDE static Result wide(Arguments... arguments) { return loop(arguments...); }
+  static auto chosen() { return hasWide() ? &wide : &narrow; }
+};
+
+// ---- Kernels -------------------------------------------------------------------------------------------------------
 
 // G.711 is a floating-point format of 3 bits exponent and 4 bits mantissa, so the conversion unit of the processor does
 // the search for the segment: the bits below the sign of a binary32 number, shifted right by 19, are its exponent followed
@@ -89,30 +108,30 @@ inline int16_t linearOfAlaw(uint8_t octet) {
   return static_cast<int16_t>((magnitude ^ sign) - sign);
 }
 
-VECTORS void decodeMulaw(const uint8_t* source, int16_t* target, std::size_t samples) {
+LOOP void decodeMulawLoop(const uint8_t* source, int16_t* target, std::size_t samples) {
   for (std::size_t i = 0; i < samples; i++) target[i] = linearOfMulaw(source[i]);
 }
 
-VECTORS void decodeAlaw(const uint8_t* source, int16_t* target, std::size_t samples) {
+LOOP void decodeAlawLoop(const uint8_t* source, int16_t* target, std::size_t samples) {
   for (std::size_t i = 0; i < samples; i++) target[i] = linearOfAlaw(source[i]);
 }
 
-VECTORS void encodeMulaw(const int16_t* source, uint8_t* target, std::size_t samples) {
+LOOP void encodeMulawLoop(const int16_t* source, uint8_t* target, std::size_t samples) {
   for (std::size_t i = 0; i < samples; i++) target[i] = mulawOf(source[i]);
 }
 
-VECTORS void encodeAlaw(const int16_t* source, uint8_t* target, std::size_t samples) {
+LOOP void encodeAlawLoop(const int16_t* source, uint8_t* target, std::size_t samples) {
   for (std::size_t i = 0; i < samples; i++) target[i] = alawOf(source[i]);
 }
 
-VECTORS void interleave(const int16_t* left, const int16_t* right, int16_t* target, std::size_t frames) {
+LOOP void interleaveLoop(const int16_t* left, const int16_t* right, int16_t* target, std::size_t frames) {
   for (std::size_t i = 0; i < frames; i++) {
     target[2 * i] = left[i];
     target[2 * i + 1] = right[i];
   }
 }
 
-VECTORS void deinterleave(const int16_t* source, int16_t* left, int16_t* right, std::size_t frames) {
+LOOP void deinterleaveLoop(const int16_t* source, int16_t* left, int16_t* right, std::size_t frames) {
   for (std::size_t i = 0; i < frames; i++) {
     left[i] = source[2 * i];
     right[i] = source[2 * i + 1];
@@ -121,7 +140,7 @@ VECTORS void deinterleave(const int16_t* source, int16_t* left, int16_t* right, 
 
 // Where both have one sign and their sum modulo 2^16 has the other, it lies beyond the end of that sign. Nothing is wider than 16
 // bits, so that a vector holds as many samples as it can.
-VECTORS void mix(const int16_t* a, const int16_t* b, int16_t* target, std::size_t samples) {
+LOOP void mixLoop(const int16_t* a, const int16_t* b, int16_t* target, std::size_t samples) {
   for (std::size_t i = 0; i < samples; i++) {
     const int16_t one = a[i];
     const int16_t other = b[i];
@@ -131,7 +150,7 @@ VECTORS void mix(const int16_t* a, const int16_t* b, int16_t* target, std::size_
   }
 }
 
-VECTORS int32_t peak(const int16_t* source, std::size_t samples) {
+LOOP int32_t peakLoop(const int16_t* source, std::size_t samples) {
   int16_t lowest = 0;
   int16_t highest = 0;
   for (std::size_t i = 0; i < samples; i++) {
@@ -145,7 +164,7 @@ VECTORS int32_t peak(const int16_t* source, std::size_t samples) {
 // the products that are left.
 constexpr std::size_t lanes = 8;
 
-VECTORS double convolve(const double* row, const int16_t* source, std::size_t taps) {
+LOOP double convolveLoop(const double* row, const int16_t* source, std::size_t taps) {
   double sums[lanes] = {};
   std::size_t k = 0;
   for (; k + lanes <= taps; k += lanes) {
@@ -158,6 +177,16 @@ VECTORS double convolve(const double* row, const int16_t* source, std::size_t ta
   for (; k < taps; k++) sum += row[k] * source[k];
   return sum;
 }
+
+const auto decodeMulaw = Versions<decodeMulawLoop>::chosen();
+const auto decodeAlaw = Versions<decodeAlawLoop>::chosen();
+const auto encodeMulaw = Versions<encodeMulawLoop>::chosen();
+const auto encodeAlaw = Versions<encodeAlawLoop>::chosen();
+const auto interleave = Versions<interleaveLoop>::chosen();
+const auto deinterleave = Versions<deinterleaveLoop>::chosen();
+const auto mix = Versions<mixLoop>::chosen();
+const auto peak = Versions<peakLoop>::chosen();
+const auto convolve = Versions<convolveLoop>::chosen();
 
 // As Math.round, halves going up, and as an Int16Array, in which what is no number is 0.
 inline int16_t sampleOf(double value) {
