@@ -1,3 +1,4 @@
+import { kernels } from '../../audio/kernels.js';
 import { cover, cutBefore, cutFrom, missing, within, type Coverage } from './Coverage.js';
 
 /**
@@ -31,12 +32,21 @@ export function takeDirty(lane: LaneState): number {
   return dirty;
 }
 
-/** Writes samples where none are yet: what was there first stays, and nothing lands before the window. */
-export function writeLane(lane: LaneState, position: number, pcm: Int16Array): void {
+/**
+ * Writes samples where none are yet: what was there first stays, and nothing lands before the window, or before `least`. Behind the
+ * end of everything, where nearly all of it comes, nothing is allocated.
+ */
+export function writeLane(lane: LaneState, position: number, pcm: Int16Array, least = 0): void {
   const end = position + pcm.length;
-  const from = Math.max(position, lane.base);
+  const from = Math.max(position, lane.base, least);
   if (end <= from) return;
   reserve(lane, end);
+  if (from === position && from >= laneEnd(lane, -Infinity)) {
+    lane.samples.set(pcm, position - lane.base);
+    cover(lane.coverage, position, end);
+    lane.dirty = Math.min(lane.dirty, position);
+    return;
+  }
   const free = missing(lane.coverage, from, end);
   for (let i = 0; i < free.length; i += 2) {
     const low = free[i] ?? 0;
@@ -80,8 +90,12 @@ export function layLane(lane: LaneState, from: number, to: number, out: Int16Arr
   for (let i = 0; i < parts.length; i += 2) {
     const low = parts[i] ?? 0;
     const source = lane.samples.subarray(low - lane.base, (parts[i + 1] ?? 0) - lane.base);
-    if (!add) out.set(source, low - from);
-    else addSaturating(source, out.subarray(low - from));
+    if (!add) {
+      out.set(source, low - from);
+      continue;
+    }
+    const target = out.subarray(low - from, low - from + source.length);
+    kernels.mix(target, source, target);
   }
 }
 
@@ -97,13 +111,6 @@ export function trimLane(lane: LaneState, position: number): void {
   cutBefore(lane.coverage, position);
   // A long burst that has been played leaves a large buffer behind; give it back.
   if (lane.samples.length > 4 * kept + 65_536) lane.samples = lane.samples.slice(0, kept);
-}
-
-function addSaturating(source: Int16Array, out: Int16Array): void {
-  for (let i = 0; i < source.length; i++) {
-    const sum = (out[i] ?? 0) + (source[i] ?? 0);
-    out[i] = sum > 32_767 ? 32_767 : sum < -32_768 ? -32_768 : sum;
-  }
 }
 
 function reserve(lane: LaneState, end: number): void {

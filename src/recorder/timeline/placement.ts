@@ -32,31 +32,39 @@ const overrunBytes = 16;
 
 /** Lays down an audio record of the provider. */
 export function placeAudio(state: TimelineState, stream: StreamState, record: TapRecord): void {
-  const { sampleRate } = stream.facts;
   const pcm = decode(record);
-  const lanes = lanesOf(state, stream, record.track);
-  const [first, second] = record.track === Track.both ? split(pcm) : [pcm];
-  const from = stream.facts.placement === 'timestamp' ? byTimestamp : byCount;
+  if (record.track === Track.both) {
+    const [caller, bot] = split(pcm);
+    placeTrack(state, stream, record, caller, bot);
+  } else placeTrack(state, stream, record, pcm, null);
+}
+
+/** @param second - the bot's side of a record that holds both */
+function placeTrack(
+  state: TimelineState,
+  stream: StreamState,
+  record: TapRecord,
+  first: Int16Array,
+  second: Int16Array | null,
+): void {
+  const { sampleRate, placement } = stream.facts;
+  const from = placement === 'timestamp' ? byTimestamp : byCount;
   const track = record.track === Track.botHeard ? 'bot' : 'caller';
   const samples = resampled(stream, track, first, sampleRate, state.facts.sampleRate);
-  const position = from(state, stream, record, track, samples.length);
+  const { length } = samples;
+  const position = from(state, stream, record, track, length);
   nameLost(state, stream, track, position);
-  const placed = clip(position, samples, state.final);
-  writeLane(lanes[0], placed.position, placed.pcm);
-  if (second !== undefined && lanes[1] !== undefined) {
-    const other = clip(
-      position,
-      resampled(stream, 'bot', second, sampleRate, state.facts.sampleRate),
-      state.final,
-    );
-    writeLane(lanes[1], other.position, other.pcm);
+  writeLane(laneOf(state, stream, record.track), position, samples, state.final);
+  if (second !== null) {
+    const other = resampled(stream, 'bot', second, sampleRate, state.facts.sampleRate);
+    writeLane(state.lanes.botHeard, position, other, state.final);
   }
   const ends = stream.ends[track];
   if (ends === undefined && track === 'caller') assumeSilence(state, 0, stream.startSample, position);
-  if (ends === undefined && (track === 'bot' || second !== undefined)) {
+  if (ends === undefined && (track === 'bot' || second !== null)) {
     assumeSilence(state, 1, stream.startSample, position);
   }
-  stream.ends[track] = Math.max(ends ?? stream.startSample, position + samples.length);
+  stream.ends[track] = Math.max(ends ?? stream.startSample, position + length);
   stream.lastArrivalMs = record.arrivalMs;
 }
 
@@ -100,7 +108,7 @@ function byTimestamp(
   const position = stream.base + Math.round(record.providerMs * perMs);
   if (
     position + samples > behind ||
-    fillsHole(state, lanesOf(state, stream, record.track)[0], position, samples)
+    fillsHole(state, laneOf(state, stream, record.track), position, samples)
   ) {
     stream.backwards = 0;
   } else if (++stream.backwards >= rebaseAfter) {
@@ -221,30 +229,42 @@ function isOverrun(stream: StreamState, record: TapRecord): boolean {
   return (record.payload.length + overrunBytes) % tick === 0;
 }
 
-function lanesOf(state: TimelineState, stream: StreamState, track: Track): [LaneState, LaneState?] {
+/** Where the audio of a track goes; of a record that holds both parties, the caller's. */
+function laneOf(state: TimelineState, stream: StreamState, track: Track): LaneState {
   const { lanes } = state;
-  if (track === Track.botHeard) return [lanes.botHeard];
-  if (track === Track.both) return [lanes.caller, lanes.botHeard];
-  return [stream.facts.role === 'tap' ? lanes.callerTap : lanes.caller];
+  if (track === Track.botHeard) return lanes.botHeard;
+  return stream.facts.role === 'tap' && track !== Track.both ? lanes.callerTap : lanes.caller;
 }
 
-/** Cuts off what lies before `final`: it can't be changed any more. */
-function clip(position: number, pcm: Int16Array, final: number): { position: number; pcm: Int16Array } {
-  const cut = Math.min(Math.max(0, final - position), pcm.length);
-  return { position: position + cut, pcm: pcm.subarray(cut) };
+/** Samples, and the bytes that they lie in. */
+interface Decoded {
+  readonly pcm: Int16Array;
+  readonly bytes: Uint8Array;
 }
 
-/** The record's audio as samples; a fresh array. */
+/** Frames of one call are as long as one another, and those of all calls have few lengths: an array of each is kept. */
+const decoded = new Map<number, Decoded>();
+const mostDecoded = 32;
+/** Longer audio comes in a message now and then. */
+const longestDecoded = 8192;
+
+/** The record's audio as samples, in an array that is used again for the next record. */
 export function decode(record: TapRecord): Int16Array {
-  const { payload } = record;
-  if (record.encoding === Encoding.mulaw) {
-    const pcm = new Int16Array(payload.length);
-    kernels.decodeMulaw(payload, pcm);
-    return pcm;
-  }
-  const pcm = new Int16Array(payload.length >> 1);
-  new Uint8Array(pcm.buffer).set(payload.subarray(0, pcm.byteLength));
+  const { payload, encoding } = record;
+  const { pcm, bytes } = roomFor(encoding === Encoding.mulaw ? payload.length : payload.length >> 1);
+  if (encoding === Encoding.mulaw) kernels.decodeMulaw(payload, pcm);
+  else bytes.set(payload.length === bytes.length ? payload : payload.subarray(0, bytes.length));
   return pcm;
+}
+
+function roomFor(samples: number): Decoded {
+  const kept = decoded.get(samples);
+  if (kept !== undefined) return kept;
+  const pcm = new Int16Array(samples);
+  const made = { pcm, bytes: new Uint8Array(pcm.buffer) };
+  if (decoded.size >= mostDecoded) decoded.clear();
+  if (samples <= longestDecoded) decoded.set(samples, made);
+  return made;
 }
 
 function split(pcm: Int16Array): [Int16Array, Int16Array] {
