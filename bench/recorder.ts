@@ -237,7 +237,9 @@ async function printHour(): Promise<void> {
   const megabytes = (bytes: number | null): string =>
     bytes === null ? 'not told' : ((bytes * share) / 1e6).toFixed(0);
   console.log(`\nfor an hour of one call among ${calls}, of which ${hourSeconds} s were recorded:`);
-  console.log(`CPU      ${((recordMs * share) / 1000).toFixed(2)} s, and ${((tapMs * share) / 1000).toFixed(2)} s of the tap`);
+  console.log(
+    `CPU      ${((recordMs * share) / 1000).toFixed(2)} s, and ${((tapMs * share) / 1000).toFixed(2)} s of the tap`,
+  );
   console.log(`written  ${megabytes(writtenBytes)} MB, ${megabytes(diskBytes)} MB of them to the disk`);
   console.log(`system   ${counted} calls`);
 }

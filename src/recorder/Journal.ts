@@ -69,11 +69,7 @@ export class Journal {
    * @param beside - folders whose names have to be safe, too, before anything of this counts as safe or may go
    * @throws the file system's error when the folder cannot be made
    */
-  constructor(
-    folder: string,
-    segmentBytes = usualSegmentBytes(process.env),
-    beside: readonly string[] = [],
-  ) {
+  constructor(folder: string, segmentBytes = usualSegmentBytes(process.env), beside: readonly string[] = []) {
     this.folder = folder;
     this.#segmentBytes = segmentBytes;
     this.#daemon = crc32(basename(dirname(folder)));
@@ -232,7 +228,11 @@ export class Journal {
    * @throws the file system's error; the next call tries again
    */
   release(sequence: number): Promise<void> {
-    for (let oldest = this.#segments[0]; this.#isSecured && oldest !== undefined; oldest = this.#segments[0]) {
+    for (
+      let oldest = this.#segments[0];
+      this.#isSecured && oldest !== undefined;
+      oldest = this.#segments[0]
+    ) {
       const isNeeded = oldest.lastSequence >= sequence || isOpen(oldest);
       if (isNeeded || this.#segments.length === 1) break;
       this.#deleted.push(oldest);

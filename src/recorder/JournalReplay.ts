@@ -3,7 +3,13 @@ import { ReelayError } from '../config/ReelayError.js';
 import { odd, readPlainHere } from '../spool/plainFile.js';
 import type { Quarantine } from '../spool/Quarantine.js';
 import { isBefore, journalBeginning, laterOf, type JournalPlace } from './JournalPlace.js';
-import { firstIn, readSegment, type LostBytes, type SegmentBatch, type SegmentContent } from './readSegment.js';
+import {
+  firstIn,
+  readSegment,
+  type LostBytes,
+  type SegmentBatch,
+  type SegmentContent,
+} from './readSegment.js';
 import type { Segment } from './Segment.js';
 
 /** Segments end a batch after they are full, and a batch is at most what the ring holds; larger files are nobody's. */
@@ -76,7 +82,8 @@ export class JournalReplay {
     let before = journalBeginning;
     for (const segment of inOrder(this.#segments)) {
       const content = this.#read(segment, before);
-      if (content === odd) this.#witness.quarantine?.setAside(segment.path, 'a segment of a journal is a plain file');
+      if (content === odd)
+        this.#witness.quarantine?.setAside(segment.path, 'a segment of a journal is a plain file');
       if (content === odd || content === undefined) continue;
       before = { segment: content.number, bytes: content.size };
       segment.bytes = content.size;

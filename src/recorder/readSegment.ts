@@ -91,11 +91,12 @@ export function readSegment(bytes: Buffer, origin: SegmentOrigin): SegmentConten
   const batches: SegmentBatch[] = [];
   let [number, synced, end] = [origin.number, journalBeginning, 0];
   for (let next = nextBatch(bytes, 0, origin); next !== null; next = nextBatch(bytes, end, origin)) {
-    const { daemon, segment, ...batch } = next;
-    if (batches.length === 0) number = segment ?? number;
-    batches.push({ ...batch, lost: lostIn(bytes, end, batch.from, origin) });
-    synced = laterOf(synced, batch.synced);
-    end = batch.to;
+    const { records, first, last, from, to } = next;
+    if (batches.length === 0) number = next.segment ?? number;
+    const lost = lostIn(bytes, end, from, origin);
+    batches.push({ records, first, last, from, to, synced: next.synced, lost });
+    synced = laterOf(synced, next.synced);
+    end = to;
   }
   return { number, size: bytes.length, batches, lostEnd: lostIn(bytes, end, bytes.length, origin), synced };
 }

@@ -116,7 +116,7 @@ export class RingReader {
     const read = Atomics.load(this.#cells, readCell);
     const waiting = ((Atomics.load(this.#cells, writeCell) - read) >>> 0) * unit;
     const runs: Uint8Array[] = [];
-    for (this.#shown = 0; this.#shown < waiting; ) {
+    for (this.#shown = 0; this.#shown < waiting;) {
       const start = ((read >>> 0) * unit + this.#shown) % this.#capacity;
       const room = Math.min(waiting - this.#shown, this.#capacity - start);
       const run = this.#runOf(start, room);
