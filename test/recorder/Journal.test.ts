@@ -234,6 +234,19 @@ void t.test('a segment that could not be begun is begun later, and none is writt
   t.end();
 });
 
+void t.test('records that lie in several pieces are one batch, written at once', (t) => {
+  const folder = join(t.testdir(), 'journal');
+  const journal = new Journal(folder);
+  const pieces = [randomBytes(300), randomBytes(1), randomBytes(77)];
+  journal.append(pieces, 1, 9);
+  journal.append([randomBytes(50)], 10, 10);
+  journal.close();
+  const [first, second, ...more] = [...new Journal(folder).replay(() => t.fail('the journal is whole'))];
+  t.strictSame([first?.first, first?.last, second?.first, more.length], [1, 9, 10, 0]);
+  t.equal(Buffer.compare(Buffer.from(first?.records ?? []), Buffer.concat(pieces)), 0);
+  t.end();
+});
+
 void t.test('syncs that are asked for while one is under way are one', async (t) => {
   const journal = new Journal(join(t.testdir(), 'journal'));
   write(journal, 1, 1);
