@@ -12,6 +12,7 @@ import fs, {
   truncateSync,
   writeFileSync,
 } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -314,6 +315,29 @@ void t.test('what a segment held counts as there until its name is gone for good
   t.equal(journal.firstSequence, 7);
   rmSync(join(folder, oldest), { recursive: true });
   await journal.release(0);
+  t.equal(journal.firstSequence, 10);
+  journal.close();
+});
+
+void t.test('segments go one by one, each for good before the next', async (t) => {
+  const folder = join(t.testdir(), 'journal');
+  const journal = new Journal(folder, 300);
+  write(journal, 1, 12);
+  await journal.sync();
+  const handle = await open(folder);
+  const prototype = Object.getPrototypeOf(handle) as FileHandle;
+  await handle.close();
+  const sync = Reflect.get(prototype, 'sync');
+  t.teardown(() => (prototype.sync = sync));
+  const left: string[][] = [];
+  prototype.sync = async function (this: FileHandle): Promise<void> {
+    left.push(segments(folder));
+    t.equal(journal.firstSequence, 1 + 3 * (left.length - 1));
+    await sync.call(this);
+  };
+  await journal.release(10);
+  const names = upTo(1, 4).map((number) => `0000000${number}.journal`);
+  t.strictSame(left, [names.slice(1), names.slice(2), names.slice(3)]);
   t.equal(journal.firstSequence, 10);
   journal.close();
 });

@@ -48,19 +48,26 @@ void t.test('records are read as they were written, one object becoming each in 
   t.end();
 });
 
-void t.test('a record that reaches beyond its bytes is refused, and so is one that is shorter than its header', (t) => {
-  const bytes = encodeRecords(recordsOf([10, 20]));
-  const view = new DataView(bytes.buffer);
-  const second = recordBytes(10);
-  for (const length of [39, 0, 61 + 8, 2 ** 32 - 1]) {
-    view.setUint32(second, length, true);
-    const read: number[] = [];
-    t.throws(() => readRecords(bytes, ({ sequence }) => read.push(sequence)), RangeError, `${length} bytes`);
-    t.strictSame(read, [1]);
-    t.throws(() => unreadIn([bytes], 0), RangeError);
-  }
-  t.end();
-});
+void t.test(
+  'a record that reaches beyond its bytes is refused, and so is one that is shorter than its header',
+  (t) => {
+    const bytes = encodeRecords(recordsOf([10, 20]));
+    const view = new DataView(bytes.buffer);
+    const second = recordBytes(10);
+    for (const length of [39, 0, 61 + 8, 2 ** 32 - 1]) {
+      view.setUint32(second, length, true);
+      const read: number[] = [];
+      t.throws(
+        () => readRecords(bytes, ({ sequence }) => read.push(sequence)),
+        RangeError,
+        `${length} bytes`,
+      );
+      t.strictSame(read, [1]);
+      t.throws(() => unreadIn([bytes], 0), RangeError);
+    }
+    t.end();
+  },
+);
 
 void t.test('what comes after a sequence is found, however it is cut into runs', (t) => {
   fc.assert(
@@ -75,10 +82,16 @@ void t.test('what comes after a sequence is found, however it is cut into runs',
           return run;
         });
         const { pieces, first, last } = unreadIn(runs, after);
-        const expected = Array.from({ length: Math.max(0, next - 1 - after) }, (_, index) => after + 1 + index);
+        const expected = Array.from(
+          { length: Math.max(0, next - 1 - after) },
+          (_, index) => after + 1 + index,
+        );
         t.strictSame(sequencesIn(pieces), expected);
         t.strictSame([first, last], expected.length === 0 ? [0, 0] : [expected[0], expected.at(-1)]);
-        t.ok(pieces.every((piece) => runs.some((run) => run.buffer === piece.buffer)), 'nothing is copied');
+        t.ok(
+          pieces.every((piece) => runs.some((run) => run.buffer === piece.buffer)),
+          'nothing is copied',
+        );
       },
     ),
     { numRuns: 200 },
