@@ -2,7 +2,7 @@ import { unreadIn, type UnreadRecords } from './RecordReader.js';
 import { RingReader } from './Ring.js';
 
 const sequenceAt = 32;
-/** How long a number may be missing, ms: its producer has it and is about to show the record. */
+/** How long a number may be missing in front of everything, ms: its producer has it and is about to show the record. */
 const patienceMs = 1000;
 
 /**
@@ -19,6 +19,7 @@ export class TapReader {
   /** How much of each ring was shown, bytes. */
   #taken: number[] = [];
   #missingSinceMs: number | null = null;
+  #hasShown = false;
 
   /** Becomes the consumer of each ring. @param rings - at least one */
   constructor(rings: readonly SharedArrayBuffer[]) {
@@ -62,13 +63,17 @@ export class TapReader {
     this.#taken = [];
   }
 
-  /** One that never comes, after a journal was damaged, isn't waited for for ever. */
+  /**
+   * At its beginning, after a journal was damaged, one that never comes isn't waited for for ever. Later on each number comes, though a
+   * producer may stand still for longer than anybody's patience: whoever passed it over would lose it without a word.
+   */
   #follows(number: number, before: number, isFirst: boolean, nowMs: number): boolean {
     if (number === before + 1) {
+      this.#hasShown = true;
       this.#missingSinceMs = null;
       return true;
     }
-    if (!isFirst) return false;
+    if (!isFirst || this.#hasShown) return false;
     this.#missingSinceMs ??= nowMs;
     if (nowMs - this.#missingSinceMs < patienceMs) return false;
     this.#missingSinceMs = null;

@@ -127,6 +127,19 @@ void t.test('what comes after a record that is about to be shown waits for it', 
   t.end();
 });
 
+void t.test('a producer that stands still for long loses nothing', (t) => {
+  const { sequence, a, b, reader } = pair();
+  const consumer = new Consumer();
+  a.write();
+  const taken = sequence.next();
+  a.write();
+  t.same(consumer.drain(reader, 0).numbers, [1]);
+  t.same(consumer.drain(reader, 60_000).numbers, [1]);
+  b.show(taken);
+  t.same(consumer.drain(reader, 60_001).numbers, [1, 2, 3]);
+  t.end();
+});
+
 void t.test('a number that never comes is waited for, but not for ever', (t) => {
   const { sequence, a, b, reader } = pair();
   const consumer = new Consumer();
