@@ -45,7 +45,10 @@ export interface CrashRound {
   readonly kills: number;
   /** After the calls began, ms. */
   readonly killedAtMs: number;
-  /** Per call that was up: audio that the bot received and the recording misses, ms. */
+  /**
+   * Per call that was up: how long before the kill the first audio reached the bot that the recording misses, ms; 0 where it misses none.
+   * Audio that came in a burst, because its caller had no processor, counts from when it came.
+   */
   readonly missedMs: readonly number[];
   /** Delays by scheduler and disk within two flushes, at their worst during the calls, ms. */
   readonly delayMs: number;
@@ -78,6 +81,8 @@ export class CrashLane {
   /** When the recorder was broken, on the clock of `performance.now()`, and how long after that its successor worked, ms. */
   #brokenMs = Infinity;
   #restartMs: number | null = null;
+  /** When the daemon was killed, on that clock. */
+  #killedMs = Infinity;
 
   private constructor(daemon: DaemonProcess, bot: Bot, random: () => number) {
     this.#daemon = daemon;
@@ -120,14 +125,14 @@ export class CrashLane {
     const killingMs = performance.now();
     // One that was asked to end may be quicker.
     let kills = (await this.#daemon.kill('SIGKILL')).signal === 'SIGKILL' ? 1 : 0;
-    const killedMs = performance.now();
+    this.#killedMs = Math.min(this.#daemon.killedMs, performance.now());
     const delayMs = this.#delay.takeTogether();
     await over;
     if (phase === 'starting') kills += await this.#killAtStart();
     await this.#daemon.restart();
     // Without a recorder audio waits in memory, until its successor has read all of it.
     const isAlone = this.#brokenMs !== Infinity && this.#restartMs === null;
-    const alone = isAlone ? killedMs - this.#brokenMs : 0;
+    const alone = isAlone ? this.#killedMs - this.#brokenMs : 0;
     const boundMs = this.#daemon.flushMs + frameMs + delayMs + alone;
     const problems: string[] = [];
     const missedMs: number[] = [];
@@ -139,7 +144,8 @@ export class CrashLane {
         return 0;
       });
       if (up.includes(spoken.caller)) missedMs.push(ms);
-      if (ms > boundMs) problems.push(`${ms.toFixed(1)} ms are missing, ${boundMs.toFixed(1)} may be`);
+      if (ms > boundMs)
+        problems.push(`what came ${ms.toFixed(1)} ms before is missing, ${boundMs.toFixed(1)} may be`);
     }
     await this.#tidy(problems);
     const [killedAtMs, restartMs] = [killingMs - beganMs, this.#restartMs];
@@ -186,7 +192,7 @@ export class CrashLane {
         await sleep(this.#random() * 500);
         break;
       case 'draining':
-        process.kill(this.#daemon.pid, 'SIGTERM');
+        this.#daemon.signal('SIGTERM');
         await sleep(this.#random() * 400);
     }
   }
@@ -221,7 +227,7 @@ export class CrashLane {
 
   /**
    * @param sureMs - a call that ended before is whole, on the clock of `performance.now()`
-   * @returns audio of the caller that reached the bot and isn't in the recording, ms
+   * @returns as `missedMs` of the round
    */
   async #judge({ caller, endedMs }: Spoken, sureMs: number, problems: string[]): Promise<number> {
     const { callSid, provider } = caller;
@@ -230,26 +236,34 @@ export class CrashLane {
     const { findings } = await verdictOn(folder);
     for (const { code, detail } of findings) problems.push(`${name}: verify: ${code} ${detail}`);
     const { state, reason } = (await folder.manifest())?.value ?? { state: 'unreadable', reason: null };
-    const missingMs = await this.#missing(caller, name, problems);
-    const isWhole = state === 'complete' && missingMs === 0;
+    const missing = await this.#missing(caller, name, problems);
+    const isWhole = state === 'complete' && missing.samples === 0;
     const mayBeCut = endedMs > sureMs && state === 'interrupted';
     if (!isWhole && !mayBeCut)
-      problems.push(`${name}: ${state} (${reason}), ${missingMs.toFixed(1)} ms missing`);
-    return missingMs;
+      problems.push(`${name}: ${state} (${reason}), ${missing.samples} samples missing`);
+    return missing.samples === 0 ? 0 : this.#killedMs - missing.sinceMs;
   }
 
-  async #missing(caller: Caller, name: string, problems: string[]): Promise<number> {
+  /** @returns how much reached the bot and isn't in the recording, and when the first of it came */
+  async #missing(
+    caller: Caller,
+    name: string,
+    problems: string[],
+  ): Promise<{ readonly samples: number; readonly sinceMs: number }> {
     const [stream] = caller.result().streams;
     const call = await this.#heard(caller.callSid);
-    const said = joined(call.frames.map((frame) => call.pcm(frame)));
+    const pieces = call.frames.map((frame) => call.pcm(frame));
+    const said = joined(pieces);
     // What the daemon read but had no time to pass on may be recorded, too.
     const sent = joined((stream?.frames ?? []).map(({ payload }) => call.pcm({ ...blank, payload })));
     const recorded = stretchesIn(await this.#recorded(caller.callSid), sent);
     const [whole] = recorded;
     if (recorded.length > 1 || (whole !== undefined && whole.index !== 0))
       problems.push(`${name}: recorded in ${recorded.length} stretches, from ${whole?.index}`);
-    const missing = said.length - (whole?.samples ?? 0);
-    return (Math.max(0, missing) * 1000) / caller.result().sampleRate;
+    const has = whole?.samples ?? 0;
+    let end = 0;
+    const first = pieces.findIndex(({ length }) => (end += length) > has);
+    return { samples: Math.max(0, said.length - has), sinceMs: call.frames[first]?.atMs ?? Infinity };
   }
 
   /** The caller's channel as the daemon gives it to whoever asks. */

@@ -117,7 +117,12 @@ export class DaemonProcess {
 
   /** Has it read its configuration again. */
   reload(): void {
-    this.#child?.kill('SIGHUP');
+    this.signal('SIGHUP');
+  }
+
+  /** Sends it a signal and doesn't wait; one that is gone gets none, nor does a process that has its number by now. */
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal);
   }
 
   /** Writes the configuration and starts nothing yet. */
@@ -140,8 +145,11 @@ export class DaemonProcess {
     return join(this.dir, 'recordings');
   }
 
+  /** @throws Error when it was never started: a signal to what stands for no process could reach every process */
   get pid(): number {
-    return this.#child?.pid ?? -1;
+    const pid = this.#child?.pid;
+    if (pid === undefined) throw new Error('the daemon was never started');
+    return pid;
   }
 
   get alive(): boolean {

@@ -29,7 +29,7 @@ async function callOf(daemon: DaemonProcess): Promise<{ call: NumberedCall; over
 
 /** Asks a running daemon to end; resolves when it has begun to. */
 async function stopping(daemon: DaemonProcess): Promise<void> {
-  process.kill(daemon.pid, 'SIGTERM');
+  daemon.signal('SIGTERM');
   await eventually('it ends', () => daemon.logs.some(({ msg }) => msg.startsWith('ending:')));
 }
 
@@ -104,7 +104,7 @@ void t.test('a second signal cuts the calls that are up', async (t) => {
   const { call, over } = await callOf(daemon);
   await stopping(daemon);
   const last = daemon.logs.length;
-  process.kill(daemon.pid, 'SIGINT');
+  daemon.signal('SIGINT');
   t.same(await daemon.gone(), { code: 0, signal: null });
   await over;
   t.notOk(call.ended);
