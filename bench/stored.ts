@@ -2,9 +2,10 @@
  * How long a sealed chunk takes into its bucket while many calls are up: from the moment at which its file got its final name in
  * the spool until the store's answer has come back through a proxy in between, which sees both.
  *
- *     npm run bench:stored -- [calls=50] [seconds=60] [chunk=5] [accounts=5]
+ *     npm run bench:stored -- [calls=50] [seconds=60] [chunk=5] [accounts=5] [short]
  *
- * Against the gateway that REELAY_GATEWAY names, else the tests' S3 server. Exit 1 when the p99 is above 2 s.
+ * Against the gateway that REELAY_GATEWAY names, else the tests' S3 server. Exit 1 when a chunk or a call isn't there whole, or the p99 is
+ * above 2 s. `short` is for CI, on whatever machine: it prints times without judging them.
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
@@ -25,7 +26,7 @@ import { usageOf } from './ProcessUsage.js';
 
 const [calls, seconds] = [argument('calls', 50), argument('seconds', 60)];
 const [chunkSeconds, accounts] = [argument('chunk', 5), argument('accounts', 5)];
-const boundMs = 2000;
+const boundMs = process.argv.includes('short') ? Infinity : 2000;
 const chunkKey = /\/\d+-audio\.wav$/;
 
 const dir = await mkdtemp(join(tmpdir(), 'reelay-stored-'));
