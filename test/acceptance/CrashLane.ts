@@ -241,7 +241,8 @@ export class CrashLane {
     const mayBeCut = endedMs > sureMs && state === 'interrupted';
     if (!isWhole && !mayBeCut)
       problems.push(`${name}: ${state} (${reason}), ${missing.samples} samples missing`);
-    return missing.samples === 0 ? 0 : this.#killedMs - missing.sinceMs;
+    // What the bot saw only after the kill had been on its way to it.
+    return missing.samples === 0 ? 0 : Math.max(0, this.#killedMs - missing.sinceMs);
   }
 
   /** @returns how much reached the bot and isn't in the recording, and when the first of it came */
