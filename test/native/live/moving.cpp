@@ -126,9 +126,10 @@ class Stage {
                             counters_.data(), cells, cells + Histogram::buckets + 1,
                             cells + 2 * (Histogram::buckets + 1)};
     loop = std::make_unique<Loop>(memory, 0, [this] {
-      const std::lock_guard<std::mutex> lock(mutex_);
+      std::unique_lock<std::mutex> lock(mutex_);
       isTold_ = true;
       told_.notify_one();
+      released_.wait(lock, [this] { return !isHeld_; });
     });
     CHECK(loop->start());
   }
@@ -162,6 +163,24 @@ class Stage {
   }
 
   void tell(CommandKind kind, uint32_t slot) { loop->command({kind, slot}); }
+
+  // The loop stands still while `say` is called, and meets all of what that says in one turn.
+  void inOneTurn(const std::function<void()>& say) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    isTold_ = false;
+    isHeld_ = true;
+    // It wakes nobody while an event waits.
+    for (Event& event : loop->takeEvents()) events_.push_back(std::move(event));
+    // Sockets that don't exist can't be linked, which is an event.
+    loop->command({CommandKind::link, 0, 0});
+    const auto until = std::chrono::milliseconds(static_cast<int>(patienceMs));
+    CHECK(told_.wait_for(lock, until, [this] { return isTold_; }));
+    lock.unlock();
+    say();
+    lock.lock();
+    isHeld_ = false;
+    released_.notify_one();
+  }
 
   void handled(const Event& message) {
     Command command{CommandKind::handled, message.slot};
@@ -258,7 +277,9 @@ class Stage {
   std::vector<double> histograms_;
   std::mutex mutex_;
   std::condition_variable told_;
+  std::condition_variable released_;
   bool isTold_ = false;
+  bool isHeld_ = false;
   std::vector<Event> events_;
   std::size_t at_ = 0;
   std::vector<Event> others_;
@@ -563,9 +584,10 @@ void isFair() {
   for (int i = 0; i < 3000; i++) many = std::move(many) + frame("x", true, Opcode::pong);
   flood.say(many + frame(mark(1), true));
   other.say(frame(mark(2), true));
-  usleep(20000);
-  stage.tell(CommandKind::resume, 1);
-  stage.tell(CommandKind::resume, 3);
+  stage.inOneTurn([&] {
+    stage.tell(CommandKind::resume, 1);
+    stage.tell(CommandKind::resume, 3);
+  });
   CHECK(stage.nextMessage() == mark(2));
   CHECK(stage.nextMessage() == mark(1));
 }
