@@ -32,11 +32,15 @@ async function start(dir: string, upstream: string): Promise<DaemonProcess> {
  *
  * @returns its path
  */
-function hangAtNextSegment({ spoolDir }: DaemonProcess): string {
-  const daemons = readdirSync(join(spoolDir, '.reelay')).filter((name) =>
-    existsSync(join(spoolDir, '.reelay', name, 'journal')),
+async function hangAtNextSegment({ spoolDir }: DaemonProcess): Promise<string> {
+  const daemons = join(spoolDir, '.reelay');
+  // A daemon is ready for calls before its recorder is.
+  const journal = await eventually('the recorder has a journal', () =>
+    readdirSync(daemons)
+      .map((name) => join(daemons, name, 'journal'))
+      .find((path) => existsSync(path)),
   );
-  const segment = join(spoolDir, '.reelay', daemons[0] ?? '', 'journal', '00000002.journal');
+  const segment = join(journal, '00000002.journal');
   execFileSync('mkfifo', [segment]);
   return segment;
 }
@@ -95,7 +99,7 @@ void t.test(
     t.teardown(() => bot.close());
     const daemon = await start(t.testdir({}), url);
     const ready = async () => await daemon.json<Ready>('/readyz');
-    const segment = hangAtNextSegment(daemon);
+    const segment = await hangAtNextSegment(daemon);
     const calling = caller(daemon.media('/twilio'), 5).call();
     await eventually('the recorder is stuck', async () => (await ready()).recording === 'stuck');
     const during = await ready();
@@ -122,7 +126,7 @@ void t.test('a daemon whose recorder hangs in the system ends when it is told to
   const { url } = await bot.listen();
   t.teardown(() => bot.close());
   const daemon = await start(t.testdir({}), url);
-  hangAtNextSegment(daemon);
+  await hangAtNextSegment(daemon);
   const calling = caller(daemon.media('/twilio'), 3).call();
   await eventually(
     'the recorder is lost',
