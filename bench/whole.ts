@@ -2,11 +2,12 @@
  * How soon after hang-up a call's one `audio.wav` lies in the bucket, against uploading that file after hang-up as others do:
  * same store, same link, in one run.
  *
- *     npm run bench:whole -- [minutes=60] [speed=60] [megabits=20]
+ *     npm run bench:whole -- [minutes=60] [speed=60] [megabits=20] [short]
  *
  * Stereo at 8 kHz. Time is compressed: the caller speaks `speed` times faster than real time, so the link has to carry `speed`
  * times as much during the call as it would have to (256 kbit/s per call); after hang-up nothing is compressed. The link is a
- * proxy that lets through so many megabits per second. Exit 1 when the object isn't what was said, to the byte.
+ * proxy that lets through so many megabits per second. Exit 1 when the object isn't what was said, to the byte, or comes no sooner than
+ * by uploading the file; `short`, which is CI's, tells the times and doesn't judge them.
  */
 import { execFile } from 'node:child_process';
 import { createReadStream } from 'node:fs';
@@ -88,7 +89,8 @@ async function compare(): Promise<boolean> {
     `header exact: ${isExact}; sox: ${/Duration.*/.exec(stdout)?.[0] ?? '?'}; ${/Samples read.*/.exec(stderr)?.[0] ?? '?'}`,
   );
   for (const problem of problems) console.log(`PROBLEM ${problem}`);
-  return isExact && problems.length === 0 && uploadedMs < afterwardsMs;
+  const isSooner = uploadedMs < afterwardsMs || process.argv.includes('short');
+  return isExact && problems.length === 0 && isSooner;
 }
 
 /** The key of the one `audio.wav`, as soon as anybody can see it. */
