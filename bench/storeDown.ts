@@ -7,6 +7,9 @@
  * Time is compressed: the callers speak `speed` times faster than real time, so that 10 minutes of traffic take 75 s at 8, and the
  * uploader's pauses are shorter by the same factor. Bytes, files and requests are those of 10 minutes. The store's connections
  * break, or it answers 503, in turn. Exit 1 when a sample is missing or the memory grew.
+ *
+ * Memory is compared between the middle of the outage and its end. A daemon with 50 new calls takes some 25 s until its heaps have
+ * the size they keep, whatever waits: an outage of less than twice that would measure the start.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
