@@ -13,7 +13,7 @@ import { StartTokens } from '../providers/twilio/startToken.js';
 import type { Manifest } from '../spool/Manifest.js';
 import { daemonsFolder } from '../spool/layout.js';
 import { Quarantine, type SetAside } from '../spool/Quarantine.js';
-import type { Announcement } from '../spool/SpoolEvent.js';
+import type { Announcement, RecordingProgress } from '../spool/SpoolEvent.js';
 import { clockOf } from '../storage/Clock.js';
 import { SpoolReserve } from '../storage/SpoolReserve.js';
 import { Stores } from '../storage/Stores.js';
@@ -316,12 +316,23 @@ export class Control {
       this.#tellSetAside(event.item);
       return;
     }
+    if (event.type === 'progress') {
+      for (const recording of event.recordings) this.#progressed(recording);
+      return;
+    }
     this.#ownership.take(event.folder);
     this.#foreign.announced(event.folder);
     this.#spool.take(event);
     await this.#library.take(event);
     if (event.type === 'ended') this.#failed.ended(event.manifest);
     if (event.type === 'sealed' || event.type === 'ended') this.#uploader.wake(event.folder);
+  }
+
+  #progressed(recording: RecordingProgress): void {
+    this.#ownership.take(recording.folder);
+    this.#foreign.announced(recording.folder);
+    this.#spool.progressed(recording);
+    this.#library.progressed(recording);
   }
 
   /** In the log it was told by whoever moved it. */

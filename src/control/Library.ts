@@ -10,7 +10,7 @@ import {
 import type { AccountConfig } from '../config/Config.js';
 import { ReelayError } from '../config/ReelayError.js';
 import type { Manifest } from '../spool/Manifest.js';
-import type { SpoolEvent } from '../spool/SpoolEvent.js';
+import type { RecordingProgress, SpoolEvent } from '../spool/SpoolEvent.js';
 import type { ObjectStore } from '../storage/ObjectStore.js';
 import { readSpooled, spooledFolders } from '../storage/SpooledRecording.js';
 import { readStoredManifest, storedRecordings, type StoreScope } from '../storage/StoredRecording.js';
@@ -119,16 +119,18 @@ export class Library {
 
   /** What the recorder or the uploader announces. */
   async take(event: SpoolEvent): Promise<void> {
-    if (event.type === 'progress') {
-      this.#progress.set(event.recordingId, { samples: event.samples, peaks: event.peaks });
-    } else if (event.type !== 'sealed') {
-      const { recordingId, state } = event.manifest;
-      if (event.type === 'ended') this.#progress.delete(recordingId);
-      const known = await this.#catalogue.get(recordingId);
-      // The spool's files may have told the uploader before the announcement came.
-      if (known?.state === 'complete' && (state === 'recording' || state === 'uploading')) return;
-      await this.#catalogue.upsert(this.#parked.shown(entryOf(event.manifest, event.folder)));
-    }
+    if (event.type === 'sealed') return;
+    const { recordingId, state } = event.manifest;
+    if (event.type === 'ended') this.#progress.delete(recordingId);
+    const known = await this.#catalogue.get(recordingId);
+    // The spool's files may have told the uploader before the announcement came.
+    if (known?.state === 'complete' && (state === 'recording' || state === 'uploading')) return;
+    await this.#catalogue.upsert(this.#parked.shown(entryOf(event.manifest, event.folder)));
+  }
+
+  /** How far a live recording is. */
+  progressed({ recordingId, samples, peaks }: RecordingProgress): void {
+    this.#progress.set(recordingId, { samples, peaks });
   }
 
   /** The recording is in its store, in this state for good. */

@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import type { Config } from '../config/Config.js';
 import { daemonsFolder } from '../spool/layout.js';
-import type { SpoolEvent } from '../spool/SpoolEvent.js';
+import type { RecordingProgress, SpoolEvent } from '../spool/SpoolEvent.js';
 import { spoolFolders } from './spoolFolders.js';
 
 /** Bytes of a file system. */
@@ -77,17 +77,17 @@ export class SpoolBudget {
 
   /** What the recorder announces. */
   take(event: SpoolEvent): void {
-    const { folder } = event;
-    if (event.type !== 'progress') {
-      this.#changed.add(folder);
-      if (event.type === 'ended') this.#samples.delete(folder);
-      return;
-    }
+    this.#changed.add(event.folder);
+    if (event.type === 'ended') this.#samples.delete(event.folder);
+  }
+
+  /** How far a live recording is. */
+  progressed({ folder, samples }: RecordingProgress): void {
     const before = this.#samples.get(folder);
-    this.#samples.set(folder, event.samples);
+    this.#samples.set(folder, samples);
     // Of the first announcement nobody knows how much was measured already.
     if (before === undefined) this.#changed.add(folder);
-    else this.#grown.set(folder, (this.#grown.get(folder) ?? 0) + (event.samples - before) * frameBytes);
+    else this.#grown.set(folder, (this.#grown.get(folder) ?? 0) + (samples - before) * frameBytes);
   }
 
   /** Files were put into a recording's folder or taken out of it. */

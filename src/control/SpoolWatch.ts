@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import type { Logger } from 'pino';
 import type { Config } from '../config/Config.js';
 import type { Manifest } from '../spool/Manifest.js';
-import type { SpoolEvent } from '../spool/SpoolEvent.js';
+import type { RecordingProgress, SpoolEvent } from '../spool/SpoolEvent.js';
 import type { Alerts } from './Alerts.js';
 import { Backlog, usualRate } from './Backlog.js';
 import type { LiveCalls } from './LiveCalls.js';
@@ -73,6 +73,11 @@ export class SpoolWatch {
   take(event: SpoolEvent): void {
     this.#backlog.take(event);
     this.#budget.take(event);
+  }
+
+  /** How far a live recording is. */
+  progressed(recording: RecordingProgress): void {
+    this.#budget.progressed(recording);
   }
 
   /** Files of a recording have gone, or come. */

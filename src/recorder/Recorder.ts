@@ -3,7 +3,7 @@ import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { ReelayError } from '../config/ReelayError.js';
 import { Quarantine, type SetAside } from '../spool/Quarantine.js';
-import type { Announcement } from '../spool/SpoolEvent.js';
+import type { Announcement, RecordingProgress } from '../spool/SpoolEvent.js';
 import { TapReader } from '../tap/TapReader.js';
 import { DiskState } from './DiskState.js';
 import type { Journal } from './Journal.js';
@@ -154,7 +154,7 @@ export class Recorder {
     this.#disk.look(now);
     if (now - this.#lastProgressMs >= progressMs) {
       this.#lastProgressMs = now;
-      for (const recording of recordings.live) this.#progress(recording);
+      this.#progress(recordings.live);
       this.#release(journal, recordings);
     }
   }
@@ -184,14 +184,18 @@ export class Recorder {
     this.#tap.release();
   }
 
-  #progress(recording: Recording): void {
-    try {
-      const peaks = recording.progress();
-      const { recordingId, folder, samples } = recording;
-      this.#options.announce({ type: 'progress', recordingId, folder, samples, peaks });
-    } catch (error) {
-      this.#refused(error);
+  #progress(live: readonly Recording[]): void {
+    const recordings: RecordingProgress[] = [];
+    for (const recording of live) {
+      try {
+        const peaks = recording.progress();
+        const { recordingId, folder, samples } = recording;
+        recordings.push({ recordingId, folder, samples, peaks });
+      } catch (error) {
+        this.#refused(error);
+      }
     }
+    if (recordings.length > 0) this.#options.announce({ type: 'progress', recordings });
   }
 
   /**

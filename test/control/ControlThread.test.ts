@@ -6,7 +6,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import type { ControlData, FromControl, ToControl } from '../../src/control/ControlMessage.js';
 import type { Manifest, Sidecar } from '../../src/spool/Manifest.js';
-import type { SpoolEvent } from '../../src/spool/SpoolEvent.js';
+import type { Announcement } from '../../src/spool/SpoolEvent.js';
 import { Counters } from '../../src/tap/Counters.js';
 import { bytesOf } from '../fixtures/ApiBench.js';
 import { fabricateRecording, wavOf } from '../fixtures/recording.js';
@@ -64,7 +64,7 @@ class Thread {
     this.worker.postMessage(message);
   }
 
-  announce(event: SpoolEvent): void {
+  announce(event: Announcement): void {
     this.#recorder.postMessage(event);
   }
 
@@ -138,7 +138,7 @@ await t.test('a recording is known, growing, stored and whole as the recorder an
   t.equal((await fetch(path)).status, 404);
   thread.announce({ type: 'started', folder, manifest: { ...manifest, chunks: [], samples: 0 } });
   const { recordingId } = manifest;
-  thread.announce({ type: 'progress', recordingId, folder, samples: 180, peaks: [1, 2] });
+  thread.announce({ type: 'progress', recordings: [{ recordingId, folder, samples: 180, peaks: [1, 2] }] });
   await until(
     async () => (await fetch(path)).status,
     (status) => status === 200,

@@ -172,7 +172,7 @@ await t.test('live calls show how far their recording is', async (t) => {
     startTime,
   };
   bench.calls.take(wholeList([{ ...about, streams: ['MZ1'], upstream: 'open' }]));
-  await bench.library.take({ type: 'progress', recordingId, folder, samples: 12_000, peaks: [100, 32_768] });
+  bench.library.progressed({ recordingId, folder, samples: 12_000, peaks: [100, 32_768] });
   const answer = await (await bench.get('/v1/calls')).json();
   t.match(answer, {
     calls: [{ callId, samples: 12_000, seconds: 1.5, peaks: [100, 32_768], upstream: 'open' }],
