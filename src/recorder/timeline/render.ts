@@ -13,6 +13,9 @@ export function channelsOf(state: TimelineState): readonly Channel[] {
     : [{ role: 'caller' }, { role: 'bot' }];
 }
 
+/** Both parties of whatever is rendered, one behind the other; used again, since every call is rendered twice a second. */
+let parties = new Int16Array(0);
+
 /**
  * The audio of `[from, to)`, channels interleaved, 16 bit.
  *
@@ -20,19 +23,17 @@ export function channelsOf(state: TimelineState): readonly Channel[] {
  */
 export function render(state: TimelineState, channels: number, from: number, to: number): Int16Array {
   const length = Math.max(0, to - from);
-  const caller = new Int16Array(length);
-  const bot = new Int16Array(length);
+  if (parties.length < 2 * length) parties = new Int16Array(2 * length);
+  const [caller, bot] = [parties.subarray(0, length), parties.subarray(length, 2 * length)];
+  parties.fill(0, 0, 2 * length);
   const { lanes } = state;
   layLane(lanes.caller, from, to, caller, false);
   layLane(lanes.callerTap, from, to, caller, false);
   layLane(lanes.botSent, from, to, bot, false);
   layLane(lanes.botHeard, from, to, bot, state.heard === 'adds');
-  if (channels === 1) {
-    kernels.mix(caller, bot, caller);
-    return caller;
-  }
-  const out = new Int16Array(length * 2);
-  kernels.interleave(caller, bot, out);
+  const out = new Int16Array(length * channels);
+  if (channels === 1) kernels.mix(caller, bot, out);
+  else kernels.interleave(caller, bot, out);
   return out;
 }
 
