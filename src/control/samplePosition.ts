@@ -1,0 +1,56 @@
+import { ReelayError } from '../config/ReelayError.js';
+import type { SampleRange } from './RecordedAudio.js';
+
+/** What a position in a recording is told against. */
+export interface SampleClock {
+  /** Hz. */
+  readonly sampleRate: number;
+  /** ISO 8601, wall clock of sample 0. */
+  readonly startTime: string;
+}
+
+/**
+ * A position as a request names it: a sample (`8000`), seconds from the start (`1.5s`), or the wall clock as ISO 8601 with a zone.
+ * A time between two samples is the nearer one; what lies before the recording is its start.
+ *
+ * @throws ReelayError `request_invalid`
+ */
+export function samplePosition(text: string, { sampleRate, startTime }: SampleClock): number {
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  const [, seconds] = /^(\d{1,9}(?:\.\d{1,9})?)s$/.exec(text) ?? [];
+  if (seconds !== undefined) return Math.round(Number(seconds) * sampleRate);
+  const at = clockTime.test(text) ? Date.parse(text) : NaN;
+  if (!Number.isNaN(at)) return Math.max(0, Math.round(((at - Date.parse(startTime)) / 1000) * sampleRate));
+  throw new ReelayError('request_invalid', {
+    value: text,
+    remedy: 'A position is a sample (8000), seconds (1.5s), or a time such as 2026-11-20T12:00:01.500Z.',
+  });
+}
+
+const clockTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/;
+
+/**
+ * A stretch as a request names it, cut to what there is.
+ *
+ * @param samples - of the recording so far
+ * @throws ReelayError `request_invalid` when it has no length, `range_unsatisfiable` when all of it lies behind the end
+ */
+export function sampleRange(
+  { from, to }: { readonly from?: string | undefined; readonly to?: string | undefined },
+  clock: SampleClock,
+  samples: number,
+): SampleRange {
+  const start = from === undefined ? 0 : samplePosition(from, clock);
+  const end = to === undefined ? Math.max(samples, start + 1) : samplePosition(to, clock);
+  if (end <= start)
+    throw new ReelayError('request_invalid', {
+      value: `from ${start} to ${end}`,
+      remedy: 'The end has to be behind the beginning; it is the first sample that is left out.',
+    });
+  if (start >= samples)
+    throw new ReelayError('range_unsatisfiable', {
+      value: `from sample ${start}`,
+      remedy: `There are ${samples} samples.`,
+    });
+  return { start, end: Math.min(end, samples) };
+}
