@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
@@ -10,23 +9,13 @@ import { documentSchemas } from '../spool/documentSchemas.js';
 import { sidecarName } from '../spool/layout.js';
 import type { ObjectStore } from '../storage/ObjectStore.js';
 import { readSpooled } from '../storage/SpooledRecording.js';
+import { sendBytes, sendNotYet, statusOf } from './AudioAnswer.js';
+import { audioRoutes } from './audioRoutes.js';
 import { AudioSnapshot, type Whereabouts } from './AudioSnapshot.js';
-import { readRange } from './ByteRange.js';
 import type { Scope } from './Keyring.js';
 import type { Library } from './Library.js';
-import type { LiveCalls } from './LiveCalls.js';
-import type { Throttle } from './Throttle.js';
+import { findRecording, notFound, type RecordingSources } from './RecordingSources.js';
 import { Turnstile } from './Turnstile.js';
-
-/** What the routes of recordings and calls answer from. */
-export interface RecordingSources {
-  readonly library: Library;
-  readonly calls: LiveCalls;
-  /** All audio that goes out passes it. */
-  readonly throttle: Throttle;
-  /** @throws ReelayError `unauthorized` */
-  readonly scopeOf: (request: FastifyRequest) => Scope;
-}
 
 /** Audio that is sent at once. Each answer holds some 200 kB while its client reads slowly, and an open file. */
 const mostDownloads = 128;
@@ -52,26 +41,18 @@ export function recordingRoutes(app: FastifyInstance, sources: RecordingSources)
   app.get('/v1/calls', async (request) => ({ calls: await liveCalls(sources, scopeOf(request)) }));
   app.get('/v1/recordings', async (request) => await list(sources, scopeOf(request), request.query));
   app.get('/v1/recordings/:id', async (request: ById, reply) => {
-    const entry = await find(sources, scopeOf(request), request.params.id);
-    if (entry === null) return await notYet(reply, { recordingId: request.params.id, state: 'recording' });
+    const entry = await findRecording(sources, scopeOf(request), request.params.id);
+    if (entry === null)
+      return await sendNotYet(reply, { recordingId: request.params.id, state: 'recording' });
     const manifest = await sources.library.manifest(entry);
-    return manifest ?? (await notYet(reply, statusOf(entry)));
+    return manifest ?? (await sendNotYet(reply, statusOf(entry)));
   });
-  app.route({
-    method: ['GET', 'HEAD'],
-    url: '/v1/recordings/:id/audio.wav',
-    handler: async (request: ById, reply) => {
-      const entry = await find(sources, scopeOf(request), request.params.id);
-      if (entry === null) return await notYet(reply, { recordingId: request.params.id, state: 'recording' });
-      downloads.enter(reply.raw);
-      return await sendAudio(sources, entry, request, reply);
-    },
-  });
+  audioRoutes(app, sources, downloads);
   app.route({
     method: ['GET', 'HEAD'],
     url: '/v1/recordings/:id/chunks/:file',
     handler: async (request: ByFile, reply) => {
-      const entry = await find(sources, scopeOf(request), request.params.id);
+      const entry = await findRecording(sources, scopeOf(request), request.params.id);
       const [, index, kind] = /^(0|[1-9]\d{0,8})\.(wav|json)$/.exec(request.params.file) ?? [];
       if (entry === null || index === undefined) throw notFound(request.url);
       const where = sources.library.whereabouts(entry);
@@ -115,47 +96,6 @@ function described(library: Library, entry: CatalogueEntry): object {
   return { ...entry, samples: progress.samples, durationSeconds: progress.samples / entry.sampleRate };
 }
 
-/**
- * @returns null for a recording that a call has named and the recorder not yet announced
- * @throws ReelayError `not_found`, also for what somebody else may see
- */
-async function find(
-  { library, calls }: RecordingSources,
-  scope: Scope,
-  id: string,
-): Promise<CatalogueEntry | null> {
-  const caller = calls.accountOfRecording(id);
-  const entry = caller === undefined ? await library.find(id) : await library.known(id);
-  const accountId = entry?.accountId ?? caller;
-  if (accountId === undefined || !scope.sees(accountId)) throw notFound(id);
-  return entry ?? null;
-}
-
-async function sendAudio(
-  { library, throttle }: RecordingSources,
-  entry: CatalogueEntry,
-  request: FastifyRequest,
-  reply: FastifyReply,
-): Promise<FastifyReply> {
-  const manifest = await library.manifest(entry);
-  if (manifest === null) return await notYet(reply, statusOf(entry));
-  const { state, reason } = manifest;
-  // One with chunks is only shown as failed, while its account's store refuses it: its audio is in the spool.
-  if (state === 'failed' && manifest.chunks.length === 0) {
-    const remedy = 'Its manifest has the reason; there is no audio to wait for.';
-    throw new ReelayError('recording_failed', { value: reason ?? state, remedy });
-  }
-  const audio = await library.audio(entry, manifest);
-  if (audio.samples === 0 && (state === 'recording' || manifest.chunks.length > 0))
-    return await notYet(reply, statusOf(entry));
-  reply.header('x-reelay-state', state);
-  return await sendBytes(request, reply, {
-    bytes: audio.bytes,
-    etag: `"${entry.recordingId}-${audio.samples}"`,
-    read: (start, end) => throttle.through(audio.read({ start, end })),
-  });
-}
-
 async function sendChunk(
   { library, throttle }: RecordingSources,
   entry: CatalogueEntry,
@@ -171,6 +111,7 @@ async function sendChunk(
   const chunk = AudioSnapshot.ofChunk(where, data);
   if (chunk.bytes !== data.bytes) throw notFound(request.url);
   return await sendBytes(request, reply, {
+    type: 'audio/wav',
     bytes: chunk.bytes,
     etag: `"${data.sha256}"`,
     read: (start, end) => throttle.through(chunk.read({ start, end })),
@@ -212,54 +153,4 @@ async function readSidecar({ spoolDir, folder, store }: Whereabouts, index: numb
 async function readObject(store: ObjectStore | null, key: string): Promise<string | null> {
   if (store === null || (await store.size(key)) === null) return null;
   return (await buffer(await store.read(key))).toString();
-}
-
-interface Content {
-  readonly bytes: number;
-  readonly etag: string;
-  readonly read: (start: number, end: number) => AsyncGenerator<Uint8Array>;
-}
-
-/** Answers with bytes or a range of them: RFC 9110, sections 13 (conditions) and 14 (ranges). */
-async function sendBytes(
-  request: FastifyRequest,
-  reply: FastifyReply,
-  content: Content,
-): Promise<FastifyReply> {
-  const { bytes, etag } = content;
-  const { range, 'if-range': ifRange, 'if-none-match': ifNoneMatch } = request.headers;
-  reply.header('accept-ranges', 'bytes').header('etag', etag).header('cache-control', 'no-cache, private');
-  if (ifNoneMatch?.split(',').some((tag) => [etag, '*'].includes(tag.trim().replace(/^W\//, ''))))
-    return await reply.code(304).send();
-  // Without dates of its own, only the ETag can say that a part belongs to what the client has already.
-  const isSame = ifRange === undefined || ifRange === etag;
-  const wanted = isSame ? readRange(range, bytes) : undefined;
-  if (wanted === null) {
-    reply.header('content-range', `bytes */${bytes}`);
-    throw new ReelayError('range_unsatisfiable', { value: range, remedy: `There are ${bytes} bytes.` });
-  }
-  const { start, end } = wanted ?? { start: 0, end: bytes - 1 };
-  if (wanted !== undefined) reply.code(206).header('content-range', `bytes ${start}-${end}/${bytes}`);
-  reply.type('audio/wav').header('content-length', end - start + 1);
-  if (request.method === 'HEAD') return await reply.send();
-  return await reply.send(Readable.from(content.read(start, end), { objectMode: false, highWaterMark: 1 }));
-}
-
-/** There is a recording and nothing to give of it yet: when to ask again. */
-async function notYet(reply: FastifyReply, status: object): Promise<FastifyReply> {
-  return await reply
-    .code(202)
-    .header('retry-after', '1')
-    .send({ ...status, retryAfterSeconds: 1 });
-}
-
-function statusOf({ recordingId, callId, accountId, state, reason }: CatalogueEntry): object {
-  return { recordingId, callId, accountId, state, reason };
-}
-
-function notFound(value: string): ReelayError {
-  return new ReelayError('not_found', {
-    value,
-    remedy: 'Check the id, and whether the key is of its account.',
-  });
 }

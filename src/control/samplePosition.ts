@@ -40,6 +40,7 @@ export function sampleRange(
   clock: SampleClock,
   samples: number,
 ): SampleRange {
+  if (from === undefined && to === undefined) return { start: 0, end: samples };
   const start = from === undefined ? 0 : samplePosition(from, clock);
   const end = to === undefined ? Math.max(samples, start + 1) : samplePosition(to, clock);
   if (end <= start)

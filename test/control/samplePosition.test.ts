@@ -37,6 +37,7 @@ await t.test('a stretch is cut to what there is', (t) => {
   t.same(range(undefined, '1s'), { start: 0, end: 8000 });
   t.same(range('2026-11-20T12:00:01Z', '99s'), { start: 8000, end: 16_000 });
   t.same(range('15999'), { start: 15_999, end: 16_000 });
+  t.same(sampleRange({}, clock, 0), { start: 0, end: 0 }, 'all of nothing');
   t.end();
 });
 

@@ -1,0 +1,40 @@
+import type { FastifyRequest } from 'fastify';
+import type { CatalogueEntry } from '../catalogue/Catalogue.js';
+import { ReelayError } from '../config/ReelayError.js';
+import type { Scope } from './Keyring.js';
+import type { Library } from './Library.js';
+import type { LiveCalls } from './LiveCalls.js';
+import type { Throttle } from './Throttle.js';
+
+/** What the routes of recordings and calls answer from. */
+export interface RecordingSources {
+  readonly library: Library;
+  readonly calls: LiveCalls;
+  /** All audio that goes out passes it. */
+  readonly throttle: Throttle;
+  /** @throws ReelayError `unauthorized` */
+  readonly scopeOf: (request: FastifyRequest) => Scope;
+}
+
+/**
+ * @returns null for a recording that a call has named and the recorder not yet announced
+ * @throws ReelayError `not_found`, also for what somebody else may see
+ */
+export async function findRecording(
+  { library, calls }: RecordingSources,
+  scope: Scope,
+  id: string,
+): Promise<CatalogueEntry | null> {
+  const caller = calls.accountOfRecording(id);
+  const entry = caller === undefined ? await library.find(id) : await library.known(id);
+  const accountId = entry?.accountId ?? caller;
+  if (accountId === undefined || !scope.sees(accountId)) throw notFound(id);
+  return entry ?? null;
+}
+
+export function notFound(value: string): ReelayError {
+  return new ReelayError('not_found', {
+    value,
+    remedy: 'Check the id, and whether the key is of its account.',
+  });
+}
