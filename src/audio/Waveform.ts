@@ -22,7 +22,7 @@ const coarser = 5;
 const levelCount = 5;
 
 /**
- * The outline of audio that may still grow: how far each channel went up and down in each bin. The finest level is kept, 400 bytes
+ * The outline of audio that may still grow: how far each channel went up and down in each bin. The finest level is kept, 200 bytes
  * per second and channel; coarser ones are made of it when they are asked for, and are exactly what they would be if they were
  * made of the samples.
  */

@@ -4,7 +4,7 @@ import { AudioAnalysis } from '../audio/AudioAnalysis.js';
 import { ReelayError } from '../config/ReelayError.js';
 import type { RecordedAudio } from './RecordedAudio.js';
 
-/** Memory for what was found out, bytes; an hour of two parties takes 3 MB. */
+/** Memory for what was found out, bytes; an hour of two parties takes 1.5 to 3 MB. */
 const mostBytes = 32 * 2 ** 20;
 /** Recordings that are looked through at once, and that wait for it. */
 const atOnce = 2;
@@ -67,9 +67,11 @@ export class RecordingAnalyses {
     return await extended(entry.analysis.copy(), audio, audio.samples);
   }
 
+  /** The last one stays however much it takes, else a day's recording would be read anew at each question. */
   #makeRoom(): void {
-    let bytes = 0;
-    for (const [recordingId, { analysis }] of [...this.#entries].reverse()) {
+    const [last, ...others] = [...this.#entries].reverse();
+    let bytes = last?.[1].analysis.waveform.bytes ?? 0;
+    for (const [recordingId, { analysis }] of others) {
       bytes += analysis.waveform.bytes;
       if (bytes > this.#mostBytes) this.#entries.delete(recordingId);
     }

@@ -36,6 +36,8 @@ export class Rendition {
   readonly bytes: number | null;
   /** The same for the same part in the same form. */
   readonly tag: string;
+  /** What it is called where it is saved; letters, digits, `.`, `_` and `-`. */
+  readonly fileName: string;
   readonly #audio: RecordedAudio;
   readonly #options: RenditionOptions;
   readonly #header: Uint8Array;
@@ -52,6 +54,7 @@ export class Rendition {
     // What an encoder makes of it is known when it is made.
     this.bytes = format === 'wav' ? this.#header.length + dataBytes : null;
     this.tag = [name, range.start, range.end, selection.name, format].join('-');
+    this.fileName = `${name.replace(/[^\w.-]/g, '_')}-${selection.name}.${format}`;
   }
 
   /**

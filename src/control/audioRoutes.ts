@@ -148,12 +148,17 @@ async function sendPart(
 ): Promise<FastifyReply> {
   const { bytes, contentType: type, tag } = rendition;
   const etag = `"${tag}"`;
+  // The path ends in .wav, whatever comes.
+  reply.header('content-disposition', `inline; filename="${rendition.fileName}"`);
   if (bytes !== null) {
     const read = (start: number, end: number) => throttle.through(rendition.read({ start, end }));
     return await sendBytes(request, reply, { type, etag, bytes, read });
   }
-  if (request.method === 'GET') encoders.enter(reply.raw);
-  return await sendStream(request, reply, { type, etag, read: () => throttle.through(rendition.read()) });
+  const read = () => {
+    encoders.enter(reply.raw);
+    return throttle.through(rendition.read());
+  };
+  return await sendStream(request, reply, { type, etag, read });
 }
 
 /** What every document about a recording has: a tag that changes with whatever the document is made of. */

@@ -112,6 +112,11 @@ await t.test('the ones that were asked for last are kept', async (t) => {
   t.equal(audio.read, 0);
   await analyses.of('b', audio.at(80_000, 80_000));
   t.equal(audio.read, 80_000);
+  const small = new RecordingAnalyses(1);
+  await small.of('a', audio.at(80_000, 80_000));
+  audio.read = 0;
+  await small.of('a', audio.at(80_000, 80_000));
+  t.equal(audio.read, 0, 'the last one whatever it takes');
 });
 
 await t.test('when too many wait, more are told to come again', async (t) => {

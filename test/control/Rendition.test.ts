@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { rm } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import fc from 'fast-check';
@@ -9,6 +9,7 @@ import { channelOf } from '../../src/audio/pcm.js';
 import { readWavHeader } from '../../src/audio/wav.js';
 import type { RecordedAudio, SampleRange } from '../../src/control/RecordedAudio.js';
 import { Rendition, type RenditionFormat } from '../../src/control/Rendition.js';
+import { keepWav } from '../fixtures/keepWav.js';
 import { fabricateRecording, wavOf } from '../fixtures/recording.js';
 import { audioOf } from './fixtures/recordedAudio.js';
 import { pagesOf } from '../audio/fixtures/oggPages.js';
@@ -45,6 +46,7 @@ await t.test('a WAV of any channels and any stretch, and any part of it', async 
       async (channels) => await fabricateRecording(join(dir, 'spool'), { ...shape, channels }),
     ),
   );
+  const kept: Buffer[] = [];
   const wanted = fc.record({
     which: fc.nat(1),
     channel: fc.constantFrom(undefined, '0', '1', 'mix'),
@@ -63,13 +65,20 @@ await t.test('a WAV of any channels and any stretch, and any part of it', async 
       const selection = ChannelSelection.read(channel, count);
       const whole = wavOf(selection.of(stretch), 8000, selection.channels);
       t.equal(rendition.bytes, whole.length);
-      t.ok((await collected(rendition.read())).equals(whole));
+      const file = await collected(rendition.read());
+      t.ok(file.equals(whole));
+      if (kept.length < 8) kept.push(file);
       if (part === null) return;
       const [from = 0, to = 0] = part.map((at) => at % whole.length).sort((a, b) => a - b);
       t.ok((await collected(rendition.read({ start: from, end: to }))).equals(whole.subarray(from, to + 1)));
     }),
     { numRuns: 150 },
   );
+  for (const [at, file] of kept.entries()) {
+    const path = join(dir, `${at}.wav`);
+    await writeFile(path, file);
+    await keepWav(path);
+  }
 });
 
 await t.test('a WAV past 4 GiB is RF64', async (t) => {
@@ -218,4 +227,12 @@ await t.test('a tag tells one part from another', async (t) => {
     ),
   );
   t.equal(new Set(tags).size, tags.length);
+  const odd = new Rendition(audio, {
+    format: 'opus',
+    selection: ChannelSelection.read('mix', 2),
+    range: { start: 0, end: 1 },
+    name: 'a "b"\r\nc/ä',
+    startTime: '2026-11-20T12:00:00.000Z',
+  });
+  t.equal(odd.fileName, 'a__b___c__-mix.opus');
 });

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
+import { unlink, writeFile } from 'node:fs/promises';
 import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import t from 'tap';
@@ -127,6 +127,8 @@ await t.test('Ogg Opus and MP3 are sent as they are made', async (t) => {
     t.equal(response.headers.get('content-type'), type);
     t.equal(response.headers.get('accept-ranges'), 'none');
     t.equal(response.headers.get('content-length'), null);
+    const name = `${recording.manifest.recordingId}-all.${format}`;
+    t.equal(response.headers.get('content-disposition'), `inline; filename="${name}"`);
     const file = await bytesOf(response);
     t.ok(file.length > 4000 && file.length < 40_000, `${file.length} bytes`);
     if (format === 'opus') t.equal(pagesOf(file).at(-1)?.granule, 20_000 * 6 + 312);
@@ -193,6 +195,22 @@ await t.test('a recording that grows is rendered as far as it goes', async (t) =
   t.ok(
     (await bytesOf(await get('audio.wav?from=9000&to=99999'))).equals(wavOfPart(recording, undefined, 9000)),
   );
+});
+
+await t.test('audio that has vanished breaks the answer off', async (t) => {
+  const dir = t.testdir({});
+  const recording = await fabricateRecording(join(dir, 'recordings'), { chunks: 4, layout: 'chunks' });
+  const bench = await ApiBench.start(t, dir);
+  const get = routesOf(bench, recording);
+  await unlink(join(recording.folder, '2-audio.wav'));
+  for (const query of ['channel=0', 'format=opus', 'format=mp3'])
+    await t.rejects(get(`audio.wav?${query}`).then(bytesOf), query);
+  for (const name of ['waveform.json', 'waveform.dat', 'segments.json']) {
+    const response = await get(name);
+    t.equal(response.status, 500, name);
+    t.match(await response.json(), { code: 'chunk_missing' });
+  }
+  t.equal((await bytesOf(await get('audio.wav?channel=0&to=16000'))).length, 44 + 32_000, 'the rest is there');
 });
 
 await t.test('what can’t be is refused, and what is not there yet is told', async (t) => {
