@@ -35,8 +35,8 @@ const framesPerSecond = 50;
 const packetsPerPage = framesPerSecond;
 /** What one step of the encoder takes, as a part of a second. */
 const stepsPerSecond = 10;
-/** Half of libopus's own: less than a third of its work, and nobody hears it on a phone call. */
-const complexity = 5;
+/** Of 10: as much work as is worth it for a phone call. */
+export const opusComplexity = 5;
 
 /** Whether {@link encodeOggOpus} takes audio of this shape. */
 export function canEncodeOpus({ sampleRate, channels }: OggOpusShape): boolean {
@@ -63,7 +63,7 @@ export async function* encodeOggOpus(
 ): AsyncGenerator<Buffer> {
   const { sampleRate, channels } = options;
   const rate = opusRateOf(sampleRate);
-  const encoder = { bitrate: opusBitrateOf(options), complexity };
+  const encoder = { bitrate: opusBitrateOf(options), complexity: opusComplexity };
   const codec = createOpusCodec({ sampleRate: rate, channels, encoder }, options.implementation);
   try {
     const pages = new OpusPages(options);
