@@ -67,7 +67,7 @@ await t.test('a WAV of any channels and any stretch, and any part of it', async 
       t.equal(rendition.bytes, whole.length);
       const file = await collected(rendition.read());
       t.ok(file.equals(whole));
-      if (kept.length < 8) kept.push(file);
+      if (file.length > 44 && kept.length < 8) kept.push(file);
       if (part === null) return;
       const [from = 0, to = 0] = part.map((at) => at % whole.length).sort((a, b) => a - b);
       t.ok((await collected(rendition.read({ start: from, end: to }))).equals(whole.subarray(from, to + 1)));

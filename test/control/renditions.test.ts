@@ -204,7 +204,7 @@ await t.test('audio that has vanished breaks the answer off', async (t) => {
   const get = routesOf(bench, recording);
   await unlink(join(recording.folder, '2-audio.wav'));
   for (const query of ['channel=0', 'format=opus', 'format=mp3'])
-    await t.rejects(get(`audio.wav?${query}`).then(bytesOf), query);
+    await t.rejects(get(`audio.wav?${query}`).then(bytesOf));
   for (const name of ['waveform.json', 'waveform.dat', 'segments.json']) {
     const response = await get(name);
     t.equal(response.status, 500, name);
