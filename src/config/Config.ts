@@ -162,7 +162,10 @@ export interface Config {
     /** How long one question may take, ms. Default 2000. */
     readonly timeoutMs: number;
   } | null;
-  readonly catalogue: { readonly url: string };
+  readonly catalogue: {
+    /** `memory:`, `sqlite:` and an absolute path, or `postgres://…`, which may hold a password. Default `sqlite:./reelay.db`. */
+    readonly url: string;
+  };
   readonly limits: {
     /** Calls at once; a further upgrade is answered with 503. Default 500. */
     readonly calls: number;

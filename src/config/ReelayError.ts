@@ -89,6 +89,11 @@ export const errorCodes = {
   starting: 'The list of recordings is still being rebuilt',
   too_many_downloads: 'As much audio is being sent as the control port sends at once',
   request_invalid: 'The request is not one this route understands',
+  // The catalogue
+  catalogue_unavailable: 'The list of recordings cannot be asked now',
+  catalogue_locked: 'The file of the catalogue is open in another process',
+  catalogue_refused: 'The catalogue does not take a recording',
+  catalogue_unreadable: 'The file of the catalogue cannot be read; it was set aside and is built anew',
   // Verification
   verify_failed: 'A recording is not whole',
   recording_unknown: 'No recording with this id lies where it was searched',

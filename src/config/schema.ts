@@ -60,7 +60,7 @@ export function configSchema(folder: string) {
       layout: oneOf('chunks', 'single', 'both').default('chunks'),
     }),
     recordEndpoint: recordEndpoint(),
-    catalogue: section({ url: catalogueUrl().default('memory:') }),
+    catalogue: section({ url: catalogueUrl(folder).default(`sqlite:${resolve(folder, 'reelay.db')}`) }),
     limits: section({
       calls: whole('calls', 1, 100_000).default(500),
       pendingStreams: whole('sockets', 1, 100_000).default(200),
@@ -233,17 +233,17 @@ function record() {
   });
 }
 
-function catalogueUrl() {
-  const remedy = 'Use "memory:"; the catalogue is rebuilt from spool and stores at every start.';
-  return z.unknown().transform((value, context): string => {
-    if (value === 'memory:') return value;
-    const scheme = /^([a-z]+):/.exec(typeof value === 'string' ? value : '')?.[1];
-    const known = scheme !== undefined && ['sqlite', 'postgres', 'postgresql'].includes(scheme);
-    const message = known
-      ? `${notDone(`a catalogue in ${scheme}`)} ${remedy}`
-      : `must be "memory:". ${remedy}`;
-    context.issues.push({ code: 'custom', message, input: value });
-    return z.NEVER;
+/** Where the list of recordings is kept; a path in it is made absolute. */
+function catalogueUrl(folder: string) {
+  const expected = 'memory:, sqlite: and the path of a file, or a URL postgres://user:password@host/database';
+  return scalar(expected, (value) => {
+    if (typeof value !== 'string') return undefined;
+    const [, scheme, rest = ''] = /^([a-z]+):(.*)$/s.exec(value) ?? [];
+    if (scheme === 'memory') return rest === '' ? value : undefined;
+    // What looks like a file's name to us is a database in memory to SQLite.
+    if (scheme === 'sqlite') return rest.trim() === '' || rest === ':memory:' ? undefined : `sqlite:${resolve(folder, rest)}`;
+    const isPostgres = scheme === 'postgres' || scheme === 'postgresql';
+    return isPostgres && rest.startsWith('//') && URL.canParse(value) ? value : undefined;
   });
 }
 

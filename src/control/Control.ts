@@ -5,13 +5,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { MessagePort } from 'node:worker_threads';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import { MemoryCatalogue } from '../catalogue/MemoryCatalogue.js';
 import type { Config, RecordFormat } from '../config/Config.js';
 import { isLoopback } from '../config/isFromHere.js';
 import { loadConfig } from '../config/load.js';
 import { StartTokens } from '../providers/twilio/startToken.js';
 import type { Manifest } from '../spool/Manifest.js';
-import { daemonsFolder } from '../spool/layout.js';
+import { catalogueNoteName, daemonsFolder } from '../spool/layout.js';
 import { Quarantine, type SetAside } from '../spool/Quarantine.js';
 import type { Announcement, RecordingProgress } from '../spool/SpoolEvent.js';
 import { clockOf } from '../storage/Clock.js';
@@ -29,6 +28,8 @@ import type {
 } from './ControlMessage.js';
 import { AccountDirectory } from './AccountDirectory.js';
 import { Alerts } from './Alerts.js';
+import { CatalogueNote } from './CatalogueNote.js';
+import { CatalogueWatch } from './CatalogueWatch.js';
 import { FailedRecordings } from './FailedRecordings.js';
 import { ForeignRecordings } from './ForeignRecordings.js';
 import { commitFault } from './Fault.js';
@@ -60,11 +61,12 @@ export class Control {
   readonly #data: ControlData;
   readonly #post: (message: FromControl) => void;
   readonly #log: Logger;
-  /** Where it was at the start; a reload doesn't move it. */
+  /** Where it was at the start; a reload moves neither it nor the catalogue. */
   readonly #spoolDir: string;
   readonly #calls = new LiveCalls();
   readonly #stores: Stores;
   readonly #ownership: SpoolOwnership;
+  readonly #catalogue: CatalogueWatch;
   readonly #library: Library;
   readonly #foreign: ForeignRecordings;
   readonly #alerts: Alerts;
@@ -110,10 +112,12 @@ export class Control {
     this.#directory = new AccountDirectory({ config: () => this.#config, clock, log });
     this.#stores = new Stores(config, { find: (accountId) => this.#directory.find(accountId), clock });
     this.#ownership = new SpoolOwnership(data.alone, data.own);
-    this.#library = new Library(new MemoryCatalogue(), this.#spoolDir, this.#stores);
-    this.#foreign = new ForeignRecordings({ spoolDir: this.#spoolDir, library: this.#library, log });
     this.#metrics = this.#makeMetrics(data);
     this.#alerts = new Alerts(log, ({ code }) => this.#metrics.alerts.inc({ alert: code }));
+    this.#reserve = new SpoolReserve(join(this.#spoolDir, daemonsFolder));
+    this.#catalogue = this.#makeCatalogue();
+    this.#library = new Library(this.#catalogue.catalogue, this.#spoolDir, this.#stores);
+    this.#foreign = new ForeignRecordings({ spoolDir: this.#spoolDir, library: this.#library, log });
     this.#threadAlerts = new ThreadAlerts(this.#alerts);
     this.#overload = new OverloadAlert(new Counters(data.counters), this.#alerts);
     this.#failed = new FailedRecordings((manifest) => this.#tellFailed(manifest));
@@ -127,7 +131,6 @@ export class Control {
       killPoint: faults.killPoint,
       log,
     });
-    this.#reserve = new SpoolReserve(join(this.#spoolDir, daemonsFolder));
     this.#uploader = new Uploader({
       write: (path, data) => this.#reserve.write(path, data),
       spoolDir: this.#spoolDir,
@@ -213,8 +216,8 @@ export class Control {
     this.#looking = setInterval(() => void this.#look(), lookMs);
     // Before anybody can ask: a recording that was known to the predecessor is known from the first request on.
     await this.#library.scanSpool((folder, manifest) => this.#found(folder, manifest));
+    await this.#catalogue.start();
     this.#post({ type: 'begun' });
-    this.#readStores();
     void this.#reserve.fill();
     this.#overload.start();
     void this.#spool.start();
@@ -224,6 +227,8 @@ export class Control {
 
   /** Listens, and posts `ready`. */
   async #open(): Promise<void> {
+    // Who has handed the port over has given the catalogue's file back before.
+    this.#catalogue.catalogue.nudge();
     const port = await this.#listen();
     if (port === null) return;
     this.#post({ type: 'ready', port });
@@ -261,6 +266,8 @@ export class Control {
     // One that listens on several addresses has a server for each, and only all of it can be closed.
     if (this.#app.addresses().length > 1) await this.#app.close();
     else if (server.listening) server.close();
+    // A file is one daemon's; and nobody asks this one for lists any more.
+    if (!this.#catalogue.catalogue.isShared) await this.#catalogue.stop();
     this.#post({ type: 'handedOver', own: this.#ownership.known });
   }
 
@@ -308,10 +315,10 @@ export class Control {
   #listenTo(port: MessagePort): void {
     this.#recorderPort?.close();
     this.#recorderPort = port;
-    port.on('message', (event: Announcement) => void this.#announced(event));
+    port.on('message', (event: Announcement) => this.#announced(event));
   }
 
-  async #announced(event: Announcement): Promise<void> {
+  #announced(event: Announcement): void {
     if (event.type === 'setAside') {
       this.#tellSetAside(event.item);
       return;
@@ -323,7 +330,7 @@ export class Control {
     this.#ownership.take(event.folder);
     this.#foreign.announced(event.folder);
     this.#spool.take(event);
-    await this.#library.take(event);
+    this.#library.take(event);
     if (event.type === 'ended') this.#failed.ended(event.manifest);
     if (event.type === 'sealed' || event.type === 'ended') this.#uploader.wake(event.folder);
   }
@@ -364,17 +371,35 @@ export class Control {
   }
 
   #readStores(): void {
-    void this.#library.scanStores(this.#config.accounts, {
-      failed: (store, error) => {
-        this.#log.error(
-          { err: error, store: store.name },
-          'a store cannot be listed; its recordings are not shown',
-        );
-        this.#readAgain();
+    const { bounds } = this.#catalogue;
+    let failures = 0;
+    const reading = this.#library.scanStores(
+      this.#config.accounts,
+      {
+        failed: (store, error) => {
+          failures++;
+          this.#log.error(
+            { err: error, store: store.name },
+            'a store cannot be listed; its recordings are not shown',
+          );
+          this.#readAgain();
+        },
+        cut: (store) =>
+          this.#log.warn({ store: store.name }, 'a store holds so much that not everything in it is shown'),
       },
-      cut: (store) =>
-        this.#log.warn({ store: store.name }, 'a store holds so much that not everything in it is shown'),
+      bounds,
+    );
+    void reading.then(() => {
+      if (failures === 0) this.#catalogue.storesRead(bounds);
     });
+  }
+
+  /** The catalogue can be asked: for the first time, or again. */
+  #fillCatalogue(isShort: boolean): void {
+    void this.#library
+      .mend(isShort, (folder, manifest) => this.#found(folder, manifest))
+      .catch((error: unknown) => this.#log.debug({ err: error }, 'the catalogue went away again'));
+    this.#readStores();
   }
 
   #readAgain(): void {
@@ -426,6 +451,7 @@ export class Control {
     const patience = signal.aborted ? Promise.resolve() : once(signal, 'abort');
     await Promise.race([this.#uploader.settled(), patience]);
     await Promise.race([this.#uploader.stop(), patience]);
+    await Promise.race([this.#catalogue.stop(), patience]);
     this.#late.abort();
     return await this.#uploader.unstored();
   }
@@ -444,8 +470,20 @@ export class Control {
       counters: new Counters(data.counters),
       threads: () => this.#threads,
       spool: () => this.#spool,
+      catalogue: () => this.#catalogue.catalogue,
       parkedAccounts: () => this.#watch.parkedAccounts,
       oldestUnstoredMs: () => this.#uploader.oldestUnstoredMs,
+    });
+  }
+
+  #makeCatalogue(): CatalogueWatch {
+    const note = join(this.#spoolDir, daemonsFolder, catalogueNoteName);
+    return new CatalogueWatch({
+      url: this.#config.catalogue.url,
+      note: new CatalogueNote(note, (path, data) => this.#reserve.write(path, data)),
+      alerts: this.#alerts,
+      ready: (isShort) => this.#fillCatalogue(isShort),
+      log: this.#log,
     });
   }
 

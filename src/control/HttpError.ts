@@ -9,6 +9,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   request_invalid: 400,
   wav_too_long: 422,
   starting: 503,
+  catalogue_unavailable: 503,
   too_many_downloads: 503,
   accounts_unavailable: 503,
   signature_missing: 403,

@@ -1,4 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import type { Visibility } from '../catalogue/Catalogue.js';
 import { accountOf, type Config } from '../config/Config.js';
 
 /** What somebody who asked may see. */
@@ -6,6 +7,8 @@ export interface Scope {
   readonly isAdmin: boolean;
   /** Whether recordings and calls of this account may be seen. */
   readonly sees: (accountId: string) => boolean;
+  /** The same as the catalogue has it; undefined: everything. */
+  readonly visible: Visibility | undefined;
 }
 
 /** Who asks, as far as the request tells. */
@@ -15,7 +18,7 @@ export interface Caller {
   readonly isFromHere: boolean;
 }
 
-const everything: Scope = { isAdmin: true, sees: () => true };
+const everything: Scope = { isAdmin: true, sees: () => true, visible: undefined };
 
 interface Lock {
   readonly digest: Buffer;
@@ -29,10 +32,12 @@ export class Keyring {
 
   constructor(config: Config) {
     const admin = config.control.adminKeys.map((key) => ({ digest: this.#digest(key), scope: everything }));
+    const listed = config.accounts.map(({ id }) => id).filter((id) => id !== '*');
     const accounts = config.accounts.flatMap((account) => {
       // Also for `*`: it sees what is recorded under it, not what has an entry of its own.
       const sees = (accountId: string) => accountOf(config, accountId) === account;
-      const scope = { isAdmin: false, sees };
+      const visible = account.id === '*' ? { except: listed } : { only: account.id };
+      const scope = { isAdmin: false, sees, visible };
       return account.apiKeys.map((key) => ({ digest: this.#digest(key), scope }));
     });
     this.#locks = [...admin, ...accounts];

@@ -1,11 +1,13 @@
-import { stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import {
   type Catalogue,
+  type CatalogueChunk,
   type CatalogueEntry,
   type CataloguePage,
   type CatalogueQuery,
+  type CatalogueWrite,
   entryOf,
+  isVisible,
 } from '../catalogue/Catalogue.js';
 import type { AccountConfig } from '../config/Config.js';
 import { ReelayError } from '../config/ReelayError.js';
@@ -13,10 +15,11 @@ import type { Manifest } from '../spool/Manifest.js';
 import type { RecordingProgress, SpoolEvent } from '../spool/SpoolEvent.js';
 import type { ObjectStore } from '../storage/ObjectStore.js';
 import { readSpooled, spooledFolders } from '../storage/SpooledRecording.js';
-import { readStoredManifest, storedRecordings, type StoreScope } from '../storage/StoredRecording.js';
+import { readStoredManifest } from '../storage/StoredRecording.js';
 import type { Stores } from '../storage/Stores.js';
 import { AudioSnapshot, type Whereabouts } from './AudioSnapshot.js';
 import { ParkedRecordings } from './ParkedRecordings.js';
+import { type ScanBounds, type ScanObserver, StoreScan } from './StoreScan.js';
 
 /** How far a live recording is. */
 export interface Progress {
@@ -26,45 +29,35 @@ export interface Progress {
   readonly peaks: readonly number[];
 }
 
-/** Recordings of buckets are shown that began in these last days, ms. */
-const bucketMs = 30 * 86_400_000;
-/** Objects of a bucket that are listed for one account; each thousand is a request. */
-const mostListed = 1_000_000;
-
-/** What happens while stores are read. */
-export interface ScanObserver {
-  /** It can't be read; it is read again at the next scan. */
-  failed(store: ObjectStore, error: unknown): void;
-  /** There is so much in it that not everything is shown. */
-  cut(store: ObjectStore): void;
-}
-
-/** Stores that are read at once. */
-const scannedAtOnce = 4;
-
-/** How long a question waits for the stores to be read after a start before it is told to come again, ms. */
-const patienceMs = 5000;
+/** Recordings that were finished last: announcements of the recorder that come after that are late. */
+const mostFinished = 1000;
+/** Recordings that are written into the catalogue at once. */
+const writtenAtOnce = 64;
 
 /**
- * Every recording that this daemon knows, wherever it lies: the catalogue for lists, the spool and the stores for what is in it.
+ * Every recording that this daemon knows, wherever it lies: the catalogue for lists, the spool and the stores for what is in it. What
+ * lies in the spool is known here whatever the catalogue does, which may be away.
  */
 export class Library {
   readonly #catalogue: Catalogue;
   readonly #spoolDir: string;
   readonly #stores: Pick<Stores, 'of'>;
+  readonly #scan: StoreScan;
+  /** Recordings in the spool, as they are shown. */
+  readonly #spooled = new Map<string, CatalogueEntry>();
+  readonly #finished = new Set<string>();
   readonly #progress = new Map<string, Progress>();
-  readonly #read = new Set<string>();
   readonly #parked = new ParkedRecordings();
-  /** Stores that are being read for the first time, and whose recordings lie there; null: anybody's. */
-  readonly #reading = new Map<Promise<void>, string | null>();
-  /** Accounts and stores that have been read once, or in vain: nobody waits for them a second time. */
-  readonly #tried = new Set<string>();
-  #scanning: Promise<void> = Promise.resolve();
 
   constructor(catalogue: Catalogue, spoolDir: string, stores: Pick<Stores, 'of'>) {
     this.#catalogue = catalogue;
     this.#spoolDir = spoolDir;
     this.#stores = stores;
+    this.#scan = new StoreScan({
+      catalogue,
+      storeOf: (accountId) => this.#storeOf(accountId),
+      isSpooled: (recordingId) => this.#spooled.has(recordingId),
+    });
   }
 
   /**
@@ -73,59 +66,101 @@ export class Library {
    * @param found - told of each
    */
   async scanSpool(found: (folder: string, manifest: Manifest) => void = () => undefined): Promise<void> {
+    const writes: CatalogueWrite[] = [];
     for await (const folder of spooledFolders(this.#spoolDir)) {
       // Of what is known already the recorder and the uploader tell.
-      if ((await this.#catalogue.get(basename(folder))) !== undefined) continue;
+      if (this.#spooled.has(basename(folder))) continue;
       // One that can't be read, and the uploader tells of that, holds up no other.
       const manifest = (await readSpooled(this.#spoolDir, folder).catch(() => undefined))?.manifest;
       if (!manifest) continue;
-      await this.#catalogue.upsert(entryOf(manifest, folder));
+      const entry = this.#parked.shown(entryOf(manifest, folder));
+      this.#spooled.set(entry.recordingId, entry);
+      writes.push({ entry, chunks: manifest.chunks });
       found(folder, manifest);
+      if (writes.length >= writtenAtOnce) await this.#catalogue.write(writes.splice(0));
     }
+    await this.#catalogue.write(writes);
   }
 
   /**
-   * Takes up the recordings in the stores of these accounts, each store once; may take long. Until then a question for an unknown
-   * recording waits, and one for the recordings of such an account. A folder is read whole. Of a bucket, which may hold millions of
-   * objects, each account's part is read from thirty days ago on. A few are read at once, so that one that doesn't answer
-   * holds up no other.
+   * Takes up the recordings in the stores of these accounts, as {@link StoreScan} does. Until that is done a question for an unknown
+   * recording waits, and one for the recordings of such an account.
    */
-  scanStores(accounts: readonly AccountConfig[], observer: ScanObserver): Promise<void> {
-    const jobs = accounts
-      .filter(({ store }) => store !== null)
-      .map((account) => this.#toScan(account, observer));
-    const lane = async (): Promise<void> => {
-      for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
-    };
-    const scanned = this.#scanning.then(async () => {
-      await Promise.all(Array.from({ length: scannedAtOnce }, lane));
-    });
-    this.#scanning = scanned.catch(() => undefined);
-    return scanned;
+  scanStores(
+    accounts: readonly AccountConfig[],
+    observer: ScanObserver,
+    bounds: ScanBounds = {},
+  ): Promise<void> {
+    return this.#scan.scan(accounts, observer, bounds);
   }
 
   /**
-   * Looks how far a recording is that another daemon works on.
+   * Looks where a recording is that nobody here works on: another daemon does, or the catalogue was away when it was stored.
    *
    * @returns its manifest; null when neither spool nor store has one now
    */
   async refresh(recordingId: string): Promise<Manifest | null> {
-    const entry = await this.#catalogue.get(recordingId);
+    const entry = this.#spooled.get(recordingId) ?? (await this.#catalogue.get(recordingId));
     if (entry === undefined) return null;
-    const manifest = await this.manifest(entry);
-    if (manifest !== null) await this.#catalogue.upsert(this.#parked.shown(entryOf(manifest, entry.folder)));
+    const { folder, accountId } = entry;
+    const spooled = (await readSpooled(this.#spoolDir, folder))?.manifest;
+    if (spooled) {
+      await this.#show(entryOf(spooled, folder), spooled.chunks);
+      return spooled;
+    }
+    const manifest = await this.#storedManifest(accountId, folder);
+    if (manifest === null) return null;
+    this.#spooled.delete(recordingId);
+    await this.#catalogue.write([{ entry: entryOf(manifest, folder), chunks: manifest.chunks }]);
     return manifest;
   }
 
-  /** What the recorder or the uploader announces. */
-  async take(event: SpoolEvent): Promise<void> {
-    if (event.type === 'sealed') return;
-    const { recordingId, state } = event.manifest;
+  /**
+   * Looks after what the catalogue says and can't be so: recordings that are unfinished there and not in the spool. They were stored
+   * while it was away or lost what was written last, or they are another daemon's, or gone.
+   *
+   * @param isShort - it was away for so long that not everything in the spool was written
+   * @param found - told of each recording in the spool that was not known
+   * @throws ReelayError `catalogue_unavailable`
+   */
+  async mend(isShort = false, found?: (folder: string, manifest: Manifest) => void): Promise<void> {
+    await this.scanSpool(found);
+    const spooled = isShort ? [...this.#spooled.values()] : [];
+    while (spooled.length > 0)
+      await this.#catalogue.write(spooled.splice(0, writtenAtOnce).map((entry) => ({ entry })));
+    if (!this.#catalogue.isLasting) return;
+    for (const state of ['recording', 'uploading', 'failed'] as const) {
+      for (let cursor: string | undefined; ;) {
+        const page = await this.#catalogue.list({ state, limit: 100, cursor });
+        for (const entry of page.entries) await this.#mendOne(entry);
+        if (page.next === null) break;
+        cursor = page.next;
+      }
+    }
+  }
+
+  async #mendOne({ recordingId }: CatalogueEntry): Promise<void> {
+    if (this.#spooled.has(recordingId)) return;
+    const unknown = Symbol('a store that cannot be asked');
+    const manifest = await this.refresh(recordingId).catch(() => unknown);
+    // What another daemon has in its own spool can't be seen from here.
+    if (manifest === null && !this.#catalogue.isShared && !this.#spooled.has(recordingId))
+      await this.#catalogue.remove(recordingId);
+  }
+
+  /** What the recorder or the uploader announces. It is shown at once and written when there is time. */
+  take(event: SpoolEvent): void {
+    if (event.type === 'sealed') {
+      const { recordingId, index, startSample, samples, bytes, sha256 } = event.sidecar;
+      const entry = this.#spooled.get(recordingId);
+      const chunk = { index, startSample, samples, bytes, sha256 };
+      if (entry !== undefined) void this.#catalogue.write([{ entry, chunks: [chunk] }]);
+      return;
+    }
+    const { recordingId } = event.manifest;
     if (event.type === 'ended') this.#progress.delete(recordingId);
-    const known = await this.#catalogue.get(recordingId);
     // The spool's files may have told the uploader before the announcement came.
-    if (known?.state === 'complete' && (state === 'recording' || state === 'uploading')) return;
-    await this.#catalogue.upsert(this.#parked.shown(entryOf(event.manifest, event.folder)));
+    if (!this.#finished.has(recordingId)) void this.#show(entryOf(event.manifest, event.folder));
   }
 
   /** How far a live recording is. */
@@ -135,30 +170,33 @@ export class Library {
 
   /** The recording is in its store, in this state for good. */
   async finished(folder: string, manifest: Manifest): Promise<void> {
-    this.#parked.forget(manifest.recordingId);
-    await this.#catalogue.upsert(entryOf(manifest, folder));
+    const { recordingId } = manifest;
+    this.#parked.forget(recordingId);
+    this.#spooled.delete(recordingId);
+    this.#finished.add(recordingId);
+    const [oldest] = this.#finished;
+    if (this.#finished.size > mostFinished && oldest !== undefined) this.#finished.delete(oldest);
+    await this.#catalogue.write([{ entry: entryOf(manifest, folder), chunks: manifest.chunks }]);
   }
 
   /** Until it is unparked, what is over of an account and waits in the spool is shown as failed. Its files say nothing of that. */
   async park(accountId: string, reason: string): Promise<void> {
     this.#parked.park(accountId, reason);
-    for (const { recordingId } of await this.#waiting(accountId)) {
-      const entry = await this.#catalogue.get(recordingId);
-      if (entry !== undefined) await this.#catalogue.upsert(this.#parked.shown(entry));
-    }
+    const mine = [...this.#spooled.values()].filter((entry) => entry.accountId === accountId);
+    await Promise.all(mine.map((entry) => this.#show(entry)));
   }
 
   /** What was shown as failed is shown as it is. */
   async unpark(accountId: string): Promise<void> {
-    for (const entry of this.#parked.unpark(accountId)) await this.#showAgain(entry);
+    await Promise.all(this.#parked.unpark(accountId).map((entry) => this.#showAgain(entry)));
   }
 
   /** The same for one recording. */
   async hold(folder: string, reason: string): Promise<void> {
     const recordingId = basename(folder);
     this.#parked.hold(recordingId, reason);
-    const entry = this.#parked.hidden(recordingId) ?? (await this.#catalogue.get(recordingId));
-    if (entry !== undefined) await this.#catalogue.upsert(this.#parked.shown(entry));
+    const entry = this.#parked.hidden(recordingId) ?? this.#spooled.get(recordingId);
+    if (entry !== undefined) await this.#show(entry);
   }
 
   async release(folder: string): Promise<void> {
@@ -167,34 +205,40 @@ export class Library {
   }
 
   async #showAgain(entry: CatalogueEntry): Promise<void> {
-    const { state } = (await this.#catalogue.get(entry.recordingId)) ?? entry;
     // Unless it was stored meanwhile.
-    if (state === 'failed') await this.#catalogue.upsert(this.#parked.shown(entry));
+    if (this.#spooled.get(entry.recordingId)?.state === 'failed') await this.#show(entry);
+  }
+
+  /** An entry of a recording in the spool, as it is; it is shown as it is to be. */
+  async #show(entry: CatalogueEntry, chunks?: readonly CatalogueChunk[]): Promise<void> {
+    const shown = this.#parked.shown(entry);
+    this.#spooled.set(shown.recordingId, shown);
+    await this.#catalogue.write([{ entry: shown, chunks }]);
   }
 
   progress(recordingId: string): Progress | undefined {
     return this.#progress.get(recordingId);
   }
 
-  /** What is known already, without waiting for stores to be read. */
+  /** What is known already, without waiting for stores to be read or for a catalogue that is away. */
   async known(recordingId: string): Promise<CatalogueEntry | undefined> {
-    return await this.#catalogue.get(recordingId);
+    return await this.#get(recordingId).catch((error: unknown) => {
+      if (error instanceof ReelayError && error.code === 'catalogue_unavailable') return undefined;
+      throw error;
+    });
   }
 
-  /** @throws ReelayError `starting` when that isn't known yet */
+  /** @throws ReelayError `starting` when that isn't known yet, `catalogue_unavailable` when it can't be known now */
   async find(recordingId: string): Promise<CatalogueEntry | undefined> {
-    const known = await this.#catalogue.get(recordingId);
-    if (known !== undefined || this.#reading.size === 0) return known;
-    await this.#patience([...this.#reading.keys()]);
-    return await this.#catalogue.get(recordingId);
+    const known = await this.#get(recordingId);
+    if (known !== undefined || !(await this.#scan.awaited())) return known;
+    return await this.#get(recordingId);
   }
 
-  /** @throws ReelayError `starting`, or `request_invalid` for a cursor that was not given out */
+  /** @throws ReelayError `starting`, `catalogue_unavailable`, or `request_invalid` for a cursor that was not given out */
   async list(query: CatalogueQuery): Promise<CataloguePage> {
     const { account, visible } = query;
-    const isAsked = (owner: string) => (account ?? owner) === owner && visible?.(owner) !== false;
-    const reading = [...this.#reading].filter(([, owner]) => owner === null || isAsked(owner));
-    if (reading.length > 0) await this.#patience(reading.map(([read]) => read));
+    await this.#scan.awaited((owner) => (account ?? owner) === owner && isVisible(visible, owner));
     return await this.#catalogue.list(query);
   }
 
@@ -206,8 +250,7 @@ export class Library {
       const reason = this.#parked.reasonOf(recordingId);
       return reason === undefined ? spooled.manifest : { ...spooled.manifest, state: 'failed', reason };
     }
-    const store = await this.#storeOf(accountId);
-    return store === null ? null : await readStoredManifest(store, folder);
+    return await this.#storedManifest(accountId, folder);
   }
 
   /** @throws ReelayError `wav_too_long` */
@@ -219,19 +262,13 @@ export class Library {
     return { spoolDir: this.#spoolDir, folder, store: () => this.#storeOf(accountId) };
   }
 
-  /** Recordings of an account that are over and still in the spool. */
-  async #waiting(accountId: string): Promise<CatalogueEntry[]> {
-    const found: CatalogueEntry[] = [];
-    for (const state of ['uploading', 'interrupted'] as const) {
-      for (let cursor: string | undefined; ;) {
-        const page = await this.#catalogue.list({ account: accountId, state, limit: 1000, cursor });
-        for (const entry of page.entries)
-          if (await stat(join(this.#spoolDir, entry.folder)).catch(() => false)) found.push(entry);
-        if (page.next === null) break;
-        cursor = page.next;
-      }
-    }
-    return found;
+  async #get(recordingId: string): Promise<CatalogueEntry | undefined> {
+    return this.#spooled.get(recordingId) ?? (await this.#catalogue.get(recordingId));
+  }
+
+  async #storedManifest(accountId: string, folder: string): Promise<Manifest | null> {
+    const store = await this.#storeOf(accountId);
+    return store === null ? null : await readStoredManifest(store, folder);
   }
 
   /** Null also where nobody knows the account any more. @throws ReelayError `accounts_unavailable` */
@@ -241,70 +278,4 @@ export class Library {
       throw error;
     });
   }
-
-  #toScan(account: AccountConfig, observer: ScanObserver): () => Promise<void> {
-    const place = JSON.stringify([account.id, account.store]);
-    let done: () => void = () => undefined;
-    if (!this.#tried.has(place)) {
-      const read = new Promise<void>((resolve) => {
-        done = () => {
-          this.#tried.add(place);
-          this.#reading.delete(read);
-          resolve();
-        };
-      });
-      this.#reading.set(read, isAnybodys(account) ? null : account.id);
-    }
-    return async () => {
-      await this.#scanAccount(account, observer).finally(done);
-    };
-  }
-
-  async #scanAccount(account: AccountConfig, observer: ScanObserver): Promise<void> {
-    const store = await this.#storeOf(account.id);
-    if (store === null) return;
-    const prefix = isAnybodys(account) ? '' : `${account.id}/`;
-    const place = `${store.name} ${prefix}`;
-    if (this.#read.has(place)) return;
-    this.#read.add(place);
-    const since = new Date(Date.now() - bucketMs).toISOString().slice(0, 10).replaceAll('-', '');
-    const bounds = { since, most: mostListed, cut: () => observer.cut(store) };
-    const scope = account.store?.type === 'file' ? {} : { prefix, ...bounds };
-    await this.#scanStore(store, scope).catch((error: unknown) => {
-      this.#read.delete(place);
-      observer.failed(store, error);
-    });
-  }
-
-  async #scanStore(store: ObjectStore, scope: StoreScope): Promise<void> {
-    const unavailable = new Map<string, unknown>();
-    for await (const { folder, manifest } of storedRecordings(store, scope)) {
-      const { accountId } = manifest;
-      if (unavailable.has(accountId)) continue;
-      const own = await this.#storeOf(accountId).catch((error: unknown) => {
-        unavailable.set(accountId, error);
-        return null;
-      });
-      // Only the account's own store speaks for it; and what is still in the spool is newer there.
-      if (own?.name !== store.name) continue;
-      if ((await this.#catalogue.get(manifest.recordingId)) === undefined)
-        await this.#catalogue.upsert(entryOf(manifest, folder));
-    }
-    // What is everybody else's is shown; the rest when it can be known whose it is.
-    for (const error of unavailable.values()) throw error;
-  }
-
-  async #patience(reading: readonly Promise<void>[]): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      const remedy = 'Ask again in a few seconds.';
-      timer = setTimeout(() => reject(new ReelayError('starting', { remedy })), patienceMs);
-    });
-    await Promise.race([Promise.all(reading), late]).finally(() => clearTimeout(timer));
-  }
-}
-
-/** Whether recordings of any account may lie in an account's store, below its own prefix. */
-function isAnybodys({ id, store }: AccountConfig): boolean {
-  return id === '*' || store?.type === 'file';
 }

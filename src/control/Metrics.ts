@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import type { CatalogueWriter } from '../catalogue/CatalogueWriter.js';
 import type { CounterName, Counters } from '../tap/Counters.js';
 import type { ThreadStates } from './ControlMessage.js';
 import { foreign } from './ForeignMetric.js';
@@ -55,6 +56,7 @@ export interface MetricSources {
   readonly counters: Counters;
   readonly threads: () => ThreadStates;
   readonly spool: () => Pick<SpoolWatch, 'bytes' | 'left' | 'rate' | 'unstored'>;
+  readonly catalogue: () => Pick<CatalogueWriter, 'isUp' | 'waiting' | 'dropped'>;
   readonly parkedAccounts: () => number;
   /** ms since the Unix epoch, null when nothing waits. */
   readonly oldestUnstoredMs: () => number | null;
@@ -77,6 +79,7 @@ export class Metrics {
     for (const [name, metric, help] of fromMedia) this.#read(metric, help, () => sources.counters.get(name));
     for (const metric of threadMetrics(sources.counters)) this.registry.registerMetric(metric);
     this.#spool(sources);
+    this.#catalogue(sources);
     this.#read(
       'reelay_parked_accounts',
       'Accounts whose store refuses them; they wait for somebody',
@@ -129,6 +132,8 @@ export class Metrics {
       'overloaded',
       'thread_lost',
       'spool_unwritable',
+      'catalogue_unavailable',
+      'catalogue_locked',
     ]);
     this.quarantined = this.#counter(
       'reelay_quarantined_files_total',
@@ -156,6 +161,20 @@ export class Metrics {
       'reelay_unstored_recordings',
       'Recordings in the spool that are not whole in their store',
       () => spool().unstored,
+    );
+  }
+
+  #catalogue({ catalogue }: MetricSources): void {
+    this.#read('reelay_catalogue_up', '1 while the catalogue can be asked', () => (catalogue().isUp ? 1 : 0));
+    this.#read(
+      'reelay_catalogue_waiting_entries',
+      'Recordings that wait to be written into the catalogue',
+      () => catalogue().waiting,
+    );
+    this.#read(
+      'reelay_catalogue_dropped_entries_total',
+      'Recordings that found no room among these and are looked for again in spool and stores',
+      () => catalogue().dropped,
     );
   }
 

@@ -30,6 +30,7 @@ const query = z.strictObject({
   state: z.enum(['recording', 'uploading', 'complete', 'interrupted', 'failed']).optional(),
   from: time.optional(),
   to: time.optional(),
+  search: z.string().max(100).optional(),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
   cursor: z.string().optional(),
 });
@@ -81,11 +82,11 @@ async function list({ library }: RecordingSources, scope: Scope, asked: unknown)
   if (!success) {
     const value = error.issues.map(({ path, message }) => `${path.join('.')} ${message}`.trim()).join('; ');
     const remedy =
-      'The query takes account, callId, from, to (ISO 8601), state, limit (1 to 1000) and cursor.';
+      'The query takes account, callId, from, to (ISO 8601), state, search, limit (1 to 1000) and cursor.';
     throw new ReelayError('request_invalid', { value, remedy });
   }
   const { from, to, ...rest } = data;
-  const page = await library.list({ ...rest, fromMs: from, toMs: to, visible: scope.sees });
+  const page = await library.list({ ...rest, fromMs: from, toMs: to, visible: scope.visible });
   return { recordings: page.entries.map((entry) => described(library, entry)), next: page.next };
 }
 

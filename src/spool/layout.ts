@@ -17,6 +17,8 @@ export const checkpointFolder = 'checkpoints';
 export const adoptedFolder = 'adopted';
 /** Below the daemons' folder: what could not be read. */
 export const quarantineFolder = 'quarantine';
+/** Beside them: control's note of what the catalogue may lack. */
+export const catalogueNoteName = 'catalogue.json';
 export const manifestName = 'manifest.json';
 /** The whole call, in the store only. */
 export const wholeAudioName = 'audio.wav';

@@ -5,7 +5,8 @@ import { MemoryCatalogue } from '../../src/catalogue/MemoryCatalogue.js';
 import type { AccountConfig, S3StoreConfig } from '../../src/config/Config.js';
 import { loadConfig } from '../../src/config/load.js';
 import { ReelayError } from '../../src/config/ReelayError.js';
-import { Library, type ScanObserver } from '../../src/control/Library.js';
+import { Library } from '../../src/control/Library.js';
+import type { ScanObserver } from '../../src/control/StoreScan.js';
 import type { Manifest } from '../../src/spool/Manifest.js';
 import { FileStore } from '../../src/storage/FileStore.js';
 import type { ObjectStore, StoredObject } from '../../src/storage/ObjectStore.js';
@@ -143,7 +144,7 @@ await t.test('a store that does not answer keeps only its own account waiting, a
   const library = new Library(new MemoryCatalogue(), join(dir, 'spool'), stores);
   const configured = ['AC1', 'AC3', 'AC2'].map(inBucket);
   const scanned = library.scanStores(configured, unexpected);
-  const own = (id: string) => ({ limit: 10, visible: (accountId: string) => accountId === id });
+  const own = (id: string) => ({ limit: 10, visible: { only: id } });
   const { entries } = await library.list(own('AC2'));
   t.strictSame(
     entries.map(({ recordingId }) => recordingId),
@@ -195,7 +196,7 @@ await t.test('an announcement that comes late does not undo the end', async (t) 
   const stores = only(new FileStore(join(dir, 'kept')));
   const library = new Library(new MemoryCatalogue(), join(dir, 'spool'), stores);
   await library.finished('f', manifest);
-  await library.take({ type: 'ended', folder: 'f', manifest: { ...manifest, state: 'uploading' } });
+  library.take({ type: 'ended', folder: 'f', manifest: { ...manifest, state: 'uploading' } });
   t.equal((await library.find(manifest.recordingId))?.state, 'complete');
 });
 
@@ -309,7 +310,7 @@ await t.test(
     t.strictSame(failed.entries.map(({ recordingId }) => recordingId).sort(), ids.slice(0, 2).sort());
     t.strictSame((await library.list({ limit: 10, state: 'uploading' })).entries.length, 1);
     const live = await fabricateRecording(spool, { accountId: 'AC1', state: 'uploading', chunks: 0 });
-    await library.take({ type: 'ended', folder: folderOf(live.manifest), manifest: live.manifest });
+    library.take({ type: 'ended', folder: folderOf(live.manifest), manifest: live.manifest });
     t.equal(
       (await library.find(live.manifest.recordingId))?.reason,
       'store_denied',

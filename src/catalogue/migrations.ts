@@ -1,0 +1,71 @@
+import { type Kysely, type Migration, Migrator, sql } from 'kysely';
+import type { CatalogueTables } from './schema.js';
+
+export type SqlKind = 'sqlite' | 'postgres';
+
+/** Where the names of the steps that were taken are kept; kysely's own names might be another program's. */
+const tables = {
+  migrationTableName: 'reelay_migrations',
+  migrationLockTableName: 'reelay_migrations_lock',
+};
+
+/**
+ * Brings a database to the tables of this version. Several daemons may do so at once: PostgreSQL lets one after the other.
+ *
+ * @throws what the database says; an Error of kysely's where a later version has been here
+ */
+export async function migrate(db: Kysely<CatalogueTables>, kind: SqlKind): Promise<void> {
+  const migrations = migrationsOf(kind);
+  const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve(migrations) }, ...tables });
+  const { error } = await migrator.migrateToLatest();
+  if (error !== undefined) throw error instanceof Error ? error : new Error('the tables cannot be made');
+}
+
+/** In the order of their names. One that was released is never changed. */
+function migrationsOf(kind: SqlKind): Record<string, Migration> {
+  return { '2026-11-22-recordings': { up: (db: Kysely<unknown>) => recordings(db, kind) } };
+}
+
+async function recordings(db: Kysely<unknown>, kind: SqlKind): Promise<void> {
+  // Compared byte by byte, which is the order of cursors and what an index needs to find beginnings.
+  const text = kind === 'postgres' ? sql`text collate "C"` : sql`text`;
+  await db.schema
+    .createTable('recordings')
+    .addColumn('recording_id', text, (column) => column.primaryKey().notNull())
+    .addColumn('account_id', text, (column) => column.notNull())
+    .addColumn('call_id', text, (column) => column.notNull())
+    .addColumn('state', text, (column) => column.notNull())
+    .addColumn('start_ms', 'bigint', (column) => column.notNull())
+    .addColumn('entry', 'text', (column) => column.notNull())
+    .addColumn('terms', text, (column) => column.notNull())
+    .execute();
+  // Each ends in the order of lists, so that a page is read off and nothing sorted.
+  const indexes = { all: [], account: ['account_id'], call: ['call_id', 'account_id'], state: ['state'] };
+  for (const [name, columns] of Object.entries({ ...indexes, account_state: ['account_id', 'state'] }))
+    await db.schema
+      .createIndex(`recordings_by_${name}`)
+      .on('recordings')
+      .columns([...columns, 'start_ms', 'recording_id'])
+      .execute();
+  await db.schema
+    .createTable('chunks')
+    .addColumn('recording_id', text, (column) => column.notNull())
+    .addColumn('chunk_index', 'integer', (column) => column.notNull())
+    .addColumn('start_sample', 'bigint', (column) => column.notNull())
+    .addColumn('samples', 'bigint', (column) => column.notNull())
+    .addColumn('bytes', 'bigint', (column) => column.notNull())
+    .addColumn('sha256', 'text', (column) => column.notNull())
+    .addPrimaryKeyConstraint('chunks_key', ['recording_id', 'chunk_index'])
+    .execute();
+  await db.schema
+    .createTable('terms')
+    .addColumn('term', text, (column) => column.notNull())
+    .addColumn('recording_id', text, (column) => column.notNull())
+    .addPrimaryKeyConstraint('terms_key', ['term', 'recording_id'])
+    .execute();
+  await db.schema
+    .createTable('places')
+    .addColumn('place', text, (column) => column.primaryKey().notNull())
+    .addColumn('read_ms', 'bigint', (column) => column.notNull())
+    .execute();
+}

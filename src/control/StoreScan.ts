@@ -1,0 +1,191 @@
+import { type Catalogue, type CatalogueWrite, entryOf } from '../catalogue/Catalogue.js';
+import type { AccountConfig } from '../config/Config.js';
+import { ReelayError } from '../config/ReelayError.js';
+import type { ObjectStore } from '../storage/ObjectStore.js';
+import { storedRecordings, type StoreScope } from '../storage/StoredRecording.js';
+
+/** What happens while stores are read. */
+export interface ScanObserver {
+  /** It can't be read; it is read again at the next scan. */
+  failed(store: ObjectStore, error: unknown): void;
+  /** There is so much in it that not everything is shown. */
+  cut(store: ObjectStore): void;
+  /** A recording lies there, in its own account's store. */
+  found?(recordingId: string): void;
+}
+
+/** How much of the stores is read. */
+export interface ScanBounds {
+  /** Also stores that were read before: what began on this day or later, `YYYYMMDD`; '' for everything. Default: only the others. */
+  readonly again?: string | undefined;
+  /** However much there is. Default: the first million objects. */
+  readonly isWhole?: boolean | undefined;
+}
+
+export interface StoreScanOptions {
+  readonly catalogue: Catalogue;
+  /** Null also where nobody knows the account any more. @throws ReelayError `accounts_unavailable` */
+  readonly storeOf: (accountId: string) => Promise<ObjectStore | null>;
+  /** What lies in the spool is newer there. */
+  readonly isSpooled: (recordingId: string) => boolean;
+}
+
+/** Where a catalogue begins anew at every start, recordings of buckets are shown that began in these last days, ms. */
+const bucketMs = 30 * 86_400_000;
+/** Objects of a bucket that are listed for one account; each thousand is a request. */
+const mostListed = 1_000_000;
+/** Stores that are read at once. */
+const scannedAtOnce = 4;
+/** Recordings that are written into the catalogue at once. */
+const writtenAtOnce = 64;
+/** How long a question waits for the stores to be read after a start before it is told to come again, ms. */
+const patienceMs = 5000;
+
+/** Reads stores for what the catalogue doesn't know, and has questions wait that can't be answered before. */
+export class StoreScan {
+  readonly #options: StoreScanOptions;
+  /** Places that this process has read, or found in the catalogue as read. */
+  readonly #read = new Set<string>();
+  /** Stores that are being read for the first time, and whose recordings lie there; null: anybody's. */
+  readonly #reading = new Map<Promise<void>, string | null>();
+  /** Accounts and stores that have been read once, or in vain: nobody waits for them a second time. */
+  readonly #tried = new Set<string>();
+  #scanning: Promise<void> = Promise.resolve();
+
+  constructor(options: StoreScanOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Takes up the recordings in the stores of these accounts, each store once; may take long. A folder is read whole. Of a bucket, which
+   * may hold millions of objects, each account's part is read. A few are read at once, so that one that doesn't answer holds up no other.
+   */
+  scan(accounts: readonly AccountConfig[], observer: ScanObserver, bounds: ScanBounds = {}): Promise<void> {
+    const jobs = accounts
+      .filter(({ store }) => store !== null)
+      .map((account) => this.#toScan(account, observer, bounds));
+    const lane = async (): Promise<void> => {
+      for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
+    };
+    const scanned = this.#scanning.then(async () => {
+      await Promise.all(Array.from({ length: scannedAtOnce }, lane));
+    });
+    this.#scanning = scanned.catch(() => undefined);
+    return scanned;
+  }
+
+  /**
+   * Waits for stores that are being read for the first time.
+   *
+   * @param isAsked - whether recordings of this account are asked for
+   * @returns whether there were any
+   * @throws ReelayError `starting` when that takes too long
+   */
+  async awaited(isAsked: (accountId: string) => boolean = () => true): Promise<boolean> {
+    const reading = [...this.#reading].filter(([, owner]) => owner === null || isAsked(owner));
+    if (reading.length === 0) return false;
+    await patience(reading.map(([read]) => read));
+    return true;
+  }
+
+  #toScan(account: AccountConfig, observer: ScanObserver, bounds: ScanBounds): () => Promise<void> {
+    const place = JSON.stringify([account.id, account.store]);
+    let done: () => void = () => undefined;
+    if (!this.#tried.has(place)) {
+      const read = new Promise<void>((resolve) => {
+        done = () => {
+          this.#tried.add(place);
+          this.#reading.delete(read);
+          resolve();
+        };
+      });
+      this.#reading.set(read, isAnybodys(account) ? null : account.id);
+    }
+    return async () => {
+      await this.#scanAccount(account, observer, bounds).finally(done);
+    };
+  }
+
+  async #scanAccount(account: AccountConfig, observer: ScanObserver, bounds: ScanBounds): Promise<void> {
+    const store = await this.#options.storeOf(account.id);
+    if (store === null) return;
+    const prefix = isAnybodys(account) ? '' : `${account.id}/`;
+    const place = `${store.name} ${prefix}`;
+    try {
+      if (bounds.again === undefined && (await this.#wasRead(place))) return;
+      this.#read.add(place);
+      const cut = (): void => observer.cut(store);
+      const most = bounds.isWhole === true ? Infinity : mostListed;
+      const scope = account.store?.type === 'file' ? {} : { prefix, most, cut };
+      await this.#scanStore(store, { ...scope, since: this.#since(account, bounds) }, observer);
+      await this.#options.catalogue.markRead(place);
+    } catch (error) {
+      this.#read.delete(place);
+      // That is not the store's fault, and it is read when the catalogue is back.
+      if (error instanceof ReelayError && error.code === 'catalogue_unavailable') return;
+      observer.failed(store, error);
+    }
+  }
+
+  async #wasRead(place: string): Promise<boolean> {
+    const { catalogue } = this.#options;
+    if (this.#read.has(place)) return true;
+    const wasRead = catalogue.isLasting && (await catalogue.wasRead(place));
+    if (wasRead) this.#read.add(place);
+    return wasRead;
+  }
+
+  /** A catalogue that lasts is filled once, and therefore wholly. */
+  #since({ store }: AccountConfig, { again, isWhole }: ScanBounds): string {
+    if (again !== undefined) return again;
+    const isAll = store?.type === 'file' || isWhole === true || this.#options.catalogue.isLasting;
+    return isAll ? '' : dayOf(Date.now() - bucketMs);
+  }
+
+  async #scanStore(store: ObjectStore, scope: StoreScope, observer: ScanObserver): Promise<void> {
+    const unavailable = new Map<string, unknown>();
+    const writes: CatalogueWrite[] = [];
+    for await (const { folder, manifest } of storedRecordings(store, scope)) {
+      const { accountId, recordingId } = manifest;
+      if (unavailable.has(accountId)) continue;
+      const own = await this.#options.storeOf(accountId).catch((error: unknown) => {
+        unavailable.set(accountId, error);
+        return null;
+      });
+      // Only the account's own store speaks for it.
+      if (own?.name !== store.name) continue;
+      observer.found?.(recordingId);
+      if (!this.#options.isSpooled(recordingId))
+        writes.push({ entry: entryOf(manifest, folder), chunks: manifest.chunks });
+      if (writes.length >= writtenAtOnce) await this.#write(writes.splice(0));
+    }
+    await this.#write(writes);
+    // What is everybody else's is shown; the rest when it can be known whose it is.
+    for (const error of unavailable.values()) throw error;
+  }
+
+  async #write(writes: readonly CatalogueWrite[]): Promise<void> {
+    const { catalogue, isSpooled } = this.#options;
+    // One may have been taken up by the spool's own scan meanwhile.
+    await catalogue.write(writes.filter(({ entry }) => !isSpooled(entry.recordingId)));
+  }
+}
+
+/** The day of a moment, as recordings' folders have it. @param ms - since the Unix epoch */
+export function dayOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10).replaceAll('-', '');
+}
+
+async function patience(reading: readonly Promise<void>[]): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    const remedy = 'Ask again in a few seconds.';
+    timer = setTimeout(() => reject(new ReelayError('starting', { remedy })), patienceMs);
+  });
+  await Promise.race([Promise.all(reading), late]).finally(() => clearTimeout(timer));
+}
+
+/** Whether recordings of any account may lie in an account's store, below its own prefix. */
+function isAnybodys({ id, store }: AccountConfig): boolean {
+  return id === '*' || store?.type === 'file';
+}
