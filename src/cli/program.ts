@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { botCommand } from './bot.js';
 import { callCommand } from './call.js';
 import { mergeCommand } from './merge.js';
+import { reindexCommand } from './reindex.js';
 import { serveCommand } from './serve.js';
 import { verifyCommand } from './verify.js';
 
@@ -16,5 +17,6 @@ export function program(): Command {
     .addCommand(callCommand())
     .addCommand(botCommand())
     .addCommand(verifyCommand())
-    .addCommand(mergeCommand());
+    .addCommand(mergeCommand())
+    .addCommand(reindexCommand());
 }

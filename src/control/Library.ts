@@ -31,8 +31,11 @@ export interface Progress {
 
 /** Recordings that were finished last: announcements of the recorder that come after that are late. */
 const mostFinished = 1000;
-/** Recordings that are written into the catalogue at once. */
+/** Recordings that are written into the catalogue at once, and that are read from it to be looked after. */
 const writtenAtOnce = 64;
+const mendedAtOnce = 200;
+/** States of recordings that may lie in a spool. */
+const unfinished = ['recording', 'uploading', 'failed'] as const;
 
 /**
  * Every recording that this daemon knows, wherever it lies: the catalogue for lists, the spool and the stores for what is in it. What
@@ -129,23 +132,44 @@ export class Library {
     while (spooled.length > 0)
       await this.#catalogue.write(spooled.splice(0, writtenAtOnce).map((entry) => ({ entry })));
     if (!this.#catalogue.isLasting) return;
-    for (const state of ['recording', 'uploading', 'failed'] as const) {
-      for (let cursor: string | undefined; ;) {
-        const page = await this.#catalogue.list({ state, limit: 100, cursor });
-        for (const entry of page.entries) await this.#mendOne(entry);
-        if (page.next === null) break;
-        cursor = page.next;
-      }
+    for (const state of unfinished) await this.#mendAll({ state });
+  }
+
+  /**
+   * Takes out of the catalogue what is neither in the spool nor in its store.
+   *
+   * @param isSeen - whether a recording was found just now and needn't be looked for
+   * @returns how many those were
+   * @throws ReelayError `catalogue_unavailable`
+   */
+  async prune(isSeen: (recordingId: string) => boolean): Promise<number> {
+    return await this.#mendAll({}, isSeen);
+  }
+
+  async #mendAll(
+    which: Pick<CatalogueQuery, 'state'>,
+    isSeen: (recordingId: string) => boolean = () => false,
+  ): Promise<number> {
+    let removed = 0;
+    for (let cursor: string | undefined; ;) {
+      const page = await this.#catalogue.list({ ...which, limit: mendedAtOnce, cursor });
+      for (const entry of page.entries)
+        if (!isSeen(entry.recordingId) && (await this.#mendOne(entry))) removed++;
+      if (page.next === null) return removed;
+      cursor = page.next;
     }
   }
 
-  async #mendOne({ recordingId }: CatalogueEntry): Promise<void> {
-    if (this.#spooled.has(recordingId)) return;
+  /** @returns whether it was taken out */
+  async #mendOne({ recordingId, state }: CatalogueEntry): Promise<boolean> {
+    if (this.#spooled.has(recordingId)) return false;
     const unknown = Symbol('a store that cannot be asked');
     const manifest = await this.refresh(recordingId).catch(() => unknown);
+    if (manifest !== null || this.#spooled.has(recordingId)) return false;
     // What another daemon has in its own spool can't be seen from here.
-    if (manifest === null && !this.#catalogue.isShared && !this.#spooled.has(recordingId))
-      await this.#catalogue.remove(recordingId);
+    if (this.#catalogue.isShared && unfinished.some((each) => each === state)) return false;
+    await this.#catalogue.remove(recordingId);
+    return true;
   }
 
   /** What the recorder or the uploader announces. It is shown at once and written when there is time. */
