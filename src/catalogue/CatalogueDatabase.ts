@@ -13,8 +13,11 @@ export interface CatalogueDatabase {
    * @throws ReelayError `catalogue_locked`, and anything else
    */
   open(): Promise<Kysely<CatalogueTables>>;
-  /** Whether an error says that the database is well and doesn't take what it was given. */
-  isRefusal(error: unknown): boolean;
+  /**
+   * What an error says: that the database is well and doesn't take what it was given, or that something is wrong with it, which is
+   * remembered until it is opened again.
+   */
+  judge(error: unknown): 'refusal' | 'fault';
   /** Makes what was written survive a loss of power. Nothing may be written meanwhile; reading may go on. */
   sync(): Promise<void>;
   /** Gives everything back; it may be opened again. Never throws. */

@@ -40,9 +40,9 @@ export class PostgresDatabase implements CatalogueDatabase {
   }
 
   /** Classes 22 and 23 of its error codes (appendix A of PostgreSQL's manual): data, and constraints. */
-  isRefusal(error: unknown): boolean {
+  judge(error: unknown): 'refusal' | 'fault' {
     const { code } = (error ?? {}) as { readonly code?: unknown };
-    return typeof code === 'string' && /^2[23][0-9A-Z]{3}$/.test(code);
+    return typeof code === 'string' && /^2[23][0-9A-Z]{3}$/.test(code) ? 'refusal' : 'fault';
   }
 
   /** What is committed is on the server's disk. */

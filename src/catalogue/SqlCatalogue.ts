@@ -153,7 +153,7 @@ export class SqlCatalogue implements Catalogue {
       return await work();
     } catch (error) {
       if (error instanceof ReelayError) throw error;
-      if (!this.#database.isRefusal(error)) throw this.#unavailable(error);
+      if (this.#database.judge(error) === 'fault') throw this.#unavailable(error);
       throw new ReelayError('catalogue_refused', { value: reasonOf(error), cause: error });
     }
   }

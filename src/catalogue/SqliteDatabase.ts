@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Kysely } from 'kysely';
 import type { Database } from 'node-sqlite3-wasm';
+import { syncFolder } from '../spool/durable.js';
 import type { CatalogueDatabase } from './CatalogueDatabase.js';
 import { FileLock } from './FileLock.js';
 import { migrate } from './migrations.js';
@@ -27,6 +28,9 @@ const settings = [
 /** What SQLite says of a file that is none of its own, or not any more. */
 const damage = /malformed|not a database|disk image|file is encrypted|corrupt/i;
 
+/** What it says of something that it was given. */
+const refusal = /constraint|datatype mismatch|too big/i;
+
 interface Opened {
   readonly lock: FileLock;
   readonly database: Database;
@@ -40,7 +44,7 @@ export class SqliteDatabase implements CatalogueDatabase {
   readonly #path: string;
   readonly #setAside: (path: string, error: unknown) => void;
   #opened: Opened | null = null;
-  /** It turned out to be damaged while it was in use: at the next opening it is looked at no more. */
+  /** It turned out to be damaged while it was in use: it is not looked at again when it is opened next. */
   #isDamaged = false;
 
   /**
@@ -69,16 +73,18 @@ export class SqliteDatabase implements CatalogueDatabase {
     }
   }
 
-  isRefusal(error: unknown): boolean {
+  judge(error: unknown): 'refusal' | 'fault' {
     const message = error instanceof Error ? error.message : '';
     if (damage.test(message)) this.#isDamaged = true;
-    return /constraint|datatype mismatch|too big|too many|unrecognized token/i.test(message);
+    return refusal.test(message) ? 'refusal' : 'fault';
   }
 
   async sync(): Promise<void> {
     const opened = this.#opened;
     if (opened === null) return;
     await syncFile(`${this.#path}-wal`);
+    // Its name, too: a log of before that came back would be read over what is newer.
+    await syncFolder(dirname(this.#path));
     // All of the log is on the disk before any of it is in the file; the log is begun anew only by a write after that.
     opened.database.get('pragma wal_checkpoint(passive)');
     await syncFile(this.#path);
