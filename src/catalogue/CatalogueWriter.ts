@@ -166,9 +166,10 @@ export class CatalogueWriter implements Catalogue {
         tried();
         await this.#serve();
       } catch (error) {
+        this.#sleepAgain();
         await this.#fall(error as Error);
         tried();
-        this.#sleepAgain();
+        // Somebody may have closed or nudged it while that was being told.
         await this.#wokenWithin(pause);
         pause = Math.min(pause * 2, most);
       }
@@ -274,11 +275,11 @@ export class CatalogueWriter implements Catalogue {
     try {
       return await question();
     } catch (error) {
-      if (error instanceof ReelayError && error.code === 'catalogue_unavailable' && this.isUp) {
-        this.#fault = error;
-        this.#wake();
-      }
-      throw error;
+      if (!(error instanceof ReelayError) || error.code !== 'catalogue_unavailable') throw error;
+      if (this.isUp) this.#fault = error;
+      this.#wake();
+      // Where the database is and what it said is for the log, and not for whoever asked.
+      throw this.#unavailable();
     }
   }
 

@@ -1,4 +1,4 @@
-import { existsSync, statSync, unlinkSync } from 'node:fs';
+import { existsSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { basename, dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -33,7 +33,7 @@ export class FileLock {
     const isStale = existsSync(path);
     if (isStale) {
       if (await isAnswered(path)) throw locked(file);
-      unlinkSync(path);
+      rmSync(path, { force: true });
     }
     const lock = new FileLock(path, await listen(path, file));
     if (!isStale) return lock;
@@ -47,7 +47,7 @@ export class FileLock {
   async release(): Promise<void> {
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
     // Closing takes the socket away, unless its path was too long to be listened on directly.
-    if (existsSync(this.#path) && !(await isAnswered(this.#path))) unlinkSync(this.#path);
+    if (existsSync(this.#path) && !(await isAnswered(this.#path))) rmSync(this.#path, { force: true });
   }
 }
 

@@ -21,8 +21,10 @@ export function cursorOf({ startMs, recordingId }: Place): string {
 export function placeAt(cursor: string): Place {
   try {
     const value: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
-    if (Array.isArray(value) && Number.isSafeInteger(value[0]) && typeof value[1] === 'string')
-      return { startMs: value[0] as number, recordingId: value[1] };
+    const [startMs, recordingId] = Array.isArray(value) ? (value as unknown[]) : [];
+    // No id has a NUL in it, which not every database takes.
+    if (Number.isSafeInteger(startMs) && typeof recordingId === 'string' && !recordingId.includes('\0'))
+      return { startMs: startMs as number, recordingId };
   } catch {
     // Falls through to the same answer as a cursor of another shape.
   }

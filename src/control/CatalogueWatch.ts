@@ -34,6 +34,7 @@ export class CatalogueWatch implements CatalogueObserver {
   /** The day before it went away, `YYYYMMDD`; null while it is there. */
   #awaySince: string | null = null;
   #isEnding = false;
+  #started: Promise<void> | null = null;
   #again: string | null = null;
   /** The machine went down: what was written last is looked for when the catalogue says what that was. */
   #isPowerLost = false;
@@ -49,8 +50,13 @@ export class CatalogueWatch implements CatalogueObserver {
     return this.#again === null ? {} : { again: this.#again };
   }
 
-  /** Begins to open it; resolves when it is open, or when it takes longer than a start should. */
-  async start(): Promise<void> {
+  /** Begins to open it, once; resolves when it is open, or when it takes longer than a start should. */
+  start(): Promise<void> {
+    this.#started ??= this.#start();
+    return this.#started;
+  }
+
+  async #start(): Promise<void> {
     const { note } = this.#options;
     const found = await note.begin().catch((error: unknown) => this.#tellUnnoted(error));
     this.#again = found?.behind ?? null;

@@ -216,7 +216,8 @@ export class Control {
     this.#looking = setInterval(() => void this.#look(), lookMs);
     // Before anybody can ask: a recording that was known to the predecessor is known from the first request on.
     await this.#library.scanSpool((folder, manifest) => this.#found(folder, manifest));
-    await this.#catalogue.start();
+    // Who doesn't listen has handed its port over, and a file with it, or is about to get both.
+    if (listens || this.#catalogue.catalogue.isShared) await this.#catalogue.start();
     this.#post({ type: 'begun' });
     void this.#reserve.fill();
     this.#overload.start();
@@ -227,8 +228,7 @@ export class Control {
 
   /** Listens, and posts `ready`. */
   async #open(): Promise<void> {
-    // Who has handed the port over has given the catalogue's file back before.
-    this.#catalogue.catalogue.nudge();
+    void this.#catalogue.start();
     const port = await this.#listen();
     if (port === null) return;
     this.#post({ type: 'ready', port });

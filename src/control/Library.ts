@@ -255,14 +255,18 @@ export class Library {
   /** @throws ReelayError `starting` when that isn't known yet, `catalogue_unavailable` when it can't be known now */
   async find(recordingId: string): Promise<CatalogueEntry | undefined> {
     const known = await this.#get(recordingId);
-    if (known !== undefined || !(await this.#scan.awaited())) return known;
+    if (known !== undefined || !(await this.#scan.awaited('whole'))) return known;
     return await this.#get(recordingId);
   }
 
-  /** @throws ReelayError `starting`, `catalogue_unavailable`, or `request_invalid` for a cursor that was not given out */
+  /**
+   * What began long ago may come to the list while stores are read for the first time.
+   *
+   * @throws ReelayError `starting`, `catalogue_unavailable`, or `request_invalid` for a cursor that was not given out
+   */
   async list(query: CatalogueQuery): Promise<CataloguePage> {
     const { account, visible } = query;
-    await this.#scan.awaited((owner) => (account ?? owner) === owner && isVisible(visible, owner));
+    await this.#scan.awaited('recent', (owner) => (account ?? owner) === owner && isVisible(visible, owner));
     return await this.#catalogue.list(query);
   }
 

@@ -30,8 +30,18 @@ export interface StoreScanOptions {
   readonly isSpooled: (recordingId: string) => boolean;
 }
 
-/** Where a catalogue begins anew at every start, recordings of buckets are shown that began in these last days, ms. */
-const bucketMs = 30 * 86_400_000;
+/** A store of which nothing was known, until enough of it is. */
+interface Reading {
+  /** Whose recordings lie there; null: anybody's. */
+  readonly owner: string | null;
+  /** Resolves when what began lately is known, or can't be. */
+  readonly recent: Promise<void>;
+  /** The same for everything. */
+  readonly whole: Promise<void>;
+}
+
+/** What began in these last days is read first, ms; of buckets, by a catalogue that begins anew at every start, nothing else. */
+const recentMs = 30 * 86_400_000;
 /** Objects of a bucket that are listed for one account; each thousand is a request. */
 const mostListed = 1_000_000;
 /** Stores that are read at once. */
@@ -46,8 +56,8 @@ export class StoreScan {
   readonly #options: StoreScanOptions;
   /** Places that this process has read, or found in the catalogue as read. */
   readonly #read = new Set<string>();
-  /** Stores that are being read for the first time, and whose recordings lie there; null: anybody's. */
-  readonly #reading = new Map<Promise<void>, string | null>();
+  /** What is being read for the first time. */
+  readonly #reading = new Set<Reading>();
   /** Accounts and stores that have been read once, or in vain: nobody waits for them a second time. */
   readonly #tried = new Set<string>();
   #scanning: Promise<void> = Promise.resolve();
@@ -77,36 +87,44 @@ export class StoreScan {
   /**
    * Waits for stores that are being read for the first time.
    *
+   * @param part - for how much of them
    * @param isAsked - whether recordings of this account are asked for
    * @returns whether there were any
    * @throws ReelayError `starting` when that takes too long
    */
-  async awaited(isAsked: (accountId: string) => boolean = () => true): Promise<boolean> {
-    const reading = [...this.#reading].filter(([, owner]) => owner === null || isAsked(owner));
+  async awaited(
+    part: 'recent' | 'whole',
+    isAsked: (accountId: string) => boolean = () => true,
+  ): Promise<boolean> {
+    const reading = [...this.#reading].filter(({ owner }) => owner === null || isAsked(owner));
     if (reading.length === 0) return false;
-    await patience(reading.map(([read]) => read));
+    await patience(reading.map((each) => each[part]));
     return true;
   }
 
   #toScan(account: AccountConfig, observer: ScanObserver, bounds: ScanBounds): () => Promise<void> {
-    const place = JSON.stringify([account.id, account.store]);
-    let done: () => void = () => undefined;
-    if (!this.#tried.has(place)) {
-      const read = new Promise<void>((resolve) => {
-        done = () => {
-          this.#tried.add(place);
-          this.#reading.delete(read);
-          resolve();
-        };
-      });
-      this.#reading.set(read, isAnybodys(account) ? null : account.id);
-    }
+    const name = JSON.stringify([account.id, account.store]);
+    const [recent, whole] = [latch(), latch()];
+    const owner = isAnybodys(account) ? null : account.id;
+    const reading = { owner, recent: recent.opened, whole: whole.opened };
+    if (!this.#tried.has(name)) this.#reading.add(reading);
+    const done = (): void => {
+      this.#tried.add(name);
+      this.#reading.delete(reading);
+      recent.open();
+      whole.open();
+    };
     return async () => {
-      await this.#scanAccount(account, observer, bounds).finally(done);
+      await this.#scanAccount(account, observer, bounds, recent.open).finally(done);
     };
   }
 
-  async #scanAccount(account: AccountConfig, observer: ScanObserver, bounds: ScanBounds): Promise<void> {
+  async #scanAccount(
+    account: AccountConfig,
+    observer: ScanObserver,
+    bounds: ScanBounds,
+    recentDone: () => void,
+  ): Promise<void> {
     const store = await this.#options.storeOf(account.id);
     if (store === null) return;
     const prefix = isAnybodys(account) ? '' : `${account.id}/`;
@@ -117,7 +135,10 @@ export class StoreScan {
       const cut = (): void => observer.cut(store);
       const most = bounds.isWhole === true ? Infinity : mostListed;
       const scope = account.store?.type === 'file' ? {} : { prefix, most, cut };
-      await this.#scanStore(store, { ...scope, since: this.#since(account, bounds) }, observer);
+      for (const part of this.#parts(account, bounds)) {
+        await this.#scanStore(store, { ...scope, ...part }, observer);
+        recentDone();
+      }
       await this.#options.catalogue.markRead(place);
     } catch (error) {
       this.#read.delete(place);
@@ -135,11 +156,12 @@ export class StoreScan {
     return wasRead;
   }
 
-  /** A catalogue that lasts is filled once, and therefore wholly. */
-  #since({ store }: AccountConfig, { again, isWhole }: ScanBounds): string {
-    if (again !== undefined) return again;
-    const isAll = store?.type === 'file' || isWhole === true || this.#options.catalogue.isLasting;
-    return isAll ? '' : dayOf(Date.now() - bucketMs);
+  /** Days that are read, one part after the other: a catalogue that lasts is filled once, and therefore wholly. */
+  #parts({ store }: AccountConfig, { again, isWhole }: ScanBounds): Pick<StoreScope, 'since' | 'before'>[] {
+    if (again !== undefined) return [{ since: again }];
+    if (store?.type === 'file' || isWhole === true) return [{}];
+    const recent = dayOf(Date.now() - recentMs);
+    return [{ since: recent }, ...(this.#options.catalogue.isLasting ? [{ before: recent }] : [])];
   }
 
   async #scanStore(store: ObjectStore, scope: StoreScope, observer: ScanObserver): Promise<void> {
@@ -174,6 +196,13 @@ export class StoreScan {
 /** The day of a moment, as recordings' folders have it. @param ms - since the Unix epoch */
 export function dayOf(ms: number): string {
   return new Date(ms).toISOString().slice(0, 10).replaceAll('-', '');
+}
+
+/** A promise, and what fulfils it. */
+function latch(): { readonly opened: Promise<void>; readonly open: () => void } {
+  let open: () => void = () => undefined;
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  return { opened, open };
 }
 
 async function patience(reading: readonly Promise<void>[]): Promise<void> {

@@ -166,7 +166,7 @@ for (const kind of kinds) {
     const catalogue = await opened(t, kind);
     await write(catalogue, entry('a', 1));
     const made = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
-    for (const cursor of ['', 'x', made({}), made([1.5, 'a']), made([1e300, 'a']), made(['1', 'a'])])
+    for (const cursor of ['', 'x', made({}), made([1.5, 'a']), made([1e300, 'a']), made(['1', 'a']), made([1, 'a\0'])])
       for (const search of [undefined, 'a'])
         await t.rejects(catalogue.list({ limit: 1, cursor, search }), { code: 'request_invalid' }, cursor);
   });
