@@ -31,7 +31,7 @@ export interface CatalogueWriterOptions {
 
 /**
  * A catalogue that may be away. Writes never fail and wait until it is back; questions fail with `catalogue_unavailable` at once,
- * unless a write that waits has the answer. It is opened again and again until it is there.
+ * unless a write that waits has the answer, or it is being opened for the first time. It is opened again and again until it is there.
  *
  * Everything that is written goes through here, one thing after the other and in small steps: between two of them the thread's other
  * work has its turn.
@@ -51,6 +51,8 @@ export class CatalogueWriter implements Catalogue {
   #wake: () => void = () => undefined;
   #woken: Promise<void> = Promise.resolve();
   #running: Promise<void> = Promise.resolve();
+  /** The first try to open it is over. */
+  #tried: Promise<void> = Promise.resolve();
   /** The observer knows that it is away. */
   #told: Promise<void> = Promise.resolve();
   /** When the first thing was written since the last sync, ms since the Unix epoch. */
@@ -89,9 +91,10 @@ export class CatalogueWriter implements Catalogue {
 
   /** Begins to open it. Resolves after the first try, however that went. */
   async open(): Promise<void> {
-    await new Promise<void>((resolve) => {
+    this.#tried = new Promise<void>((resolve) => {
       this.#running = this.#run(resolve);
     });
+    await this.#tried;
   }
 
   /** Tries to open it now, where that was to be tried later. */
@@ -252,6 +255,7 @@ export class CatalogueWriter implements Catalogue {
 
   /** Waits until everything that was to be written until now is. @throws ReelayError `catalogue_unavailable` */
   async #asUp(): Promise<void> {
+    await this.#tried;
     if (this.#state === 'up') await this.#written();
     if (this.#state !== 'up') throw this.#unavailable();
   }
@@ -271,6 +275,7 @@ export class CatalogueWriter implements Catalogue {
 
   /** One question. One that shows that the catalogue is away has it opened again. */
   async #ask<T>(question: () => Promise<T>): Promise<T> {
+    await this.#tried;
     if (this.#state !== 'up') throw this.#unavailable();
     try {
       return await question();

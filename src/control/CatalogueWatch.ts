@@ -35,6 +35,7 @@ export class CatalogueWatch implements CatalogueObserver {
   #awaySince: string | null = null;
   #isEnding = false;
   #started: Promise<void> | null = null;
+  #noteRead: Promise<void> = Promise.resolve();
   #again: string | null = null;
   /** The machine went down: what was written last is looked for when the catalogue says what that was. */
   #isPowerLost = false;
@@ -57,14 +58,18 @@ export class CatalogueWatch implements CatalogueObserver {
   }
 
   async #start(): Promise<void> {
-    const { note } = this.#options;
-    const found = await note.begin().catch((error: unknown) => this.#tellUnnoted(error));
-    this.#again = found?.behind ?? null;
-    this.#isPowerLost = this.catalogue.isLasting && !this.catalogue.isShared && found?.isPowerLost === true;
+    this.#noteRead = this.#readNote();
     const waited = new AbortController();
     const late = sleep(patienceMs, undefined, { signal: waited.signal }).catch(() => undefined);
     await Promise.race([this.catalogue.open(), late]);
     waited.abort();
+  }
+
+  async #readNote(): Promise<void> {
+    const { note } = this.#options;
+    const found = await note.begin().catch((error: unknown) => this.#tellUnnoted(error));
+    this.#again = found?.behind ?? null;
+    this.#isPowerLost = this.catalogue.isLasting && !this.catalogue.isShared && found?.isPowerLost === true;
   }
 
   /** Stores were read within these bounds, and none failed. */
@@ -91,6 +96,7 @@ export class CatalogueWatch implements CatalogueObserver {
       this.#telling = setTimeout(() => this.#raise(error), alertAfterMs);
     }
     this.#awaySince ??= day;
+    await this.#noteRead;
     await note.fallBehind(day).catch((reason: unknown) => this.#tellUnnoted(reason));
   }
 
@@ -99,9 +105,8 @@ export class CatalogueWatch implements CatalogueObserver {
     this.#tellNobody();
     alerts.resolve('catalogue', 'the catalogue can be asked again');
     if (this.#awaySince !== null) log.info({ dropped }, 'the catalogue can be asked; what waited is written');
-    if (dropped > 0) this.#lacksFrom(this.#awaySince ?? '');
+    void this.#prepare(dropped > 0, this.#awaySince ?? '');
     this.#awaySince = null;
-    void this.#prepare(dropped > 0);
   }
 
   refused(entry: CatalogueEntry, error: Error): void {
@@ -110,7 +115,10 @@ export class CatalogueWatch implements CatalogueObserver {
     this.#options.log.error(about, 'the catalogue does not take a recording; it is in no list');
   }
 
-  async #prepare(isShort: boolean): Promise<void> {
+  /** @param since - day before it went away, `YYYYMMDD` */
+  async #prepare(isShort: boolean, since: string): Promise<void> {
+    await this.#noteRead;
+    if (isShort) this.#lacksFrom(since);
     if (this.#isPowerLost) await this.#findLastDay();
     if (this.#again === null && !this.#isPowerLost)
       await this.#options.note.caughtUp().catch((error: unknown) => this.#tellUnnoted(error));
