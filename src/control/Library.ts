@@ -75,7 +75,7 @@ export class Library {
       if (this.#spooled.has(basename(folder))) continue;
       // One that can't be read, and the uploader tells of that, holds up no other.
       const manifest = (await readSpooled(this.#spoolDir, folder).catch(() => undefined))?.manifest;
-      if (!manifest) continue;
+      if (!manifest || this.#spooled.has(manifest.recordingId)) continue;
       const entry = this.#parked.shown(entryOf(manifest, folder));
       this.#spooled.set(entry.recordingId, entry);
       writes.push({ entry, chunks: manifest.chunks });

@@ -40,6 +40,14 @@ interface Reading {
   readonly whole: Promise<void>;
 }
 
+/** One reading of all stores. */
+interface Round {
+  readonly observer: ScanObserver;
+  readonly bounds: ScanBounds;
+  /** Places that it has come to: several accounts may share one. */
+  readonly begun: Set<string>;
+}
+
 /** What began in these last days is read first, ms; of buckets, by a catalogue that begins anew at every start, nothing else. */
 const recentMs = 30 * 86_400_000;
 /** Objects of a bucket that are listed for one account; each thousand is a request. */
@@ -71,9 +79,10 @@ export class StoreScan {
    * may hold millions of objects, each account's part is read. A few are read at once, so that one that doesn't answer holds up no other.
    */
   scan(accounts: readonly AccountConfig[], observer: ScanObserver, bounds: ScanBounds = {}): Promise<void> {
+    const round: Round = { observer, bounds, begun: new Set() };
     const jobs = accounts
       .filter(({ store }) => store !== null)
-      .map((account) => this.#toScan(account, observer, bounds));
+      .map((account) => this.#toScan(account, round));
     const lane = async (): Promise<void> => {
       for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
     };
@@ -102,7 +111,7 @@ export class StoreScan {
     return true;
   }
 
-  #toScan(account: AccountConfig, observer: ScanObserver, bounds: ScanBounds): () => Promise<void> {
+  #toScan(account: AccountConfig, round: Round): () => Promise<void> {
     const name = JSON.stringify([account.id, account.store]);
     const [recent, whole] = [latch(), latch()];
     const owner = isAnybodys(account) ? null : account.id;
@@ -115,27 +124,29 @@ export class StoreScan {
       whole.open();
     };
     return async () => {
-      await this.#scanAccount(account, observer, bounds, recent.open).finally(done);
+      await this.#scanAccount(account, round, recent.open).finally(done);
     };
   }
 
   async #scanAccount(
     account: AccountConfig,
-    observer: ScanObserver,
-    bounds: ScanBounds,
+    { observer, bounds, begun }: Round,
     recentDone: () => void,
   ): Promise<void> {
     const store = await this.#options.storeOf(account.id);
     if (store === null) return;
     const prefix = isAnybodys(account) ? '' : `${account.id}/`;
     const place = `${store.name} ${prefix}`;
+    if (begun.has(place)) return;
+    begun.add(place);
     try {
-      if (bounds.again === undefined && (await this.#wasRead(place))) return;
+      const wasRead = await this.#wasRead(place);
+      if (wasRead && bounds.again === undefined) return;
       this.#read.add(place);
       const cut = (): void => observer.cut(store);
       const most = bounds.isWhole === true ? Infinity : mostListed;
       const scope = account.store?.type === 'file' ? {} : { prefix, most, cut };
-      for (const part of this.#parts(account, bounds)) {
+      for (const part of this.#parts(account, bounds, wasRead)) {
         await this.#scanStore(store, { ...scope, ...part }, observer);
         recentDone();
       }
@@ -157,8 +168,12 @@ export class StoreScan {
   }
 
   /** Days that are read, one part after the other: a catalogue that lasts is filled once, and therefore wholly. */
-  #parts({ store }: AccountConfig, { again, isWhole }: ScanBounds): Pick<StoreScope, 'since' | 'before'>[] {
-    if (again !== undefined) return [{ since: again }];
+  #parts(
+    { store }: AccountConfig,
+    { again, isWhole }: ScanBounds,
+    wasRead: boolean,
+  ): Pick<StoreScope, 'since' | 'before'>[] {
+    if (wasRead && again !== undefined) return [{ since: again }];
     if (store?.type === 'file' || isWhole === true) return [{}];
     const recent = dayOf(Date.now() - recentMs);
     return [{ since: recent }, ...(this.#options.catalogue.isLasting ? [{ before: recent }] : [])];

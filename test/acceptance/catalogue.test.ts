@@ -43,18 +43,19 @@ async function lists(daemon: DaemonProcess, wanted: readonly string[]): Promise<
   });
 }
 
-function startIn(t: Test, dir: string, url?: string): Promise<DaemonProcess> {
-  return DaemonProcess.start({
+async function startIn(t: Test, dir: string, url?: string): Promise<DaemonProcess> {
+  const config: Record<string, Record<string, unknown>> = { recordEndpoint: { layout: 'chunks' } };
+  if (url !== undefined) config['catalogue'] = { url };
+  const accounts = [{ id: 'AC1', resumeSeconds: 0 }];
+  const daemon = await DaemonProcess.start({
     dir,
-    accounts: [{ id: 'AC1', resumeSeconds: 0 }],
-    config: {
-      recordEndpoint: { layout: 'chunks' },
-      ...(url === undefined ? {} : { catalogue: { url } }),
-    },
-  }).then((daemon) => {
-    t.teardown(() => daemon.kill());
-    return daemon;
+    accounts,
+    config,
+    // Threads are broken on purpose.
+    env: { REELAY_FAULTS: '1' },
   });
+  t.teardown(() => daemon.kill());
+  return daemon;
 }
 
 void t.test('calls are recorded and stored while the file is another process’s, and listed when it is back', async (t) => {
@@ -122,9 +123,8 @@ class Wire {
   constructor(target: URL) {
     this.#target = target;
     this.#server = createServer((near) => {
-      if (this.isCut) return void near.destroy();
-      const far = this.#take(connect(Number(this.#target.port), this.#target.hostname));
-      this.#take(near).pipe(far).pipe(near);
+      if (this.isCut) near.destroy();
+      else this.#join(near, connect(Number(this.#target.port), this.#target.hostname));
     });
   }
 
@@ -147,10 +147,13 @@ class Wire {
     this.#server.close();
   }
 
-  #take(socket: Socket): Socket {
-    this.#sockets.add(socket);
-    socket.on('error', () => socket.destroy());
-    return socket.once('close', () => this.#sockets.delete(socket));
+  #join(near: Socket, far: Socket): void {
+    for (const socket of [near, far]) {
+      this.#sockets.add(socket);
+      socket.on('error', () => socket.destroy());
+      socket.once('close', () => this.#sockets.delete(socket));
+    }
+    near.pipe(far).pipe(near);
   }
 }
 

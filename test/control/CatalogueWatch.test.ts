@@ -70,7 +70,8 @@ await t.test('after a loss of power stores are read from the day before the last
   const url = `sqlite:${join(dir, 'reelay.db')}`;
   const before = catalogueAt(url);
   await before.open();
-  await before.write([{ entry: entry('last', 1) }]);
+  const lastMs = Date.now() - 40 * dayMs;
+  await before.write([{ entry: entry('last', 1, { startTime: new Date(lastMs).toISOString() }) }]);
   await before.close();
   await writeFile(join(dir, 'catalogue.json'), JSON.stringify({ boot: 'another', behind: null }));
   const watched = new Watched(t, dir);
@@ -78,9 +79,10 @@ await t.test('after a loss of power stores are read from the day before the last
   await watched.watch.catalogue.write([{ entry: entry('new', 1, { startTime: new Date().toISOString() }) }]);
   await watched.watch.start();
   await watched.isReady();
-  t.strictSame(watched.watch.bounds, { again: '20261119' });
+  const again = dayOf(lastMs - dayMs);
+  t.strictSame(watched.watch.bounds, { again });
   watched.watch.storesRead({});
-  t.strictSame(watched.watch.bounds, { again: '20261119' }, 'a reading within other bounds is not enough');
+  t.strictSame(watched.watch.bounds, { again }, 'a reading within other bounds is not enough');
   watched.watch.storesRead(watched.watch.bounds);
   t.strictSame(watched.watch.bounds, {});
 });
