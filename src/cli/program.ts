@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { botCommand } from './bot.js';
 import { callCommand } from './call.js';
+import { keyCommand } from './key.js';
 import { mergeCommand } from './merge.js';
 import { reindexCommand } from './reindex.js';
 import { serveCommand } from './serve.js';
@@ -18,5 +19,6 @@ export function program(): Command {
     .addCommand(botCommand())
     .addCommand(verifyCommand())
     .addCommand(mergeCommand())
-    .addCommand(reindexCommand());
+    .addCommand(reindexCommand())
+    .addCommand(keyCommand());
 }

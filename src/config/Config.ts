@@ -4,6 +4,8 @@
  * a function or a promise.
  */
 
+import type { ApiKey } from './ApiKey.js';
+
 /** What happens to the provider's socket when the bot's socket is lost unexpectedly. */
 export type UpstreamLossPolicy =
   /** Close the provider's socket too: the stream ends, as it would without a relay. */
@@ -102,7 +104,7 @@ export interface AccountConfig {
   /** Null: calls are relayed, their recordings are `failed` with reason `no_store`. */
   readonly store: StoreConfig | null;
   /** Bearer keys that see this account on the control port. */
-  readonly apiKeys: readonly string[];
+  readonly apiKeys: readonly ApiKey[];
   readonly record: 'always' | 'never';
 }
 
@@ -121,7 +123,7 @@ export interface Config {
     readonly host: string;
     readonly port: number;
     /** Empty: the control port answers on loopback only, without a key. */
-    readonly adminKeys: readonly string[];
+    readonly adminKeys: readonly ApiKey[];
   };
   readonly spool: {
     /** Absolute path. */

@@ -82,6 +82,8 @@ export const errorCodes = {
   thread_lost: 'A worker thread ended or stopped answering and was started again',
   // Control port
   unauthorized: 'The key is missing or wrong',
+  forbidden: 'The key may not be used for this',
+  too_many_attempts: 'Too many wrong keys came from this address',
   not_found: 'There is nothing under this name for this key',
   range_unsatisfiable: 'The requested range lies outside the recording',
   recording_failed: 'The recording failed and has no audio',

@@ -229,13 +229,13 @@ function doubleIds({ accounts }: Config): Problem[] {
 
 /** A key that opens two accounts would show one tenant the other's calls. */
 function doubleKeys(config: Config): Problem[] {
-  const owners = new Map(config.control.adminKeys.map((key) => [key, 'control.adminKeys']));
+  const owners = new Map(config.control.adminKeys.map(({ sha256 }) => [sha256, 'control.adminKeys']));
   const problems: Problem[] = [];
   for (const [index, { apiKeys }] of config.accounts.entries()) {
     const path = `accounts[${index}].apiKeys`;
-    for (const key of new Set(apiKeys)) {
-      const owner = owners.get(key);
-      if (owner === undefined) owners.set(key, path);
+    for (const digest of new Set(apiKeys.map(({ sha256 }) => sha256))) {
+      const owner = owners.get(digest);
+      if (owner === undefined) owners.set(digest, path);
       else problems.push({ path, message: `has a key that is in ${owner} too; give each its own` });
     }
   }

@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { apiKeyOf, keyScopes, type ApiKey } from './ApiKey.js';
 import type { AccountConfig, Config } from './Config.js';
 import {
   accountsUrl,
@@ -43,7 +44,7 @@ export function configSchema(folder: string) {
     control: section({
       host: host().default('127.0.0.1'),
       port: port().default(8081),
-      adminKeys: keys().default([]),
+      adminKeys: apiKeys().default([]),
     }),
     spool: section({
       dir: path().default(resolve(folder, 'spool')),
@@ -127,7 +128,7 @@ function account(path: () => z.ZodType<string>) {
     jambonz: jambonz(),
     livekit: notYet('LiveKit', 'Leave it out'),
     store: storeSchema(path).nullable().default(null),
-    apiKeys: keys().default([]),
+    apiKeys: apiKeys().default([]),
     webhooks: notYet('webhooks', 'Leave them out'),
     record: record().default('always'),
   }).transform((input): AccountConfig => ({
@@ -214,6 +215,17 @@ function keys() {
     return list.every((each) => typeof each === 'string' && /^\S(?:.*\S)?$/.test(each))
       ? (list as string[])
       : undefined;
+  });
+}
+
+function apiKeys() {
+  const expected =
+    'a key without white space around it, "sha256:" and the digest that `reelay key` gives, { key, name, scopes }, or a list of these; ' +
+    `scopes are ${keyScopes.join(', ')}`;
+  return scalar(expected, (value): readonly ApiKey[] | undefined => {
+    const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+    const read = list.map(apiKeyOf);
+    return read.every((each) => each !== undefined) ? read : undefined;
   });
 }
 

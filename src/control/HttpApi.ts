@@ -1,17 +1,19 @@
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { z } from 'zod';
+import type { KeyScope } from '../config/ApiKey.js';
 import { isFromHere } from '../config/isFromHere.js';
 import { readinessOf } from '../config/readiness.js';
 import { ReelayError } from '../config/ReelayError.js';
 import type { FaultKind, ThreadStates } from './ControlMessage.js';
 import { httpErrorOf } from './HttpError.js';
-import type { Keyring, Scope } from './Keyring.js';
+import { keyIn, type Keyring, type Scope } from './Keyring.js';
 import type { Library } from './Library.js';
 import type { LiveCalls } from './LiveCalls.js';
 import type { Metrics } from './Metrics.js';
 import { recordingRoutes } from './recordingRoutes.js';
 import { Throttle } from './Throttle.js';
+import { WrongKeys } from './WrongKeys.js';
 
 export interface HttpApiOptions {
   readonly library: Library;
@@ -51,7 +53,12 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
     http: { headersTimeout: headersMs, connectionsCheckingInterval: 1000 },
   });
   app.server.maxConnections = mostConnections;
-  const scopeOf = (request: FastifyRequest) => authenticate(options.keyring(), request);
+  const wrongKeys = new WrongKeys();
+  const scopeOf = (request: FastifyRequest, deed: KeyScope = 'read'): Scope => {
+    const scope = authenticate(options.keyring(), wrongKeys, request);
+    if (scope.may(deed)) return scope;
+    throw new ReelayError('forbidden', { remedy: `Use a key whose scopes have ${deed}.` });
+  };
   app.setErrorHandler((error, request, reply) => {
     const { status, headers, body } = httpErrorOf(error);
     if (status === 500)
@@ -91,10 +98,10 @@ const faultRequest = z.strictObject({
 function faultRoute(
   app: FastifyInstance,
   fault: (thread: 'recorder' | 'control', fault: FaultKind) => void,
-  scopeOf: (request: FastifyRequest) => Scope,
+  scopeOf: (request: FastifyRequest, deed: KeyScope) => Scope,
 ): void {
   app.post('/v1/faults', async (request, reply) => {
-    insistOnAdmin(scopeOf(request), request);
+    insistOnAdmin(scopeOf(request, 'control'), request);
     const { success, data } = faultRequest.safeParse(request.body);
     if (!success) {
       const remedy =
@@ -107,14 +114,19 @@ function faultRoute(
   });
 }
 
-/** @throws ReelayError `unauthorized` */
-function authenticate(keyring: Keyring, request: FastifyRequest): Scope {
+/** @throws ReelayError `unauthorized`, `too_many_attempts` */
+function authenticate(keyring: Keyring, wrongKeys: WrongKeys, request: FastifyRequest): Scope {
   const { headers, socket } = request;
+  const address = socket.remoteAddress ?? '';
+  if (wrongKeys.isBarred(address))
+    throw new ReelayError('too_many_attempts', { remedy: 'Wait a minute, then send the right key.' });
   const scope = keyring.open({
     authorization: headers.authorization,
     isFromHere: isFromHere({ remoteAddress: socket.remoteAddress, headers }),
   });
   if (scope !== null) return scope;
+  const key = keyIn(headers.authorization);
+  if (key !== undefined) wrongKeys.note(address, key);
   const remedy =
     'Send "Authorization: Bearer KEY"; without configured keys only this machine itself is answered.';
   throw new ReelayError('unauthorized', { remedy });

@@ -3,6 +3,8 @@ import { type ErrorCode, ReelayError } from '../config/ReelayError.js';
 /** The HTTP status of an error, where it isn't the server's own fault. */
 const statuses: Partial<Record<ErrorCode, number>> = {
   unauthorized: 401,
+  forbidden: 403,
+  too_many_attempts: 429,
   not_found: 404,
   recording_failed: 409,
   range_unsatisfiable: 416,
@@ -35,6 +37,7 @@ export function httpErrorOf(error: unknown): HttpError {
   const headers: Record<string, string> = {};
   if (status === 401) headers['www-authenticate'] = 'Bearer realm="reelay"';
   if (status === 503) headers['retry-after'] = '2';
+  if (status === 429) headers['retry-after'] = '60';
   return {
     status,
     headers,

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import type { CatalogueEntry } from '../catalogue/Catalogue.js';
+import type { KeyScope } from '../config/ApiKey.js';
 import { ReelayError } from '../config/ReelayError.js';
 import type { Scope } from './Keyring.js';
 import type { Library } from './Library.js';
@@ -12,8 +13,11 @@ export interface RecordingSources {
   readonly calls: LiveCalls;
   /** All audio that goes out passes it. */
   readonly throttle: Throttle;
-  /** @throws ReelayError `unauthorized` */
-  readonly scopeOf: (request: FastifyRequest) => Scope;
+  /**
+   * @param deed - what it wants to do; default: to read
+   * @throws ReelayError `unauthorized`, `forbidden`, `too_many_attempts`
+   */
+  readonly scopeOf: (request: FastifyRequest, deed?: KeyScope) => Scope;
 }
 
 /**

@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
+import { apiKeyOf } from '../../src/config/ApiKey.js';
 import type { Config } from '../../src/config/Config.js';
 import { accountOf } from '../../src/config/Config.js';
 import { variablesOf } from '../../src/config/environment.js';
@@ -52,7 +53,7 @@ await t.test('the documented file becomes plain, frozen, fully defaulted data', 
   const config = loadConfig({ config: await fileOf(folder, whole) }, secrets, '/elsewhere');
   t.equal(config.spool.dir, join(folder, 'spool'), 'paths are those of the file, not of the process');
   t.equal(config.spool.maxBytes, 10 * 2 ** 30);
-  t.strictSame(config.control.adminKeys, ['admin-key']);
+  t.strictSame(config.control.adminKeys, [apiKeyOf('admin-key')]);
   const [first, second] = config.accounts;
   if (first === undefined || second === undefined) throw new Error('two accounts are missing');
   t.strictSame(first.upstream, {
@@ -126,7 +127,7 @@ await t.test('every key can come from the environment', (t) => {
   );
   t.match(config, {
     media: { publicUrl: 'https://relay.example.com:8443' },
-    control: { adminKeys: ['one', 'two'] },
+    control: { adminKeys: [apiKeyOf('one'), apiKeyOf('two')] },
     spool: { maxBytes: 500e6 },
     recording: { channels: 'mixed' },
     limits: { ringBytes: 2 ** 20 },
@@ -364,7 +365,7 @@ await t.test(
     const config = await fileOf(t.testdir({}), content);
     const { message } = complaint(() => loadConfig({ config }, { KEY: 'hush\n' }, '/'));
     for (const path of ['control.adminKeys', 'authToken', 'apiKeys'])
-      t.match(message, new RegExp(`${path} must be a text without white space around it`));
+      t.match(message, new RegExp(`${path} must be a (?:text|key) without white space around it`));
     t.notMatch(message, 'hush');
   },
 );
@@ -517,7 +518,7 @@ await t.test('an account from elsewhere is read like one of the file', (t) => {
   t.match(account, {
     id: 'AC1',
     store: { type: 'file', dir: '/run/kept' },
-    apiKeys: ['k'],
+    apiKeys: [apiKeyOf('k')],
     record: 'always',
   });
   t.ok(Object.isFrozen(account.twilio));
@@ -571,13 +572,13 @@ await t.test('a misspelt variable is told, one that the file itself names is not
   );
   const config = await fileOf(t.testdir({}), 'control: { adminKeys: ["${REELAY_CONTROL_SECRET}"] }');
   const loaded = loadConfig({ config }, { REELAY_CONTROL_SECRET: 'k', REELAY_KERNELS: 'typescript' }, '/');
-  t.strictSame(loaded.control.adminKeys, ['k']);
+  t.strictSame(loaded.control.adminKeys, [apiKeyOf('k')]);
 });
 
 await t.test('a value from the environment adds no keys, and a dollar sign can be written', async (t) => {
   const config = await fileOf(t.testdir({}), 'control: { adminKeys: ["${A}", "$${B}"] }');
   const loaded = loadConfig({ config }, { A: 'x"], port: 1 #' }, '/');
-  t.strictSame(loaded.control.adminKeys, ['x"], port: 1 #', '${B}']);
+  t.strictSame(loaded.control.adminKeys, [apiKeyOf('x"], port: 1 #'), apiKeyOf('${B}')]);
   t.equal(loaded.control.port, 8081);
 });
 

@@ -306,3 +306,42 @@ await t.test('the documentation lists exactly the metrics that exist', async (t)
   const listed = new Set((await readFile('docs/control-api.md', 'utf8')).match(/reelay_[a-z_]*[a-z]/g));
   t.strictSame([...listed].sort(), [...shown].sort());
 });
+
+await t.test('a key is good for what its scopes name', async (t) => {
+  const bench = await ApiBench.start(t, t.testdir({}), {
+    faults: true,
+    accounts: [{ id: 'AC1', apiKeys: [{ key: 'steers', scopes: ['control'] }] }],
+    adminKeys: [
+      { key: 'reads', scopes: ['read'] },
+      { key: 'controls', scopes: ['control'] },
+    ],
+  });
+  const fault = (key: string) =>
+    fetch(`${bench.url}/v1/faults`, {
+      method: 'POST',
+      headers: { ...bearer(key), 'content-type': 'application/json' },
+      body: JSON.stringify({ thread: 'recorder', fault: 'throw' }),
+    });
+  t.equal((await bench.get('/v1/recordings', bearer('reads'))).status, 200);
+  const refused = await bench.get('/v1/recordings', bearer('controls'));
+  t.equal(refused.status, 403);
+  t.match(await refused.json(), { code: 'forbidden', remedy: /scopes have read/ });
+  t.equal((await bench.get('/v1/calls', bearer('steers'))).status, 403);
+  t.equal((await fault('reads')).status, 403);
+  t.equal((await fault('steers')).status, 404, 'an account never learns of it');
+  t.equal((await fault('controls')).status, 202);
+});
+
+await t.test('whoever tries keys is told to wait, and heard again only afterwards', async (t) => {
+  const bench = await ApiBench.start(t, t.testdir({}), { adminKeys: ['admin'] });
+  const statusFor = async (key: string) => (await bench.get('/v1/calls', bearer(key))).status;
+  for (let at = 0; at < 19; at++) t.equal(await statusFor(`guess-${at}`), 401);
+  for (let at = 0; at < 5; at++) t.equal(await statusFor('guess-1'), 401, 'the same one again');
+  t.equal((await bench.get('/v1/calls')).status, 401, 'one without a key tries none');
+  t.equal(await statusFor('admin'), 200);
+  t.equal(await statusFor('guess-19'), 401);
+  const barred = await bench.get('/v1/calls', bearer('admin'));
+  t.equal(barred.status, 429, 'or guessing would go on');
+  t.equal(barred.headers.get('retry-after'), '60');
+  t.equal((await bench.get('/healthz')).status, 200);
+});
