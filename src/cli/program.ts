@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import { Command } from 'commander';
 import { botCommand } from './bot.js';
 import { callCommand } from './call.js';
+import { doctorCommand } from './doctor.js';
 import { keyCommand } from './key.js';
 import { mergeCommand } from './merge.js';
 import { reindexCommand } from './reindex.js';
@@ -20,5 +21,6 @@ export function program(): Command {
     .addCommand(verifyCommand())
     .addCommand(mergeCommand())
     .addCommand(reindexCommand())
-    .addCommand(keyCommand());
+    .addCommand(keyCommand())
+    .addCommand(doctorCommand());
 }
