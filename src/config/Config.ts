@@ -124,6 +124,8 @@ export interface Config {
     readonly port: number;
     /** Empty: the control port answers on loopback only, without a key. */
     readonly adminKeys: readonly ApiKey[];
+    /** Signs the links by which recordings are shared; null: one of this start alone, so that links end with the daemon. */
+    readonly linkSecret: string | null;
   };
   readonly spool: {
     /** Absolute path. */

@@ -45,6 +45,7 @@ export function configSchema(folder: string) {
       host: host().default('127.0.0.1'),
       port: port().default(8081),
       adminKeys: apiKeys().default([]),
+      linkSecret: linkSecret().nullable().default(null),
     }),
     spool: section({
       dir: path().default(resolve(folder, 'spool')),
@@ -216,6 +217,12 @@ function keys() {
       ? (list as string[])
       : undefined;
   });
+}
+
+function linkSecret() {
+  return scalar('a text of at least 32 characters that nobody can guess', (value) =>
+    typeof value === 'string' && /^\S(?:.*\S)?$/.test(value) && value.length >= 32 ? value : undefined,
+  );
 }
 
 function apiKeys() {

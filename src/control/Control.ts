@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -83,6 +84,9 @@ export class Control {
   readonly #app: FastifyInstance;
   #config: Config;
   #keyring: Keyring;
+  #linkKey: Buffer;
+  /** Where none is configured. A successor of this thread has another: links that were made before it open nothing any more. */
+  readonly #ownLinkKey = randomBytes(32);
   #recorderPort: MessagePort | null = null;
   /** Null before `begin`. */
   #looking: NodeJS.Timeout | null = null;
@@ -107,6 +111,7 @@ export class Control {
     this.#config = config;
     this.#spoolDir = config.spool.dir;
     this.#keyring = new Keyring(config);
+    this.#linkKey = this.#linkKeyOf(config);
     this.#tokens = new StartTokens(data.tokenKey);
     const clock = clockOf(faults.clockSpeed);
     this.#directory = new AccountDirectory({ config: () => this.#config, clock, log });
@@ -362,6 +367,7 @@ export class Control {
     }
     this.#stores.reload(this.#config);
     this.#keyring = new Keyring(this.#config);
+    this.#linkKey = this.#linkKeyOf(this.#config);
     this.#directory.refresh();
     this.#post({ type: 'config', config: this.#config });
     this.#log.info({ accounts: this.#config.accounts.length }, 'the configuration was reloaded');
@@ -507,10 +513,15 @@ export class Control {
       metrics: this.#metrics,
       keyring: () => this.#keyring,
       threads: () => this.#threads,
+      linkKey: () => this.#linkKey,
       bytesPerSecond: () => this.#config.limits.downloadBytesPerSecond,
       fault: process.env['REELAY_FAULTS'] === '1' ? (thread, fault) => this.#fault(thread, fault) : null,
       log: this.#log,
     });
+  }
+
+  #linkKeyOf({ control }: Config): Buffer {
+    return control.linkSecret === null ? this.#ownLinkKey : Buffer.from(control.linkSecret);
   }
 
   #fault(thread: 'recorder' | 'control', fault: FaultKind): void {

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { z } from 'zod';
@@ -8,10 +9,12 @@ import { ReelayError } from '../config/ReelayError.js';
 import type { FaultKind, ThreadStates } from './ControlMessage.js';
 import { httpErrorOf } from './HttpError.js';
 import { keyIn, type Keyring, type Scope } from './Keyring.js';
+import { linkRoutes } from './linkRoutes.js';
 import type { Library } from './Library.js';
 import type { LiveCalls } from './LiveCalls.js';
 import type { Metrics } from './Metrics.js';
 import { recordingRoutes } from './recordingRoutes.js';
+import { ShareLinks, type Shared } from './ShareLinks.js';
 import { Throttle } from './Throttle.js';
 import { WrongKeys } from './WrongKeys.js';
 
@@ -22,6 +25,8 @@ export interface HttpApiOptions {
   /** The keys that hold now. */
   readonly keyring: () => Keyring;
   readonly threads: () => ThreadStates;
+  /** Signs the links by which recordings are shared, at least 32 bytes. */
+  readonly linkKey: () => Buffer;
   /** Audio that is given out, of all answers together. */
   readonly bytesPerSecond: () => number;
   /** Breaks a thread on purpose; null where that isn't allowed, and the route doesn't exist then. */
@@ -40,8 +45,10 @@ const stalledMs = 60_000;
 
 /** The control port's server, not listening yet. Errors are `{ code, message, remedy }`. */
 export function httpApi(options: HttpApiOptions): FastifyInstance {
+  const links = new ShareLinks(options.linkKey);
   const app = Fastify({
     logger: false,
+    rewriteUrl: (request) => links.routed(request as IncomingMessage),
     exposeHeadRoutes: false,
     forceCloseConnections: true,
     bodyLimit: 64 * 1024,
@@ -55,6 +62,8 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
   app.server.maxConnections = mostConnections;
   const wrongKeys = new WrongKeys();
   const scopeOf = (request: FastifyRequest, deed: KeyScope = 'read'): Scope => {
+    const shared = links.openedBy(request.raw);
+    if (shared !== undefined) return scopeOfLink(shared);
     const scope = authenticate(options.keyring(), wrongKeys, request);
     if (scope.may(deed)) return scope;
     throw new ReelayError('forbidden', { remedy: `Use a key whose scopes have ${deed}.` });
@@ -70,7 +79,9 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
     throw new ReelayError('not_found', { value: `${request.method} ${request.url}` });
   });
   const { library, calls, bytesPerSecond } = options;
-  recordingRoutes(app, { library, calls, scopeOf, throttle: new Throttle(bytesPerSecond) });
+  const throttle = new Throttle(bytesPerSecond);
+  recordingRoutes(app, { library, calls, scopeOf, throttle });
+  linkRoutes(app, { library, calls, scopeOf, throttle }, links);
   healthRoutes(app, options);
   app.get('/metrics', async (request, reply) => {
     insistOnAdmin(scopeOf(request), request);
@@ -130,6 +141,17 @@ function authenticate(keyring: Keyring, wrongKeys: WrongKeys, request: FastifyRe
   const remedy =
     'Send "Authorization: Bearer KEY"; without configured keys only this machine itself is answered.';
   throw new ReelayError('unauthorized', { remedy });
+}
+
+/** Whoever has a link reads that one recording, which its route names; the account keeps another's of the same id out. */
+function scopeOfLink({ accountId }: Shared): Scope {
+  return {
+    name: 'a link',
+    isAdmin: false,
+    may: (deed) => deed === 'read',
+    sees: (id) => id === accountId,
+    visible: { only: accountId },
+  };
 }
 
 /** An account's key doesn't learn that there is anything beyond its account. */

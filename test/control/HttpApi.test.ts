@@ -345,3 +345,34 @@ await t.test('whoever tries keys is told to wait, and heard again only afterward
   t.equal(barred.headers.get('retry-after'), '60');
   t.equal((await bench.get('/healthz')).status, 200);
 });
+
+await t.test('a link plays one recording to whoever has it, and nothing else', async (t) => {
+  const dir = t.testdir({});
+  const mine = await fabricateRecording(join(dir, 'recordings'), { accountId: 'AC1' });
+  const other = await fabricateRecording(join(dir, 'recordings'), { accountId: 'AC2' });
+  const bench = await ApiBench.start(t, dir, { accounts, adminKeys: ['admin'] });
+  const linkOf = async (recordingId: string, key: string, body: object = {}) =>
+    await fetch(`${bench.url}/v1/recordings/${recordingId}/links`, {
+      method: 'POST',
+      headers: { ...bearer(key), 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  const { recordingId } = mine.manifest;
+  t.equal((await linkOf(other.manifest.recordingId, 'key-one')).status, 404);
+  t.equal((await linkOf(recordingId, 'key-one', { seconds: 0 })).status, 400);
+  t.equal((await linkOf(recordingId, 'wrong')).status, 401);
+  const made = await linkOf(recordingId, 'key-one', { seconds: 60 });
+  t.equal(made.status, 201);
+  const { path, expires } = (await made.json()) as { path: string; expires: string };
+  t.ok(Math.abs(Date.parse(expires) - Date.now() - 60_000) < 10_000);
+  const heard = await bench.get(path);
+  t.equal(heard.status, 200);
+  const own = await bench.get(`/v1/recordings/${recordingId}/audio.wav`, bearer('key-one'));
+  t.ok(Buffer.from(await heard.arrayBuffer()).equals(Buffer.from(await own.arrayBuffer())));
+  t.equal((await bench.get(`${path}?channel=0&format=opus`)).headers.get('content-type'), 'audio/ogg; codecs=opus');
+  t.equal((await bench.get(path.replace('audio.wav', 'waveform.json'))).status, 200);
+  for (const name of ['', 'manifest.json', 'links', 'chunks/0.wav', 'chunks/0.json'])
+    t.equal((await bench.get(path.replace('audio.wav', name))).status, 404, name);
+  t.equal((await bench.get(path, {}, 'POST')).status, 404);
+  t.equal((await bench.get('/v1/recordings')).status, 401);
+});
