@@ -33,7 +33,8 @@ function random(below: number): number {
   return Math.floor((seed / 2 ** 32) * below);
 }
 
-const hex = (digits: number): string => Array.from({ length: digits }, () => random(16).toString(16)).join('');
+const hex = (digits: number): string =>
+  Array.from({ length: digits }, () => random(16).toString(16)).join('');
 const padded = (number: number, digits: number): string => String(number).padStart(digits, '0');
 
 /** Twenty accounts, one of which has half of all calls; numbers of three countries. */
@@ -93,12 +94,18 @@ const asked: readonly (readonly [string, () => Partial<CatalogueQuery>])[] = [
   ['an account’s that failed', () => ({ state: 'failed', visible: { only: some().accountId } })],
   ['of a state that none has', () => ({ state: 'interrupted' })],
   ['of a call', () => ({ callId: some().callId })],
-  ['of a call, with an account’s key', () => ({ callId: some().callId, visible: { only: some().accountId } })],
+  [
+    'of a call, with an account’s key',
+    () => ({ callId: some().callId, visible: { only: some().accountId } }),
+  ],
   ['search: a whole number', () => ({ search: some().from ?? '' })],
   ['search: a number’s last digits', () => ({ search: (some().from ?? '').slice(-5) })],
   ['search: a number that 2 % have', () => ({ search: some().to ?? '' })],
   ['search: a country', () => ({ search: '+49 30' })],
-  ['search: a country, an account’s that failed', () => ({ search: '+49', state: 'failed', account: some().accountId })],
+  [
+    'search: a country, an account’s that failed',
+    () => ({ search: '+49', state: 'failed', account: some().accountId }),
+  ],
   ['search: the beginning of a call’s id', () => ({ search: some().callId.slice(0, 10) })],
   ['search: what no recording has', () => ({ search: 'nobody' })],
 ];
@@ -119,7 +126,8 @@ async function measure(name: string, ask: () => Promise<unknown>): Promise<Measu
     times.push(performance.now() - from);
   }
   times.sort((a, b) => a - b);
-  const at = (share: number): number => times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0;
+  const at = (share: number): number =>
+    times[Math.min(times.length - 1, Math.floor(times.length * share))] ?? 0;
   return { name, p50: at(0.5), p99: at(0.99), most: at(1) };
 }
 
@@ -203,7 +211,9 @@ for (const { kind, rows, rate, heldUp } of results) {
     return [name, ...[p50, p99, most, baseline.rows[at]?.p99 ?? 0].map((ms) => ms.toFixed(2))];
   });
   console.log(`\n${textTable([[kind.toUpperCase(), 'P50', 'P99', 'MOST', 'P99 IN MEMORY'], ...lines])}`);
-  console.log(`filled with ${Math.round(rate)} recordings a second; the thread was held up for at most ${heldUp.toFixed(0)} ms`);
+  console.log(
+    `filled with ${Math.round(rate)} recordings a second; the thread was held up for at most ${heldUp.toFixed(0)} ms`,
+  );
   if (heldUp >= beatMs) problems.push(`${kind} held its thread up for ${heldUp.toFixed(0)} ms`);
 }
 for (const problem of problems) console.log(`TOO SLOW: ${problem}`);

@@ -136,8 +136,12 @@ async function measure(): Promise<boolean> {
   for (const work of works) held.set(work.name, await heldOf(work));
   for (let round = 0; round < rounds; round++)
     for (const work of works) cpu.get(work.name)?.push(await cpuOf(work));
-  console.log(`kernels: ${implementation}; ${seconds} s of two parties at ${sampleRate} Hz, ${rounds} rounds`);
-  console.log(`${'what'.padEnd(26)}${'ms CPU per s of audio'.padStart(24)}${'longest hold-up, ms'.padStart(22)}`);
+  console.log(
+    `kernels: ${implementation}; ${seconds} s of two parties at ${sampleRate} Hz, ${rounds} rounds`,
+  );
+  console.log(
+    `${'what'.padEnd(26)}${'ms CPU per s of audio'.padStart(24)}${'longest hold-up, ms'.padStart(22)}`,
+  );
   for (const [name, each] of cpu) {
     const ms = median(each) / seconds;
     const longest = held.get(name) ?? NaN;
@@ -191,5 +195,7 @@ async function growth(audio: RecordedAudio): Promise<void> {
   const before = process.memoryUsage().rss;
   await short();
   const grown = (process.memoryUsage().rss - before) / 2 ** 20;
-  console.log(`${many} short Ogg Opus renditions, after as many: ${grown.toFixed(1)} MiB more of resident memory`);
+  console.log(
+    `${many} short Ogg Opus renditions, after as many: ${grown.toFixed(1)} MiB more of resident memory`,
+  );
 }

@@ -106,7 +106,10 @@ export class CatalogueWriter implements Catalogue {
   async write(writes: readonly CatalogueWrite[]): Promise<void> {
     for (const each of writes) this.#queue.add(each);
     if (this.#state === 'closed') await this.#tell(this.#unavailable());
-    if (this.#state !== 'up') return await this.#told;
+    if (this.#state !== 'up') {
+      await this.#told;
+      return;
+    }
     this.#wake();
     await this.#written();
   }
@@ -300,10 +303,7 @@ export class CatalogueWriter implements Catalogue {
 
   async #wokenWithin(ms: number): Promise<void> {
     const timer = new AbortController();
-    await Promise.race([
-      this.#woken,
-      sleep(ms, undefined, { signal: timer.signal }).catch(() => undefined),
-    ]);
+    await Promise.race([this.#woken, sleep(ms, undefined, { signal: timer.signal }).catch(() => undefined)]);
     timer.abort();
   }
 

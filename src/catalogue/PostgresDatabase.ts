@@ -28,7 +28,9 @@ export class PostgresDatabase implements CatalogueDatabase {
   }
 
   async open(): Promise<Kysely<CatalogueTables>> {
-    const db = new Kysely<CatalogueTables>({ dialect: new PostgresDialect({ pool: await poolOf(this.#url) }) });
+    const db = new Kysely<CatalogueTables>({
+      dialect: new PostgresDialect({ pool: await poolOf(this.#url) }),
+    });
     this.#db = db;
     try {
       await migrate(db, 'postgres');
@@ -74,7 +76,11 @@ async function poolOf(url: string): Promise<pg.Pool> {
     types: {
       // These come as text, unless somebody says that they are small enough for a number.
       getTypeParser: (type: number, format?: 'text' | 'binary') =>
-        type === bigint ? Number : (pg.types.getTypeParser(type, format) as (value: string) => unknown),
+        type === bigint
+          ? Number
+          : (pg.types.getTypeParser(type as Parameters<typeof pg.types.getTypeParser>[0], format) as (
+              value: string,
+            ) => unknown),
     },
   });
   // A connection that breaks while nobody uses it; the next question opens another.

@@ -65,7 +65,7 @@ export class RecordingSearch {
 
   async #through(limit: number): Promise<{ readonly entry: string }[]> {
     const found: { readonly entry: string }[] = [];
-    for (let after: Place | null = null; ; await nextTurn()) {
+    for (let after: Place | null = null; ;) {
       const end: Place | undefined = await this.#endOfSlice(after);
       const rows = this.#rest(this.#db.selectFrom('recordings').select('entry'), after);
       const within = end === undefined ? rows : rows.where(notOlderThan(end));
@@ -77,6 +77,7 @@ export class RecordingSearch {
       );
       if (end === undefined || found.length >= limit) return found;
       after = end;
+      await nextTurn();
     }
   }
 

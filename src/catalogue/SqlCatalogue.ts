@@ -76,11 +76,7 @@ export class SqlCatalogue implements Catalogue {
   async get(recordingId: string): Promise<CatalogueEntry | undefined> {
     if (!isText(recordingId)) return undefined;
     const row = await this.#ask((db) =>
-      db
-        .selectFrom('recordings')
-        .select('entry')
-        .where('recording_id', '=', recordingId)
-        .executeTakeFirst(),
+      db.selectFrom('recordings').select('entry').where('recording_id', '=', recordingId).executeTakeFirst(),
     );
     return row === undefined ? undefined : entryIn(row);
   }

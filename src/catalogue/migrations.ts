@@ -16,7 +16,11 @@ const tables = {
  */
 export async function migrate(db: Kysely<CatalogueTables>, kind: SqlKind): Promise<void> {
   const migrations = migrationsOf(kind);
-  const migrator = new Migrator({ db, provider: { getMigrations: () => Promise.resolve(migrations) }, ...tables });
+  const migrator = new Migrator({
+    db,
+    provider: { getMigrations: () => Promise.resolve(migrations) },
+    ...tables,
+  });
   const { error } = await migrator.migrateToLatest();
   if (error !== undefined) throw error instanceof Error ? error : new Error('the tables cannot be made');
 }

@@ -36,7 +36,7 @@ export function isFound(entry: CatalogueEntry, beginnings: readonly string[]): b
 
 function numberTerms(text: string): string[] {
   const digits = text.replace(/\D/g, '').slice(0, longestTerm);
-  return [digits, reversed + [...digits].reverse().join('')];
+  return [digits, reversed + Array.from(digits).reverse().join('')];
 }
 
 /**

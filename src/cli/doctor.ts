@@ -18,7 +18,10 @@ export function doctorCommand(): Command {
     .option('--config <file>', 'YAML or JSON configuration')
     .option('--upstream <url>', 'as for serve')
     .option('--store <place>', 'as for serve')
-    .option('--json', 'for programs: { "ok", "checks": [{ "name", "subject", "status", "detail", "remedy" }] }')
+    .option(
+      '--json',
+      'for programs: { "ok", "checks": [{ "name", "subject", "status", "detail", "remedy" }] }',
+    )
     .action(async (flags: DoctorFlags) => {
       process.exitCode = await runDoctor(flags);
     });

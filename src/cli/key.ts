@@ -12,7 +12,9 @@ export function keyCommand(): Command {
     .description('Makes a key for the control port, and the digest of it that goes into the configuration.')
     .addOption(new Option('--name <name>', 'who will have it, for the audit log'))
     .addOption(
-      new Option('--scopes <scopes...>', 'what it may be used for').choices(keyScopes).default([...keyScopes]),
+      new Option('--scopes <scopes...>', 'what it may be used for')
+        .choices(keyScopes)
+        .default([...keyScopes]),
     )
     .action(({ name, scopes }: KeyOptions, command: Command) => {
       const key = freshKey();

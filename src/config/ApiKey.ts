@@ -48,11 +48,7 @@ export function apiKeyOf(value: unknown): ApiKey | undefined {
   return keyNamed(key, name, known);
 }
 
-function keyNamed(
-  text: string,
-  name: string | undefined,
-  scopes: readonly KeyScope[],
-): ApiKey | undefined {
+function keyNamed(text: string, name: string | undefined, scopes: readonly KeyScope[]): ApiKey | undefined {
   const isDigest = text.startsWith(digestMark);
   const sha256 = isDigest ? text.slice(digestMark.length) : digestOfKey(text);
   if (isDigest ? !digestPattern.test(sha256) : !keyPattern.test(text)) return undefined;

@@ -260,7 +260,8 @@ function catalogueUrl(folder: string) {
     const [, scheme, rest = ''] = /^([a-z]+):(.*)$/s.exec(value) ?? [];
     if (scheme === 'memory') return rest === '' ? value : undefined;
     // What looks like a file's name to us is a database in memory to SQLite.
-    if (scheme === 'sqlite') return rest.trim() === '' || rest === ':memory:' ? undefined : `sqlite:${resolve(folder, rest)}`;
+    if (scheme === 'sqlite')
+      return rest.trim() === '' || rest === ':memory:' ? undefined : `sqlite:${resolve(folder, rest)}`;
     const isPostgres = scheme === 'postgres' || scheme === 'postgresql';
     return isPostgres && rest.startsWith('//') && URL.canParse(value) ? value : undefined;
   });

@@ -43,7 +43,10 @@ export class CatalogueNote {
     const found = await this.#read();
     await this.#put({ boot, behind: found.behind });
     // A process that was killed loses nothing; a machine that has no name for its boots may have gone down in between.
-    return { behind: found.behind, isPowerLost: found.boot !== null && (found.boot === '' || found.boot !== boot) };
+    return {
+      behind: found.behind,
+      isPowerLost: found.boot !== null && (found.boot === '' || found.boot !== boot),
+    };
   }
 
   /** From this day on the catalogue may lack something. @throws the file system's error */

@@ -92,7 +92,10 @@ export class CatalogueWatch implements CatalogueObserver {
     const { log, note } = this.#options;
     const day = dayOf(Date.now() - dayMs);
     if (this.#awaySince === null && !this.#isEnding) {
-      log.warn({ err: error, code: codeOf(error) }, 'the catalogue cannot be asked; what is to be written waits');
+      log.warn(
+        { err: error, code: codeOf(error) },
+        'the catalogue cannot be asked; what is to be written waits',
+      );
       this.#telling = setTimeout(() => this.#raise(error), alertAfterMs);
     }
     this.#awaySince ??= day;
@@ -148,7 +151,8 @@ export class CatalogueWatch implements CatalogueObserver {
     this.#telling = null;
     this.#options.alerts.raise('catalogue', {
       code: codeOf(error),
-      message: 'the catalogue cannot be asked: lists are refused; calls and recordings go on, and are listed when it is back',
+      message:
+        'the catalogue cannot be asked: lists are refused; calls and recordings go on, and are listed when it is back',
       details: { err: error },
     });
   }

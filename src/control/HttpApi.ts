@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { z } from 'zod';
@@ -48,7 +47,7 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
   const links = new ShareLinks(options.linkKey);
   const app = Fastify({
     logger: false,
-    rewriteUrl: (request) => links.routed(request as IncomingMessage),
+    rewriteUrl: (request) => links.routed(request),
     exposeHeadRoutes: false,
     forceCloseConnections: true,
     bodyLimit: 64 * 1024,

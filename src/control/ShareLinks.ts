@@ -8,10 +8,18 @@ export interface Shared {
   readonly accountId: string;
 }
 
+/** A request, as far as links go. */
+type Routed = Pick<IncomingMessage, 'url'>;
+
 /** A link lasts at most this long, s: 30 days. */
 export const mostLinkSeconds = 30 * 86_400;
 /** What of a recording may be had through a link; the manifest, with the numbers of both parties, may not. */
-const sharedNames: ReadonlySet<string> = new Set(['audio.wav', 'waveform.json', 'waveform.dat', 'segments.json']);
+const sharedNames: ReadonlySet<string> = new Set([
+  'audio.wav',
+  'waveform.json',
+  'waveform.dat',
+  'segments.json',
+]);
 const version = 1;
 
 /**
@@ -23,7 +31,7 @@ const version = 1;
 export class ShareLinks {
   readonly #key: () => Buffer;
   /** What the links of requests that are under way open. */
-  readonly #opened = new WeakMap<IncomingMessage, Shared>();
+  readonly #opened = new WeakMap<Routed, Shared>();
 
   /** @param key - at least 32 bytes; of all daemons that shall open one another's links */
   constructor(key: () => Buffer) {
@@ -45,7 +53,7 @@ export class ShareLinks {
    *
    * @returns the path and query to route by
    */
-  routed(request: IncomingMessage, nowMs = Date.now()): string {
+  routed(request: Routed, nowMs = Date.now()): string {
     const url = request.url ?? '/';
     const [, token, name, query = ''] = /^\/shared\/([\w.-]{1,4096})\/([\w.]+)(\?.*)?$/.exec(url) ?? [];
     if (token === undefined || name === undefined || !sharedNames.has(name)) return url;
@@ -56,7 +64,7 @@ export class ShareLinks {
   }
 
   /** What the link of a request opens; undefined of one that came without. */
-  openedBy(request: IncomingMessage): Shared | undefined {
+  openedBy(request: Routed): Shared | undefined {
     return this.#opened.get(request);
   }
 

@@ -8,7 +8,11 @@ export function accessChecks(config: Config): Check[] {
   const keys = control.adminKeys.length + accounts.reduce((sum, { apiKeys }) => sum + apiKeys.length, 0);
   return [
     { name: 'keys', subject: 'control port', ...keyFindings(keys, control.host) },
-    ...accounts.map((account): Check => ({ name: 'secrets', subject: account.id, ...secretFindings(account) })),
+    ...accounts.map((account): Check => ({
+      name: 'secrets',
+      subject: account.id,
+      ...secretFindings(account),
+    })),
   ];
 }
 

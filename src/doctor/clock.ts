@@ -19,7 +19,8 @@ function findingsOf(offsetMs: number | undefined, offsets: readonly (number | st
     return ok(why === undefined ? 'no server to compare it with' : `could not be compared: ${why}`);
   }
   const detail = `${(Math.abs(offsetMs) / 1000).toFixed(1)} s ${offsetMs < 0 ? 'behind' : 'ahead of'} the store's`;
-  const remedy = 'Have it kept by NTP (systemd-timesyncd, chrony): recordings carry its time, and stores check it.';
+  const remedy =
+    'Have it kept by NTP (systemd-timesyncd, chrony): recordings carry its time, and stores check it.';
   if (Math.abs(offsetMs) > bounds.failMs) return failed(detail, remedy);
   return Math.abs(offsetMs) > bounds.warnMs ? warning(detail, remedy) : ok(detail);
 }
@@ -28,7 +29,11 @@ function findingsOf(offsetMs: number | undefined, offsets: readonly (number | st
 async function offsetOf(origin: string): Promise<number | string> {
   try {
     const sinceMs = Date.now();
-    const answer = await fetch(origin, { method: 'HEAD', redirect: 'manual', signal: AbortSignal.timeout(patienceMs) });
+    const answer = await fetch(origin, {
+      method: 'HEAD',
+      redirect: 'manual',
+      signal: AbortSignal.timeout(patienceMs),
+    });
     const now = (sinceMs + Date.now()) / 2;
     const date = Date.parse(answer.headers.get('date') ?? '');
     // It is in whole seconds, rounded down (RFC 9110, section 6.6.1).

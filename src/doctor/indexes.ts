@@ -59,15 +59,21 @@ async function databaseFindings(url: string): Promise<Findings> {
 
 async function lookupCheck(config: Config, url: string): Promise<Check> {
   const subject = new URL(url).origin;
-  const directory = new AccountDirectory({ config: () => config, clock: clockOf(), log: pino({ level: 'silent' }) });
+  const directory = new AccountDirectory({
+    config: () => config,
+    clock: clockOf(),
+    log: pino({ level: 'silent' }),
+  });
   const name = 'account look-up';
   try {
     const found = await directory.find(nobody);
-    if (found === undefined) return { name, subject, ...ok('it answers that there is no account of that name') };
+    if (found === undefined)
+      return { name, subject, ...ok('it answers that there is no account of that name') };
     const detail = `it knows an account ${nobody}, which nobody made`;
     return { name, subject, ...warning(detail, 'Have it answer 404 for accounts that it does not know.') };
   } catch (error) {
-    const remedy = 'Have the endpoint answer 404 for an account that it does not know, within accountLookup.timeoutMs.';
+    const remedy =
+      'Have the endpoint answer 404 for an account that it does not know, within accountLookup.timeoutMs.';
     return { name, subject, ...failed(reasonOf(error), remedy) };
   }
 }

@@ -13,7 +13,12 @@ const memory = { base: 300 * 2 ** 20, perCall: 2 ** 20 };
 const leastNode = [20, 19] as const;
 
 export async function machineChecks(config: Config): Promise<Check[]> {
-  return [nodeCheck(process.versions.node), addonCheck(config), await descriptorCheck(config), memoryCheck(config)];
+  return [
+    nodeCheck(process.versions.node),
+    addonCheck(config),
+    await descriptorCheck(config),
+    memoryCheck(config),
+  ];
 }
 
 /** @param version - for example `20.19.0` */
@@ -38,7 +43,11 @@ function addonCheck({ media }: Config): Check {
     const detail = 'frames are moved in JavaScript: the native thread is for Linux';
     return { name: 'addon', subject, ...warning(detail, 'Run the daemon on Linux where many calls are up.') };
   }
-  return { name: 'addon', subject, ...ok(`in use${media.fastPath ? ', for frames too' : '; media.fastPath is off'}`) };
+  return {
+    name: 'addon',
+    subject,
+    ...ok(`in use${media.fastPath ? ', for frames too' : '; media.fastPath is off'}`),
+  };
 }
 
 async function descriptorCheck({ limits }: Config): Promise<Check> {
@@ -46,10 +55,15 @@ async function descriptorCheck({ limits }: Config): Promise<Check> {
   const needed = descriptors.spare + descriptors.perCall * limits.calls;
   const text = await readFile('/proc/self/limits', 'utf8').catch(() => '');
   const allowed = /^Max open files\s+\S+\s+(\d+)/m.exec(text)?.[1];
-  if (allowed === undefined) return { name: 'descriptors', subject, ...ok('not bounded, as far as is known') };
+  if (allowed === undefined)
+    return { name: 'descriptors', subject, ...ok('not bounded, as far as is known') };
   const detail = `${allowed} allowed, ${needed} needed for limits.calls ${limits.calls}`;
   const remedy = `Raise the limit (LimitNOFILE=${needed} in systemd, --ulimit nofile=${needed} in Docker) or lower limits.calls.`;
-  return { name: 'descriptors', subject, ...(Number(allowed) < needed ? failed(detail, remedy) : ok(detail)) };
+  return {
+    name: 'descriptors',
+    subject,
+    ...(Number(allowed) < needed ? failed(detail, remedy) : ok(detail)),
+  };
 }
 
 function memoryCheck({ limits }: Config): Check {
@@ -60,5 +74,9 @@ function memoryCheck({ limits }: Config): Check {
   const mib = (count: number): string => `${Math.round(count / 2 ** 20)} MiB`;
   const detail = `${mib(bytes)}, some ${mib(needed)} needed for limits.calls ${limits.calls}`;
   const remedy = 'Give it more memory, or lower limits.calls or limits.ringBytes.';
-  return { name: 'memory', subject: 'this machine', ...(bytes < needed ? warning(detail, remedy) : ok(detail)) };
+  return {
+    name: 'memory',
+    subject: 'this machine',
+    ...(bytes < needed ? warning(detail, remedy) : ok(detail)),
+  };
 }

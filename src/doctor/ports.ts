@@ -4,13 +4,11 @@ import type { Config } from '../config/Config.js';
 import { type Check, failed, type Findings, ok, patienceMs, reasonOf, warning } from './Check.js';
 
 export async function portChecks({ media, control }: Config): Promise<Check[]> {
-  const checks = [media, control].map(
-    async ({ host, port }): Promise<Check> => ({
-      name: 'port',
-      subject: `${host}:${port}`,
-      ...(await portFindings(host, port)),
-    }),
-  );
+  const checks = [media, control].map(async ({ host, port }): Promise<Check> => ({
+    name: 'port',
+    subject: `${host}:${port}`,
+    ...(await portFindings(host, port)),
+  }));
   return [...(await Promise.all(checks)), await publicUrlCheck(media.publicUrl)];
 }
 
@@ -36,7 +34,8 @@ const remedies: Readonly<Record<string, string>> = {
 };
 
 async function isReelay(host: string, port: number): Promise<boolean> {
-  const name = host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host;
+  const name =
+    host === '0.0.0.0' ? '127.0.0.1' : host === '::' ? '[::1]' : host.includes(':') ? `[${host}]` : host;
   return (await healthOf(`http://${name}:${port}`).catch(() => null)) === 'ok';
 }
 
@@ -52,10 +51,12 @@ async function publicUrlCheck(publicUrl: string | null): Promise<Check> {
     const detail = 'media.publicUrl is not set: signatures are checked against the Host header that comes in';
     return { name, subject: 'media.publicUrl', ...ok(detail) };
   }
-  const remedy = 'Start the daemon, and have the proxy pass this origin on to the media port, WebSocket upgrades too.';
+  const remedy =
+    'Start the daemon, and have the proxy pass this origin on to the media port, WebSocket upgrades too.';
   try {
     const status = await healthOf(publicUrl);
-    const findings = status === 'ok' ? ok('answered by reelay') : warning('answered, but not by reelay', remedy);
+    const findings =
+      status === 'ok' ? ok('answered by reelay') : warning('answered, but not by reelay', remedy);
     return { name, subject: publicUrl, ...findings };
   } catch (error) {
     return { name, subject: publicUrl, ...warning(`not answered from here: ${reasonOf(error)}`, remedy) };

@@ -49,13 +49,23 @@ async function spoolFindings(
     `a sync of 64 KiB takes ${middle.toFixed(1)} ms, ${longest.toFixed(1)} at most`;
   const kept = volatile.get(type);
   if (kept !== undefined)
-    return warning(`${detail}; it is ${kept}, in memory`, 'Put the spool on a disk: what waits there is lost with the machine.');
+    return warning(
+      `${detail}; it is ${kept}, in memory`,
+      'Put the spool on a disk: what waits there is lost with the machine.',
+    );
   const far = remote.get(type);
   if (far !== undefined)
-    return warning(`${detail}; it is ${far}`, 'Put the spool on a local disk: locks and syncs of others are not to be relied on.');
-  if (room === 0) return failed(`${detail}; nothing would be recorded`, 'Make room, or lower spool.minFreeBytes.');
+    return warning(
+      `${detail}; it is ${far}`,
+      'Put the spool on a local disk: locks and syncs of others are not to be relied on.',
+    );
+  if (room === 0)
+    return failed(`${detail}; nothing would be recorded`, 'Make room, or lower spool.minFreeBytes.');
   if (middle > syncMs / 2)
-    return warning(detail, `A loss of power costs more than spool.syncMs (${syncMs} ms) there: choose a faster disk.`);
+    return warning(
+      detail,
+      `A loss of power costs more than spool.syncMs (${syncMs} ms) there: choose a faster disk.`,
+    );
   return ok(detail);
 }
 

@@ -24,16 +24,17 @@ export async function storeChecks(config: Config): Promise<Check[]> {
         without.push({
           name: 'store',
           subject: id,
-          ...warning('none: its recordings fail with no_store and stay in the spool', 'Give the account a store.'),
+          ...warning(
+            'none: its recordings fail with no_store and stay in the spool',
+            'Give the account a store.',
+          ),
         });
     }
-    const checks = [...byStore].map(
-      async ([store, ids]): Promise<Check> => ({
-        name: 'store',
-        subject: `${store.name} of ${ids.join(', ')}`,
-        ...(await tryStore(store, config.recording.layout !== 'chunks')),
-      }),
-    );
+    const checks = [...byStore].map(async ([store, ids]): Promise<Check> => ({
+      name: 'store',
+      subject: `${store.name} of ${ids.join(', ')}`,
+      ...(await tryStore(store, config.recording.layout !== 'chunks')),
+    }));
     return [...(await Promise.all(checks)), ...without];
   } finally {
     stores.close();
@@ -69,7 +70,8 @@ async function tryStore(store: ObjectStore, isWhole: boolean): Promise<Findings>
       }
     }
     const worst = problems.find(({ status }) => status === 'failed') ?? problems[0];
-    if (worst === undefined) return ok(`put, read, listed and deleted in ${(performance.now() - sinceMs).toFixed(0)} ms`);
+    if (worst === undefined)
+      return ok(`put, read, listed and deleted in ${(performance.now() - sinceMs).toFixed(0)} ms`);
     return { ...worst, detail: problems.map(({ detail }) => detail).join('; ') };
   } finally {
     await rm(dir, { recursive: true, force: true });
@@ -91,12 +93,15 @@ function stepsOf(
     name: 'multipart',
     run: async () => await store.multipart.abort(await store.multipart.begin(key)),
     matters: 'failed',
-    remedy: 'Allow multipart uploads to be begun and aborted (s3:PutObject, s3:AbortMultipartUpload), or use layout chunks.',
+    remedy:
+      'Allow multipart uploads to be begun and aborted (s3:PutObject, s3:AbortMultipartUpload), or use layout chunks.',
   };
   return [
     {
       name: 'put',
-      run: async () => void (await store.put(key, file, { sha256 })),
+      run: async () => {
+        await store.put(key, file, { sha256 });
+      },
       matters: 'failed',
       remedy: 'Check endpoint, bucket, region and credentials, and allow objects to be put (s3:PutObject).',
     },
@@ -107,7 +112,8 @@ function stepsOf(
         if (!read.equals(content)) throw new Error('other bytes came back than were put');
       },
       matters: 'failed',
-      remedy: 'Allow objects to be read (s3:GetObject): recordings are confirmed, played and verified by reading.',
+      remedy:
+        'Allow objects to be read (s3:GetObject): recordings are confirmed, played and verified by reading.',
     },
     {
       name: 'list',

@@ -14,7 +14,9 @@ export async function upstreamChecks({ accounts }: Config): Promise<Check[]> {
       if (url === null || seen.has(`${dialect.name} ${url}`)) continue;
       seen.add(`${dialect.name} ${url}`);
       const subject = `${dialect.name} of ${account.id}, ${bare(url)}`;
-      checks.push(knock(url, dialect, account).then((findings) => ({ name: 'upstream', subject, ...findings })));
+      checks.push(
+        knock(url, dialect, account).then((findings) => ({ name: 'upstream', subject, ...findings })),
+      );
     }
   return await Promise.all(checks);
 }
@@ -28,7 +30,10 @@ async function knock(
   const { protocols, headers } = upstreamTarget({ url, dialect, account, protocol });
   const sinceMs = performance.now();
   return await new Promise((resolve) => {
-    const socket = new WebSocket(url, [...protocols], { headers: { ...headers }, handshakeTimeout: patienceMs });
+    const socket = new WebSocket(url, [...protocols], {
+      headers: { ...headers },
+      handshakeTimeout: patienceMs,
+    });
     socket.once('upgrade', (response) => {
       // A bot may leave the offered sub-protocol unanswered, which calls put up with too.
       const [offered] = protocols;

@@ -24,7 +24,10 @@ async function stored(daemon: DaemonProcess): Promise<string> {
   });
   await call.speak();
   const { callSid } = call.options;
-  await eventually('it is stored', async () => (await recordingsById(callSid, [daemon.storeDir])).length === 1);
+  await eventually(
+    'it is stored',
+    async () => (await recordingsById(callSid, [daemon.storeDir])).length === 1,
+  );
   await eventually('the spool is empty', async () => (await daemon.spooled()).length === 0);
   return callSid;
 }
@@ -64,60 +67,73 @@ async function startIn(t: Test, dir: string, url?: string): Promise<DaemonProces
   return daemon;
 }
 
-void t.test('calls are recorded and stored while the file is another process’s, and listed when it is back', async (t) => {
-  const dir = join(t.testdir(), 'daemon');
-  mkdirSync(dir);
-  const holder = catalogueAt(`sqlite:${join(dir, 'reelay.db')}`);
-  await holder.open();
-  const daemon = await startIn(t, dir);
-  const first = await stored(daemon);
-  const refused = await daemon.get('/v1/recordings');
-  t.equal(refused.status, 503);
-  t.match(await refused.json(), { code: 'catalogue_unavailable' });
-  t.equal((await daemon.get(`/v1/recordings/${randomUUID()}`)).status, 503, 'nothing is said not to be there');
-  t.equal(await daemon.metric('reelay_catalogue_up'), 0);
-  t.equal(await daemon.metric('reelay_catalogue_waiting_entries'), 1);
-  await holder.close();
-  await lists(daemon, [first]);
-  t.equal(await daemon.metric('reelay_catalogue_up'), 1);
-});
+void t.test(
+  'calls are recorded and stored while the file is another process’s, and listed when it is back',
+  async (t) => {
+    const dir = join(t.testdir(), 'daemon');
+    mkdirSync(dir);
+    const holder = catalogueAt(`sqlite:${join(dir, 'reelay.db')}`);
+    await holder.open();
+    const daemon = await startIn(t, dir);
+    const first = await stored(daemon);
+    const refused = await daemon.get('/v1/recordings');
+    t.equal(refused.status, 503);
+    t.match(await refused.json(), { code: 'catalogue_unavailable' });
+    t.equal(
+      (await daemon.get(`/v1/recordings/${randomUUID()}`)).status,
+      503,
+      'nothing is said not to be there',
+    );
+    t.equal(await daemon.metric('reelay_catalogue_up'), 0);
+    t.equal(await daemon.metric('reelay_catalogue_waiting_entries'), 1);
+    await holder.close();
+    await lists(daemon, [first]);
+    t.equal(await daemon.metric('reelay_catalogue_up'), 1);
+  },
+);
 
-void t.test('a killed daemon’s successor, and one whose file was deleted, list what they listed before', async (t) => {
-  const dir = join(t.testdir(), 'daemon');
-  const daemon = await startIn(t, dir);
-  const calls = [await stored(daemon), await stored(daemon)];
-  await lists(daemon, calls);
-  await daemon.kill('SIGKILL');
-  await daemon.restart();
-  t.strictSame(await listed(daemon), calls.map((callId) => `${callId} complete`).sort(), 'at once');
-  await daemon.fault('control', 'exit');
-  await eventually('control works again', async () => (await daemon.threads())['control'] === 'ready');
-  await lists(daemon, calls);
-  await daemon.kill('SIGTERM');
-  rmSync(join(dir, 'reelay.db'));
-  await daemon.restart();
-  await lists(daemon, calls);
-  t.strictSame(
-    daemon.logged(40).filter(({ code }) => String(code).startsWith('catalogue')),
-    [],
-  );
-});
+void t.test(
+  'a killed daemon’s successor, and one whose file was deleted, list what they listed before',
+  async (t) => {
+    const dir = join(t.testdir(), 'daemon');
+    const daemon = await startIn(t, dir);
+    const calls = [await stored(daemon), await stored(daemon)];
+    await lists(daemon, calls);
+    await daemon.kill('SIGKILL');
+    await daemon.restart();
+    t.strictSame(await listed(daemon), calls.map((callId) => `${callId} complete`).sort(), 'at once');
+    await daemon.fault('control', 'exit');
+    await eventually('control works again', async () => (await daemon.threads())['control'] === 'ready');
+    await lists(daemon, calls);
+    await daemon.kill('SIGTERM');
+    rmSync(join(dir, 'reelay.db'));
+    await daemon.restart();
+    await lists(daemon, calls);
+    t.strictSame(
+      daemon.logged(40).filter(({ code }) => String(code).startsWith('catalogue')),
+      [],
+    );
+  },
+);
 
-void t.test('while the catalogue is away and the daemon is killed, the next one finds what was stored meanwhile', async (t) => {
-  const dir = join(t.testdir(), 'daemon');
-  const daemon = await startIn(t, dir);
-  const before = await stored(daemon);
-  await lists(daemon, [before]);
-  await daemon.kill('SIGTERM');
-  const holder = catalogueAt(`sqlite:${join(dir, 'reelay.db')}`);
-  await holder.open();
-  await daemon.restart();
-  const meanwhile = await stored(daemon);
-  await daemon.kill('SIGKILL');
-  await holder.close();
-  await daemon.restart();
-  await lists(daemon, [before, meanwhile]);
-});
+void t.test(
+  'while the catalogue is away and the daemon is killed, the next one finds what was stored meanwhile',
+  async (t) => {
+    const dir = join(t.testdir(), 'daemon');
+    const daemon = await startIn(t, dir);
+    const before = await stored(daemon);
+    await lists(daemon, [before]);
+    await daemon.kill('SIGTERM');
+    const holder = catalogueAt(`sqlite:${join(dir, 'reelay.db')}`);
+    await holder.open();
+    await daemon.restart();
+    const meanwhile = await stored(daemon);
+    await daemon.kill('SIGKILL');
+    await holder.close();
+    await daemon.restart();
+    await lists(daemon, [before, meanwhile]);
+  },
+);
 
 /** Everything that goes to the database goes through it, until it is cut. */
 class Wire {
@@ -174,7 +190,10 @@ for (const kind of databases.filter(({ name }) => name === 'postgres'))
     await lists(daemon, [first]);
     wire.cut();
     const second = await stored(daemon);
-    await eventually('it is seen to be away', async () => (await daemon.get('/v1/recordings')).status === 503);
+    await eventually(
+      'it is seen to be away',
+      async () => (await daemon.get('/v1/recordings')).status === 503,
+    );
     const third = await stored(daemon);
     wire.isCut = false;
     await lists(daemon, [first, second, third]);

@@ -320,10 +320,10 @@ if (notBuilt === undefined) {
             t.throws(() => each.resample(rows, up, down, phase, source, beyond), TypeError);
         },
       ),
-        { numRuns: 300 },
-      );
-      t.end();
-    });
+      { numRuns: 300 },
+    );
+    t.end();
+  });
 
   await t.test('both kernels give the same for bins of any length', (t) => {
     fc.assert(

@@ -79,32 +79,39 @@ await t.test('a list has everything that was to be written before it was asked f
   t.equal(writer.waiting, 0);
 });
 
-await t.test('while it is away writes wait, questions are refused at once, and all of it catches up', async (t) => {
-  const { inner, watcher, writer } = made(t);
-  await writer.open();
-  await writer.write([{ entry: entry('a', 1) }]);
-  inner.isAway = true;
-  const noted = new Signal();
-  watcher.gate = noted.fired;
-  const state = { waits: true };
-  const written = writer.write([{ entry: entry('a', 1, { state: 'failed' }) }]).then(() => (state.waits = false));
-  while (writer.isUp) await new Promise(setImmediate);
-  const another = writer.write([{ entry: entry('b', 2) }]).then(() => t.match(watcher.told, ['up 0', 'down']));
-  t.ok(state.waits, 'until it is noted that it is away');
-  noted.fire();
-  await Promise.all([written, another]);
-  t.equal(writer.waiting, 2);
-  t.equal((await writer.get('a'))?.state, 'failed');
-  await t.rejects(writer.get('z'), { code: 'catalogue_unavailable' });
-  await t.rejects(writer.list({ limit: 1 }), { code: 'catalogue_unavailable' });
-  await t.rejects(writer.markRead('x'), { code: 'catalogue_unavailable' });
-  t.ok(inner.calls.includes('close'), 'it is opened anew');
-  inner.isAway = false;
-  watcher.told.length = 0;
-  await watcher.heard('up 0');
-  t.strictSame(await ids(writer), ['b', 'a']);
-  t.equal((await inner.get('a'))?.state, 'failed');
-});
+await t.test(
+  'while it is away writes wait, questions are refused at once, and all of it catches up',
+  async (t) => {
+    const { inner, watcher, writer } = made(t);
+    await writer.open();
+    await writer.write([{ entry: entry('a', 1) }]);
+    inner.isAway = true;
+    const noted = new Signal();
+    watcher.gate = noted.fired;
+    const state = { waits: true };
+    const written = writer
+      .write([{ entry: entry('a', 1, { state: 'failed' }) }])
+      .then(() => (state.waits = false));
+    while (writer.isUp) await new Promise(setImmediate);
+    const another = writer
+      .write([{ entry: entry('b', 2) }])
+      .then(() => t.match(watcher.told, ['up 0', 'down']));
+    t.ok(state.waits, 'until it is noted that it is away');
+    noted.fire();
+    await Promise.all([written, another]);
+    t.equal(writer.waiting, 2);
+    t.equal((await writer.get('a'))?.state, 'failed');
+    await t.rejects(writer.get('z'), { code: 'catalogue_unavailable' });
+    await t.rejects(writer.list({ limit: 1 }), { code: 'catalogue_unavailable' });
+    await t.rejects(writer.markRead('x'), { code: 'catalogue_unavailable' });
+    t.ok(inner.calls.includes('close'), 'it is opened anew');
+    inner.isAway = false;
+    watcher.told.length = 0;
+    await watcher.heard('up 0');
+    t.strictSame(await ids(writer), ['b', 'a']);
+    t.equal((await inner.get('a'))?.state, 'failed');
+  },
+);
 
 await t.test('a question that finds it away has it opened again', async (t) => {
   const { inner, watcher, writer } = made(t);
@@ -198,55 +205,66 @@ await t.test('closing writes what waits; what comes later is told to be missing'
   await writer.close();
 });
 
-void t.test('whatever comes, fails and is tried again, the last of each recording is written with all its chunks', (t) => {
-  const chunk = (index: number) => ({ index, startSample: 0, samples: 1, bytes: 1, sha256: '' });
-  const step = fc.oneof(
-    { weight: 3, arbitrary: fc.record({ id: fc.constantFrom('a', 'b', 'c'), from: fc.nat(2000), count: fc.nat(1500) }) },
-    fc.constantFrom('take', 'written', 'putBack' as const),
-  );
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
-      const queue = new WriteQueue(10);
-      const expected = new Map<string, { minute: number; chunks: Set<number> }>();
-      const kept = new Map<string, { minute: number; chunks: Set<number> }>();
-      let hand: ReturnType<WriteQueue['take']> = [];
-      const keep = () => {
-        for (const { entry: each, chunks = [] } of hand) {
-          const before = kept.get(each.recordingId)?.chunks ?? [];
-          const all = new Set([...before, ...chunks.map(({ index }) => index)]);
-          kept.set(each.recordingId, { minute: each.samples, chunks: all });
-        }
-        queue.written();
-        hand = [];
-      };
-      const take = () => {
-        if (hand.length === 0) hand = queue.take();
-        if (hand.reduce((sum, { chunks = [] }) => sum + chunks.length, 0) > 500) throw new Error('too many at once');
-      };
-      for (const [at, each] of steps.entries()) {
-        if (each === 'take') take();
-        else if (each === 'written') keep();
-        else if (typeof each === 'string') {
-          queue.putBack();
+void t.test(
+  'whatever comes, fails and is tried again, the last of each recording is written with all its chunks',
+  (t) => {
+    const chunk = (index: number) => ({ index, startSample: 0, samples: 1, bytes: 1, sha256: '' });
+    const step = fc.oneof(
+      {
+        weight: 3,
+        arbitrary: fc.record({ id: fc.constantFrom('a', 'b', 'c'), from: fc.nat(2000), count: fc.nat(1500) }),
+      },
+      fc.constantFrom('take', 'written', 'putBack' as const),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const queue = new WriteQueue(10);
+        const expected = new Map<string, { minute: number; chunks: Set<number> }>();
+        const kept = new Map<string, { minute: number; chunks: Set<number> }>();
+        let hand: ReturnType<WriteQueue['take']> = [];
+        const keep = () => {
+          for (const { entry: each, chunks = [] } of hand) {
+            const before = kept.get(each.recordingId)?.chunks ?? [];
+            const all = new Set([...before, ...chunks.map(({ index }) => index)]);
+            kept.set(each.recordingId, { minute: each.samples, chunks: all });
+          }
+          queue.written();
           hand = [];
-        } else {
-          const chunks = Array.from({ length: each.count }, (_, index) => chunk(each.from + index));
-          queue.add({ entry: entry(each.id, 1, { samples: at }), chunks });
-          const before = expected.get(each.id)?.chunks ?? [];
-          expected.set(each.id, { minute: at, chunks: new Set([...before, ...chunks.map(({ index }) => index)]) });
+        };
+        const take = () => {
+          if (hand.length === 0) hand = queue.take();
+          if (hand.reduce((sum, { chunks = [] }) => sum + chunks.length, 0) > 500)
+            throw new Error('too many at once');
+        };
+        for (const [at, each] of steps.entries()) {
+          if (each === 'take') take();
+          else if (each === 'written') keep();
+          else if (typeof each === 'string') {
+            queue.putBack();
+            hand = [];
+          } else {
+            const chunks = Array.from({ length: each.count }, (_, index) => chunk(each.from + index));
+            queue.add({ entry: entry(each.id, 1, { samples: at }), chunks });
+            const before = expected.get(each.id)?.chunks ?? [];
+            expected.set(each.id, {
+              minute: at,
+              chunks: new Set([...before, ...chunks.map(({ index }) => index)]),
+            });
+          }
         }
-      }
-      keep();
-      while (queue.done < queue.asked) {
-        take();
         keep();
-      }
-      if (queue.size !== 0) throw new Error('something is left');
-      for (const [id, { minute, chunks }] of expected) {
-        const found = kept.get(id);
-        if (found?.minute !== minute || found.chunks.size !== chunks.size) throw new Error(`${id} is not as it was`);
-      }
-    }),
-  );
-  t.end();
-});
+        while (queue.done < queue.asked) {
+          take();
+          keep();
+        }
+        if (queue.size !== 0) throw new Error('something is left');
+        for (const [id, { minute, chunks }] of expected) {
+          const found = kept.get(id);
+          if (found?.minute !== minute || found.chunks.size !== chunks.size)
+            throw new Error(`${id} is not as it was`);
+        }
+      }),
+    );
+    t.end();
+  },
+);

@@ -274,7 +274,11 @@ const wrong: readonly (readonly [name: string, content: string, says: RegExp])[]
     /recordFormat is "ogg"; .*mp3, wav/,
   ],
   ['recording on request', 'accounts: [{ id: a, record: onRequest }]', /onRequest comes later/],
-  ['a catalogue of another kind', 'catalogue: { url: "mysql://x" }', /catalogue\.url is "mysql:\/\/x"; .*memory:, sqlite:/],
+  [
+    'a catalogue of another kind',
+    'catalogue: { url: "mysql://x" }',
+    /catalogue\.url is "mysql:\/\/x"; .*memory:, sqlite:/,
+  ],
   ['a catalogue without a file', 'catalogue: { url: "sqlite:" }', /catalogue\.url is "sqlite:"; it must be/],
   ['a catalogue in SQLite’s memory', 'catalogue: { url: "sqlite::memory:" }', /catalogue\.url .*memory:/],
   ['a catalogue without a server', 'catalogue: { url: "postgres:x" }', /catalogue\.url .*postgres:\/\//],

@@ -46,24 +46,27 @@ class Watched {
   }
 }
 
-await t.test('a catalogue that was closed lacks nothing, nor does one whose process was killed', async (t) => {
-  const dir = t.testdir({});
-  const first = new Watched(t, dir);
-  await first.watch.start();
-  await first.isReady();
-  t.strictSame(first.ready, [false]);
-  t.strictSame(first.watch.bounds, {});
-  t.match(await first.noted(), { boot: /^[0-9a-f-]*$/, behind: null });
-  const { boot } = (await first.noted()) as { boot: string };
-  await first.watch.stop();
-  t.strictSame(await first.noted(), { boot: null, behind: null });
-  // What a kill leaves of it; the machine is the same.
-  await writeFile(first.note, JSON.stringify({ boot, behind: null }));
-  const second = new Watched(t, dir);
-  await second.watch.start();
-  await second.isReady();
-  t.strictSame(second.watch.bounds, boot === '' ? second.watch.bounds : {});
-});
+await t.test(
+  'a catalogue that was closed lacks nothing, nor does one whose process was killed',
+  async (t) => {
+    const dir = t.testdir({});
+    const first = new Watched(t, dir);
+    await first.watch.start();
+    await first.isReady();
+    t.strictSame(first.ready, [false]);
+    t.strictSame(first.watch.bounds, {});
+    t.match(await first.noted(), { boot: /^[0-9a-f-]*$/, behind: null });
+    const { boot } = (await first.noted()) as { boot: string };
+    await first.watch.stop();
+    t.strictSame(await first.noted(), { boot: null, behind: null });
+    // What a kill leaves of it; the machine is the same.
+    await writeFile(first.note, JSON.stringify({ boot, behind: null }));
+    const second = new Watched(t, dir);
+    await second.watch.start();
+    await second.isReady();
+    t.strictSame(second.watch.bounds, boot === '' ? second.watch.bounds : {});
+  },
+);
 
 await t.test('after a loss of power stores are read from the day before the last recording', async (t) => {
   const dir = t.testdir({});
@@ -87,60 +90,72 @@ await t.test('after a loss of power stores are read from the day before the last
   t.strictSame(watched.watch.bounds, {});
 });
 
-await t.test('while it is away that is noted; when it is back and nothing was dropped, that is taken back', async (t) => {
-  const dir = t.testdir({});
-  const url = `sqlite:${join(dir, 'reelay.db')}`;
-  const holder = catalogueAt(url);
-  await holder.open();
-  const watched = new Watched(t, dir);
-  await watched.watch.start();
-  t.notOk(watched.watch.catalogue.isUp);
-  t.match(await watched.noted(), { behind: dayOf(Date.now() - dayMs) });
-  await watched.watch.catalogue.write([{ entry: entry('a', 1) }]);
-  await holder.close();
-  watched.watch.catalogue.nudge();
-  await watched.isReady();
-  t.ok(await watched.watch.catalogue.get('a'));
-  t.match(await watched.noted(), { behind: null });
-});
+await t.test(
+  'while it is away that is noted; when it is back and nothing was dropped, that is taken back',
+  async (t) => {
+    const dir = t.testdir({});
+    const url = `sqlite:${join(dir, 'reelay.db')}`;
+    const holder = catalogueAt(url);
+    await holder.open();
+    const watched = new Watched(t, dir);
+    await watched.watch.start();
+    t.notOk(watched.watch.catalogue.isUp);
+    t.match(await watched.noted(), { behind: dayOf(Date.now() - dayMs) });
+    await watched.watch.catalogue.write([{ entry: entry('a', 1) }]);
+    await holder.close();
+    watched.watch.catalogue.nudge();
+    await watched.isReady();
+    t.ok(await watched.watch.catalogue.get('a'));
+    t.match(await watched.noted(), { behind: null });
+  },
+);
 
-await t.test('what a predecessor could not write is looked for in the stores, until they have been read', async (t) => {
-  const dir = t.testdir({});
-  await writeFile(join(dir, 'catalogue.json'), JSON.stringify({ boot: null, behind: '20260101' }));
-  const first = new Watched(t, dir);
-  await first.watch.start();
-  await first.isReady();
-  t.strictSame(first.watch.bounds, { again: '20260101' });
-  await first.watch.stop();
-  t.match(await first.noted(), { behind: '20260101' }, 'they were not read');
-  const second = new Watched(t, dir);
-  await second.watch.start();
-  await second.isReady();
-  second.watch.storesRead(second.watch.bounds);
-  await second.watch.stop();
-  t.strictSame(await second.noted(), { boot: null, behind: null });
-});
+await t.test(
+  'what a predecessor could not write is looked for in the stores, until they have been read',
+  async (t) => {
+    const dir = t.testdir({});
+    await writeFile(join(dir, 'catalogue.json'), JSON.stringify({ boot: null, behind: '20260101' }));
+    const first = new Watched(t, dir);
+    await first.watch.start();
+    await first.isReady();
+    t.strictSame(first.watch.bounds, { again: '20260101' });
+    await first.watch.stop();
+    t.match(await first.noted(), { behind: '20260101' }, 'they were not read');
+    const second = new Watched(t, dir);
+    await second.watch.start();
+    await second.isReady();
+    second.watch.storesRead(second.watch.bounds);
+    await second.watch.stop();
+    t.strictSame(await second.noted(), { boot: null, behind: null });
+  },
+);
 
-await t.test('a daemon that has given its catalogue to another notes what it stores afterwards', async (t) => {
-  const dir = t.testdir({});
-  const watched = new Watched(t, dir);
-  await watched.watch.start();
-  await watched.isReady();
-  await watched.watch.stop();
-  await watched.watch.catalogue.write([{ entry: entry('late', 1) }]);
-  t.match(await watched.noted(), { behind: dayOf(Date.now() - dayMs) });
-});
+await t.test(
+  'a daemon that has given its catalogue to another notes what it stores afterwards',
+  async (t) => {
+    const dir = t.testdir({});
+    const watched = new Watched(t, dir);
+    await watched.watch.start();
+    await watched.isReady();
+    await watched.watch.stop();
+    await watched.watch.catalogue.write([{ entry: entry('late', 1) }]);
+    t.match(await watched.noted(), { behind: dayOf(Date.now() - dayMs) });
+  },
+);
 
-await t.test('a note that is none says nothing, and a catalogue in memory needs none to be right', async (t) => {
-  const dir = t.testdir({ 'catalogue.json': '{' });
-  const watched = new Watched(t, dir, 'memory:');
-  await watched.watch.start();
-  await watched.isReady();
-  t.strictSame(watched.watch.bounds, {});
-  await watched.watch.stop();
-  await mkdir(join(dir, 'gone'));
-  const unwritable = new Watched(t, join(dir, 'gone', 'deeper'), 'memory:');
-  await unwritable.watch.start();
-  await unwritable.isReady();
-  t.ok(unwritable.watch.catalogue.isUp, 'nor does one that cannot be noted');
-});
+await t.test(
+  'a note that is none says nothing, and a catalogue in memory needs none to be right',
+  async (t) => {
+    const dir = t.testdir({ 'catalogue.json': '{' });
+    const watched = new Watched(t, dir, 'memory:');
+    await watched.watch.start();
+    await watched.isReady();
+    t.strictSame(watched.watch.bounds, {});
+    await watched.watch.stop();
+    await mkdir(join(dir, 'gone'));
+    const unwritable = new Watched(t, join(dir, 'gone', 'deeper'), 'memory:');
+    await unwritable.watch.start();
+    await unwritable.isReady();
+    t.ok(unwritable.watch.catalogue.isUp, 'nor does one that cannot be noted');
+  },
+);

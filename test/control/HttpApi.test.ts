@@ -369,7 +369,10 @@ await t.test('a link plays one recording to whoever has it, and nothing else', a
   t.equal(heard.status, 200);
   const own = await bench.get(`/v1/recordings/${recordingId}/audio.wav`, bearer('key-one'));
   t.ok(Buffer.from(await heard.arrayBuffer()).equals(Buffer.from(await own.arrayBuffer())));
-  t.equal((await bench.get(`${path}?channel=0&format=opus`)).headers.get('content-type'), 'audio/ogg; codecs=opus');
+  t.equal(
+    (await bench.get(`${path}?channel=0&format=opus`)).headers.get('content-type'),
+    'audio/ogg; codecs=opus',
+  );
   t.equal((await bench.get(path.replace('audio.wav', 'waveform.json'))).status, 200);
   for (const name of ['', 'manifest.json', 'links', 'chunks/0.wav', 'chunks/0.json'])
     t.equal((await bench.get(path.replace('audio.wav', name))).status, 404, name);

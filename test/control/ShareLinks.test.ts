@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import t from 'tap';
 import { ShareLinks } from '../../src/control/ShareLinks.js';
 
@@ -7,7 +6,7 @@ const shared = { recordingId: 'r1', accountId: 'AC1' };
 
 /** What a request for a URL is routed by, and what its link opens. */
 function routed(links: ShareLinks, url: string, nowMs = 0): { readonly to: string; readonly opens: unknown } {
-  const request = { url } as IncomingMessage;
+  const request = { url };
   const to = links.routed(request, nowMs);
   return { to, opens: links.openedBy(request) };
 }

@@ -210,7 +210,11 @@ await t.test('audio that has vanished breaks the answer off', async (t) => {
     t.equal(response.status, 500, name);
     t.match(await response.json(), { code: 'chunk_missing' });
   }
-  t.equal((await bytesOf(await get('audio.wav?channel=0&to=16000'))).length, 44 + 32_000, 'the rest is there');
+  t.equal(
+    (await bytesOf(await get('audio.wav?channel=0&to=16000'))).length,
+    44 + 32_000,
+    'the rest is there',
+  );
 });
 
 await t.test('what can’t be is refused, and what is not there yet is told', async (t) => {

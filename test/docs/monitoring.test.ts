@@ -15,7 +15,9 @@ interface Panel {
 
 /** Names of metrics in an expression, without what a histogram adds to them. */
 function metricsIn(expression: string): string[] {
-  return [...expression.matchAll(/\breelay_[a-z_]+/g)].map(([name]) => name.replace(/_(?:bucket|sum|count)$/, ''));
+  return [...expression.matchAll(/\breelay_[a-z_]+/g)].map(([name]) =>
+    name.replace(/_(?:bucket|sum|count)$/, ''),
+  );
 }
 
 await t.test('whatever the dashboard and the alerts ask for is there', async (t) => {

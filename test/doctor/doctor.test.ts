@@ -14,9 +14,16 @@ interface Report {
   readonly checks: readonly Check[];
 }
 
-async function doctor(file: string, flags: Partial<DoctorFlags> = {}): Promise<Report & { readonly code: number }> {
+async function doctor(
+  file: string,
+  flags: Partial<DoctorFlags> = {},
+): Promise<Report & { readonly code: number }> {
   let said = '';
-  const code = await runDoctor({ config: file, json: true, ...flags }, { write: (text) => (said += text) }, {});
+  const code = await runDoctor(
+    { config: file, json: true, ...flags },
+    { write: (text) => (said += text) },
+    {},
+  );
   return { code, ...(JSON.parse(said) as Report) };
 }
 
@@ -33,7 +40,10 @@ async function configured(dir: string, config: object): Promise<string> {
   return file;
 }
 
-async function bot(t: Test, refuses?: number): Promise<{ readonly url: string; readonly left: Promise<unknown> }> {
+async function bot(
+  t: Test,
+  refuses?: number,
+): Promise<{ readonly url: string; readonly left: Promise<unknown> }> {
   const verifyClient = (_info: unknown, done: (takes: boolean, code?: number) => void): void =>
     done(refuses === undefined, refuses);
   const server = new WebSocketServer({ host: '127.0.0.1', port: 0, verifyClient });
@@ -66,7 +76,8 @@ await t.test('where everything is as it should be it says so and leaves nothing 
   });
   const report = await doctor(file);
   for (const { status, name, detail } of report.checks)
-    if (!['addon', 'memory', 'descriptors', 'spool'].includes(name)) t.equal(status, 'ok', `${name}: ${detail}`);
+    if (!['addon', 'memory', 'descriptors', 'spool'].includes(name))
+      t.equal(status, 'ok', `${name}: ${detail}`);
   t.equal(report.code, 0);
   t.ok(report.ok);
   t.match(checkOf(report, 'upstream'), { subject: `twilio of AC1, ${url}`, detail: /connected in \d+ ms/ });
@@ -95,13 +106,23 @@ await t.test('what hinders the daemon is named with its remedy, and gives 1', as
       { id: 'AC1', upstream: { twilio: url, jambonz: 'ws://127.0.0.1:1/gone' } },
       {
         id: 'AC2',
-        store: { type: 's3', endpoint: 'http://127.0.0.1:1', bucket: 'b', region: 'r', accessKeyId: 'a', secretAccessKey: 'hush' },
+        store: {
+          type: 's3',
+          endpoint: 'http://127.0.0.1:1',
+          bucket: 'b',
+          region: 'r',
+          accessKeyId: 'a',
+          secretAccessKey: 'hush',
+        },
       },
     ],
   });
   const report = await doctor(file);
   t.equal(report.code, 1);
-  t.match(checkOf(report, 'port', String(port)), { status: 'failed', remedy: /end it, or choose another port/ });
+  t.match(checkOf(report, 'port', String(port)), {
+    status: 'failed',
+    remedy: /end it, or choose another port/,
+  });
   t.match(checkOf(report, 'upstream', 'twilio'), { status: 'failed', detail: /403/, remedy: /secret/ });
   t.match(checkOf(report, 'upstream', 'jambonz'), { status: 'failed', remedy: /Start the bot/ });
   t.match(checkOf(report, 'spool'), { status: 'failed', remedy: /local disk/ });
