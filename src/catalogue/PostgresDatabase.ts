@@ -76,11 +76,8 @@ async function poolOf(url: string): Promise<pg.Pool> {
     types: {
       // These come as text, unless somebody says that they are small enough for a number.
       getTypeParser: (type: number, format?: 'text' | 'binary') =>
-        type === bigint
-          ? Number
-          : (pg.types.getTypeParser(type as Parameters<typeof pg.types.getTypeParser>[0], format) as (
-              value: string,
-            ) => unknown),
+        // eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- databases have types that pg doesn't name
+        type === bigint ? Number : (pg.types.getTypeParser(type, format) as (value: string) => unknown),
     },
   });
   // A connection that breaks while nobody uses it; the next question opens another.

@@ -16,6 +16,8 @@ export interface CatalogueWatchOptions {
   readonly alerts: Alerts;
   /** It can be asked: what it may lack is to be looked for, within `bounds`. @param isShort - entries found no room while it was away */
   readonly ready: (isShort: boolean) => void;
+  /** It can't be asked. */
+  readonly away: () => void;
   readonly log: Logger;
 }
 
@@ -36,6 +38,8 @@ export class CatalogueWatch implements CatalogueObserver {
   #isEnding = false;
   #started: Promise<void> | null = null;
   #noteRead: Promise<void> = Promise.resolve();
+  /** What it lacks is known, and somebody sees to it. */
+  #prepared: Promise<void> = Promise.resolve();
   #again: string | null = null;
   /** The machine went down: what was written last is looked for when the catalogue says what that was. */
   #isPowerLost = false;
@@ -61,7 +65,7 @@ export class CatalogueWatch implements CatalogueObserver {
     this.#noteRead = this.#readNote();
     const waited = new AbortController();
     const late = sleep(patienceMs, undefined, { signal: waited.signal }).catch(() => undefined);
-    await Promise.race([this.catalogue.open(), late]);
+    await Promise.race([this.catalogue.open().then(() => this.#prepared), late]);
     waited.abort();
   }
 
@@ -99,6 +103,7 @@ export class CatalogueWatch implements CatalogueObserver {
       this.#telling = setTimeout(() => this.#raise(error), alertAfterMs);
     }
     this.#awaySince ??= day;
+    this.#options.away();
     await this.#noteRead;
     await note.fallBehind(day).catch((reason: unknown) => this.#tellUnnoted(reason));
   }
@@ -108,7 +113,7 @@ export class CatalogueWatch implements CatalogueObserver {
     this.#tellNobody();
     alerts.resolve('catalogue', 'the catalogue can be asked again');
     if (this.#awaySince !== null) log.info({ dropped }, 'the catalogue can be asked; what waited is written');
-    void this.#prepare(dropped > 0, this.#awaySince ?? '');
+    this.#prepared = this.#prepare(dropped > 0, this.#awaySince ?? '');
     this.#awaySince = null;
   }
 

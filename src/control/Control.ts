@@ -221,6 +221,7 @@ export class Control {
     this.#looking = setInterval(() => void this.#look(), lookMs);
     // Before anybody can ask: a recording that was known to the predecessor is known from the first request on.
     await this.#library.scanSpool((folder, manifest) => this.#found(folder, manifest));
+    this.#library.expectStores();
     // Who doesn't listen has handed its port over, and a file with it, or is about to get both.
     if (listens || this.#catalogue.catalogue.isShared) await this.#catalogue.start();
     this.#post({ type: 'begun' });
@@ -489,6 +490,7 @@ export class Control {
       note: new CatalogueNote(note, (path, data) => this.#reserve.write(path, data)),
       alerts: this.#alerts,
       ready: (isShort) => this.#fillCatalogue(isShort),
+      away: () => this.#library.goWithoutStores(),
       log: this.#log,
     });
   }

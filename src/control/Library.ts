@@ -85,6 +85,16 @@ export class Library {
     await this.#catalogue.write(writes);
   }
 
+  /** Stores will be read as soon as the catalogue can be asked; who asks for what may lie in them waits for that. */
+  expectStores(): void {
+    this.#scan.expect();
+  }
+
+  /** The catalogue is away, and nobody need wait. */
+  goWithoutStores(): void {
+    this.#scan.goWithout();
+  }
+
   /**
    * Takes up the recordings in the stores of these accounts, as {@link StoreScan} does. Until that is done a question for an unknown
    * recording waits, and one for the recordings of such an account.

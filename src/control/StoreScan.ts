@@ -69,9 +69,22 @@ export class StoreScan {
   /** Accounts and stores that have been read once, or in vain: nobody waits for them a second time. */
   readonly #tried = new Set<string>();
   #scanning: Promise<void> = Promise.resolve();
+  /** It is not known yet what has to be read. */
+  #expected: Latch | null = null;
 
   constructor(options: StoreScanOptions) {
     this.#options = options;
+  }
+
+  /** Has questions wait until a scan has been begun, or it is known that there can be none now. */
+  expect(): void {
+    this.#expected ??= latch();
+  }
+
+  /** The catalogue is away: questions needn't wait for a scan. */
+  goWithout(): void {
+    this.#expected?.open();
+    this.#expected = null;
   }
 
   /**
@@ -83,6 +96,7 @@ export class StoreScan {
     const jobs = accounts
       .filter(({ store }) => store !== null)
       .map((account) => this.#toScan(account, round));
+    this.goWithout();
     const lane = async (): Promise<void> => {
       for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) await job();
     };
@@ -105,6 +119,7 @@ export class StoreScan {
     part: 'recent' | 'whole',
     isAsked: (accountId: string) => boolean = () => true,
   ): Promise<boolean> {
+    if (this.#expected !== null) await patience([this.#expected.opened]);
     const reading = [...this.#reading].filter(({ owner }) => owner === null || isAsked(owner));
     if (reading.length === 0) return false;
     await patience(reading.map((each) => each[part]));
@@ -213,8 +228,13 @@ export function dayOf(ms: number): string {
   return new Date(ms).toISOString().slice(0, 10).replaceAll('-', '');
 }
 
+interface Latch {
+  readonly opened: Promise<void>;
+  readonly open: () => void;
+}
+
 /** A promise, and what fulfils it. */
-function latch(): { readonly opened: Promise<void>; readonly open: () => void } {
+function latch(): Latch {
   let open: () => void = () => undefined;
   const opened = new Promise<void>((resolve) => (open = resolve));
   return { opened, open };

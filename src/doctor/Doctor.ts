@@ -1,6 +1,6 @@
 import type { Config } from '../config/Config.js';
 import { accessChecks } from './access.js';
-import { type Check, failed, reasonOf } from './Check.js';
+import { type Check, failed } from './Check.js';
 import { clockCheck } from './clock.js';
 import { indexChecks } from './indexes.js';
 import { machineChecks } from './machine.js';
@@ -31,7 +31,7 @@ export async function examine(config: Config): Promise<Check[]> {
 
 /** The configuration as a check, for one that can't be read. */
 export function unreadable(error: unknown, file: string | undefined): Check {
-  const findings = failed(reasonOf(error), remedyOf(error));
+  const findings = failed('it is not valid', remedyOf(error));
   return { name: 'config', subject: file ?? 'environment and flags', ...findings };
 }
 

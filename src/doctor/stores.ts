@@ -8,9 +8,6 @@ import type { ObjectStore } from '../storage/ObjectStore.js';
 import { Stores } from '../storage/Stores.js';
 import { type Check, failed, type Findings, ok, reasonOf, warning } from './Check.js';
 
-/** Under it probes are put, and nothing that is a recording's. */
-const probeFolder = '_reelay/doctor';
-
 /** Each store once: an object is put, read, listed and deleted; where calls are kept whole, a multipart upload is begun and given up. */
 export async function storeChecks(config: Config): Promise<Check[]> {
   const stores = new Stores(config);
@@ -51,7 +48,8 @@ interface Step {
 
 async function tryStore(store: ObjectStore, isWhole: boolean): Promise<Findings> {
   const dir = await mkdtemp(join(tmpdir(), 'reelay-doctor-'));
-  const key = `${probeFolder}/${randomUUID()}.txt`;
+  // Not below a folder, which a store of files would keep.
+  const key = `reelay-doctor-${randomUUID()}.txt`;
   const content = Buffer.from('reelay doctor was here, and forgot to clean up.\n');
   const sinceMs = performance.now();
   try {

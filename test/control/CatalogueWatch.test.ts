@@ -27,6 +27,7 @@ class Watched {
       url,
       note: new CatalogueNote(this.note, writeDurably),
       alerts: new Alerts(log, () => undefined),
+      away: () => undefined,
       ready: (isShort) => {
         this.ready.push(isShort);
         this.#next.fire();

@@ -109,8 +109,8 @@ await t.test('what hinders the daemon is named with its remedy, and gives 1', as
         store: {
           type: 's3',
           endpoint: 'http://127.0.0.1:1',
-          bucket: 'b',
-          region: 'r',
+          bucket: 'bucket',
+          region: 'us-east-1',
           accessKeyId: 'a',
           secretAccessKey: 'hush',
         },
