@@ -105,7 +105,7 @@ export interface AccountConfig {
   readonly store: StoreConfig | null;
   /** Bearer keys that see this account on the control port. */
   readonly apiKeys: readonly ApiKey[];
-  readonly record: 'always' | 'never';
+  readonly record: 'always' | 'never' | 'onRequest';
 }
 
 export interface Config {

@@ -87,6 +87,7 @@ export const errorCodes = {
   not_found: 'There is nothing under this name for this key',
   range_unsatisfiable: 'The requested range lies outside the recording',
   recording_failed: 'The recording failed and has no audio',
+  recording_not_live: 'The recording is not one that is under way here, or not in a state for this',
   internal: 'The request could not be answered; the log says why',
   starting: 'The list of recordings is still being rebuilt',
   too_many_downloads: 'As much audio is being sent as the control port sends at once',

@@ -131,7 +131,7 @@ function account(path: () => z.ZodType<string>) {
     store: storeSchema(path).nullable().default(null),
     apiKeys: apiKeys().default([]),
     webhooks: notYet('webhooks', 'Leave them out'),
-    record: record().default('always'),
+    record: oneOf('always', 'never', 'onRequest').default('always'),
   }).transform((input): AccountConfig => ({
     id: input.id,
     upstream: input.upstream,
@@ -243,12 +243,6 @@ function accountId() {
   return scalar(expected, (value) => {
     if (typeof value !== 'string' || value.includes('..')) return undefined;
     return value === '*' || /^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}$/.test(value) ? value : undefined;
-  });
-}
-
-function record() {
-  return refusing(oneOf('always', 'never'), {
-    onRequest: `${notDone('record: onRequest')} Use always or never.`,
   });
 }
 

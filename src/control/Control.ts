@@ -41,6 +41,7 @@ import { LiveCalls } from './LiveCalls.js';
 import { answerMediaHttp } from './MediaHttp.js';
 import { Metrics } from './Metrics.js';
 import { OverloadAlert } from './OverloadAlert.js';
+import { RecordingRequests } from './RecordingRequests.js';
 import { SpoolOwnership } from './SpoolOwnership.js';
 import { SpoolWatch } from './SpoolWatch.js';
 import { ThreadAlerts } from './ThreadAlerts.js';
@@ -65,6 +66,7 @@ export class Control {
   /** Where it was at the start; a reload moves neither it nor the catalogue. */
   readonly #spoolDir: string;
   readonly #calls = new LiveCalls();
+  readonly #requests = new RecordingRequests((id, request) => this.#post({ type: 'record', id, request }));
   readonly #stores: Stores;
   readonly #ownership: SpoolOwnership;
   readonly #catalogue: CatalogueWatch;
@@ -200,6 +202,8 @@ export class Control {
       case 'lookup':
         void this.#lookUp(message.id, message.accountId);
         return;
+      case 'recorded':
+        return this.#requests.answered(message.id, message.outcome);
       case 'calls':
         return this.#calls.take(message);
       case 'threads':
@@ -515,6 +519,7 @@ export class Control {
       metrics: this.#metrics,
       keyring: () => this.#keyring,
       threads: () => this.#threads,
+      requests: this.#requests,
       linkKey: () => this.#linkKey,
       bytesPerSecond: () => this.#config.limits.downloadBytesPerSecond,
       fault: process.env['REELAY_FAULTS'] === '1' ? (thread, fault) => this.#fault(thread, fault) : null,

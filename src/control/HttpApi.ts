@@ -8,10 +8,12 @@ import { ReelayError } from '../config/ReelayError.js';
 import type { FaultKind, ThreadStates } from './ControlMessage.js';
 import { httpErrorOf } from './HttpError.js';
 import { keyIn, type Keyring, type Scope } from './Keyring.js';
+import { deedRoutes } from './deedRoutes.js';
 import { linkRoutes } from './linkRoutes.js';
 import type { Library } from './Library.js';
 import type { LiveCalls } from './LiveCalls.js';
 import type { Metrics } from './Metrics.js';
+import type { RecordingRequests } from './RecordingRequests.js';
 import { recordingRoutes } from './recordingRoutes.js';
 import { ShareLinks, type Shared } from './ShareLinks.js';
 import { Throttle } from './Throttle.js';
@@ -24,6 +26,8 @@ export interface HttpApiOptions {
   /** The keys that hold now. */
   readonly keyring: () => Keyring;
   readonly threads: () => ThreadStates;
+  /** Of the recordings of calls that are up. */
+  readonly requests: RecordingRequests;
   /** Signs the links by which recordings are shared, at least 32 bytes. */
   readonly linkKey: () => Buffer;
   /** Audio that is given out, of all answers together. */
@@ -81,6 +85,7 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
   const throttle = new Throttle(bytesPerSecond);
   recordingRoutes(app, { library, calls, scopeOf, throttle });
   linkRoutes(app, { library, calls, scopeOf, throttle }, links);
+  deedRoutes(app, { library, calls, scopeOf, throttle }, options.requests);
   healthRoutes(app, options);
   app.get('/metrics', async (request, reply) => {
     insistOnAdmin(scopeOf(request), request);

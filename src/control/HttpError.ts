@@ -7,6 +7,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   too_many_attempts: 429,
   not_found: 404,
   recording_failed: 409,
+  recording_not_live: 409,
   range_unsatisfiable: 416,
   request_invalid: 400,
   wav_too_long: 422,

@@ -18,8 +18,8 @@ export interface RenditionOptions {
   readonly range: SampleRange;
   /** What is rendered: the recording's id. */
   readonly name: string;
-  /** ISO 8601, wall clock of the recording's sample 0. */
-  readonly startTime: string;
+  /** What its samples are timed by. */
+  readonly clock: RecordingClock;
 }
 
 const contentTypes = { wav: 'audio/wav', opus: 'audio/ogg; codecs=opus', mp3: 'audio/mpeg' } as const;
@@ -98,9 +98,8 @@ export class Rendition {
 
   /** `wasm` by name: the native one frees memory in a way that it wasn't reserved, and it is many codecs that come and go here. */
   #opus(): AsyncGenerator<Uint8Array> {
-    const { range, name, startTime } = this.#options;
-    const { sampleRate } = this.#audio;
-    const date = new Date(Date.parse(startTime) + (range.start / sampleRate) * 1000).toISOString();
+    const { range, name, clock } = this.#options;
+    const date = wallClockAt(clock, range.start);
     return encodeOggOpus(this.#pcm(range), {
       ...this.#shape,
       serial: oggSerialOf(this.tag),

@@ -128,14 +128,13 @@ function renditionOf(
   { channel, format, from, to }: z.output<typeof part>,
 ): Rendition {
   const { audio } = snapshot;
-  const { recordingId: name, startTime } = manifest;
-  const { sampleRate, channels, samples } = audio;
+  const { channels, samples } = audio;
   return new Rendition(audio, {
     format: format ?? 'wav',
     selection: ChannelSelection.read(channel, channels),
-    range: sampleRange({ from, to }, { sampleRate, startTime }, samples),
-    name,
-    startTime,
+    range: sampleRange({ from, to }, manifest, samples),
+    name: manifest.recordingId,
+    clock: manifest,
   });
 }
 

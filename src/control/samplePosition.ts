@@ -1,13 +1,6 @@
 import { ReelayError } from '../config/ReelayError.js';
+import { sampleAt, type RecordingClock } from '../spool/wallClock.js';
 import type { SampleRange } from './RecordedAudio.js';
-
-/** What a position in a recording is told against. */
-export interface SampleClock {
-  /** Hz. */
-  readonly sampleRate: number;
-  /** ISO 8601, wall clock of sample 0. */
-  readonly startTime: string;
-}
 
 /**
  * A position as a request names it: a sample (`8000`), seconds from the start (`1.5s`), or the wall clock as ISO 8601 with a zone.
@@ -15,12 +8,12 @@ export interface SampleClock {
  *
  * @throws ReelayError `request_invalid`
  */
-export function samplePosition(text: string, { sampleRate, startTime }: SampleClock): number {
+export function samplePosition(text: string, clock: RecordingClock): number {
   if (/^\d{1,15}$/.test(text)) return Number(text);
   const [, seconds] = /^(\d{1,9}(?:\.\d{1,9})?)s$/.exec(text) ?? [];
-  if (seconds !== undefined) return Math.round(Number(seconds) * sampleRate);
+  if (seconds !== undefined) return Math.round(Number(seconds) * clock.sampleRate);
   const at = clockTime.test(text) ? Date.parse(text) : NaN;
-  if (!Number.isNaN(at)) return Math.max(0, Math.round(((at - Date.parse(startTime)) / 1000) * sampleRate));
+  if (!Number.isNaN(at)) return sampleAt(clock, at);
   throw new ReelayError('request_invalid', {
     value: text,
     remedy: 'A position is a sample (8000), seconds (1.5s), or a time such as 2026-11-20T12:00:01.500Z.',
@@ -37,7 +30,7 @@ const clockTime = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d
  */
 export function sampleRange(
   { from, to }: { readonly from?: string | undefined; readonly to?: string | undefined },
-  clock: SampleClock,
+  clock: RecordingClock,
   samples: number,
 ): SampleRange {
   if (from === undefined && to === undefined) return { start: 0, end: samples };

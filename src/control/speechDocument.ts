@@ -1,5 +1,6 @@
 import type { SpeechSegments } from '../audio/SpeechSegments.js';
 import type { Channel, Gap, Manifest, ManifestEvent } from '../spool/Manifest.js';
+import { wallClockAt, wallClockMs, type RecordingClock } from '../spool/wallClock.js';
 
 /** A stretch of `segments.json`. Positions and lengths are samples at the recording's rate, times ISO 8601. */
 interface Stretch {
@@ -59,31 +60,33 @@ export function speechDocument(manifest: Manifest, speech: readonly SpeechSegmen
     segments: segments.sort((a, b) => a.startSample - b.startSample || a.channel - b.channel),
     events: manifest.events.map((event) => ({
       ...event,
-      time: timeAt(manifest, event.sample),
+      time: wallClockAt(manifest, event.sample),
       seconds: event.sample / sampleRate,
     })),
-    gaps: manifest.gaps.map((gap) => ({ ...gap, ...placed(manifest, gap) })),
+    gaps: manifest.gaps.map((gap) => ({ ...gap, ...placed(manifest, gap), ...skippedTimes(manifest, gap) })),
   };
 }
 
 function placed(
-  clock: Pick<Manifest, 'startTime' | 'sampleRate'>,
+  clock: RecordingClock,
   { startSample, samples }: Pick<Stretch, 'startSample' | 'samples'>,
 ): Stretch {
   const end = startSample + samples;
   return {
     startSample,
     samples,
-    startTime: timeAt(clock, startSample),
-    endTime: timeAt(clock, end),
+    startTime: wallClockAt(clock, startSample),
+    // Of its last sample, since what was skipped at its end isn't in it.
+    endTime: new Date(wallClockMs(clock, Math.max(startSample, end - 1)) + 1000 / clock.sampleRate).toISOString(),
     startSeconds: startSample / clock.sampleRate,
     endSeconds: end / clock.sampleRate,
   };
 }
 
-function timeAt(
-  { startTime, sampleRate }: Pick<Manifest, 'startTime' | 'sampleRate'>,
-  sample: number,
-): string {
-  return new Date(Date.parse(startTime) + (sample / sampleRate) * 1000).toISOString();
+/** What was skipped has a beginning and an end in the call, and none in the recording. */
+function skippedTimes(clock: RecordingClock, { startSample, skippedSamples }: Gap): Partial<Stretch> {
+  if (skippedSamples === undefined) return {};
+  const endMs = wallClockMs(clock, startSample);
+  const startMs = endMs - (skippedSamples / clock.sampleRate) * 1000;
+  return { startTime: new Date(startMs).toISOString(), endTime: new Date(endMs).toISOString() };
 }

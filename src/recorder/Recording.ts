@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { raisePeaks } from '../audio/peaks.js';
 import { DurableFolders } from '../spool/DurableFolders.js';
 import { writeDurably } from '../spool/durable.js';
+import { gapsBetween, sortedGaps } from '../spool/gaps.js';
 import { manifestName, openExtension, recordingFolder } from '../spool/layout.js';
 import { makeWay } from '../spool/makeWay.js';
 import type { Gap, Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
@@ -15,6 +16,7 @@ import { GrowingChunks } from './GrowingChunks.js';
 import { encodeCheckpoint, type Checkpoint, type RecordingSnapshot } from './Checkpoint.js';
 import { manifestOf } from './manifestOf.js';
 import { sealChunk } from './sealChunk.js';
+import { callTimeMs, skipGaps } from './timeline/Pause.js';
 import { channelsOf, gapsWithin, render } from './timeline/render.js';
 import { Timeline } from './timeline/Timeline.js';
 
@@ -267,7 +269,7 @@ export class Recording {
     snapshot: Omit<RecordingSnapshot, 'chunks'>,
     sequence: number,
   ): void {
-    const gaps = this.#gaps.within(start, snapshot.position);
+    const gaps = this.#gapsOf(start, snapshot.position);
     let sidecar: Sidecar | null = null;
     this.#disk.add(async () => {
       await this.#home.synced();
@@ -289,6 +291,11 @@ export class Recording {
     this.#gaps.add(gapsWithin(this.timeline.state, this.#channels, this.#settled, final));
     this.timeline.trim(final);
     this.#settled = final;
+  }
+
+  #gapsOf(from: number, to: number): Gap[] {
+    const skipped = gapsBetween(skipGaps(this.timeline.state, this.#channels), from, to);
+    return sortedGaps([...this.#gaps.within(from, to), ...skipped]);
   }
 
   /** Its beginning is safe, so that its files may be made. */
@@ -317,7 +324,7 @@ export class Recording {
 
   async #writeManifest(state: Manifest['state'], reason: string | null): Promise<Manifest> {
     const samples = this.#chunks.reduce((sum, chunk) => sum + chunk.samples, 0);
-    const gaps = this.#gaps.within(0, samples);
+    const gaps = this.#gapsOf(0, samples);
     const sealed = { state, reason, chunks: this.#chunks, gaps };
     const manifest = manifestOf(this.timeline.state, sealed);
     // After a crash control may have taken the folder away between two of these writes.
@@ -340,7 +347,7 @@ export class Recording {
     gaps: Gap[],
   ): Omit<Sidecar, 'bytes' | 'sha256'> {
     const { facts } = this.timeline.state;
-    const { recordingId, callId, accountId, provider, sampleRate, wallClockMs } = facts;
+    const { recordingId, callId, accountId, provider, sampleRate } = facts;
     return {
       schema: 1,
       recordingId,
@@ -348,7 +355,7 @@ export class Recording {
       accountId,
       provider,
       index,
-      startTime: new Date(wallClockMs + (start / sampleRate) * 1000).toISOString(),
+      startTime: new Date(callTimeMs(this.timeline.state, start)).toISOString(),
       startSample: start,
       samples,
       sampleRate,

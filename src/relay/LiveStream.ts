@@ -128,6 +128,18 @@ export class LiveStream implements UpstreamOwner, CallStream {
     this.#feed.event('provider_stalled');
   }
 
+  comeBack(then: () => void): void {
+    this.#path.comeBack(then);
+  }
+
+  beginRecording(): void {
+    this.#feed.join();
+  }
+
+  endRecording(): void {
+    this.#feed.end({ reason: 'relay', closeCode: null });
+  }
+
   /** The daemon is ending: both sides are told so. */
   shutDown(): void {
     this.#upstream?.finish(CloseCode.goingAway);

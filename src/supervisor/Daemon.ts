@@ -21,6 +21,8 @@ import { Succession } from './Succession.js';
 import { SupervisedControl } from './SupervisedControl.js';
 import { SupervisedRecorder } from './SupervisedRecorder.js';
 
+const notRecorded = { code: 'recording_not_live', value: 'the daemon is starting' } as const;
+
 /** How long the end waits for uploads at least, ms, and how long when somebody is in a hurry. */
 const uploadPatienceMs = 5000;
 const hurriedPatienceMs = 1000;
@@ -82,6 +84,7 @@ export class Daemon {
         stuck: () => this.#setStates({ control: 'stuck' }),
         trouble: (isInTrouble) => this.#noteTrouble('control', isInTrouble),
         spoolFull: (isFull) => this.#spoolFull(isFull),
+        record: async (request) => await (this.#media?.record(request) ?? notRecorded),
         fault: (message) => process.env['REELAY_FAULTS'] === '1' && this.#recorder?.post(message),
       },
       log: this.#log,

@@ -40,6 +40,8 @@ export interface StreamState {
     bot: ResamplerState | null;
     sent: ResamplerState | null;
   };
+  /** Audio that belongs before this position came too late: it was said in a pause that is over. */
+  floor?: number;
   endSample: number | null;
   endReason: ManifestStream['endReason'];
 }

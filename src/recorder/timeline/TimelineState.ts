@@ -2,6 +2,7 @@ import type { CallFacts } from '../../tap/TapRecord.js';
 import type { GapCause, ManifestEvent } from '../../spool/Manifest.js';
 import { cover, type Coverage } from './Coverage.js';
 import { createLane, type LaneState } from './Lane.js';
+import type { PauseState, Skip } from './Pause.js';
 import type { StreamState } from './StreamTimeline.js';
 
 /**
@@ -39,6 +40,9 @@ export interface TimelineState {
   lossy: boolean;
   /** Length of the recording once it is over. */
   length: number | null;
+  /** What somebody has paused and not yet resumed; checkpoints of former versions have neither this nor skips. */
+  pause?: PauseState | null;
+  skips?: readonly Skip[];
 }
 
 export interface KnownCause {

@@ -49,6 +49,8 @@ export function gapsWithin(state: TimelineState, channels: number, from: number,
   return named(state, 0, either);
 }
 
+const unheard: readonly GapCause[] = ['dropped_by_reelay', 'journal_damaged', 'paused'];
+
 function callerCoverage(state: TimelineState, from: number, to: number): Coverage {
   const { caller, callerTap } = state.lanes;
   return union([caller.coverage, callerTap.coverage, knownSilence(state, 0, from, to)], from, to);
@@ -59,12 +61,11 @@ function botCoverage(state: TimelineState, from: number, to: number): Coverage {
   return union([botHeard.coverage, botSent.coverage, knownSilence(state, 1, from, to)], from, to);
 }
 
-/** Where reelay dropped or lost records, nobody knows whether a party was silent: only what is there counts. */
+/** Where reelay dropped or lost records, or kept none, nobody knows whether a party was silent: only what is there counts. */
 function knownSilence(state: TimelineState, channel: 0 | 1, from: number, to: number): Coverage {
   const dropped: Coverage = [];
   for (const each of state.causes) {
-    if (each.cause === 'dropped_by_reelay' || each.cause === 'journal_damaged')
-      cover(dropped, each.from, each.to);
+    if (unheard.includes(each.cause)) cover(dropped, each.from, each.to);
   }
   const known: Coverage = [];
   const sure = missing(dropped, from, to);
