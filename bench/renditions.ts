@@ -70,7 +70,7 @@ function rendered(audio: RecordedAudio, name: string, format: RenditionFormat, c
         selection: ChannelSelection.read(channel, 2),
         range: { start: 0, end: samples },
         name: 'bench',
-        startTime: new Date(0).toISOString(),
+        clock: { startTime: new Date(0).toISOString(), sampleRate, gaps: [] },
       });
       let bytes = 0;
       for await (const piece of rendition.read()) bytes += piece.length;
@@ -181,7 +181,7 @@ async function growth(audio: RecordedAudio): Promise<void> {
         selection: ChannelSelection.read(at % 2 === 0 ? undefined : 'mix', 2),
         range: { start: 0, end: sampleRate },
         name: 'bench',
-        startTime: new Date(0).toISOString(),
+        clock: { startTime: new Date(0).toISOString(), sampleRate, gaps: [] },
       });
       const pages = rendition.read();
       await pages.next();

@@ -28,6 +28,18 @@ export interface CatalogueEntry {
 /** A chunk as its sidecar and the manifest describe it. */
 export type CatalogueChunk = Pick<ManifestChunk, 'index' | 'startSample' | 'samples' | 'bytes' | 'sha256'>;
 
+/** What is known of a recording that was deleted. */
+export interface CatalogueTombstone {
+  readonly recordingId: string;
+  readonly accountId: string;
+  readonly callId: string;
+  /** ISO 8601. */
+  readonly startTime: string;
+  readonly deletedTime: string;
+  readonly cause: 'request' | 'retention';
+  readonly by: string;
+}
+
 /** An entry, and those of its chunks that are new or may have changed. */
 export interface CatalogueWrite {
   readonly entry: CatalogueEntry;
@@ -86,6 +98,9 @@ export interface Catalogue {
   write(writes: readonly CatalogueWrite[]): Promise<void>;
   /** Does nothing where there is no such recording. */
   remove(recordingId: string): Promise<void>;
+  /** Puts a tombstone into the place of a recording, whether or not it knew it. */
+  bury(tombstone: CatalogueTombstone): Promise<void>;
+  tombstone(recordingId: string): Promise<CatalogueTombstone | undefined>;
   get(recordingId: string): Promise<CatalogueEntry | undefined>;
   /** In order; null where chunks are not kept and only the manifest knows them. */
   chunks(recordingId: string): Promise<readonly CatalogueChunk[] | null>;

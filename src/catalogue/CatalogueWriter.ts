@@ -6,6 +6,7 @@ import type {
   CatalogueEntry,
   CataloguePage,
   CatalogueQuery,
+  CatalogueTombstone,
   CatalogueWrite,
 } from './Catalogue.js';
 import { WriteQueue } from './WriteQueue.js';
@@ -118,6 +119,16 @@ export class CatalogueWriter implements Catalogue {
     await this.#asUp();
     this.#queue.forget(recordingId);
     await this.#alone(() => this.#ask(() => this.#inner.remove(recordingId)));
+  }
+
+  async bury(tombstone: CatalogueTombstone): Promise<void> {
+    await this.#asUp();
+    this.#queue.forget(tombstone.recordingId);
+    await this.#alone(() => this.#ask(() => this.#inner.bury(tombstone)));
+  }
+
+  async tombstone(recordingId: string): Promise<CatalogueTombstone | undefined> {
+    return await this.#ask(() => this.#inner.tombstone(recordingId));
   }
 
   async get(recordingId: string): Promise<CatalogueEntry | undefined> {

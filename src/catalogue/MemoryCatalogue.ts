@@ -4,6 +4,7 @@ import {
   type CatalogueEntry,
   type CataloguePage,
   type CatalogueQuery,
+  type CatalogueTombstone,
   type CatalogueWrite,
   isVisible,
 } from './Catalogue.js';
@@ -28,6 +29,7 @@ export class MemoryCatalogue implements Catalogue {
   /** Oldest first. */
   readonly #rows: Row[] = [];
   readonly #read = new Set<string>();
+  readonly #buried = new Map<string, CatalogueTombstone>();
 
   open(): Promise<void> {
     return Promise.resolve();
@@ -43,6 +45,15 @@ export class MemoryCatalogue implements Catalogue {
     if (known !== undefined) this.#rows.splice(this.#position(known), 1);
     this.#byId.delete(recordingId);
     return Promise.resolve();
+  }
+
+  async bury(tombstone: CatalogueTombstone): Promise<void> {
+    await this.remove(tombstone.recordingId);
+    this.#buried.set(tombstone.recordingId, tombstone);
+  }
+
+  tombstone(recordingId: string): Promise<CatalogueTombstone | undefined> {
+    return Promise.resolve(this.#buried.get(recordingId));
   }
 
   get(recordingId: string): Promise<CatalogueEntry | undefined> {

@@ -6,6 +6,7 @@ import type {
   CatalogueEntry,
   CataloguePage,
   CatalogueQuery,
+  CatalogueTombstone,
   CatalogueWrite,
 } from './Catalogue.js';
 import type { CatalogueDatabase } from './CatalogueDatabase.js';
@@ -60,17 +61,36 @@ export class SqlCatalogue implements Catalogue {
     const entry = await this.get(recordingId);
     if (entry === undefined) return;
     await this.#ask(async (db) => {
+      await db.transaction().execute((transaction) => removeRows(transaction, entry));
+    });
+  }
+
+  async bury(tombstone: CatalogueTombstone): Promise<void> {
+    const { recordingId, accountId } = tombstone;
+    const entry = await this.get(recordingId);
+    const row = { recording_id: recordingId, account_id: accountId, tombstone: JSON.stringify(tombstone) };
+    await this.#ask(async (db) => {
       await db.transaction().execute(async (transaction) => {
-        const terms = termsOf(entry);
+        if (entry !== undefined) await removeRows(transaction, entry);
         await transaction
-          .deleteFrom('terms')
-          .where('term', 'in', terms)
-          .where('recording_id', '=', recordingId)
+          .insertInto('tombstones')
+          .values(row)
+          .onConflict((conflict) => conflict.column('recording_id').doNothing())
           .execute();
-        await transaction.deleteFrom('chunks').where('recording_id', '=', recordingId).execute();
-        await transaction.deleteFrom('recordings').where('recording_id', '=', recordingId).execute();
       });
     });
+  }
+
+  async tombstone(recordingId: string): Promise<CatalogueTombstone | undefined> {
+    if (!isText(recordingId)) return undefined;
+    const row = await this.#ask((db) =>
+      db
+        .selectFrom('tombstones')
+        .select('tombstone')
+        .where('recording_id', '=', recordingId)
+        .executeTakeFirst(),
+    );
+    return row === undefined ? undefined : (JSON.parse(row.tombstone) as CatalogueTombstone);
   }
 
   async get(recordingId: string): Promise<CatalogueEntry | undefined> {
@@ -172,6 +192,17 @@ async function page(db: Kysely<CatalogueTables>, query: CatalogueQuery): Promise
   return await newestFirst(narrowed(rows, query))
     .limit(query.limit + 1)
     .execute();
+}
+
+async function removeRows(db: Kysely<CatalogueTables>, entry: CatalogueEntry): Promise<void> {
+  const { recordingId } = entry;
+  await db
+    .deleteFrom('terms')
+    .where('term', 'in', termsOf(entry))
+    .where('recording_id', '=', recordingId)
+    .execute();
+  await db.deleteFrom('chunks').where('recording_id', '=', recordingId).execute();
+  await db.deleteFrom('recordings').where('recording_id', '=', recordingId).execute();
 }
 
 async function upsertRecordings(db: Kysely<CatalogueTables>, rows: RecordingRow[]): Promise<void> {

@@ -27,7 +27,20 @@ export async function migrate(db: Kysely<CatalogueTables>, kind: SqlKind): Promi
 
 /** In the order of their names. One that was released is never changed. */
 function migrationsOf(kind: SqlKind): Record<string, Migration> {
-  return { '2026-11-22-recordings': { up: (db: Kysely<unknown>) => recordings(db, kind) } };
+  return {
+    '2026-11-22-recordings': { up: (db: Kysely<unknown>) => recordings(db, kind) },
+    '2026-11-23-tombstones': { up: (db: Kysely<unknown>) => tombstones(db, kind) },
+  };
+}
+
+async function tombstones(db: Kysely<unknown>, kind: SqlKind): Promise<void> {
+  const text = kind === 'postgres' ? sql`text collate "C"` : sql`text`;
+  await db.schema
+    .createTable('tombstones')
+    .addColumn('recording_id', text, (column) => column.primaryKey().notNull())
+    .addColumn('account_id', text, (column) => column.notNull())
+    .addColumn('tombstone', 'text', (column) => column.notNull())
+    .execute();
 }
 
 async function recordings(db: Kysely<unknown>, kind: SqlKind): Promise<void> {

@@ -41,7 +41,16 @@ export interface PlacesTable {
   readonly read_ms: ColumnType<number, number, number>;
 }
 
+/** Recordings that were deleted. Their stores know them, too. */
+export interface TombstonesTable {
+  readonly recording_id: string;
+  readonly account_id: string;
+  /** A CatalogueTombstone as JSON. */
+  readonly tombstone: string;
+}
+
 export interface CatalogueTables {
+  readonly tombstones: TombstonesTable;
   readonly recordings: RecordingsTable;
   readonly chunks: ChunksTable;
   readonly terms: TermsTable;

@@ -106,6 +106,8 @@ export interface AccountConfig {
   /** Bearer keys that see this account on the control port. */
   readonly apiKeys: readonly ApiKey[];
   readonly record: 'always' | 'never' | 'onRequest';
+  /** Recordings that are older are deleted; null: none. */
+  readonly retentionDays: number | null;
 }
 
 export interface Config {

@@ -132,6 +132,7 @@ function account(path: () => z.ZodType<string>) {
     apiKeys: apiKeys().default([]),
     webhooks: notYet('webhooks', 'Leave them out'),
     record: oneOf('always', 'never', 'onRequest').default('always'),
+    retentionDays: whole('days', 1, 36_500).nullable().default(null),
   }).transform((input): AccountConfig => ({
     id: input.id,
     upstream: input.upstream,
@@ -142,6 +143,7 @@ function account(path: () => z.ZodType<string>) {
     store: input.store,
     apiKeys: input.apiKeys,
     record: input.record,
+    retentionDays: input.retentionDays,
   }));
 }
 
@@ -261,18 +263,6 @@ function catalogueUrl(folder: string) {
   });
 }
 
-/** A value that is documented for a later version gets a sentence of its own instead of "must be one of". */
-function refusing<T extends z.ZodType>(inner: T, later: Readonly<Record<string, string>>) {
-  return z
-    .unknown()
-    .superRefine((value, context) => {
-      const message = typeof value === 'string' ? later[value] : undefined;
-      if (message === undefined) return;
-      context.issues.push({ code: 'custom', message, input: value, continue: false });
-    })
-    .pipe(inner);
-}
-
 /** A key that is documented for a later version: refused when it says anything, rather than silently ignored. */
 function notYet(what: string, remedy: string) {
   return z
@@ -306,6 +296,7 @@ export function catchAll(folder: string): AccountConfig {
     store: { type: 'file', dir: resolve(folder, 'recordings') },
     apiKeys: [],
     record: 'always',
+    retentionDays: null,
   };
 }
 

@@ -42,6 +42,8 @@ import { answerMediaHttp } from './MediaHttp.js';
 import { Metrics } from './Metrics.js';
 import { OverloadAlert } from './OverloadAlert.js';
 import { RecordingRequests } from './RecordingRequests.js';
+import { Removal } from './Removal.js';
+import { Retention } from './Retention.js';
 import { SpoolOwnership } from './SpoolOwnership.js';
 import { SpoolWatch } from './SpoolWatch.js';
 import { ThreadAlerts } from './ThreadAlerts.js';
@@ -71,6 +73,8 @@ export class Control {
   readonly #ownership: SpoolOwnership;
   readonly #catalogue: CatalogueWatch;
   readonly #library: Library;
+  readonly #removal: Removal;
+  readonly #retention: Retention;
   readonly #foreign: ForeignRecordings;
   readonly #alerts: Alerts;
   readonly #overload: OverloadAlert;
@@ -124,6 +128,13 @@ export class Control {
     this.#reserve = new SpoolReserve(join(this.#spoolDir, daemonsFolder));
     this.#catalogue = this.#makeCatalogue();
     this.#library = new Library(this.#catalogue.catalogue, this.#spoolDir, this.#stores);
+    this.#removal = this.#makeRemoval();
+    this.#retention = new Retention({
+      catalogue: this.#catalogue.catalogue,
+      removal: this.#removal,
+      accounts: () => this.#config.accounts,
+      log,
+    });
     this.#foreign = new ForeignRecordings({ spoolDir: this.#spoolDir, library: this.#library, log });
     this.#threadAlerts = new ThreadAlerts(this.#alerts);
     this.#overload = new OverloadAlert(new Counters(data.counters), this.#alerts);
@@ -231,6 +242,7 @@ export class Control {
     this.#post({ type: 'begun' });
     void this.#reserve.fill();
     this.#overload.start();
+    this.#retention.start();
     void this.#spool.start();
     if (listens) await this.#open();
     await this.#look();
@@ -402,6 +414,7 @@ export class Control {
     );
     void reading.then(() => {
       if (failures === 0) this.#catalogue.storesRead(bounds);
+      void this.#retention.look();
     });
   }
 
@@ -456,6 +469,7 @@ export class Control {
     clearInterval(looking);
     this.#reserve.stop();
     this.#overload.stop();
+    this.#retention.stop();
     await this.#spool.stop();
     await this.#uploader.wakeAll();
     const { signal } = this.#late;
@@ -499,6 +513,16 @@ export class Control {
     });
   }
 
+  #makeRemoval(): Removal {
+    return new Removal({
+      spoolDir: this.#spoolDir,
+      outgoing: join(this.#spoolDir, daemonsFolder),
+      catalogue: this.#catalogue.catalogue,
+      storeOf: async (accountId) => await this.#library.storeOf(accountId),
+      forget: (recordingId) => this.#library.forget(recordingId),
+    });
+  }
+
   #makeSpoolWatch(): SpoolWatch {
     return new SpoolWatch({
       spoolDir: this.#spoolDir,
@@ -520,6 +544,7 @@ export class Control {
       keyring: () => this.#keyring,
       threads: () => this.#threads,
       requests: this.#requests,
+      removal: this.#removal,
       linkKey: () => this.#linkKey,
       bytesPerSecond: () => this.#config.limits.downloadBytesPerSecond,
       fault: process.env['REELAY_FAULTS'] === '1' ? (thread, fault) => this.#fault(thread, fault) : null,

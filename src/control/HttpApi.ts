@@ -15,6 +15,8 @@ import type { LiveCalls } from './LiveCalls.js';
 import type { Metrics } from './Metrics.js';
 import type { RecordingRequests } from './RecordingRequests.js';
 import { recordingRoutes } from './recordingRoutes.js';
+import type { Removal } from './Removal.js';
+import { removalRoutes } from './removalRoutes.js';
 import { ShareLinks, type Shared } from './ShareLinks.js';
 import { Throttle } from './Throttle.js';
 import { WrongKeys } from './WrongKeys.js';
@@ -28,6 +30,7 @@ export interface HttpApiOptions {
   readonly threads: () => ThreadStates;
   /** Of the recordings of calls that are up. */
   readonly requests: RecordingRequests;
+  readonly removal: Removal;
   /** Signs the links by which recordings are shared, at least 32 bytes. */
   readonly linkKey: () => Buffer;
   /** Audio that is given out, of all answers together. */
@@ -86,6 +89,7 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
   recordingRoutes(app, { library, calls, scopeOf, throttle });
   linkRoutes(app, { library, calls, scopeOf, throttle }, links);
   deedRoutes(app, { library, calls, scopeOf, throttle }, options.requests);
+  removalRoutes(app, { library, calls, scopeOf, throttle }, options.removal);
   healthRoutes(app, options);
   app.get('/metrics', async (request, reply) => {
     insistOnAdmin(scopeOf(request), request);

@@ -5,6 +5,7 @@ import {
   type CatalogueEntry,
   type CataloguePage,
   type CatalogueQuery,
+  type CatalogueTombstone,
   type CatalogueWrite,
   entryOf,
   isVisible,
@@ -58,7 +59,7 @@ export class Library {
     this.#stores = stores;
     this.#scan = new StoreScan({
       catalogue,
-      storeOf: (accountId) => this.#storeOf(accountId),
+      storeOf: (accountId) => this.storeOf(accountId),
       isSpooled: (recordingId) => this.#spooled.has(recordingId),
     });
   }
@@ -250,6 +251,18 @@ export class Library {
     await this.#catalogue.write([{ entry: shown, chunks }]);
   }
 
+  /** It was deleted, or is nobody's here any more. */
+  forget(recordingId: string): void {
+    this.#spooled.delete(recordingId);
+    this.#progress.delete(recordingId);
+    this.#parked.forget(recordingId);
+  }
+
+  /** Undefined also while the catalogue is away. */
+  async tombstone(recordingId: string): Promise<CatalogueTombstone | undefined> {
+    return await this.#catalogue.tombstone(recordingId).catch(() => undefined);
+  }
+
   progress(recordingId: string): Progress | undefined {
     return this.#progress.get(recordingId);
   }
@@ -297,7 +310,7 @@ export class Library {
   }
 
   whereabouts({ folder, accountId }: CatalogueEntry): Whereabouts {
-    return { spoolDir: this.#spoolDir, folder, store: () => this.#storeOf(accountId) };
+    return { spoolDir: this.#spoolDir, folder, store: () => this.storeOf(accountId) };
   }
 
   async #get(recordingId: string): Promise<CatalogueEntry | undefined> {
@@ -305,12 +318,12 @@ export class Library {
   }
 
   async #storedManifest(accountId: string, folder: string): Promise<Manifest | null> {
-    const store = await this.#storeOf(accountId);
+    const store = await this.storeOf(accountId);
     return store === null ? null : await readStoredManifest(store, folder);
   }
 
   /** Null also where nobody knows the account any more. @throws ReelayError `accounts_unavailable` */
-  async #storeOf(accountId: string): Promise<ObjectStore | null> {
+  async storeOf(accountId: string): Promise<ObjectStore | null> {
     return await this.#stores.of(accountId).catch((error: unknown) => {
       if (error instanceof ReelayError && error.code === 'unknown_account') return null;
       throw error;

@@ -22,7 +22,7 @@ export interface RecordingSources {
 
 /**
  * @returns null for a recording that a call has named and the recorder not yet announced
- * @throws ReelayError `not_found`, also for what somebody else may see
+ * @throws ReelayError `not_found`, also for what somebody else may see; `recording_deleted`
  */
 export async function findRecording(
   { library, calls }: RecordingSources,
@@ -32,8 +32,16 @@ export async function findRecording(
   const caller = calls.accountOfRecording(id);
   const entry = caller === undefined ? await library.find(id) : await library.known(id);
   const accountId = entry?.accountId ?? caller;
-  if (accountId === undefined || !scope.sees(accountId)) throw notFound(id);
+  if (accountId === undefined) throw await absent(library, scope, id);
+  if (!scope.sees(accountId)) throw notFound(id);
   return entry ?? null;
+}
+
+/** Of a recording that was deleted its account is told so. */
+async function absent(library: Library, scope: Scope, id: string): Promise<ReelayError> {
+  const tombstone = await library.tombstone(id);
+  if (tombstone === undefined || !scope.sees(tombstone.accountId)) return notFound(id);
+  return new ReelayError('recording_deleted', { value: `${id}, at ${tombstone.deletedTime}` });
 }
 
 export function notFound(value: string): ReelayError {

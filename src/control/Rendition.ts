@@ -5,6 +5,7 @@ import { oggSerialOf } from '../audio/OggPage.js';
 import { bytesOf } from '../audio/pcm.js';
 import { maxDataBytes, type WavShape, wavHeader, wholeWavHeader } from '../audio/wav.js';
 import { ReelayError } from '../config/ReelayError.js';
+import { wallClockAt, type RecordingClock } from '../spool/wallClock.js';
 import type { ByteRange } from '../storage/ObjectStore.js';
 import type { RecordedAudio, SampleRange } from './RecordedAudio.js';
 

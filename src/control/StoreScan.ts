@@ -1,6 +1,7 @@
 import { type Catalogue, type CatalogueWrite, entryOf } from '../catalogue/Catalogue.js';
 import type { AccountConfig } from '../config/Config.js';
 import { ReelayError } from '../config/ReelayError.js';
+import { tombstonesIn } from '../storage/Ledger.js';
 import type { ObjectStore } from '../storage/ObjectStore.js';
 import { storedRecordings, type StoreScope } from '../storage/StoredRecording.js';
 
@@ -161,6 +162,7 @@ export class StoreScan {
       const cut = (): void => observer.cut(store);
       const most = bounds.isWhole === true ? Infinity : mostListed;
       const scope = account.store?.type === 'file' ? {} : { prefix, most, cut };
+      if (!wasRead) await this.#readTombstones(store, account);
       for (const part of this.#parts(account, bounds, wasRead)) {
         await this.#scanStore(store, { ...scope, ...part }, observer);
         recentDone();
@@ -171,6 +173,15 @@ export class StoreScan {
       // That is not the store's fault, and it is read when the catalogue is back.
       if (error instanceof ReelayError && error.code === 'catalogue_unavailable') return;
       observer.failed(store, error);
+    }
+  }
+
+  /** Of a store that many accounts share only what is their own is believed. */
+  async #readTombstones(store: ObjectStore, account: AccountConfig): Promise<void> {
+    const { catalogue, storeOf } = this.#options;
+    for await (const tombstone of tombstonesIn(store, isAnybodys(account) ? undefined : account.id)) {
+      const own = await storeOf(tombstone.accountId).catch(() => null);
+      if (own?.name === store.name) await catalogue.bury(tombstone);
     }
   }
 

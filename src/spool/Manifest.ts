@@ -8,7 +8,7 @@ export interface Gap {
   readonly samples: number;
   readonly cause: GapCause;
   /** Samples that were left out right here, so that what follows comes earlier in the recording than it did in the call. */
-  readonly skippedSamples?: number;
+  readonly skippedSamples?: number | undefined;
 }
 
 export type GapCause =

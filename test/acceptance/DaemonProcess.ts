@@ -33,7 +33,7 @@ export interface AccountEntry {
   readonly id: string;
   readonly upstream?: string | { readonly twilio: string; readonly jambonz: string };
   readonly resumeSeconds?: number;
-  readonly record?: 'always' | 'never';
+  readonly record?: 'always' | 'never' | 'onRequest';
   readonly jambonz?: Readonly<Record<string, unknown>>;
   /** Null: none. Default: the test's own folder. */
   readonly store?: Readonly<Record<string, unknown>> | null;
@@ -213,6 +213,13 @@ export class DaemonProcess {
   /** The address of a media route. */
   media(path: string): string {
     return `ws://127.0.0.1:${this.mediaPort}${path}`;
+  }
+
+  /** @param body - sent as JSON; undefined: none */
+  async post(path: string, body?: unknown): Promise<Response> {
+    const json = { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) };
+    const url = `http://127.0.0.1:${this.controlPort}${path}`;
+    return await fetch(url, { method: 'POST', ...(body === undefined ? {} : json) });
   }
 
   /** Asks the control port, once more where the connection broke: it may have been kept from a control thread that is no more. */

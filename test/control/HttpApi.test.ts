@@ -33,6 +33,7 @@ await t.test('every key sees its own recordings on every route, and no other', a
     wholeList(
       ['AC1', 'AC2', 'AC9'].map((accountId) => ({
         recordingId: recordings.get(accountId) ?? null,
+        recording: 'running' as const,
         accountId,
         provider: 'twilio',
         callId: 'CA1',
@@ -171,7 +172,7 @@ await t.test('live calls show how far their recording is', async (t) => {
     direction: null,
     startTime,
   };
-  bench.calls.take(wholeList([{ ...about, streams: ['MZ1'], upstream: 'open' }]));
+  bench.calls.take(wholeList([{ ...about, recording: 'running', streams: ['MZ1'], upstream: 'open' }]));
   bench.library.progressed({ recordingId, folder, samples: 12_000, peaks: [100, 32_768] });
   const answer = await (await bench.get('/v1/calls')).json();
   t.match(answer, {

@@ -28,7 +28,7 @@ function renditionOf(audio: RecordedAudio, { format = 'wav', channel, range }: W
     selection: ChannelSelection.read(channel, audio.channels),
     range: range ?? { start: 0, end: audio.samples },
     name: 'r1',
-    startTime: '2026-11-20T12:00:00.000Z',
+    clock: { startTime: '2026-11-20T12:00:00.000Z', sampleRate: audio.sampleRate, gaps: [] },
   });
 }
 
@@ -232,7 +232,7 @@ await t.test('a tag tells one part from another', async (t) => {
     selection: ChannelSelection.read('mix', 2),
     range: { start: 0, end: 1 },
     name: 'a "b"\r\nc/ä',
-    startTime: '2026-11-20T12:00:00.000Z',
+    clock: { startTime: '2026-11-20T12:00:00.000Z', sampleRate: audio.sampleRate, gaps: [] },
   });
   t.equal(odd.fileName, 'a__b___c__-mix.opus');
 });

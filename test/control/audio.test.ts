@@ -470,6 +470,7 @@ await t.test('the recording of a call is known before the recorder says so', asy
     direction: null,
     startTime: new Date().toISOString(),
     streams: ['MZ1'],
+    recording: 'running' as const,
     upstream: 'open' as const,
   };
   bench.calls.take(wholeList([call]));

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { samplePosition, sampleRange } from '../../src/control/samplePosition.js';
 
-const clock = { sampleRate: 8000, startTime: '2026-11-20T12:00:00.000Z' };
+const clock = { sampleRate: 8000, startTime: '2026-11-20T12:00:00.000Z', gaps: [] };
 const refused = { name: 'ReelayError', code: 'request_invalid' };
 
 await t.test('a position is a sample, seconds, or a time of the wall clock', (t) => {

@@ -767,7 +767,7 @@ int main(int count, char** names) {
     const char* name;
     void (*test)();
   } tests[] = {
-      {"passesOn", passesOn},           {"splits", splits},
+      {"passesOn", passesOn},           {"mutes", mutes},                 {"splits", splits},
       {"keepsOrder", keepsOrder},       {"refusesOthers", refusesOthers},
       {"violations", violations},       {"closes", closes},
       {"closeTimesOut", closeTimesOut}, {"breaks", breaks},
