@@ -1,3 +1,4 @@
+import type { Outbox } from './Delivery.js';
 import type { Manifest, ManifestChunk, RecordingState } from '../spool/Manifest.js';
 
 /** One line of the catalogue: what lists and look-ups need of a recording. The manifest has the rest. */
@@ -96,6 +97,8 @@ export interface Catalogue {
    * @throws ReelayError also `catalogue_refused`, when the database is well and doesn't take one of them; then none is written
    */
   write(writes: readonly CatalogueWrite[]): Promise<void>;
+  /** What its recordings' accounts are told; kept with it, and away when it is. */
+  readonly outbox: Outbox;
   /** Does nothing where there is no such recording. */
   remove(recordingId: string): Promise<void>;
   /** Puts a tombstone into the place of a recording, whether or not it knew it. */

@@ -9,6 +9,8 @@ import type {
   CatalogueTombstone,
   CatalogueWrite,
 } from './Catalogue.js';
+import type { Outbox } from './Delivery.js';
+import { SteadyOutbox } from './SteadyOutbox.js';
 import { WriteQueue } from './WriteQueue.js';
 
 /** Told how the catalogue is; must not throw or reject. */
@@ -38,6 +40,7 @@ export interface CatalogueWriterOptions {
  * work has its turn.
  */
 export class CatalogueWriter implements Catalogue {
+  readonly outbox: Outbox;
   readonly #inner: Catalogue;
   readonly #observer: CatalogueObserver;
   readonly #options: Required<CatalogueWriterOptions>;
@@ -62,6 +65,10 @@ export class CatalogueWriter implements Catalogue {
 
   constructor(inner: Catalogue, observer: CatalogueObserver, options: CatalogueWriterOptions = {}) {
     this.#inner = inner;
+    this.outbox = new SteadyOutbox(() => inner.outbox, {
+      read: async (work) => await this.#ask(work),
+      write: async (work) => await this.#alone(() => this.#ask(work)),
+    });
     this.#observer = observer;
     this.#options = { mostWaiting: 50_000, syncMs: 10_000, backoff: { first: 100, most: 5000 }, ...options };
     this.#queue = new WriteQueue(this.#options.mostWaiting);

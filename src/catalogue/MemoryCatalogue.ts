@@ -8,6 +8,7 @@ import {
   type CatalogueWrite,
   isVisible,
 } from './Catalogue.js';
+import { MemoryOutbox } from './MemoryOutbox.js';
 import { cursorOf, type Place, placeAt, placeOf } from './Place.js';
 import { beginningsOf, isFound } from './searchTerms.js';
 
@@ -25,6 +26,7 @@ const slice = 2000;
 export class MemoryCatalogue implements Catalogue {
   readonly isLasting = false;
   readonly isShared = false;
+  readonly outbox = new MemoryOutbox();
   readonly #byId = new Map<string, Row>();
   /** Oldest first. */
   readonly #rows: Row[] = [];

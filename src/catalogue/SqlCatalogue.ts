@@ -15,6 +15,7 @@ import { RecordingSearch } from './RecordingSearch.js';
 import type { CatalogueTables, ChunkRow, RecordingRow, TermRow } from './schema.js';
 import { termsOf } from './searchTerms.js';
 import { newestFirst, narrowed } from './selection.js';
+import { SqlOutbox } from './SqlOutbox.js';
 
 /** Rows of one statement: SQLite numbers 32,766 parameters and PostgreSQL 65,535. */
 const rowsAtOnce = 500;
@@ -23,6 +24,7 @@ const rowsAtOnce = 500;
 export class SqlCatalogue implements Catalogue {
   readonly isLasting = true;
   readonly isShared: boolean;
+  readonly outbox: SqlOutbox;
   readonly #database: CatalogueDatabase;
   /** Null: it isn't open. */
   #db: Kysely<CatalogueTables> | null = null;
@@ -30,6 +32,7 @@ export class SqlCatalogue implements Catalogue {
   constructor(database: CatalogueDatabase) {
     this.#database = database;
     this.isShared = database.isShared;
+    this.outbox = new SqlOutbox(async (question) => await this.#ask(question));
   }
 
   async open(): Promise<void> {

@@ -30,7 +30,33 @@ function migrationsOf(kind: SqlKind): Record<string, Migration> {
   return {
     '2026-11-22-recordings': { up: (db: Kysely<unknown>) => recordings(db, kind) },
     '2026-11-23-tombstones': { up: (db: Kysely<unknown>) => tombstones(db, kind) },
+    '2026-11-24-deliveries': { up: (db: Kysely<unknown>) => deliveries(db, kind) },
   };
+}
+
+async function deliveries(db: Kysely<unknown>, kind: SqlKind): Promise<void> {
+  const text = kind === 'postgres' ? sql`text collate "C"` : sql`text`;
+  await db.schema
+    .createTable('deliveries')
+    .addColumn('event_id', text, (column) => column.notNull())
+    .addColumn('endpoint', text, (column) => column.notNull())
+    .addColumn('account_id', text, (column) => column.notNull())
+    .addColumn('recording_id', text, (column) => column.notNull())
+    .addColumn('type', 'text', (column) => column.notNull())
+    .addColumn('sequence', 'bigint', (column) => column.notNull())
+    .addColumn('body', 'text', (column) => column.notNull())
+    .addColumn('created_ms', 'bigint', (column) => column.notNull())
+    .addColumn('state', text, (column) => column.notNull())
+    .addColumn('tries', 'integer', (column) => column.notNull())
+    .addColumn('due_ms', 'bigint', (column) => column.notNull())
+    .addColumn('problem', 'text')
+    .addPrimaryKeyConstraint('deliveries_key', ['event_id', 'endpoint'])
+    .execute();
+  for (const [name, columns] of Object.entries({
+    due: ['state', 'due_ms'],
+    recording: ['recording_id', 'endpoint', 'state', 'sequence'],
+  }))
+    await db.schema.createIndex(`deliveries_by_${name}`).on('deliveries').columns(columns).execute();
 }
 
 async function tombstones(db: Kysely<unknown>, kind: SqlKind): Promise<void> {

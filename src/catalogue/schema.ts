@@ -1,4 +1,5 @@
 import type { ColumnType, Insertable } from 'kysely';
+import type { Delivery } from './Delivery.js';
 
 /*
  * The tables of a catalogue in a database, the same in SQLite and PostgreSQL. An entry is kept whole, as JSON in one column, so that
@@ -49,7 +50,24 @@ export interface TombstonesTable {
   readonly tombstone: string;
 }
 
+/** Deliveries of events, see {@link Delivery}. */
+export interface DeliveriesTable {
+  readonly event_id: string;
+  readonly endpoint: string;
+  readonly account_id: string;
+  readonly recording_id: string;
+  readonly type: string;
+  readonly sequence: number;
+  readonly body: string;
+  readonly created_ms: number;
+  readonly state: Delivery['state'];
+  readonly tries: number;
+  readonly due_ms: number;
+  readonly problem: string | null;
+}
+
 export interface CatalogueTables {
+  readonly deliveries: DeliveriesTable;
   readonly tombstones: TombstonesTable;
   readonly recordings: RecordingsTable;
   readonly chunks: ChunksTable;
@@ -57,6 +75,7 @@ export interface CatalogueTables {
   readonly places: PlacesTable;
 }
 
+export type DeliveryRow = DeliveriesTable;
 export type RecordingRow = Insertable<RecordingsTable>;
 export type ChunkRow = Insertable<ChunksTable>;
 export type TermRow = Insertable<TermsTable>;

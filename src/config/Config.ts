@@ -105,9 +105,19 @@ export interface AccountConfig {
   readonly store: StoreConfig | null;
   /** Bearer keys that see this account on the control port. */
   readonly apiKeys: readonly ApiKey[];
+  /** Where this account is told what happens to its recordings. */
+  readonly webhooks: readonly WebhookConfig[];
   readonly record: 'always' | 'never' | 'onRequest';
   /** Recordings that are older are deleted; null: none. */
   readonly retentionDays: number | null;
+}
+
+export interface WebhookConfig {
+  readonly url: string;
+  /** `whsec_` and base64, as Standard Webhooks has it. */
+  readonly secret: string;
+  /** Types of events; null: all. */
+  readonly events: readonly string[] | null;
 }
 
 export interface Config {
@@ -145,6 +155,8 @@ export interface Config {
     readonly chunkSeconds: number;
     readonly channels: 'dual' | 'mixed';
     readonly layout: Exclude<Layout, 'jambonz'>;
+    /** Accounts are told of a recording of which nothing was stored for this long, and a chunk. */
+    readonly stalledMinutes: number;
   };
   /** jambonz's own recordings, `WS …/record/:vendor`. */
   readonly recordEndpoint: {

@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { apiKeyOf, keyScopes, type ApiKey } from './ApiKey.js';
 import type { AccountConfig, Config } from './Config.js';
+import { eventTypes } from './eventTypes.js';
 import {
   accountsUrl,
   host,
@@ -60,6 +61,7 @@ export function configSchema(folder: string) {
       chunkSeconds: whole('seconds', 1, 3600).default(60),
       channels: oneOf('dual', 'mixed').default('dual'),
       layout: oneOf('chunks', 'single', 'both').default('chunks'),
+      stalledMinutes: whole('minutes', 1, 1440).default(5),
     }),
     recordEndpoint: recordEndpoint(),
     catalogue: section({ url: catalogueUrl(folder).default(`sqlite:${resolve(folder, 'reelay.db')}`) }),
@@ -130,7 +132,7 @@ function account(path: () => z.ZodType<string>) {
     livekit: notYet('LiveKit', 'Leave it out'),
     store: storeSchema(path).nullable().default(null),
     apiKeys: apiKeys().default([]),
-    webhooks: notYet('webhooks', 'Leave them out'),
+    webhooks: z.array(webhook()).default([]),
     record: oneOf('always', 'never', 'onRequest').default('always'),
     retentionDays: whole('days', 1, 36_500).nullable().default(null),
   }).transform((input): AccountConfig => ({
@@ -142,9 +144,27 @@ function account(path: () => z.ZodType<string>) {
     jambonz: input.jambonz,
     store: input.store,
     apiKeys: input.apiKeys,
+    webhooks: input.webhooks,
     record: input.record,
     retentionDays: input.retentionDays,
   }));
+}
+
+function webhook() {
+  const secret = 'whsec_ and 24 to 64 bytes in base64; openssl rand -base64 32 makes one';
+  return closed({
+    url: scalar('an http:// or https:// URL without user and fragment', (value) => {
+      const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : null;
+      if (url === null || !/^https?:$/.test(url.protocol)) return undefined;
+      return url.username + url.password + url.hash === '' ? (value as string) : undefined;
+    }),
+    secret: scalar(secret, (value) => {
+      const [, key] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(typeof value === 'string' ? value : '') ?? [];
+      const bytes = key === undefined ? 0 : Buffer.from(key, 'base64').length;
+      return bytes >= 24 && bytes <= 64 ? (value as string) : undefined;
+    }),
+    events: z.array(oneOf(...eventTypes)).nullable().default(null),
+  });
 }
 
 function jambonz() {
@@ -295,6 +315,7 @@ export function catchAll(folder: string): AccountConfig {
     },
     store: { type: 'file', dir: resolve(folder, 'recordings') },
     apiKeys: [],
+    webhooks: [],
     record: 'always',
     retentionDays: null,
   };

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { MessagePort } from 'node:worker_threads';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import type { Config, RecordFormat } from '../config/Config.js';
+import { accountOf, type Config, type RecordFormat } from '../config/Config.js';
 import { isLoopback } from '../config/isFromHere.js';
 import { loadConfig } from '../config/load.js';
 import { StartTokens } from '../providers/twilio/startToken.js';
@@ -15,6 +15,8 @@ import { catalogueNoteName, daemonsFolder } from '../spool/layout.js';
 import { Quarantine, type SetAside } from '../spool/Quarantine.js';
 import type { Announcement, RecordingProgress } from '../spool/SpoolEvent.js';
 import { clockOf } from '../storage/Clock.js';
+import { Ledger } from '../storage/Ledger.js';
+import { readSpooled } from '../storage/SpooledRecording.js';
 import { SpoolReserve } from '../storage/SpoolReserve.js';
 import { Stores } from '../storage/Stores.js';
 import { Uploader } from '../storage/Uploader.js';
@@ -31,6 +33,7 @@ import { AccountDirectory } from './AccountDirectory.js';
 import { Alerts } from './Alerts.js';
 import { CatalogueNote } from './CatalogueNote.js';
 import { CatalogueWatch } from './CatalogueWatch.js';
+import { EventWatch } from './EventWatch.js';
 import { FailedRecordings } from './FailedRecordings.js';
 import { ForeignRecordings } from './ForeignRecordings.js';
 import { commitFault } from './Fault.js';
@@ -49,6 +52,7 @@ import { SpoolWatch } from './SpoolWatch.js';
 import { ThreadAlerts } from './ThreadAlerts.js';
 import { uploadFaults, type UploadFaults } from './uploadFaults.js';
 import { UploadWatch } from './UploadWatch.js';
+import { Webhooks } from './Webhooks.js';
 
 /** How often the spool is looked through without being told to, in case an announcement was lost, ms. */
 const lookMs = 30_000;
@@ -75,6 +79,8 @@ export class Control {
   readonly #library: Library;
   readonly #removal: Removal;
   readonly #retention: Retention;
+  readonly #webhooks: Webhooks;
+  readonly #events: EventWatch;
   readonly #foreign: ForeignRecordings;
   readonly #alerts: Alerts;
   readonly #overload: OverloadAlert;
@@ -132,9 +138,13 @@ export class Control {
     this.#retention = new Retention({
       catalogue: this.#catalogue.catalogue,
       removal: this.#removal,
+      outbox: this.#catalogue.catalogue.outbox,
+      webhooks: this.#webhooks,
       accounts: () => this.#config.accounts,
       log,
     });
+    this.#webhooks = this.#makeWebhooks();
+    this.#events = this.#makeEventWatch();
     this.#foreign = new ForeignRecordings({ spoolDir: this.#spoolDir, library: this.#library, log });
     this.#threadAlerts = new ThreadAlerts(this.#alerts);
     this.#overload = new OverloadAlert(new Counters(data.counters), this.#alerts);
@@ -146,6 +156,7 @@ export class Control {
       spool: this.#spool,
       library: this.#library,
       ownership: this.#ownership,
+      events: this.#events,
       killPoint: faults.killPoint,
       log,
     });
@@ -243,6 +254,8 @@ export class Control {
     void this.#reserve.fill();
     this.#overload.start();
     this.#retention.start();
+    this.#webhooks.start();
+    this.#events.start();
     void this.#spool.start();
     if (listens) await this.#open();
     await this.#look();
@@ -269,6 +282,7 @@ export class Control {
   /** A recording that lies in the spool. */
   #found(folder: string, manifest: Manifest): void {
     this.#failed.found(manifest);
+    if (this.#ownership.owns(folder)) this.#events.started(folder, manifest);
     if (this.#ownership.owns(folder)) this.#spool.found(folder, manifest);
     else this.#foreign.found(folder);
   }
@@ -353,7 +367,11 @@ export class Control {
     this.#foreign.announced(event.folder);
     this.#spool.take(event);
     this.#library.take(event);
-    if (event.type === 'ended') this.#failed.ended(event.manifest);
+    if (event.type === 'started') this.#events.started(event.folder, event.manifest);
+    if (event.type === 'ended') {
+      this.#failed.ended(event.manifest);
+      this.#events.ended(event.manifest);
+    }
     if (event.type === 'sealed' || event.type === 'ended') this.#uploader.wake(event.folder);
   }
 
@@ -441,10 +459,12 @@ export class Control {
   }
 
   /** A recording of which no audio is kept. */
-  #tellFailed({ recordingId, accountId, claimedAccountId, callId, reason }: Manifest): void {
+  #tellFailed(manifest: Manifest): void {
+    const { recordingId, accountId, claimedAccountId, callId, reason } = manifest;
     this.#metrics.recordingsFailed.inc({ reason: reason ?? 'unknown' });
     const about = { code: reason, recordingId, accountId, claimedAccountId, callId };
     this.#log.error(about, 'a recording failed; no audio of it is kept');
+    this.#events.failed(manifest);
   }
 
   /** Asked again, it has that much patience from then on, if that is less. */
@@ -470,12 +490,14 @@ export class Control {
     this.#reserve.stop();
     this.#overload.stop();
     this.#retention.stop();
+    this.#events.stop();
     await this.#spool.stop();
     await this.#uploader.wakeAll();
     const { signal } = this.#late;
     const patience = signal.aborted ? Promise.resolve() : once(signal, 'abort');
     await Promise.race([this.#uploader.settled(), patience]);
     await Promise.race([this.#uploader.stop(), patience]);
+    await Promise.race([this.#webhooks.stop(), patience]);
     await Promise.race([this.#catalogue.stop(), patience]);
     this.#late.abort();
     return await this.#uploader.unstored();
@@ -520,6 +542,34 @@ export class Control {
       catalogue: this.#catalogue.catalogue,
       storeOf: async (accountId) => await this.#library.storeOf(accountId),
       forget: (recordingId) => this.#library.forget(recordingId),
+    });
+  }
+
+  #makeWebhooks(): Webhooks {
+    const ledgerOf = async (accountId: string): Promise<Ledger | null> => {
+      const store = await this.#library.storeOf(accountId);
+      return store === null ? null : new Ledger(store, join(this.#spoolDir, daemonsFolder));
+    };
+    return new Webhooks({
+      outbox: this.#catalogue.catalogue.outbox,
+      find: async (accountId) => await this.#directory.find(accountId),
+      clock: clockOf(),
+      keep: async (delivery) => await (await ledgerOf(delivery.accountId))?.keep(delivery),
+      letGo: async (delivery) => await (await ledgerOf(delivery.accountId))?.letGo(delivery),
+      tried: (outcome) => this.#metrics.eventTries.inc({ outcome }),
+      log: this.#log,
+    });
+  }
+
+  #makeEventWatch(): EventWatch {
+    return new EventWatch({
+      tell: (event) => this.#webhooks.tell(event),
+      // Of an account that is looked up it isn't known here.
+      isWanted: (accountId) =>
+        (accountOf(this.#config, accountId)?.webhooks.length ?? 0) > 0 || this.#config.accountLookup !== null,
+      read: async (folder) => (await readSpooled(this.#spoolDir, folder))?.manifest ?? null,
+      stalledMs: () => this.#config.recording.stalledMinutes * 60_000,
+      log: this.#log,
     });
   }
 

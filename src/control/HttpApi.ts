@@ -1,6 +1,7 @@
 import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { z } from 'zod';
+import type { Outbox } from '../catalogue/Delivery.js';
 import type { KeyScope } from '../config/ApiKey.js';
 import { isFromHere } from '../config/isFromHere.js';
 import { readinessOf } from '../config/readiness.js';
@@ -19,6 +20,8 @@ import type { Removal } from './Removal.js';
 import { removalRoutes } from './removalRoutes.js';
 import { ShareLinks, type Shared } from './ShareLinks.js';
 import { Throttle } from './Throttle.js';
+import { webhookRoutes } from './webhookRoutes.js';
+import type { Webhooks } from './Webhooks.js';
 import { WrongKeys } from './WrongKeys.js';
 
 export interface HttpApiOptions {
@@ -31,6 +34,8 @@ export interface HttpApiOptions {
   /** Of the recordings of calls that are up. */
   readonly requests: RecordingRequests;
   readonly removal: Removal;
+  readonly outbox: Outbox;
+  readonly webhooks: Pick<Webhooks, 'replay'>;
   /** Signs the links by which recordings are shared, at least 32 bytes. */
   readonly linkKey: () => Buffer;
   /** Audio that is given out, of all answers together. */
@@ -90,6 +95,7 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
   linkRoutes(app, { library, calls, scopeOf, throttle }, links);
   deedRoutes(app, { library, calls, scopeOf, throttle }, options.requests);
   removalRoutes(app, { library, calls, scopeOf, throttle }, options.removal);
+  webhookRoutes(app, { library, calls, scopeOf, throttle }, options.outbox, options.webhooks);
   healthRoutes(app, options);
   app.get('/metrics', async (request, reply) => {
     insistOnAdmin(scopeOf(request), request);

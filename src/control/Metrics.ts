@@ -72,6 +72,7 @@ export class Metrics {
   readonly uploadFailures: Counter<'blame'>;
   readonly recordingsFailed: Counter<'reason'>;
   readonly alerts: Counter<'alert'>;
+  readonly eventTries: Counter<'outcome'>;
   readonly quarantined: Counter;
   readonly chunkStored: Histogram;
 
@@ -121,6 +122,12 @@ export class Metrics {
       'Recordings of which no audio is kept, by reason',
       'reason',
       ['no_store', 'unknown_account', 'account_mismatch', 'spool_full', 'overloaded'],
+    );
+    this.eventTries = this.#labelled(
+      'reelay_webhook_tries_total',
+      'Tries to deliver an event to an endpoint of an account',
+      'outcome',
+      ['delivered', 'failed', 'givenUp'],
     );
     this.alerts = this.#labelled('reelay_alerts_total', 'Alerts that began, by code', 'alert', [
       'store_denied',

@@ -1,7 +1,8 @@
 import { type Catalogue, type CatalogueWrite, entryOf } from '../catalogue/Catalogue.js';
+import { isDelivery } from '../catalogue/Delivery.js';
 import type { AccountConfig } from '../config/Config.js';
 import { ReelayError } from '../config/ReelayError.js';
-import { tombstonesIn } from '../storage/Ledger.js';
+import { tombstonesIn, undeliveredIn } from '../storage/Ledger.js';
 import type { ObjectStore } from '../storage/ObjectStore.js';
 import { storedRecordings, type StoreScope } from '../storage/StoredRecording.js';
 
@@ -162,7 +163,7 @@ export class StoreScan {
       const cut = (): void => observer.cut(store);
       const most = bounds.isWhole === true ? Infinity : mostListed;
       const scope = account.store?.type === 'file' ? {} : { prefix, most, cut };
-      if (!wasRead) await this.#readTombstones(store, account);
+      if (!wasRead) await this.#readLedger(store, account);
       for (const part of this.#parts(account, bounds, wasRead)) {
         await this.#scanStore(store, { ...scope, ...part }, observer);
         recentDone();
@@ -176,12 +177,16 @@ export class StoreScan {
     }
   }
 
-  /** Of a store that many accounts share only what is their own is believed. */
-  async #readTombstones(store: ObjectStore, account: AccountConfig): Promise<void> {
+  /** What recordings don't say. Of a store that many accounts share only what is their own is believed. */
+  async #readLedger(store: ObjectStore, account: AccountConfig): Promise<void> {
     const { catalogue, storeOf } = this.#options;
     for await (const tombstone of tombstonesIn(store, isAnybodys(account) ? undefined : account.id)) {
       const own = await storeOf(tombstone.accountId).catch(() => null);
       if (own?.name === store.name) await catalogue.bury(tombstone);
+    }
+    for await (const event of undeliveredIn(store, isAnybodys(account) ? undefined : account.id)) {
+      const own = await storeOf(event.accountId).catch(() => null);
+      if (own?.name === store.name && isDelivery(event)) await catalogue.outbox.post([event]);
     }
   }
 

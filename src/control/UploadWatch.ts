@@ -5,6 +5,7 @@ import { blameOf, codeOf } from '../storage/blameOf.js';
 import type { ConfirmedObject, FailedAttempt, UploadObserver } from '../storage/UploadObserver.js';
 import type { UploadStep } from '../storage/UploadStep.js';
 import type { Alerts } from './Alerts.js';
+import type { EventWatch } from './EventWatch.js';
 import type { KillPoint } from './KillPoint.js';
 import type { Library } from './Library.js';
 import type { Metrics } from './Metrics.js';
@@ -18,6 +19,7 @@ export interface UploadListeners {
   readonly spool: SpoolWatch;
   readonly library: Library;
   readonly ownership: SpoolOwnership;
+  readonly events: EventWatch;
   /** Null: nothing kills the process. */
   readonly killPoint: KillPoint | null;
   readonly log: Logger;
@@ -53,8 +55,10 @@ export class UploadWatch implements UploadObserver {
     }
   }
 
-  stored({ folder, kind, bytes, sealedMs }: ConfirmedObject): void {
-    const { metrics, spool } = this.#to;
+  stored(object: ConfirmedObject): void {
+    const { folder, kind, bytes, sealedMs } = object;
+    const { metrics, spool, events } = this.#to;
+    events.stored(object);
     this.#works(folder);
     spool.touched(folder);
     metrics.bytesStored.inc(bytes);
@@ -121,6 +125,7 @@ export class UploadWatch implements UploadObserver {
     this.#works(folder);
     ownership.forget(folder);
     await library.finished(folder, manifest);
+    this.#to.events.finished(manifest);
     spool.finished(folder);
     metrics.recordingsStored.inc({ state: manifest.state });
     const { recordingId, state, reason, durationSeconds } = manifest;

@@ -58,8 +58,17 @@ const tombstone: z.ZodType<Tombstone> = z.looseObject({
 /** No account's id begins like this, so nothing here can be taken for a recording. */
 const root = '_reelay';
 /** Larger ones are somebody else's. */
-const mostBytes = 65_536;
+const mostBytes = 4 * 2 ** 20;
 const readAtOnce = 8;
+
+/** Something that was to be told and wasn't taken; what it is like is its writer's. */
+export interface Undelivered {
+  readonly eventId: string;
+  readonly endpoint: string;
+  readonly accountId: string;
+}
+
+const undelivered = z.looseObject({ eventId: id, endpoint: id, accountId: id });
 
 interface Owned {
   readonly accountId: string;
@@ -72,6 +81,7 @@ interface Owned {
  *
  *     _reelay/<account>/holds/<recordingId>.json
  *     _reelay/<account>/tombstones/<recordingId>.json
+ *     _reelay/<account>/outbox/<eventId>-<endpoint's hash>.json
  */
 export class Ledger {
   readonly #store: ObjectStore;
@@ -105,6 +115,14 @@ export class Ledger {
     return buried?.recordingId === recording.recordingId ? buried : null;
   }
 
+  async keep(event: Undelivered): Promise<void> {
+    await this.#put(outboxKeyOf(event), event);
+  }
+
+  async letGo(event: Undelivered): Promise<void> {
+    await this.#store.delete(outboxKeyOf(event));
+  }
+
   async #put(key: string, document: object): Promise<void> {
     const text = JSON.stringify(document, null, 2) + '\n';
     const file = join(this.#outgoing, `outgoing-${randomUUID()}.json`);
@@ -129,6 +147,20 @@ export async function* tombstonesIn(store: ObjectStore, accountId?: string): Asy
     keys = [];
   }
   yield* await buriedIn(store, keys);
+}
+
+/** What has waited in a store's outbox, as it was written. @param accountId - default: of all accounts */
+export async function* undeliveredIn(store: ObjectStore, accountId?: string): AsyncGenerator<Undelivered> {
+  for await (const { key } of store.list(accountId === undefined ? `${root}/` : `${root}/${accountId}/outbox/`)) {
+    if (!/^_reelay\/[^/]+\/outbox\/[^/]+\.json$/.test(key)) continue;
+    const event = await readFrom(store, key, undelivered);
+    if (event !== null && outboxKeyOf(event) === key) yield event;
+  }
+}
+
+function outboxKeyOf({ eventId, endpoint, accountId }: Undelivered): string {
+  const hash = createHash('sha256').update(endpoint).digest('hex').slice(0, 16);
+  return `${root}/${accountId}/outbox/${eventId}-${hash}.json`;
 }
 
 const tombstoneKey = /^_reelay\/[^/]+\/tombstones\/[^/]+\.json$/;

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { callTimeMs, skipGaps } from '../../src/recorder/timeline/Pause.js';
+import { readText } from '../../src/tap/RecordReader.js';
 import { RecordKind, Track, type PauseMode, type StreamFacts } from '../../src/tap/TapRecord.js';
 import { CallScript, numbered } from './CallScript.js';
 import { difference, renderScript } from './rendering.js';
@@ -184,6 +185,19 @@ await t.test('a call that ends in a pause ends where that began, or in silence',
     t.equal(difference(channels[0]?.subarray(0, 16_000), numbered(0, 16_000)), -1);
     t.ok(channels[0]?.subarray(16_000).every((sample) => sample === 0));
     t.equal(skipGaps(timeline.state, 1)[0]?.skippedSamples, mode === 'skip' ? 16_000 : undefined);
+  }
+  t.end();
+});
+
+await t.test('a pause whose end is lost ends with the first audio behind it', (t) => {
+  for (const mode of ['silence', 'skip'] as const) {
+    const script = callWith([{ fromMs: 2000, toMs: 4000, mode }], 6000);
+    const lost = script.records.findIndex((each) => each.kind === RecordKind.pause && readText(each).includes('false'));
+    script.records.splice(lost, 1);
+    const { channels, gaps } = renderScript(script, 9, 50);
+    const heard = channels[0]?.filter((sample) => sample !== 0).length ?? 0;
+    t.ok(heard >= 4000 * perMs - 160, `${mode}: ${heard} samples`);
+    t.ok(gaps.every(({ cause }) => cause === 'paused'));
   }
   t.end();
 });

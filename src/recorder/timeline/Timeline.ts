@@ -198,6 +198,8 @@ export class Timeline {
 
   #audio(record: TapRecord, stream: StreamState): void {
     const { state } = this;
+    // Nobody says anything aloud before the pause has ended: its end is lost, with a part of the journal.
+    if (record.kind === RecordKind.audio && state.pause != null) this.#pause({ paused: false });
     if (record.track !== Track.botSent) {
       placeAudio(state, stream, record);
       stream.lastHeard = Math.max(stream.lastHeard, this.#position(stream, record.arrivalMs));
