@@ -1,4 +1,3 @@
-import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { Webhook } from 'standardwebhooks';
 import type { Delivery, Outbox } from '../catalogue/Delivery.js';
@@ -22,9 +21,12 @@ export interface WebhooksOptions {
   readonly log: Logger;
 }
 
-/** Deliveries that are tried at once, and that are read at once. */
-const triedAtOnce = 8;
-const readAtOnce = 32;
+/** Deliveries that are tried at once, of them to one endpoint, and that are read at once. */
+const triedAtOnce = 16;
+const triedAtOneEndpoint = 4;
+const readAtOnce = 256;
+/** Events that are put into the outbox at once. */
+const postedAtOnce = 32;
 /** An endpoint answers within this, or has not taken it, ms. */
 const answerMs = 15_000;
 /** Somebody else may try what one has begun to try only after this, ms. */
@@ -50,6 +52,8 @@ export class Webhooks {
   /** Not yet in the outbox. */
   #unposted: RecordingEvent[] = [];
   #isStopped = true;
+  /** Endpoints of what is being tried. */
+  readonly #trying = new Map<string, string>();
   #wake: () => void = () => undefined;
   #running: Promise<void> = Promise.resolve();
   #forgottenMs = 0;
@@ -69,6 +73,7 @@ export class Webhooks {
     this.#isStopped = true;
     this.#wake();
     await this.#running;
+    while (this.#trying.size > 0) await new Promise<void>((resolve) => (this.#wake = resolve));
   }
 
   /** Something has happened. Never throws, and nobody waits for it. */
@@ -106,21 +111,38 @@ export class Webhooks {
     const { outbox } = this.#options;
     await this.#post();
     const due = await outbox.due(this.#now(), readAtOnce);
-    const limit = pLimit(triedAtOnce);
-    await Promise.all(due.map((delivery) => limit(() => this.#try(delivery))));
-    if (due.length > 0) return 0;
+    const begun = due.filter((delivery) => this.#begin(delivery));
+    if (begun.length > 0) return 0;
     if (this.#now() - this.#forgottenMs > longestPauseMs) {
       this.#forgottenMs = this.#now();
       await outbox.forgetBefore(this.#now() - rememberMs);
     }
     const next = await outbox.nextDueMs();
-    return next === null ? lookMs : Math.min(lookMs, Math.max(1, next - this.#now()));
+    // What is due and not begun waits for one that is being tried, which tells when it is over.
+    return next === null || due.length > 0 ? lookMs : Math.min(lookMs, Math.max(1, next - this.#now()));
+  }
+
+  /** @returns whether it is being tried now */
+  #begin(delivery: Delivery): boolean {
+    const { eventId, endpoint } = delivery;
+    const name = `${eventId} ${endpoint}`;
+    const there = [...this.#trying.values()].filter((each) => each === endpoint).length;
+    const isRoom = this.#trying.size < triedAtOnce && there < triedAtOneEndpoint;
+    if (this.#isStopped || !isRoom || this.#trying.has(name)) return false;
+    this.#trying.set(name, endpoint);
+    void this.#try(delivery)
+      .catch((error: unknown) => this.#options.log.debug({ err: error, eventId }, 'an event waits for the catalogue'))
+      .finally(() => {
+        this.#trying.delete(name);
+        this.#wake();
+      });
+    return true;
   }
 
   async #post(): Promise<void> {
     const { outbox, find } = this.#options;
     while (this.#unposted.length > 0) {
-      const events = this.#unposted.slice(0, readAtOnce);
+      const events = this.#unposted.slice(0, postedAtOnce);
       const deliveries: Delivery[] = [];
       for (const event of events) {
         const account = await find(event.manifest.accountId);
