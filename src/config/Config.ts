@@ -157,6 +157,8 @@ export interface Config {
     readonly layout: Exclude<Layout, 'jambonz'>;
     /** Accounts are told of a recording of which nothing was stored for this long, and a chunk. */
     readonly stalledMinutes: number;
+    /** Absolute, of an Ed25519 key in PEM that signs manifests; null: nobody signs them. */
+    readonly signingKeyFile: string | null;
   };
   /** jambonz's own recordings, `WS …/record/:vendor`. */
   readonly recordEndpoint: {

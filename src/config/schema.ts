@@ -62,6 +62,7 @@ export function configSchema(folder: string) {
       channels: oneOf('dual', 'mixed').default('dual'),
       layout: oneOf('chunks', 'single', 'both').default('chunks'),
       stalledMinutes: whole('minutes', 1, 1440).default(5),
+      signingKeyFile: path().nullable().default(null),
     }),
     recordEndpoint: recordEndpoint(),
     catalogue: section({ url: catalogueUrl(folder).default(`sqlite:${resolve(folder, 'reelay.db')}`) }),

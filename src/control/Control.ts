@@ -1,5 +1,6 @@
-import { randomBytes } from 'node:crypto';
+import { randomBytes, type KeyObject } from 'node:crypto';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -12,6 +13,7 @@ import { loadConfig } from '../config/load.js';
 import { StartTokens } from '../providers/twilio/startToken.js';
 import type { Manifest } from '../spool/Manifest.js';
 import { catalogueNoteName, daemonsFolder } from '../spool/layout.js';
+import { signatureOf, signingKeyIn } from '../spool/ManifestSignature.js';
 import { Quarantine, type SetAside } from '../spool/Quarantine.js';
 import type { Announcement, RecordingProgress } from '../spool/SpoolEvent.js';
 import { clockOf } from '../storage/Clock.js';
@@ -97,6 +99,7 @@ export class Control {
   #config: Config;
   #keyring: Keyring;
   #linkKey: Buffer;
+  #signingKey: KeyObject | null;
   /** Where none is configured. A successor of this thread has another: links that were made before it open nothing any more. */
   readonly #ownLinkKey = randomBytes(32);
   #recorderPort: MessagePort | null = null;
@@ -124,6 +127,7 @@ export class Control {
     this.#spoolDir = config.spool.dir;
     this.#keyring = new Keyring(config);
     this.#linkKey = this.#linkKeyOf(config);
+    this.#signingKey = signingKeyOf(config);
     this.#tokens = new StartTokens(data.tokenKey);
     const clock = clockOf(faults.clockSpeed);
     this.#directory = new AccountDirectory({ config: () => this.#config, clock, log });
@@ -170,6 +174,7 @@ export class Control {
         this.#tellSetAside(item);
       }),
       owns: (folder) => this.#ownership.owns(folder),
+      sign: (manifest) => (this.#signingKey === null ? null : signatureOf(manifest, this.#signingKey)),
       clock,
       observer: this.#watch,
     });
@@ -193,6 +198,7 @@ export class Control {
       faults = uploadFaults(process.env);
       // A restart of the thread is not a reload: the successor takes what is in force.
       config = data.config ?? loadConfig(data.flags);
+      signingKeyOf(config);
     } catch (error) {
       post({ type: 'configError', message: (error as Error).message });
       return undefined;
@@ -394,7 +400,9 @@ export class Control {
 
   #reload(): void {
     try {
-      this.#config = loadConfig(this.#data.flags);
+      const config = loadConfig(this.#data.flags);
+      this.#signingKey = signingKeyOf(config);
+      this.#config = config;
     } catch (error) {
       this.#log.error({ err: error }, 'the configuration was not reloaded; the one in force stays');
       this.#post({ type: 'configError', message: (error as Error).message });
@@ -611,4 +619,10 @@ export class Control {
     if (thread === 'recorder') this.#post({ type: 'fault', fault });
     else commitFault(fault);
   }
+}
+
+/** @throws the file system's error; ReelayError `config_invalid` */
+function signingKeyOf({ recording }: Config): KeyObject | null {
+  const { signingKeyFile } = recording;
+  return signingKeyFile === null ? null : signingKeyIn(readFileSync(signingKeyFile, 'utf8'));
 }

@@ -20,6 +20,8 @@ export const quarantineFolder = 'quarantine';
 /** Beside them: control's note of what the catalogue may lack. */
 export const catalogueNoteName = 'catalogue.json';
 export const manifestName = 'manifest.json';
+/** Who has signed the manifest, where somebody has; in the store only. */
+export const signatureName = 'manifest.json.sig';
 /** The whole call, in the store only. */
 export const wholeAudioName = 'audio.wav';
 export const uploadName = 'upload.json';
@@ -60,4 +62,4 @@ export function isRecordingName(name: string): boolean {
 }
 
 const recordingName =
-  /^(?:\d+-(?:audio\.wav(?:\.open)?|metadata\.json)|manifest(?:\.final)?\.json|upload\.json|audio\.wav|portal\.\w+)(?:\.tmp|\.part)?$/;
+  /^(?:\d+-(?:audio\.wav(?:\.open)?|metadata\.json)|manifest(?:\.final)?\.json|manifest\.json\.sig|upload\.json|audio\.wav|portal\.\w+)(?:\.tmp|\.part)?$/;
