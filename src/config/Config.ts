@@ -159,6 +159,8 @@ export interface Config {
     readonly stalledMinutes: number;
     /** Absolute, of an Ed25519 key in PEM that signs manifests; null: nobody signs them. */
     readonly signingKeyFile: string | null;
+    /** `mask`: keys that the caller presses are silence in the recording, and their digits are written nowhere. */
+    readonly dtmf: 'keep' | 'mask';
   };
   /** jambonz's own recordings, `WS …/record/:vendor`. */
   readonly recordEndpoint: {

@@ -63,6 +63,7 @@ export function configSchema(folder: string) {
       layout: oneOf('chunks', 'single', 'both').default('chunks'),
       stalledMinutes: whole('minutes', 1, 1440).default(5),
       signingKeyFile: path().nullable().default(null),
+      dtmf: oneOf('keep', 'mask').default('keep'),
     }),
     recordEndpoint: recordEndpoint(),
     catalogue: section({ url: catalogueUrl(folder).default(`sqlite:${resolve(folder, 'reelay.db')}`) }),

@@ -48,6 +48,8 @@ export class Call {
   readonly identity: CallIdentity;
   readonly log: Logger;
   readonly recording: CallRecording;
+  /** Keys that are pressed are told nobody but the bot. */
+  readonly masksDigits: boolean;
   readonly #streams = new Set<CallStream>();
   readonly #onLive: (change: 1 | -1) => void;
   readonly #onOver: () => void;
@@ -64,6 +66,7 @@ export class Call {
     readonly begin: (() => BegunRecording) | null;
     /** The recording begins only when somebody asks for it. */
     readonly isAwaited: boolean;
+    readonly masksDigits: boolean;
     readonly resumeMs: number;
     /** Called when it gets its first stream, and when it has lost its last one. */
     readonly onLive: (change: 1 | -1) => void;
@@ -72,6 +75,7 @@ export class Call {
   }) {
     this.identity = options.identity;
     this.log = options.log;
+    this.masksDigits = options.masksDigits;
     this.recording = new CallRecording(options.begin, options.isAwaited, () => this.#streams);
     this.#resumeMs = options.resumeMs;
     this.#onLive = options.onLive;

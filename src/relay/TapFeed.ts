@@ -119,9 +119,11 @@ export class TapFeed {
       case 'mark':
         this.#tap.markEcho(event.name, arrivalMs);
         return;
-      case 'dtmf':
-        this.#tap.dtmf({ digit: event.digit, durationMs: event.durationMs }, arrivalMs);
+      case 'dtmf': {
+        const digit = this.#call.masksDigits ? '' : event.digit;
+        this.#tap.dtmf({ digit, durationMs: event.durationMs }, arrivalMs);
         return;
+      }
       case 'clipDone':
         this.#tap.clipDone({ id: event.id, playedMs: event.playedMs }, arrivalMs);
         return;

@@ -104,6 +104,8 @@ export interface CallFacts {
   readonly chunkSeconds: number;
   /** Which objects the recording becomes; journals of former versions don't say and mean `chunks`. */
   readonly layout?: 'chunks' | 'single' | 'both' | 'jambonz';
+  /** Keys that the caller presses are neither written down nor heard. */
+  readonly masksDigits?: boolean;
   readonly from: string | null;
   readonly to: string | null;
   readonly direction: string | null;
@@ -148,6 +150,7 @@ export interface StreamFacts {
 }
 
 export interface DtmfFacts {
+  /** Empty where it is masked. */
   readonly digit: string;
   /** ms, null where the dialect gives none. */
   readonly durationMs: number | null;

@@ -19,6 +19,7 @@ function callOf(name: number, onOver: () => void): Call {
     log,
     begin: () => ({ recordingId: `r${name}`, tap: silentCall, keepsAudio: true }),
     isAwaited: false,
+    masksDigits: false,
     resumeMs: 0,
     onLive: () => undefined,
     onOver,

@@ -111,6 +111,7 @@ function takeOut(state: TimelineState, from: number, samples: number): void {
   state.skips = [...(state.skips ?? []), { at: from, samples }];
   for (const lane of Object.values(state.lanes)) eraseLane(lane, from);
   for (const coverage of state.silence) cutFrom(coverage, from);
+  state.masks = (state.masks ?? []).map((each) => ({ from: back(each.from), to: back(each.to) }));
   replace(state.causes, (each) => ({ ...each, from: back(each.from), to: back(each.to) }));
   replace(state.events, (each) => ({ ...each, sample: back(each.sample) }));
   for (const [number, stream] of state.streams)

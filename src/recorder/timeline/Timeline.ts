@@ -16,6 +16,7 @@ import {
 import type { GapCause } from '../../spool/Manifest.js';
 import { cover, cutBefore } from './Coverage.js';
 import { eraseLane, takeDirty, trimLane } from './Lane.js';
+import { maskDigit, trimMasks } from './DigitMask.js';
 import { endPause, mute, pause, pauseLimit, resume } from './Pause.js';
 import { endOf, placeAudio, sentAudio } from './placement.js';
 import { clearPlayout, echoMark, finishClip, play, putMark, startClip, type PlayoutState } from './Playout.js';
@@ -137,6 +138,7 @@ export class Timeline {
     const { lanes, silence, causes } = this.state;
     for (const lane of Object.values(lanes)) trimLane(lane, position);
     for (const coverage of silence) cutBefore(coverage, position);
+    trimMasks(this.state, position);
     while ((causes[0]?.to ?? Infinity) <= position) causes.shift();
   }
 
@@ -171,10 +173,7 @@ export class Timeline {
       case RecordKind.markEcho:
         return this.#markEcho(record, stream);
       case RecordKind.dtmf:
-        stream.lastHeard = state.now;
-        return addEvent(state, 'dtmf', stream.ends.caller ?? state.now, {
-          ...(readFacts(record) as DtmfFacts),
-        });
+        return this.#digit(readFacts(record) as DtmfFacts, stream);
       case RecordKind.clip:
         return this.#clip(readFacts(record) as ClipFacts, stream);
       case RecordKind.clipDone:
@@ -227,6 +226,15 @@ export class Timeline {
     if (paused) pause(this.state, mode ?? 'silence');
     else resume(this.state);
     this.#regard();
+  }
+
+  #digit(facts: DtmfFacts, stream: StreamState): void {
+    const { state } = this;
+    stream.lastHeard = state.now;
+    const sample = stream.ends.caller ?? state.now;
+    if (state.facts.masksDigits !== true) return addEvent(state, 'dtmf', sample, { ...facts });
+    maskDigit(state, Math.max(sample, state.now), facts.durationMs);
+    addEvent(state, 'dtmf', sample, { durationMs: facts.durationMs, isMasked: true });
   }
 
   #clear(stream: StreamState): void {

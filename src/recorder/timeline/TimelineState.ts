@@ -1,6 +1,7 @@
 import type { CallFacts } from '../../tap/TapRecord.js';
 import type { GapCause, ManifestEvent } from '../../spool/Manifest.js';
 import { cover, type Coverage } from './Coverage.js';
+import type { DigitMask } from './DigitMask.js';
 import { createLane, type LaneState } from './Lane.js';
 import type { PauseState, Skip } from './Pause.js';
 import type { StreamState } from './StreamTimeline.js';
@@ -43,6 +44,8 @@ export interface TimelineState {
   /** What somebody has paused and not yet resumed; checkpoints of former versions have neither this nor skips. */
   pause?: PauseState | null;
   skips?: readonly Skip[];
+  /** Where keys were pressed that nobody is to hear. */
+  masks?: readonly DigitMask[];
 }
 
 export interface KnownCause {

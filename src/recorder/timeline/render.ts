@@ -1,6 +1,7 @@
 import { kernels } from '../../audio/kernels.js';
 import type { Channel, Gap, GapCause } from '../../spool/Manifest.js';
 import { cover, missing, within, type Coverage } from './Coverage.js';
+import { silenceDigits } from './DigitMask.js';
 import { layLane } from './Lane.js';
 import type { TimelineState } from './TimelineState.js';
 
@@ -29,6 +30,7 @@ export function render(state: TimelineState, channels: number, from: number, to:
   const { lanes } = state;
   layLane(lanes.caller, from, to, caller, false);
   layLane(lanes.callerTap, from, to, caller, false);
+  silenceDigits(state, from, caller);
   layLane(lanes.botSent, from, to, bot, false);
   layLane(lanes.botHeard, from, to, bot, state.heard === 'adds');
   const out = new Int16Array(length * channels);
