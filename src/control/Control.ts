@@ -604,6 +604,7 @@ export class Control {
       requests: this.#requests,
       removal: this.#removal,
       linkKey: () => this.#linkKey,
+      sessionKey: () => this.#linkKey,
       bytesPerSecond: () => this.#config.limits.downloadBytesPerSecond,
       fault: process.env['REELAY_FAULTS'] === '1' ? (thread, fault) => this.#fault(thread, fault) : null,
       log: this.#log,

@@ -18,6 +18,8 @@ import type { RecordingRequests } from './RecordingRequests.js';
 import { recordingRoutes } from './recordingRoutes.js';
 import type { Removal } from './Removal.js';
 import { removalRoutes } from './removalRoutes.js';
+import { sessionRoutes } from './sessionRoutes.js';
+import { type SessionRequest, Sessions } from './Sessions.js';
 import { ShareLinks, type Shared } from './ShareLinks.js';
 import { Throttle } from './Throttle.js';
 import { webhookRoutes } from './webhookRoutes.js';
@@ -38,6 +40,8 @@ export interface HttpApiOptions {
   readonly webhooks: Pick<Webhooks, 'replay'>;
   /** Signs the links by which recordings are shared, at least 32 bytes. */
   readonly linkKey: () => Buffer;
+  /** Signs the cookies of browsers that are signed in, at least 32 bytes. */
+  readonly sessionKey: () => Buffer;
   /** Audio that is given out, of all answers together. */
   readonly bytesPerSecond: () => number;
   /** Breaks a thread on purpose; null where that isn't allowed, and the route doesn't exist then. */
@@ -72,10 +76,16 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
   });
   app.server.maxConnections = mostConnections;
   const wrongKeys = new WrongKeys();
+  const sessions = new Sessions(options.sessionKey);
+  const whoAsks = (request: FastifyRequest): Scope => {
+    const digest = request.headers.authorization === undefined ? sessions.keyOf(request.raw as SessionRequest) : undefined;
+    const scope = digest === undefined ? null : options.keyring().openDigest(digest);
+    return scope ?? authenticate(options.keyring(), wrongKeys, request, request.headers.authorization);
+  };
   const scopeOf = (request: FastifyRequest, deed: KeyScope = 'read'): Scope => {
     const shared = links.openedBy(request.raw);
     if (shared !== undefined) return scopeOfLink(shared);
-    const scope = authenticate(options.keyring(), wrongKeys, request);
+    const scope = whoAsks(request);
     if (scope.may(deed)) return scope;
     throw new ReelayError('forbidden', { remedy: `Use a key whose scopes have ${deed}.` });
   };
@@ -96,6 +106,10 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
   deedRoutes(app, { library, calls, scopeOf, throttle }, options.requests);
   removalRoutes(app, { library, calls, scopeOf, throttle }, options.removal);
   webhookRoutes(app, { library, calls, scopeOf, throttle }, options.outbox, options.webhooks);
+  sessionRoutes(app, sessions, {
+    of: whoAsks,
+    ofKey: (request, key) => authenticate(options.keyring(), wrongKeys, request, `Bearer ${key}`),
+  });
   healthRoutes(app, options);
   app.get('/metrics', async (request, reply) => {
     insistOnAdmin(scopeOf(request), request);
@@ -140,17 +154,21 @@ function faultRoute(
 }
 
 /** @throws ReelayError `unauthorized`, `too_many_attempts` */
-function authenticate(keyring: Keyring, wrongKeys: WrongKeys, request: FastifyRequest): Scope {
-  const { headers, socket } = request;
+function authenticate(
+  keyring: Keyring,
+  wrongKeys: WrongKeys,
+  { headers, socket }: FastifyRequest,
+  authorization: string | undefined,
+): Scope {
   const address = socket.remoteAddress ?? '';
   if (wrongKeys.isBarred(address))
     throw new ReelayError('too_many_attempts', { remedy: 'Wait a minute, then send the right key.' });
   const scope = keyring.open({
-    authorization: headers.authorization,
+    authorization,
     isFromHere: isFromHere({ remoteAddress: socket.remoteAddress, headers }),
   });
   if (scope !== null) return scope;
-  const key = keyIn(headers.authorization);
+  const key = keyIn(authorization);
   if (key !== undefined) wrongKeys.note(address, key);
   const remedy =
     'Send "Authorization: Bearer KEY"; without configured keys only this machine itself is answered.';

@@ -58,8 +58,12 @@ export class Keyring {
   open(caller: Caller): Scope | null {
     if (this.isEmpty) return caller.isFromHere ? withoutKeys : null;
     const key = keyIn(caller.authorization);
-    if (key === undefined) return null;
-    const digest = this.#digest(digestOfKey(key));
+    return key === undefined ? null : this.openDigest(digestOfKey(key));
+  }
+
+  /** @param sha256 - of a key, hex. @returns null where no key has it */
+  openDigest(sha256: string): Scope | null {
+    const digest = this.#digest(sha256);
     let found: Scope | null = null;
     // Every lock is tried, so that the time doesn't tell which one opened.
     for (const lock of this.#locks) if (timingSafeEqual(lock.digest, digest)) found ??= lock.scope;
