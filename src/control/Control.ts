@@ -33,6 +33,7 @@ import type {
 } from './ControlMessage.js';
 import { AccountDirectory } from './AccountDirectory.js';
 import { Alerts } from './Alerts.js';
+import { AuditLog } from './AuditLog.js';
 import { CatalogueNote } from './CatalogueNote.js';
 import { CatalogueWatch } from './CatalogueWatch.js';
 import { EventWatch } from './EventWatch.js';
@@ -81,6 +82,7 @@ export class Control {
   readonly #library: Library;
   readonly #removal: Removal;
   readonly #retention: Retention;
+  readonly #audit: AuditLog;
   readonly #webhooks: Webhooks;
   readonly #events: EventWatch;
   readonly #foreign: ForeignRecordings;
@@ -142,9 +144,15 @@ export class Control {
     this.#retention = new Retention({
       catalogue: this.#catalogue.catalogue,
       removal: this.#removal,
+      audit: this.#audit,
       outbox: this.#catalogue.catalogue.outbox,
       webhooks: this.#webhooks,
       accounts: () => this.#config.accounts,
+      log,
+    });
+    this.#audit = new AuditLog({
+      dir: join(this.#spoolDir, daemonsFolder),
+      storeOf: async (accountId) => await this.#library.storeOf(accountId),
       log,
     });
     this.#webhooks = this.#makeWebhooks();
@@ -260,6 +268,7 @@ export class Control {
     void this.#reserve.fill();
     this.#overload.start();
     this.#retention.start();
+    this.#audit.start();
     this.#webhooks.start();
     this.#events.start();
     void this.#spool.start();
@@ -505,7 +514,7 @@ export class Control {
     const patience = signal.aborted ? Promise.resolve() : once(signal, 'abort');
     await Promise.race([this.#uploader.settled(), patience]);
     await Promise.race([this.#uploader.stop(), patience]);
-    await Promise.race([this.#webhooks.stop(), patience]);
+    await Promise.race([Promise.all([this.#webhooks.stop(), this.#audit.stop()]), patience]);
     await Promise.race([this.#catalogue.stop(), patience]);
     this.#late.abort();
     return await this.#uploader.unstored();

@@ -9,6 +9,8 @@ import { ReelayError } from '../config/ReelayError.js';
 import type { FaultKind, ThreadStates } from './ControlMessage.js';
 import { httpErrorOf } from './HttpError.js';
 import { keyIn, type Keyring, type Scope } from './Keyring.js';
+import type { AuditLog } from './AuditLog.js';
+import { auditRoutes } from './auditRoutes.js';
 import { deedRoutes } from './deedRoutes.js';
 import { linkRoutes } from './linkRoutes.js';
 import type { Library } from './Library.js';
@@ -36,6 +38,7 @@ export interface HttpApiOptions {
   /** Of the recordings of calls that are up. */
   readonly requests: RecordingRequests;
   readonly removal: Removal;
+  readonly audit: Pick<AuditLog, 'note' | 'store'>;
   readonly outbox: Outbox;
   readonly webhooks: Pick<Webhooks, 'replay'>;
   /** Signs the links by which recordings are shared, at least 32 bytes. */
@@ -82,10 +85,16 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
     const scope = digest === undefined ? null : options.keyring().openDigest(digest);
     return scope ?? authenticate(options.keyring(), wrongKeys, request, request.headers.authorization);
   };
+  const asked = new WeakMap<FastifyRequest, Scope>();
   const scopeOf = (request: FastifyRequest, deed: KeyScope = 'read'): Scope => {
     const shared = links.openedBy(request.raw);
-    if (shared !== undefined) return scopeOfLink(shared);
+    if (shared !== undefined) {
+      const scope = scopeOfLink(shared);
+      asked.set(request, scope);
+      return scope;
+    }
     const scope = whoAsks(request);
+    asked.set(request, scope);
     if (scope.may(deed)) return scope;
     throw new ReelayError('forbidden', { remedy: `Use a key whose scopes have ${deed}.` });
   };
@@ -101,6 +110,8 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
   });
   const { library, calls, bytesPerSecond } = options;
   const throttle = new Throttle(bytesPerSecond);
+  // Hooks are of routes that come behind them.
+  auditRoutes(app, { library, calls, scopeOf, throttle }, options.audit, (request) => asked.get(request));
   recordingRoutes(app, { library, calls, scopeOf, throttle });
   linkRoutes(app, { library, calls, scopeOf, throttle }, links);
   deedRoutes(app, { library, calls, scopeOf, throttle }, options.requests);
