@@ -144,9 +144,6 @@ export class Control {
     this.#retention = new Retention({
       catalogue: this.#catalogue.catalogue,
       removal: this.#removal,
-      audit: this.#audit,
-      outbox: this.#catalogue.catalogue.outbox,
-      webhooks: this.#webhooks,
       accounts: () => this.#config.accounts,
       log,
     });
@@ -612,6 +609,9 @@ export class Control {
       threads: () => this.#threads,
       requests: this.#requests,
       removal: this.#removal,
+      audit: this.#audit,
+      outbox: this.#catalogue.catalogue.outbox,
+      webhooks: this.#webhooks,
       linkKey: () => this.#linkKey,
       sessionKey: () => this.#linkKey,
       bytesPerSecond: () => this.#config.limits.downloadBytesPerSecond,

@@ -104,7 +104,7 @@ async function take(box: Pick<MemoryOutbox, 'post' | 'claim' | 'settle' | 'forge
   if (step.kind === 'post') return await box.post([step.which]);
   if (step.kind === 'claim') return await box.claim(step.which, 4000);
   if (step.kind === 'forget') return await box.forgetBefore(step.ms);
-  const { state, dueMs } = step;
+  const { state, dueMs } = step as Extract<Step, { kind: 'settle' }>;
   return await box.settle(step.which, { state, tries: 1, dueMs, problem: state === 'waiting' ? 'it broke' : null });
 }
 

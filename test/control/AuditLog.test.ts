@@ -77,7 +77,7 @@ await t.test('who asked for a recording is told to its account, and to nobody el
   ];
   const { manifest } = await fabricateRecording(join(dir, 'recordings'), { accountId: 'AC1' });
   const { recordingId } = manifest;
-  const bench = await ApiBench.start(t, dir, { accounts, adminKeys: ['admin'] });
+  const bench = await ApiBench.start(t, dir, { accounts, adminKeys: [{ key: 'admin', name: 'boss' }] });
   const path = `/v1/recordings/${recordingId}`;
   await (await bench.ask('GET', `${path}/audio.wav`, 'one')).arrayBuffer();
   await bench.ask('GET', path, 'two');
@@ -93,7 +93,7 @@ await t.test('who asked for a recording is told to its account, and to nobody el
     [
       ['desk', 'GET /v1/recordings/:id/audio.wav', 200],
       ['desk', 'POST /v1/recordings/:id/pause', 403],
-      ['adminKeys 1', 'POST /v1/recordings/:id/links', 201],
+      ['boss', 'POST /v1/recordings/:id/links', 201],
       ['a link', 'GET /v1/recordings/:id/audio.wav', 200],
       ['desk', 'DELETE /v1/recordings/:id', 200],
       ['desk', 'GET /v1/recordings/:id', 410],

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import t from 'tap';
 import { ApiBench } from '../fixtures/ApiBench.js';
 import { fabricateRecording } from '../fixtures/recording.js';
@@ -28,7 +29,7 @@ function call(accountId: string, callId: string, recordingId: string | null) {
 
 await t.test('a deed is asked of the call whose recording it is, and answered with what became of it', async (t) => {
   const dir = t.testdir({});
-  const { manifest } = await fabricateRecording(`${dir}/spool`, { accountId: 'AC1', state: 'recording' });
+  const { manifest } = await fabricateRecording(join(dir, 'spool'), { accountId: 'AC1', state: 'recording' });
   const { recordingId } = manifest;
   const bench = await ApiBench.start(t, dir, { accounts });
   bench.calls.take(wholeList([call('AC1', 'CA1', recordingId), call('AC1', 'CA2', 'just-begun')]));
@@ -52,7 +53,7 @@ await t.test('a deed is asked of the call whose recording it is, and answered wi
 
 await t.test('nothing is asked of a call that the key doesn’t see, or in words that nobody understands', async (t) => {
   const dir = t.testdir({});
-  const { manifest } = await fabricateRecording(`${dir}/spool`, { accountId: 'AC1', state: 'recording' });
+  const { manifest } = await fabricateRecording(join(dir, 'spool'), { accountId: 'AC1', state: 'recording' });
   const bench = await ApiBench.start(t, dir, { accounts });
   bench.calls.take(wholeList([call('AC1', 'CA1', manifest.recordingId), call('AC1', 'CA2', 'just-begun')]));
   for (const id of [manifest.recordingId, 'just-begun', 'nothing'])

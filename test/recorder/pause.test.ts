@@ -48,9 +48,10 @@ function callWith(pauses: readonly Pause[], totalMs: number, facts: Partial<Stre
 /** What the caller's channel holds, by what was said when. */
 function expected(pauses: readonly Pause[], totalMs: number): Int16Array {
   const said = numbered(0, totalMs * perMs);
-  for (const { fromMs, toMs } of pauses) {
-    // A frame that had begun before the pause came in it.
-    const from = Math.floor(fromMs / frameMs) * frameMs;
+  for (const { fromMs, toMs, mode } of pauses) {
+    // A frame that had begun before the pause came in it, or behind it, when nobody can say any more where it would lie.
+    const begun = Math.floor(fromMs / frameMs) * frameMs;
+    const from = mode === 'silence' && begun + frameMs > toMs ? fromMs : begun;
     said.fill(0, from * perMs, toMs * perMs);
   }
   const parts: Int16Array[] = [];

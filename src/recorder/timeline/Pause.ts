@@ -3,8 +3,8 @@ import type { PauseMode } from '../../tap/TapRecord.js';
 import { cutFrom } from './Coverage.js';
 import { eraseLane } from './Lane.js';
 import type { PlayoutState } from './Playout.js';
-import type { StreamState } from './StreamTimeline.js';
-import { addEvent, type TimelineState } from './TimelineState.js';
+import { slowestTrack, type StreamState, type Stretch } from './StreamTimeline.js';
+import { addEvent, liveStreams, type TimelineState } from './TimelineState.js';
 
 /**
  * A pause that somebody asked for: nothing that sounds while it lasts is in the recording. With `silence` the recording goes on
@@ -12,8 +12,9 @@ import { addEvent, type TimelineState } from './TimelineState.js';
  * left out there. What the bot had said before and would have been heard in the pause isn't, either.
  */
 export interface PauseState {
-  /** Where it began. */
+  /** Where it began, and up to where everything said before had come by then. */
   readonly from: number;
+  readonly heard: number;
   readonly mode: PauseMode;
 }
 
@@ -29,7 +30,8 @@ const nowhere = Number.MAX_SAFE_INTEGER;
 export function pause(state: TimelineState, mode: PauseMode): void {
   if (pauseOf(state) !== null) return;
   const from = Math.max(state.now, state.final);
-  state.pause = { from, mode };
+  const heard = Math.min(from, ...liveStreams(state).map(slowestTrack));
+  state.pause = { from, heard, mode };
   for (const lane of Object.values(state.lanes)) eraseLane(lane, from);
   state.causes.push({ from, to: nowhere, cause: 'paused' });
   addEvent(state, 'paused', from, { mode });
@@ -48,13 +50,15 @@ export function resume(state: TimelineState): void {
 export function endPause(state: TimelineState): number | null {
   const paused = pauseOf(state);
   if (paused === null) return null;
-  const { from, mode } = paused;
+  const { from, heard, mode } = paused;
   state.pause = null;
+  // What was on its way when it began came in it, or wasn't to be placed any more.
+  if (heard < from) state.causes.push({ from: Math.max(heard, state.final), to: from, cause: 'paused' });
   // What the bot said in the pause is still being played behind it.
   let to = state.now;
   for (const { playout } of state.streams.values()) to = Math.max(to, playout?.queueEnd ?? 0);
   replace(state.causes, (each) => (each.from === from && each.to === nowhere ? { ...each, to } : each));
-  for (const stream of state.streams.values()) stream.floor = state.now;
+  for (const stream of liveStreams(state)) hush(stream, { from, to: state.now }, state.final);
   const left = mode === 'skip' ? state.now - from : 0;
   if (left > 0) takeOut(state, from, left);
   return left;
@@ -115,11 +119,21 @@ function takeOut(state: TimelineState, from: number, samples: number): void {
   replace(state.causes, (each) => ({ ...each, from: back(each.from), to: back(each.to) }));
   replace(state.events, (each) => ({ ...each, sample: back(each.sample) }));
   for (const [number, stream] of state.streams)
-    state.streams.set(number, moved(stream, back, samples));
+    state.streams.set(number, moved(stream, back, samples, from));
   state.now = back(state.now);
 }
 
-function moved(stream: StreamState, back: (position: number) => number, samples: number): StreamState {
+function hush(stream: StreamState, stretch: Stretch, final: number): void {
+  stream.hushed = [...(stream.hushed ?? []).filter(({ to }) => to > final), stretch];
+}
+
+/** @param now - where the recording stands when all is moved */
+function moved(
+  stream: StreamState,
+  back: (position: number) => number,
+  samples: number,
+  now: number,
+): StreamState {
   const { ends } = stream;
   return {
     ...stream,
@@ -131,7 +145,8 @@ function moved(stream: StreamState, back: (position: number) => number, samples:
       ...(ends.bot === undefined ? {} : { bot: ends.bot - samples }),
     },
     lastHeard: back(stream.lastHeard),
-    floor: back(stream.floor ?? 0),
+    // What was said before the pause and comes now would be taken for as much earlier as the pause was long.
+    hushed: [{ from: 0, to: now }],
     idle: null,
     lost: { caller: null, bot: null },
     playout: stream.playout === null ? null : playoutMoved(stream.playout, back),

@@ -60,9 +60,8 @@ function placeTrack(
     second === null ? null : resampled(stream, 'bot', second, sampleRate, state.facts.sampleRate);
   if (record.kind === RecordKind.muted) mute(state, Math.max(position, state.final), position + length);
   else {
-    const least = Math.max(state.final, stream.floor ?? 0);
-    writeLane(laneOf(state, stream, record.track), position, samples, least);
-    if (other !== null) writeLane(state.lanes.botHeard, position, other, least);
+    writeAloud(state, stream, laneOf(state, stream, record.track), position, samples);
+    if (other !== null) writeAloud(state, stream, state.lanes.botHeard, position, other);
   }
   const ends = stream.ends[track];
   if (ends === undefined && track === 'caller') assumeSilence(state, 0, stream.startSample, position);
@@ -71,6 +70,24 @@ function placeTrack(
   }
   stream.ends[track] = Math.max(ends ?? stream.startSample, position + length);
   stream.lastArrivalMs = record.arrivalMs;
+}
+
+/** Writes what wasn't said in a pause. */
+function writeAloud(
+  { final }: TimelineState,
+  { hushed = [] }: StreamState,
+  lane: LaneState,
+  position: number,
+  samples: Int16Array,
+): void {
+  const end = position + samples.length;
+  let from = position;
+  for (const hush of hushed) {
+    if (hush.to <= from || hush.from >= end) continue;
+    if (hush.from > from) writeLane(lane, from, samples.subarray(from - position, hush.from - position), final);
+    from = Math.min(end, hush.to);
+  }
+  writeLane(lane, from, from === position ? samples : samples.subarray(from - position), final);
 }
 
 /** Of a stream that was there before its recording the first frame lies where the recording begins, whatever time it has. */
