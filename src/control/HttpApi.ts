@@ -9,6 +9,7 @@ import { ReelayError } from '../config/ReelayError.js';
 import type { FaultKind, ThreadStates } from './ControlMessage.js';
 import { httpErrorOf } from './HttpError.js';
 import { keyIn, type Keyring, type Scope } from './Keyring.js';
+import { describeApi, described } from './ApiDescription.js';
 import type { AuditLog } from './AuditLog.js';
 import { auditRoutes } from './auditRoutes.js';
 import { deedRoutes } from './deedRoutes.js';
@@ -110,31 +111,39 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
   });
   const { library, calls, bytesPerSecond } = options;
   const throttle = new Throttle(bytesPerSecond);
-  // Hooks are of routes that come behind them.
-  auditRoutes(app, { library, calls, scopeOf, throttle }, options.audit, (request) => asked.get(request));
-  recordingRoutes(app, { library, calls, scopeOf, throttle });
-  linkRoutes(app, { library, calls, scopeOf, throttle }, links);
-  deedRoutes(app, { library, calls, scopeOf, throttle }, options.requests);
-  removalRoutes(app, { library, calls, scopeOf, throttle }, options.removal);
-  webhookRoutes(app, { library, calls, scopeOf, throttle }, options.outbox, options.webhooks);
-  sessionRoutes(app, sessions, {
-    of: whoAsks,
-    ofKey: (request, key) => authenticate(options.keyring(), wrongKeys, request, `Bearer ${key}`),
+  describeApi(app);
+  // The description is of routes that come behind it, and so are hooks.
+  void app.register((api, _options, done) => {
+    auditRoutes(api, { library, calls, scopeOf, throttle }, options.audit, (request) => asked.get(request));
+    recordingRoutes(api, { library, calls, scopeOf, throttle });
+    linkRoutes(api, { library, calls, scopeOf, throttle }, links);
+    deedRoutes(api, { library, calls, scopeOf, throttle }, options.requests);
+    removalRoutes(api, { library, calls, scopeOf, throttle }, options.removal);
+    webhookRoutes(api, { library, calls, scopeOf, throttle }, options.outbox, options.webhooks);
+    sessionRoutes(api, sessions, {
+      of: whoAsks,
+      ofKey: (request, key) => authenticate(options.keyring(), wrongKeys, request, `Bearer ${key}`),
+    });
+    healthRoutes(api, options);
+    const metrics = described({ summary: 'Prometheus', tag: 'system', answers: { 200: 'text/plain: metrics' } });
+    api.get('/metrics', metrics, async (request, reply) => {
+      insistOnAdmin(scopeOf(request), request);
+      return await reply
+        .type(options.metrics.registry.contentType)
+        .send(await options.metrics.registry.metrics());
+    });
+    if (options.fault !== null) faultRoute(api, options.fault, scopeOf);
+    const description = described({ summary: 'This description', tag: 'system', isOpen: true });
+    api.get('/openapi.json', description, () => api.swagger());
+    done();
   });
-  healthRoutes(app, options);
-  app.get('/metrics', async (request, reply) => {
-    insistOnAdmin(scopeOf(request), request);
-    return await reply
-      .type(options.metrics.registry.contentType)
-      .send(await options.metrics.registry.metrics());
-  });
-  if (options.fault !== null) faultRoute(app, options.fault, scopeOf);
   return app;
 }
 
 function healthRoutes(app: FastifyInstance, { threads }: HttpApiOptions): void {
-  app.get('/healthz', () => ({ status: 'ok' }));
-  app.get('/readyz', (_request, reply) => {
+  const open = { tag: 'system', isOpen: true } as const;
+  app.get('/healthz', described({ ...open, summary: 'Whether the control port answers' }), () => ({ status: 'ok' }));
+  app.get('/readyz', described({ ...open, summary: 'Whether calls are taken, and recorded' }), (_request, reply) => {
     const { status, body } = readinessOf(threads());
     return reply.code(status).send(body);
   });
@@ -150,7 +159,7 @@ function faultRoute(
   fault: (thread: 'recorder' | 'control', fault: FaultKind) => void,
   scopeOf: (request: FastifyRequest, deed: KeyScope) => Scope,
 ): void {
-  app.post('/v1/faults', async (request, reply) => {
+  app.post('/v1/faults', described({ summary: 'Breaks a thread', tag: 'system', body: faultRequest }), async (request, reply) => {
     insistOnAdmin(scopeOf(request, 'control'), request);
     const { success, data } = faultRequest.safeParse(request.body);
     if (!success) {

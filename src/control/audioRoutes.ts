@@ -4,6 +4,7 @@ import { ChannelSelection } from '../audio/ChannelSelection.js';
 import type { CatalogueEntry } from '../catalogue/Catalogue.js';
 import { ReelayError } from '../config/ReelayError.js';
 import type { Manifest } from '../spool/Manifest.js';
+import { described, type RouteDescription } from './ApiDescription.js';
 import { sendBytes, sendMade, sendNotYet, sendStream, statusOf } from './AudioAnswer.js';
 import type { AudioSnapshot } from './AudioSnapshot.js';
 import { RecordingAnalyses } from './RecordingAnalyses.js';
@@ -24,6 +25,7 @@ interface Heard {
 }
 
 type ById = FastifyRequest<{ Params: { id: string } }>;
+type AudioDescription = Pick<RouteDescription, 'summary' | 'querystring' | 'answers'>;
 type Handler = (heard: Heard, request: ById, reply: FastifyReply) => Promise<FastifyReply>;
 
 const part = z.object({
@@ -42,8 +44,9 @@ const resolution = z.object({ samplesPerBin: z.coerce.number().int().min(1).defa
 export function audioRoutes(app: FastifyInstance, sources: RecordingSources, downloads: Turnstile): void {
   const encoders = new Turnstile(mostEncoded);
   const analyses = new RecordingAnalyses();
-  const route = (name: string, handler: Handler) =>
+  const route = (name: string, about: AudioDescription, handler: Handler) =>
     app.route({
+      ...described({ tag: 'audio', params: { id: 'the recording' }, ...about }),
       method: ['GET', 'HEAD'],
       url: `/v1/recordings/:id/${name}`,
       handler: async (request: ById, reply) => {
@@ -57,7 +60,13 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
         return await handler(heard, request, reply);
       },
     });
-  route('audio.wav', async (heard, request, reply) => {
+  const audio = {
+    200: 'audio/wav: the audio so far; Ogg Opus or MP3 where the query asks for it',
+    202: 'There is nothing yet; Retry-After says when to ask again.',
+    206: 'audio/wav: a range of it',
+  };
+  const about = { summary: 'The audio, whole or in part, while the call is up, too', querystring: part, answers: audio };
+  route('audio.wav', about, async (heard, request, reply) => {
     const { channel, format, from, to } = asked(part, request.query);
     const isWhole = [channel, format, from, to].every((each) => each === undefined);
     if (isWhole) return await sendWhole(sources, heard, request, reply);
@@ -71,13 +80,16 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
   });
   const analysisOf = async ({ manifest, snapshot }: Heard) =>
     await analyses.of(manifest.recordingId, snapshot.audio);
-  route('waveform.json', async (heard, request, reply) =>
+  const made = (what: string) => ({ summary: what, answers: { 200: z.object({}), 202: audio[202] } });
+  route('waveform.json', made('Peaks per channel, in several resolutions'), async (heard, request, reply) =>
     sendMade(request, reply, {
       ...json(heard, 'waveform'),
       make: async () => JSON.stringify(waveformDocument(heard.manifest, (await analysisOf(heard)).waveform)),
     }),
   );
-  route('waveform.dat', async (heard, request, reply) => {
+  const peaks = { 200: 'application/octet-stream: 16 bit, as audiowaveform writes it', 202: audio[202] };
+  const data = { summary: 'Peaks of one resolution', querystring: resolution, answers: peaks };
+  route('waveform.dat', data, async (heard, request, reply) => {
     const { samplesPerBin } = asked(resolution, request.query);
     return await sendMade(request, reply, {
       ...json(heard, `waveform-${samplesPerBin}`),
@@ -85,7 +97,7 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
       make: async () => waveformData((await analysisOf(heard)).waveform, samplesPerBin),
     });
   });
-  route('segments.json', async (heard, request, reply) =>
+  route('segments.json', made('Who speaks when'), async (heard, request, reply) =>
     sendMade(request, reply, {
       ...json(heard, 'segments'),
       make: async () => JSON.stringify(speechDocument(heard.manifest, (await analysisOf(heard)).speech)),

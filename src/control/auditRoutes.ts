@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { ReelayError } from '../config/ReelayError.js';
+import { described } from './ApiDescription.js';
 import { auditOf, type AuditLog } from './AuditLog.js';
 import type { Scope } from './Keyring.js';
 import type { RecordingSources } from './RecordingSources.js';
@@ -37,7 +38,13 @@ export function auditRoutes(
       status: reply.statusCode,
     });
   });
-  app.get('/v1/audit', async (request) => {
+  const about = described({
+    summary: 'Who did what with recordings of an account on a day',
+    tag: 'access',
+    querystring: asked,
+    answers: { 200: z.object({ entries: z.array(z.looseObject({ time: z.iso.datetime() })) }) },
+  });
+  app.get('/v1/audit', about, async (request) => {
     const scope = scopeOf(request);
     const { success, data } = asked.safeParse(request.query);
     const remedy = 'The query takes account and day (YYYYMMDD), and recordingId.';

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { ReelayError } from '../config/ReelayError.js';
+import { described } from './ApiDescription.js';
 import type { RecordingRequests } from './RecordingRequests.js';
 import { findRecording, notFound, type RecordingSources } from './RecordingSources.js';
 
@@ -10,6 +11,7 @@ type ByCall = FastifyRequest<{ Params: { callId: string } }>;
 const pausing = z.strictObject({ mode: z.enum(['silence', 'skip']).default('silence') });
 const starting = z.strictObject({ account: z.string().optional() });
 const nothing = z.strictObject({});
+const done = z.object({ recordingId: z.string(), recording: z.string() });
 
 /** What may be done with the recording of a call that is up: begin it, pause it, go on with it, end it. */
 export function deedRoutes(
@@ -17,19 +19,26 @@ export function deedRoutes(
   sources: RecordingSources,
   requests: RecordingRequests,
 ): void {
-  app.post('/v1/recordings/:id/pause', async (request: ById) => {
+  app.post('/v1/recordings/:id/pause', about('Pauses the recording of a call that is up', pausing), async (request: ById) => {
     const recordingId = await told(sources, request);
     const { mode } = understood(pausing, request.body, 'Send { "mode": "silence" or "skip" }, or nothing.');
     return await requests.ask({ deed: 'pause', recordingId, mode });
   });
   for (const deed of ['resume', 'stop'] as const) {
-    app.post(`/v1/recordings/:id/${deed}`, async (request: ById) => {
+    app.post(`/v1/recordings/:id/${deed}`, about(`Has it ${deed}`, nothing), async (request: ById) => {
       const recordingId = await told(sources, request);
       understood(nothing, request.body, 'Send no body.');
       return await requests.ask({ deed, recordingId });
     });
   }
-  app.post('/v1/calls/:callId/record', async (request: ByCall, reply) => {
+  const beginning = described({
+    summary: 'Begins the recording of a call that waits for it',
+    tag: 'calls',
+    params: { callId: 'the call, as its provider names it' },
+    body: starting.optional(),
+    answers: { 201: done },
+  });
+  app.post('/v1/calls/:callId/record', beginning, async (request: ByCall, reply) => {
     const scope = sources.scopeOf(request, 'control');
     const { callId } = request.params;
     const remedy = 'Send { "account": "…" } where several accounts have a call of this id, else nothing.';
@@ -42,6 +51,11 @@ export function deedRoutes(
       throw new ReelayError('request_invalid', { value: callId, remedy });
     return await reply.code(201).send(await requests.ask({ deed: 'start', accountId, callId }));
   });
+}
+
+function about(summary: string, body: z.ZodType): ReturnType<typeof described> {
+  const params = { id: 'the recording' };
+  return described({ summary, tag: 'calls', params, body: body.optional(), answers: { 200: done } });
 }
 
 /** @throws ReelayError `not_found`, also for what somebody else may control; what `scopeOf` throws */

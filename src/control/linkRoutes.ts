@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { ReelayError } from '../config/ReelayError.js';
+import { described } from './ApiDescription.js';
 import { findRecording, notFound, type RecordingSources } from './RecordingSources.js';
 import { mostLinkSeconds, type ShareLinks } from './ShareLinks.js';
 
@@ -10,7 +11,14 @@ const wanted = z.strictObject({ seconds: z.number().int().min(1).max(mostLinkSec
 
 /** `POST /v1/recordings/:id/links` makes a link; `/shared/…` that isn't one, or not any more, is nothing. */
 export function linkRoutes(app: FastifyInstance, sources: RecordingSources, links: ShareLinks): void {
-  app.post('/v1/recordings/:id/links', async (request: ById, reply) => {
+  const about = described({
+    summary: 'Makes a link for somebody without a key',
+    tag: 'access',
+    params: { id: 'the recording' },
+    body: wanted.optional(),
+    answers: { 201: z.object({ path: z.string(), expires: z.iso.datetime() }) },
+  });
+  app.post('/v1/recordings/:id/links', about, async (request: ById, reply) => {
     const entry = await findRecording(sources, sources.scopeOf(request), request.params.id);
     if (entry === null) throw notFound(request.url);
     const { success, data } = wanted.safeParse(request.body ?? {});
@@ -22,7 +30,7 @@ export function linkRoutes(app: FastifyInstance, sources: RecordingSources, link
     const path = links.make(entry, expiresMs);
     return await reply.code(201).send({ path, expires: new Date(expiresMs).toISOString() });
   });
-  app.all('/shared/*', () => {
+  app.all('/shared/*', { schema: { hide: true } as object }, () => {
     const remedy = 'Ask whoever gave you the link for another one.';
     throw new ReelayError('not_found', { value: 'a link that is wrong or has expired', remedy });
   });

@@ -9,6 +9,7 @@ import { documentSchemas } from '../spool/documentSchemas.js';
 import { sidecarName } from '../spool/layout.js';
 import type { ObjectStore } from '../storage/ObjectStore.js';
 import { readSpooled } from '../storage/SpooledRecording.js';
+import { described, type RouteDescription } from './ApiDescription.js';
 import { sendBytes, sendNotYet, statusOf } from './AudioAnswer.js';
 import { audioRoutes } from './audioRoutes.js';
 import { AudioSnapshot, type Whereabouts } from './AudioSnapshot.js';
@@ -35,13 +36,39 @@ const query = z.strictObject({
   cursor: z.string().optional(),
 });
 
+const aboutCalls: RouteDescription = {
+  summary: 'Calls that are up',
+  tag: 'calls',
+  answers: { 200: z.object({ calls: z.array(z.looseObject({ callId: z.string(), accountId: z.string() })) }) },
+};
+const aboutList: RouteDescription = {
+  summary: 'Recordings, the newest first',
+  tag: 'recordings',
+  querystring: query,
+  answers: {
+    200: z.object({ recordings: z.array(z.looseObject({ recordingId: z.string() })), next: z.string().nullable() }),
+  },
+};
+const aboutOne: RouteDescription = {
+  summary: 'The manifest of a recording',
+  tag: 'recordings',
+  params: { id: 'the recording' },
+  answers: { 200: documentSchemas.manifest, 202: 'Its recorder has not begun; Retry-After says when to ask again.' },
+};
+const aboutChunk: RouteDescription = {
+  summary: 'A sealed chunk, or its sidecar',
+  tag: 'audio',
+  params: { id: 'the recording', file: 'its index and .wav or .json' },
+  answers: { 200: 'audio/wav: the chunk', 206: 'audio/wav: a range of it' },
+};
+
 /** Calls that are up, and everything under `/v1/recordings`. */
 export function recordingRoutes(app: FastifyInstance, sources: RecordingSources): void {
   const { scopeOf } = sources;
   const downloads = new Turnstile(mostDownloads);
-  app.get('/v1/calls', async (request) => ({ calls: await liveCalls(sources, scopeOf(request)) }));
-  app.get('/v1/recordings', async (request) => await list(sources, scopeOf(request), request.query));
-  app.get('/v1/recordings/:id', async (request: ById, reply) => {
+  app.get('/v1/calls', described(aboutCalls), async (request) => ({ calls: await liveCalls(sources, scopeOf(request)) }));
+  app.get('/v1/recordings', described(aboutList), async (request) => await list(sources, scopeOf(request), request.query));
+  app.get('/v1/recordings/:id', described(aboutOne), async (request: ById, reply) => {
     const entry = await findRecording(sources, scopeOf(request), request.params.id);
     if (entry === null)
       return await sendNotYet(reply, { recordingId: request.params.id, state: 'recording' });
@@ -50,6 +77,7 @@ export function recordingRoutes(app: FastifyInstance, sources: RecordingSources)
   });
   audioRoutes(app, sources, downloads);
   app.route({
+    ...described(aboutChunk),
     method: ['GET', 'HEAD'],
     url: '/v1/recordings/:id/chunks/:file',
     handler: async (request: ByFile, reply) => {

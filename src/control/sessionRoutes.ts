@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { digestOfKey } from '../config/ApiKey.js';
 import { ReelayError } from '../config/ReelayError.js';
+import { described } from './ApiDescription.js';
 import { scopesOf, type Scope } from './Keyring.js';
 import type { Sessions } from './Sessions.js';
 
@@ -18,14 +19,18 @@ export function sessionRoutes(
     readonly ofKey: (request: FastifyRequest, key: string) => Scope;
   },
 ): void {
-  app.get('/v1/session', (request) => shown(scopes.of(request)));
-  app.post('/v1/session', async (request, reply) => {
+  const seen = z.object({ name: z.string(), isAdmin: z.boolean(), scopes: z.array(z.string()) });
+  const whose = described({ summary: 'As whom one is signed in', tag: 'access', answers: { 200: seen } });
+  const coming = described({ summary: 'Signs a browser in', tag: 'access', body: signingIn, answers: { 200: seen }, isOpen: true });
+  const going = described({ summary: 'Signs it out', tag: 'access', answers: { 204: 'It is.' }, isOpen: true });
+  app.get('/v1/session', whose, (request) => shown(scopes.of(request)));
+  app.post('/v1/session', coming, async (request, reply) => {
     const { success, data } = signingIn.safeParse(request.body);
     if (!success) throw new ReelayError('request_invalid', { remedy: 'Send { "key": "…" }.' });
     const scope = scopes.ofKey(request, data.key);
     return await withCookie(reply, sessions.open(digestOfKey(data.key), isSecure(request))).send(shown(scope));
   });
-  app.delete('/v1/session', async (request, reply) => {
+  app.delete('/v1/session', going, async (request, reply) => {
     return await withCookie(reply, sessions.close(isSecure(request))).code(204).send();
   });
 }

@@ -1,0 +1,86 @@
+import { createRequire } from 'node:module';
+import swagger from '@fastify/swagger';
+import type { FastifyInstance, FastifySchema } from 'fastify';
+import { z } from 'zod';
+
+/** What a route takes and gives, in the schemas that read it. */
+export interface RouteDescription {
+  readonly summary: string;
+  /** What it is about: a heading of the document. */
+  readonly tag: 'calls' | 'recordings' | 'audio' | 'events' | 'access' | 'system';
+  /** Parts of the path, each with what it is. */
+  readonly params?: Readonly<Record<string, string>>;
+  readonly querystring?: z.ZodType;
+  readonly body?: z.ZodType;
+  /** By status. A text: what it is, of something that isn't JSON, with its media type before a colon. */
+  readonly answers?: Readonly<Record<number, z.ZodType | string>>;
+  /** Anybody may ask. */
+  readonly isOpen?: boolean;
+}
+
+const fault = z.object({ code: z.string(), message: z.string(), remedy: z.string().nullable() });
+
+/**
+ * Has `/openapi.json` say what the routes are that are added from now on. It describes them and does nothing else: what a request holds is
+ * read where it is used, by the same schemas, with an error that says what to send.
+ */
+export function describeApi(app: FastifyInstance): void {
+  const { version } = createRequire(import.meta.url)('reelay/package.json') as { version: string };
+  app.setValidatorCompiler(() => (value: unknown) => ({ value }));
+  app.setSerializerCompiler(() => (value: unknown) => JSON.stringify(value));
+  void app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: 'reelay', version, description: 'Recordings of phone calls, while they are up and after.' },
+      components: {
+        securitySchemes: {
+          key: { type: 'http', scheme: 'bearer', description: 'A key of control.adminKeys, or of an account.' },
+          session: { type: 'apiKey', in: 'cookie', name: 'reelay_session', description: 'POST /v1/session gives it.' },
+        },
+      },
+      security: [{ key: [] }, { session: [] }],
+    },
+  });
+}
+
+/** The description as Fastify and the document take it. */
+export function described(route: RouteDescription): { schema: FastifySchema } {
+  const { summary, tag, params = {}, querystring, body, answers = {}, isOpen = false } = route;
+  const answered = Object.entries(answers).map(([status, answer]) => [status, answerOf(answer)] as const);
+  const schema: FastifySchema & Record<string, unknown> = {
+    summary,
+    tags: [tag],
+    ...(isOpen ? { security: [] } : {}),
+    ...(Object.keys(params).length === 0 ? {} : { params: paramsOf(params) }),
+    ...(querystring === undefined ? {} : { querystring: jsonSchema(querystring) }),
+    ...(body === undefined ? {} : { body: jsonSchema(body) }),
+    response: { ...Object.fromEntries(answered), default: { description: 'What is wrong.', ...jsonSchema(fault) } },
+  };
+  return { schema };
+}
+
+function answerOf(answer: z.ZodType | string): object {
+  if (typeof answer !== 'string') return { description: 'JSON.', ...jsonSchema(answer) };
+  const [, type, description = answer] = /^([\w.+*-]+\/[\w.+*-]+): (.*)$/.exec(answer) ?? [];
+  if (type === undefined) return { description, type: 'null' };
+  return { description, content: { [type]: { schema: { type: 'string' } } } };
+}
+
+function paramsOf(params: Readonly<Record<string, string>>): object {
+  const properties = Object.entries(params).map(([name, description]) => [name, { type: 'string', description }]);
+  return { type: 'object', properties: Object.fromEntries(properties) as object, required: Object.keys(params) };
+}
+
+/** What a request may hold, or an answer holds, before it is read. */
+function jsonSchema(schema: z.ZodType): object {
+  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, {
+    io: 'input',
+    unrepresentable: 'any',
+    override: ({ zodSchema, jsonSchema: made }) => {
+      // What is read from text is written as what it is read as.
+      const { type, coerce } = zodSchema._zod.def as { readonly type: string; readonly coerce?: boolean };
+      if (type === 'number' && coerce === true) made.type = 'integer';
+    },
+  });
+  return rest;
+}
