@@ -115,11 +115,11 @@ async function list({ library }: RecordingSources, scope: Scope, asked: unknown)
   }
   const { from, to, ...rest } = data;
   const page = await library.list({ ...rest, fromMs: from, toMs: to, visible: scope.visible });
-  return { recordings: page.entries.map((entry) => described(library, entry)), next: page.next };
+  return { recordings: page.entries.map((entry) => shown(library, entry)), next: page.next };
 }
 
 /** An entry as lists show it: a live recording with what has come in so far. */
-function described(library: Library, entry: CatalogueEntry): object {
+function shown(library: Library, entry: CatalogueEntry): object {
   const progress = library.progress(entry.recordingId);
   if (entry.state !== 'recording' || progress === undefined) return entry;
   return { ...entry, samples: progress.samples, durationSeconds: progress.samples / entry.sampleRate };
