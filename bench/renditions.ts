@@ -20,9 +20,9 @@ import { mp3BitrateOf } from '../src/audio/Mp3.js';
 import { bytesOf, interleaved } from '../src/audio/pcm.js';
 import { readSpeech } from '../src/audio/Speech.js';
 import { wavHeader } from '../src/audio/wav.js';
-import { RecordedAudio } from '../src/control/RecordedAudio.js';
-import { RecordingAnalyses } from '../src/control/RecordingAnalyses.js';
-import { Rendition, type RenditionFormat } from '../src/control/Rendition.js';
+import { RecordedAudio } from '../src/control/rendition/RecordedAudio.js';
+import { RecordingAnalyses } from '../src/control/rendition/RecordingAnalyses.js';
+import { Rendition, type RenditionFormat } from '../src/control/rendition/Rendition.js';
 import { argument } from './argument.js';
 
 const [seconds, rounds] = [argument('seconds', 60), argument('rounds', 5)];

@@ -5,7 +5,7 @@ import type { Environment } from '../config/environment.js';
 import { type ConfigFlags, loadConfig } from '../config/load.js';
 import { ReelayError } from '../config/ReelayError.js';
 import { AccountDirectory } from '../control/AccountDirectory.js';
-import { reindex, type Reindexed } from '../control/reindex.js';
+import { reindex, type Reindexed } from '../control/library/reindex.js';
 import { clockOf } from '../storage/Clock.js';
 import { Stores } from '../storage/Stores.js';
 import { exitCodeOf, type Output } from './recordingTarget.js';

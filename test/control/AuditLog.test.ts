@@ -2,7 +2,7 @@ import { appendFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import t from 'tap';
-import { AuditLog, auditOf, type AuditEntry } from '../../src/control/AuditLog.js';
+import { AuditLog, auditOf, type AuditEntry } from '../../src/control/library/AuditLog.js';
 import { FileStore } from '../../src/storage/FileStore.js';
 import { ApiBench } from '../fixtures/ApiBench.js';
 import { fabricateRecording } from '../fixtures/recording.js';

@@ -1,8 +1,8 @@
 import { basename } from 'node:path';
 import { pino } from 'pino';
 import t from 'tap';
-import { EventWatch } from '../../src/control/EventWatch.js';
-import type { RecordingEvent } from '../../src/control/RecordingEvents.js';
+import { EventWatch } from '../../src/control/events/EventWatch.js';
+import type { RecordingEvent } from '../../src/control/events/RecordingEvents.js';
 import { recordingFolder } from '../../src/spool/layout.js';
 import type { Manifest } from '../../src/spool/Manifest.js';
 import { fabricateRecording } from '../fixtures/recording.js';

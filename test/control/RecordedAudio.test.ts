@@ -2,7 +2,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import t from 'tap';
-import { RecordedAudio } from '../../src/control/RecordedAudio.js';
+import { RecordedAudio } from '../../src/control/rendition/RecordedAudio.js';
 import { FileStore } from '../../src/storage/FileStore.js';
 import { fabricateRecording, type FabricatedRecording, wavOf } from '../fixtures/recording.js';
 import { audioOf, whereaboutsIn } from './fixtures/recordedAudio.js';

@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import t from 'tap';
 import { AudioAnalysis } from '../../src/audio/AudioAnalysis.js';
 import { readSpeech } from '../../src/audio/Speech.js';
-import type { RecordedAudio, SampleRange } from '../../src/control/RecordedAudio.js';
-import { RecordingAnalyses } from '../../src/control/RecordingAnalyses.js';
+import type { RecordedAudio, SampleRange } from '../../src/control/rendition/RecordedAudio.js';
+import { RecordingAnalyses } from '../../src/control/rendition/RecordingAnalyses.js';
 import { fabricateRecording } from '../fixtures/recording.js';
 import { audioOf } from './fixtures/recordedAudio.js';
 

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { Sessions, sessionSeconds } from '../../src/control/Sessions.js';
+import { Sessions, sessionSeconds } from '../../src/control/api/Sessions.js';
 
 const secret = Buffer.alloc(32, 's');
 const digest = 'a'.repeat(64);

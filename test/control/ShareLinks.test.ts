@@ -1,5 +1,5 @@
 import t from 'tap';
-import { ShareLinks } from '../../src/control/ShareLinks.js';
+import { ShareLinks } from '../../src/control/api/ShareLinks.js';
 
 const key = Buffer.alloc(32, 'k');
 const shared = { recordingId: 'r1', accountId: 'AC1' };

@@ -1,7 +1,7 @@
 import { mkdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { type Disk, SpoolBudget } from '../../src/control/SpoolBudget.js';
+import { type Disk, SpoolBudget } from '../../src/control/uploads/SpoolBudget.js';
 import type { RecordingProgress } from '../../src/spool/SpoolEvent.js';
 import { fabricateRecording } from '../fixtures/recording.js';
 

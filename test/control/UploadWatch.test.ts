@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import t from 'tap';
-import { UploadWatch, type UploadListeners } from '../../src/control/UploadWatch.js';
+import { UploadWatch, type UploadListeners } from '../../src/control/uploads/UploadWatch.js';
 import { StoreFault } from '../../src/storage/StoreFault.js';
 
 await t.test(

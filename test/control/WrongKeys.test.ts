@@ -1,5 +1,5 @@
 import t from 'tap';
-import { WrongKeys } from '../../src/control/WrongKeys.js';
+import { WrongKeys } from '../../src/control/api/WrongKeys.js';
 
 const here = '192.0.2.1';
 

@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import t from 'tap';
-import { Retention } from '../../src/control/Retention.js';
+import { Retention } from '../../src/control/library/Retention.js';
 import { FileStore } from '../../src/storage/FileStore.js';
 import { tombstonesIn, type Tombstone } from '../../src/storage/Ledger.js';
 import type { ObjectStore } from '../../src/storage/ObjectStore.js';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { samplePosition, sampleRange } from '../../src/control/samplePosition.js';
+import { samplePosition, sampleRange } from '../../src/control/api/samplePosition.js';
 
 const clock = { sampleRate: 8000, startTime: '2026-11-20T12:00:00.000Z', gaps: [] };
 const refused = { name: 'ReelayError', code: 'request_invalid' };

@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { pino } from 'pino';
 import t from 'tap';
-import { LiveCalls } from '../../src/control/LiveCalls.js';
+import { LiveCalls } from '../../src/control/library/LiveCalls.js';
 import { Call } from '../../src/relay/Call.js';
 import type { CallStream } from '../../src/relay/Call.js';
 import { CallChanges } from '../../src/relay/CallChanges.js';

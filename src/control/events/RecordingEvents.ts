@@ -1,0 +1,66 @@
+import type { Delivery } from '../../catalogue/Delivery.js';
+import type { AccountConfig, WebhookConfig } from '../../config/Config.js';
+import type { EventType } from '../../config/eventTypes.js';
+import type { Manifest } from '../../spool/Manifest.js';
+
+/** What an event tells: the manifest without its chunks, and of a chunk's event that chunk's number. */
+export type EventData = Omit<Manifest, 'chunks'> & { readonly chunk?: number };
+
+/** Something that happened to a recording. */
+export interface RecordingEvent {
+  readonly type: EventType;
+  readonly manifest: Manifest;
+  /** Of `recording.chunk.stored`: its index. Of `recording.stalled`: that of the chunk that doesn't come. */
+  readonly chunk?: number;
+}
+
+/** Behind all chunks. */
+const lastSequence = 2 ** 40;
+const endings = { complete: 'recording.completed', interrupted: 'recording.interrupted' } as const;
+
+/** The event of a recording that is whole in its store. */
+export function endingOf({ state }: Manifest): EventType {
+  return state === 'complete' || state === 'interrupted' ? endings[state] : 'recording.failed';
+}
+
+/**
+ * The deliveries of an event to an account's endpoints. The same event has the same id and place whenever it is made, in whichever process,
+ * so that what is told twice is delivered once, or known for a repetition.
+ */
+export function deliveriesOf(event: RecordingEvent, account: AccountConfig, nowMs: number): Delivery[] {
+  const { type, manifest, chunk } = event;
+  const { chunks: _chunks, ...facts } = manifest;
+  const data: EventData = { ...facts, ...(chunk === undefined ? {} : { chunk }) };
+  const body = JSON.stringify({ type, timestamp: new Date(nowMs).toISOString(), data });
+  return account.webhooks
+    .filter((webhook) => wants(webhook, type))
+    .map(({ url }) => ({
+      eventId: eventIdOf(event),
+      endpoint: url,
+      accountId: manifest.accountId,
+      recordingId: manifest.recordingId,
+      type,
+      sequence: sequenceOf(event),
+      body,
+      createdMs: nowMs,
+      state: 'waiting',
+      tries: 0,
+      dueMs: nowMs,
+      problem: null,
+    }));
+}
+
+function wants({ events }: WebhookConfig, type: EventType): boolean {
+  return events === null || events.includes(type);
+}
+
+function eventIdOf({ type, manifest, chunk }: RecordingEvent): string {
+  const name = type.slice('recording.'.length).replaceAll('.', '_');
+  return ['msg', manifest.recordingId, name, ...(chunk === undefined ? [] : [chunk])].join('_');
+}
+
+function sequenceOf({ type, chunk = 0 }: RecordingEvent): number {
+  if (type === 'recording.started') return 0;
+  if (type === 'recording.stalled') return 2 * chunk + 1;
+  return type === 'recording.chunk.stored' ? 2 * chunk + 2 : lastSequence;
+}
