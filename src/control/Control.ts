@@ -1,23 +1,16 @@
-import { randomBytes, type KeyObject } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { MessagePort } from 'node:worker_threads';
-import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { accountOf, type Config, type RecordFormat } from '../config/Config.js';
 import { isLoopback } from '../config/isFromHere.js';
-import { loadConfig } from '../config/load.js';
 import { StartTokens } from '../providers/twilio/startToken.js';
 import type { Manifest } from '../spool/Manifest.js';
-import { catalogueNoteName, daemonsFolder } from '../spool/layout.js';
-import { signatureOf, signingKeyIn } from '../spool/ManifestSignature.js';
+import { daemonsFolder } from '../spool/layout.js';
+import { signatureOf } from '../spool/ManifestSignature.js';
 import { Quarantine, type SetAside } from '../spool/Quarantine.js';
 import type { Announcement, RecordingProgress } from '../spool/SpoolEvent.js';
 import { clockOf } from '../storage/Clock.js';
-import { Ledger } from '../storage/Ledger.js';
 import { readSpooled } from '../storage/SpooledRecording.js';
 import { SpoolReserve } from '../storage/SpoolReserve.js';
 import { Stores } from '../storage/Stores.js';
@@ -32,24 +25,19 @@ import type {
   ToControl,
 } from './ControlMessage.js';
 import { AccountDirectory } from './AccountDirectory.js';
+import { Archive } from './library/Archive.js';
 import { Alerts } from './monitoring/Alerts.js';
-import { AuditLog } from './library/AuditLog.js';
-import { CatalogueNote } from './library/CatalogueNote.js';
-import { CatalogueWatch } from './library/CatalogueWatch.js';
+import { ConfigInForce } from './ConfigInForce.js';
+import { ControlPort } from './ControlPort.js';
 import { EventWatch } from './events/EventWatch.js';
 import { FailedRecordings } from './library/FailedRecordings.js';
-import { ForeignRecordings } from './library/ForeignRecordings.js';
 import { commitFault } from './Fault.js';
 import { httpApi } from './api/HttpApi.js';
-import { Keyring } from './api/Keyring.js';
-import { Library } from './library/Library.js';
 import { LiveCalls } from './library/LiveCalls.js';
 import { answerMediaHttp } from './MediaHttp.js';
 import { Metrics } from './monitoring/Metrics.js';
 import { OverloadAlert } from './monitoring/OverloadAlert.js';
 import { RecordingRequests } from './RecordingRequests.js';
-import { Removal } from './library/Removal.js';
-import { Retention } from './library/Retention.js';
 import { SpoolOwnership } from './uploads/SpoolOwnership.js';
 import { SpoolWatch } from './uploads/SpoolWatch.js';
 import { ThreadAlerts } from './monitoring/ThreadAlerts.js';
@@ -59,17 +47,13 @@ import { Webhooks } from './events/Webhooks.js';
 
 /** How often the spool is looked through without being told to, in case an announcement was lost, ms. */
 const lookMs = 30_000;
-/** After how long stores that could not be read are read again, ms. */
-const readAgainMs = 300_000;
-/** Pause between a successor's tries to listen, ms. */
-const listenAgainMs = 100;
-
 /**
  * The control thread's work: configuration, HTTP, catalogue and uploads. It keeps nothing that isn't in spool, stores and
  * configuration, so that a successor starts where it was.
  */
 export class Control {
   readonly #data: ControlData;
+  readonly #settings: ConfigInForce;
   readonly #post: (message: FromControl) => void;
   readonly #log: Logger;
   /** Where it was at the start; a reload moves neither it nor the catalogue. */
@@ -78,14 +62,9 @@ export class Control {
   readonly #requests = new RecordingRequests((id, request) => this.#post({ type: 'record', id, request }));
   readonly #stores: Stores;
   readonly #ownership: SpoolOwnership;
-  readonly #catalogue: CatalogueWatch;
-  readonly #library: Library;
-  readonly #removal: Removal;
-  readonly #retention: Retention;
-  readonly #audit: AuditLog;
+  readonly #archive: Archive;
   readonly #webhooks: Webhooks;
   readonly #events: EventWatch;
-  readonly #foreign: ForeignRecordings;
   readonly #alerts: Alerts;
   readonly #overload: OverloadAlert;
   readonly #threadAlerts: ThreadAlerts;
@@ -97,27 +76,17 @@ export class Control {
   readonly #metrics: Metrics;
   readonly #tokens: StartTokens;
   readonly #directory: AccountDirectory;
-  readonly #app: FastifyInstance;
-  #config: Config;
-  #keyring: Keyring;
-  #linkKey: Buffer;
-  #signingKey: KeyObject | null;
-  /** Where none is configured. A successor of this thread has another: links that were made before it open nothing any more. */
-  readonly #ownLinkKey = randomBytes(32);
+  readonly #port: ControlPort;
   #recorderPort: MessagePort | null = null;
   /** Null before `begin`. */
   #looking: NodeJS.Timeout | null = null;
-  /** Set while some store could not be read. */
-  #readingAgain: NodeJS.Timeout | null = null;
   readonly #late = new AbortController();
   #isStopping = false;
-  /** Unless another daemon has taken the port. */
-  #listens = true;
   #threads: ThreadStates = { media: 'ready', recorder: 'starting', control: 'ready' };
 
   private constructor(
     data: ControlData,
-    config: Config,
+    settings: ConfigInForce,
     faults: UploadFaults,
     log: Logger,
     post: (message: FromControl) => void,
@@ -125,36 +94,29 @@ export class Control {
     this.#data = data;
     this.#post = post;
     this.#log = log;
-    this.#config = config;
-    this.#spoolDir = config.spool.dir;
-    this.#keyring = new Keyring(config);
-    this.#linkKey = this.#linkKeyOf(config);
-    this.#signingKey = signingKeyOf(config);
+    this.#settings = settings;
+    this.#spoolDir = settings.config.spool.dir;
     this.#tokens = new StartTokens(data.tokenKey);
     const clock = clockOf(faults.clockSpeed);
     this.#directory = new AccountDirectory({ config: () => this.#config, clock, log });
-    this.#stores = new Stores(config, { find: (accountId) => this.#directory.find(accountId), clock });
+    this.#stores = new Stores(settings.config, {
+      find: (accountId) => this.#directory.find(accountId),
+      clock,
+    });
     this.#ownership = new SpoolOwnership(data.alone, data.own);
     this.#metrics = this.#makeMetrics(data);
     this.#alerts = new Alerts(log, ({ code }) => this.#metrics.alerts.inc({ alert: code }));
     this.#reserve = new SpoolReserve(join(this.#spoolDir, daemonsFolder));
-    this.#catalogue = this.#makeCatalogue();
-    this.#library = new Library(this.#catalogue.catalogue, this.#spoolDir, this.#stores);
-    this.#removal = this.#makeRemoval();
-    this.#retention = new Retention({
-      catalogue: this.#catalogue.catalogue,
-      removal: this.#removal,
-      accounts: () => this.#config.accounts,
-      log,
-    });
-    this.#audit = new AuditLog({
-      dir: join(this.#spoolDir, daemonsFolder),
-      storeOf: async (accountId) => await this.#library.storeOf(accountId),
+    this.#archive = new Archive({
+      config: () => this.#config,
+      stores: this.#stores,
+      reserve: this.#reserve,
+      alerts: this.#alerts,
+      found: (folder, manifest) => this.#found(folder, manifest),
       log,
     });
     this.#webhooks = this.#makeWebhooks();
     this.#events = this.#makeEventWatch();
-    this.#foreign = new ForeignRecordings({ spoolDir: this.#spoolDir, library: this.#library, log });
     this.#threadAlerts = new ThreadAlerts(this.#alerts);
     this.#overload = new OverloadAlert(new Counters(data.counters), this.#alerts);
     this.#failed = new FailedRecordings((manifest) => this.#tellFailed(manifest));
@@ -163,7 +125,7 @@ export class Control {
       metrics: this.#metrics,
       alerts: this.#alerts,
       spool: this.#spool,
-      library: this.#library,
+      library: this.#archive.library,
       ownership: this.#ownership,
       events: this.#events,
       killPoint: faults.killPoint,
@@ -179,11 +141,11 @@ export class Control {
         this.#tellSetAside(item);
       }),
       owns: (folder) => this.#ownership.owns(folder),
-      sign: (manifest) => (this.#signingKey === null ? null : signatureOf(manifest, this.#signingKey)),
+      sign: (manifest) => this.#sign(manifest),
       clock,
       observer: this.#watch,
     });
-    this.#app = this.#makeApp();
+    this.#port = this.#makePort();
     this.#listenTo(data.recorderPort);
   }
 
@@ -197,19 +159,22 @@ export class Control {
     log: (config: Config) => Logger,
     post: (message: FromControl) => void,
   ): Control | undefined {
-    let config: Config;
+    let settings: ConfigInForce;
     let faults: UploadFaults;
     try {
       faults = uploadFaults(process.env);
       // A restart of the thread is not a reload: the successor takes what is in force.
-      config = data.config ?? loadConfig(data.flags);
-      signingKeyOf(config);
+      settings = new ConfigInForce(data.flags, data.config);
     } catch (error) {
       post({ type: 'configError', message: (error as Error).message });
       return undefined;
     }
-    post({ type: 'config', config });
-    return new Control(data, config, faults, log(config), post);
+    post({ type: 'config', config: settings.config });
+    return new Control(data, settings, faults, log(settings.config), post);
+  }
+
+  get #config(): Config {
+    return this.#settings.config;
   }
 
   /** Whatever main says. */
@@ -256,16 +221,10 @@ export class Control {
   async #begin(listens: boolean): Promise<void> {
     if (this.#looking !== null) return;
     this.#looking = setInterval(() => void this.#look(), lookMs);
-    // Before anybody can ask: a recording that was known to the predecessor is known from the first request on.
-    await this.#library.scanSpool((folder, manifest) => this.#found(folder, manifest));
-    this.#library.expectStores();
-    // Who doesn't listen has handed its port over, and a file with it, or is about to get both.
-    if (listens || this.#catalogue.catalogue.isShared) await this.#catalogue.start();
+    await this.#archive.begin(listens);
     this.#post({ type: 'begun' });
     void this.#reserve.fill();
     this.#overload.start();
-    this.#retention.start();
-    this.#audit.start();
     this.#webhooks.start();
     this.#events.start();
     void this.#spool.start();
@@ -275,7 +234,7 @@ export class Control {
 
   /** Listens, and posts `ready`. */
   async #open(): Promise<void> {
-    void this.#catalogue.start();
+    this.#archive.open();
     const port = await this.#listen();
     if (port === null) return;
     this.#post({ type: 'ready', port });
@@ -284,7 +243,7 @@ export class Control {
       'control port is open',
     );
     if (
-      this.#keyring.isEmpty &&
+      this.#settings.keyring.isEmpty &&
       !isLoopback(this.#config.control.host) &&
       this.#config.control.host !== 'localhost'
     )
@@ -296,51 +255,37 @@ export class Control {
     this.#failed.found(manifest);
     if (this.#ownership.owns(folder)) this.#events.started(folder, manifest);
     if (this.#ownership.owns(folder)) this.#spool.found(folder, manifest);
-    else this.#foreign.found(folder);
+    else this.#archive.foreign(folder);
   }
 
   /** Whatever other daemons have left in the spool is this one's. */
   async #takeUp(): Promise<void> {
-    await this.#foreign.takeUp((folder, manifest) => this.#found(folder, manifest));
-    await this.#library.scanSpool((folder, manifest) => this.#found(folder, manifest));
+    await this.#archive.takeUp();
     await this.#look();
     this.#log.info('the spool is this daemon’s own');
   }
 
-  /** Another daemon needs the port. Answers that are under way go on. */
+  /** Another daemon needs the port, and what else only one can have. */
   async #handOver(): Promise<void> {
-    const { server } = this.#app;
-    this.#listens = false;
-    // One that listens on several addresses has a server for each, and only all of it can be closed.
-    if (this.#app.addresses().length > 1) await this.#app.close();
-    else if (server.listening) server.close();
-    // A file is one daemon's; and nobody asks this one for lists any more.
-    if (!this.#catalogue.catalogue.isShared) await this.#catalogue.stop();
+    await this.#port.handOver();
+    await this.#archive.handOver();
     this.#post({ type: 'handedOver', own: this.#ownership.known });
   }
 
-  /** A successor tries for as long as it takes, since its predecessor's socket has to go first; at the start it says what is wrong. */
+  /** Null: it isn't this daemon's, or main was told what is wrong. */
   async #listen(): Promise<number | null> {
-    const { host, port } = this.#config.control;
-    while (this.#listens) {
-      try {
-        await this.#app.listen({ host, port: this.#data.listenPort ?? port });
-        return (this.#app.server.address() as AddressInfo).port;
-      } catch (error) {
-        const reason = (error as Error).message;
-        if (this.#data.config === null && this.#data.listens !== false) {
-          const message = `control.host and control.port: cannot listen on ${host}:${port} (${reason}).`;
-          this.#post({
-            type: 'configError',
-            message: `${message} Choose others, or end what listens there.`,
-          });
-          return null;
-        }
-        this.#log.warn({ reason }, 'the control port is not free yet');
-        await sleep(listenAgainMs);
-      }
+    const { control } = this.#config;
+    const port = this.#data.listenPort ?? control.port;
+    // At the start it is somebody's mistake.
+    const isPatient = this.#data.config !== null || this.#data.listens === false;
+    try {
+      return await this.#port.open(control, port, isPatient);
+    } catch (error) {
+      const reason = (error as Error).message;
+      const message = `control.host and control.port: cannot listen on ${control.host}:${control.port} (${reason}).`;
+      this.#post({ type: 'configError', message: `${message} Choose others, or end what listens there.` });
+      return null;
     }
-    return null;
   }
 
   async #answerMedia(id: number, request: PlainRequest): Promise<void> {
@@ -376,9 +321,8 @@ export class Control {
       return;
     }
     this.#ownership.take(event.folder);
-    this.#foreign.announced(event.folder);
     this.#spool.take(event);
-    this.#library.take(event);
+    this.#archive.take(event);
     if (event.type === 'started') this.#events.started(event.folder, event.manifest);
     if (event.type === 'ended') {
       this.#failed.ended(event.manifest);
@@ -389,9 +333,8 @@ export class Control {
 
   #progressed(recording: RecordingProgress): void {
     this.#ownership.take(recording.folder);
-    this.#foreign.announced(recording.folder);
     this.#spool.progressed(recording);
-    this.#library.progressed(recording);
+    this.#archive.progressed(recording);
   }
 
   /** In the log it was told by whoever moved it. */
@@ -406,70 +349,26 @@ export class Control {
 
   #reload(): void {
     try {
-      const config = loadConfig(this.#data.flags);
-      this.#signingKey = signingKeyOf(config);
-      this.#config = config;
+      this.#settings.reload();
     } catch (error) {
       this.#log.error({ err: error }, 'the configuration was not reloaded; the one in force stays');
       this.#post({ type: 'configError', message: (error as Error).message });
       return;
     }
     this.#stores.reload(this.#config);
-    this.#keyring = new Keyring(this.#config);
-    this.#linkKey = this.#linkKeyOf(this.#config);
     this.#directory.refresh();
     this.#post({ type: 'config', config: this.#config });
     this.#log.info({ accounts: this.#config.accounts.length }, 'the configuration was reloaded');
     this.#watch.reloading(() => this.#uploader.unpark());
-    if (this.#looking !== null) this.#readStores();
+    if (this.#looking !== null) this.#archive.readStores();
     void this.#look();
-  }
-
-  #readStores(): void {
-    const { bounds } = this.#catalogue;
-    let failures = 0;
-    const reading = this.#library.scanStores(
-      this.#config.accounts,
-      {
-        failed: (store, error) => {
-          failures++;
-          this.#log.error(
-            { err: error, store: store.name },
-            'a store cannot be listed; its recordings are not shown',
-          );
-          this.#readAgain();
-        },
-        cut: (store) =>
-          this.#log.warn({ store: store.name }, 'a store holds so much that not everything in it is shown'),
-      },
-      bounds,
-    );
-    void reading.then(() => {
-      if (failures === 0) this.#catalogue.storesRead(bounds);
-      void this.#retention.look();
-    });
-  }
-
-  /** The catalogue can be asked: for the first time, or again. */
-  #fillCatalogue(isShort: boolean): void {
-    void this.#library
-      .mend(isShort, (folder, manifest) => this.#found(folder, manifest))
-      .catch((error: unknown) => this.#log.debug({ err: error }, 'the catalogue went away again'));
-    this.#readStores();
-  }
-
-  #readAgain(): void {
-    this.#readingAgain ??= setTimeout(() => {
-      this.#readingAgain = null;
-      if (this.#looking !== null) this.#readStores();
-    }, readAgainMs).unref();
   }
 
   /** What lies in the spool is the truth; announcements only save the time until the next look. */
   async #look(): Promise<void> {
     if (this.#looking === null) return;
     await this.#uploader.wakeAll();
-    await this.#foreign.look();
+    await this.#archive.look();
   }
 
   /** A recording of which no audio is kept. */
@@ -490,9 +389,9 @@ export class Control {
   }
 
   async #end(): Promise<void> {
-    if (this.#readingAgain !== null) clearTimeout(this.#readingAgain);
+    this.#archive.end();
     const unstored = this.#looking === null ? 0 : await this.#finish(this.#looking);
-    await this.#app.close().catch(() => undefined);
+    await this.#port.close();
     this.#stores.close();
     this.#recorderPort?.close();
     this.#post({ type: 'stopped', unstored });
@@ -503,7 +402,6 @@ export class Control {
     clearInterval(looking);
     this.#reserve.stop();
     this.#overload.stop();
-    this.#retention.stop();
     this.#events.stop();
     await this.#spool.stop();
     await this.#uploader.wakeAll();
@@ -511,8 +409,8 @@ export class Control {
     const patience = signal.aborted ? Promise.resolve() : once(signal, 'abort');
     await Promise.race([this.#uploader.settled(), patience]);
     await Promise.race([this.#uploader.stop(), patience]);
-    await Promise.race([Promise.all([this.#webhooks.stop(), this.#audit.stop()]), patience]);
-    await Promise.race([this.#catalogue.stop(), patience]);
+    await Promise.race([this.#webhooks.stop(), patience]);
+    await Promise.race([this.#archive.close(), patience]);
     this.#late.abort();
     return await this.#uploader.unstored();
   }
@@ -531,45 +429,19 @@ export class Control {
       counters: new Counters(data.counters),
       threads: () => this.#threads,
       spool: () => this.#spool,
-      catalogue: () => this.#catalogue.catalogue,
+      catalogue: () => this.#archive.catalogue,
       parkedAccounts: () => this.#watch.parkedAccounts,
       oldestUnstoredMs: () => this.#uploader.oldestUnstoredMs,
     });
   }
 
-  #makeCatalogue(): CatalogueWatch {
-    const note = join(this.#spoolDir, daemonsFolder, catalogueNoteName);
-    return new CatalogueWatch({
-      url: this.#config.catalogue.url,
-      note: new CatalogueNote(note, (path, data) => this.#reserve.write(path, data)),
-      alerts: this.#alerts,
-      ready: (isShort) => this.#fillCatalogue(isShort),
-      away: () => this.#library.goWithoutStores(),
-      log: this.#log,
-    });
-  }
-
-  #makeRemoval(): Removal {
-    return new Removal({
-      spoolDir: this.#spoolDir,
-      outgoing: join(this.#spoolDir, daemonsFolder),
-      catalogue: this.#catalogue.catalogue,
-      storeOf: async (accountId) => await this.#library.storeOf(accountId),
-      forget: (recordingId) => this.#library.forget(recordingId),
-    });
-  }
-
   #makeWebhooks(): Webhooks {
-    const ledgerOf = async (accountId: string): Promise<Ledger | null> => {
-      const store = await this.#library.storeOf(accountId);
-      return store === null ? null : new Ledger(store, join(this.#spoolDir, daemonsFolder));
-    };
     return new Webhooks({
-      outbox: this.#catalogue.catalogue.outbox,
+      outbox: this.#archive.catalogue.outbox,
       find: async (accountId) => await this.#directory.find(accountId),
       clock: clockOf(),
-      keep: async (delivery) => await (await ledgerOf(delivery.accountId))?.keep(delivery),
-      letGo: async (delivery) => await (await ledgerOf(delivery.accountId))?.letGo(delivery),
+      keep: async (delivery) => await (await this.#archive.ledgerOf(delivery.accountId))?.keep(delivery),
+      letGo: async (delivery) => await (await this.#archive.ledgerOf(delivery.accountId))?.letGo(delivery),
       tried: (outcome) => this.#metrics.eventTries.inc({ outcome }),
       log: this.#log,
     });
@@ -600,28 +472,30 @@ export class Control {
     });
   }
 
-  #makeApp(): FastifyInstance {
-    return httpApi({
-      library: this.#library,
+  #makePort(): ControlPort {
+    const app = httpApi({
+      library: this.#archive.library,
       calls: this.#calls,
       metrics: this.#metrics,
-      keyring: () => this.#keyring,
+      keyring: () => this.#settings.keyring,
       threads: () => this.#threads,
       requests: this.#requests,
-      removal: this.#removal,
-      audit: this.#audit,
-      outbox: this.#catalogue.catalogue.outbox,
+      removal: this.#archive.removal,
+      audit: this.#archive.audit,
+      outbox: this.#archive.catalogue.outbox,
       webhooks: this.#webhooks,
-      linkKey: () => this.#linkKey,
-      sessionKey: () => this.#linkKey,
+      linkKey: () => this.#settings.linkKey,
+      sessionKey: () => this.#settings.linkKey,
       bytesPerSecond: () => this.#config.limits.downloadBytesPerSecond,
       fault: process.env['REELAY_FAULTS'] === '1' ? (thread, fault) => this.#fault(thread, fault) : null,
       log: this.#log,
     });
+    return new ControlPort(app, this.#log);
   }
 
-  #linkKeyOf({ control }: Config): Buffer {
-    return control.linkSecret === null ? this.#ownLinkKey : Buffer.from(control.linkSecret);
+  #sign(manifest: string): Buffer | null {
+    const { signingKey } = this.#settings;
+    return signingKey === null ? null : signatureOf(manifest, signingKey);
   }
 
   #fault(thread: 'recorder' | 'control', fault: FaultKind): void {
@@ -629,10 +503,4 @@ export class Control {
     if (thread === 'recorder') this.#post({ type: 'fault', fault });
     else commitFault(fault);
   }
-}
-
-/** @throws the file system's error; ReelayError `config_invalid` */
-function signingKeyOf({ recording }: Config): KeyObject | null {
-  const { signingKeyFile } = recording;
-  return signingKeyFile === null ? null : signingKeyIn(readFileSync(signingKeyFile, 'utf8'));
 }

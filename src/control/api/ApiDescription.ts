@@ -31,11 +31,24 @@ export function describeApi(app: FastifyInstance): void {
   void app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'reelay', version, description: 'Recordings of phone calls, while they are up and after.' },
+      info: {
+        title: 'reelay',
+        version,
+        description: 'Recordings of phone calls, while they are up and after.',
+      },
       components: {
         securitySchemes: {
-          key: { type: 'http', scheme: 'bearer', description: 'A key of control.adminKeys, or of an account.' },
-          session: { type: 'apiKey', in: 'cookie', name: 'reelay_session', description: 'POST /v1/session gives it.' },
+          key: {
+            type: 'http',
+            scheme: 'bearer',
+            description: 'A key of control.adminKeys, or of an account.',
+          },
+          session: {
+            type: 'apiKey',
+            in: 'cookie',
+            name: 'reelay_session',
+            description: 'POST /v1/session gives it.',
+          },
         },
       },
       security: [{ key: [] }, { session: [] }],
@@ -54,7 +67,10 @@ export function described(route: RouteDescription): { schema: FastifySchema } {
     ...(Object.keys(params).length === 0 ? {} : { params: paramsOf(params) }),
     ...(querystring === undefined ? {} : { querystring: jsonSchema(querystring) }),
     ...(body === undefined ? {} : { body: jsonSchema(body) }),
-    response: { ...Object.fromEntries(answered), default: { description: 'What is wrong.', ...jsonSchema(fault) } },
+    response: {
+      ...Object.fromEntries(answered),
+      default: { description: 'What is wrong.', ...jsonSchema(fault) },
+    },
   };
   return { schema };
 }
@@ -67,8 +83,15 @@ function answerOf(answer: z.ZodType | string): object {
 }
 
 function paramsOf(params: Readonly<Record<string, string>>): object {
-  const properties = Object.entries(params).map(([name, description]) => [name, { type: 'string', description }]);
-  return { type: 'object', properties: Object.fromEntries(properties) as object, required: Object.keys(params) };
+  const properties = Object.entries(params).map(([name, description]) => [
+    name,
+    { type: 'string', description },
+  ]);
+  return {
+    type: 'object',
+    properties: Object.fromEntries(properties) as object,
+    required: Object.keys(params),
+  };
 }
 
 /** What a request may hold, or an answer holds, before it is read. */

@@ -82,7 +82,8 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
   const wrongKeys = new WrongKeys();
   const sessions = new Sessions(options.sessionKey);
   const whoAsks = (request: FastifyRequest): Scope => {
-    const digest = request.headers.authorization === undefined ? sessions.keyOf(request.raw as SessionRequest) : undefined;
+    const digest =
+      request.headers.authorization === undefined ? sessions.keyOf(request.raw as SessionRequest) : undefined;
     const scope = digest === undefined ? null : options.keyring().openDigest(digest);
     return scope ?? authenticate(options.keyring(), wrongKeys, request, request.headers.authorization);
   };
@@ -125,7 +126,11 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
       ofKey: (request, key) => authenticate(options.keyring(), wrongKeys, request, `Bearer ${key}`),
     });
     healthRoutes(api, options);
-    const metrics = described({ summary: 'Prometheus', tag: 'system', answers: { 200: 'text/plain: metrics' } });
+    const metrics = described({
+      summary: 'Prometheus',
+      tag: 'system',
+      answers: { 200: 'text/plain: metrics' },
+    });
     api.get('/metrics', metrics, async (request, reply) => {
       insistOnAdmin(scopeOf(request), request);
       return await reply
@@ -142,11 +147,17 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
 
 function healthRoutes(app: FastifyInstance, { threads }: HttpApiOptions): void {
   const open = { tag: 'system', isOpen: true } as const;
-  app.get('/healthz', described({ ...open, summary: 'Whether the control port answers' }), () => ({ status: 'ok' }));
-  app.get('/readyz', described({ ...open, summary: 'Whether calls are taken, and recorded' }), (_request, reply) => {
-    const { status, body } = readinessOf(threads());
-    return reply.code(status).send(body);
-  });
+  app.get('/healthz', described({ ...open, summary: 'Whether the control port answers' }), () => ({
+    status: 'ok',
+  }));
+  app.get(
+    '/readyz',
+    described({ ...open, summary: 'Whether calls are taken, and recorded' }),
+    (_request, reply) => {
+      const { status, body } = readinessOf(threads());
+      return reply.code(status).send(body);
+    },
+  );
 }
 
 const faultRequest = z.strictObject({
@@ -159,18 +170,22 @@ function faultRoute(
   fault: (thread: 'recorder' | 'control', fault: FaultKind) => void,
   scopeOf: (request: FastifyRequest, deed: KeyScope) => Scope,
 ): void {
-  app.post('/v1/faults', described({ summary: 'Breaks a thread', tag: 'system', body: faultRequest }), async (request, reply) => {
-    insistOnAdmin(scopeOf(request, 'control'), request);
-    const { success, data } = faultRequest.safeParse(request.body);
-    if (!success) {
-      const remedy =
-        'Send { "thread": "recorder" or "control", "fault": "throw", "hang", "exit" or "heap" }.';
-      throw new ReelayError('request_invalid', { value: request.body, remedy });
-    }
-    // Only once the answer has left, because the thread that is to fail is the one that answers.
-    reply.raw.once('close', () => fault(data.thread, data.fault));
-    return await reply.code(202).header('connection', 'close').send({ accepted: data });
-  });
+  app.post(
+    '/v1/faults',
+    described({ summary: 'Breaks a thread', tag: 'system', body: faultRequest }),
+    async (request, reply) => {
+      insistOnAdmin(scopeOf(request, 'control'), request);
+      const { success, data } = faultRequest.safeParse(request.body);
+      if (!success) {
+        const remedy =
+          'Send { "thread": "recorder" or "control", "fault": "throw", "hang", "exit" or "heap" }.';
+        throw new ReelayError('request_invalid', { value: request.body, remedy });
+      }
+      // Only once the answer has left, because the thread that is to fail is the one that answers.
+      reply.raw.once('close', () => fault(data.thread, data.fault));
+      return await reply.code(202).header('connection', 'close').send({ accepted: data });
+    },
+  );
 }
 
 /** @throws ReelayError `unauthorized`, `too_many_attempts` */

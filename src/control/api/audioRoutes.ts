@@ -65,7 +65,11 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
     202: 'There is nothing yet; Retry-After says when to ask again.',
     206: 'audio/wav: a range of it',
   };
-  const about = { summary: 'The audio, whole or in part, while the call is up, too', querystring: part, answers: audio };
+  const about = {
+    summary: 'The audio, whole or in part, while the call is up, too',
+    querystring: part,
+    answers: audio,
+  };
   route('audio.wav', about, async (heard, request, reply) => {
     const { channel, format, from, to } = asked(part, request.query);
     const isWhole = [channel, format, from, to].every((each) => each === undefined);

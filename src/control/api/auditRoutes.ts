@@ -55,6 +55,8 @@ export function auditRoutes(
     if (store === null) throw new ReelayError('no_store', { value: account });
     await audit.store();
     const entries = await auditOf(store, account, day);
-    return { entries: entries.filter((each) => recordingId === undefined || each.recordingId === recordingId) };
+    return {
+      entries: entries.filter((each) => recordingId === undefined || each.recordingId === recordingId),
+    };
   });
 }

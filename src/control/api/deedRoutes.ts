@@ -19,11 +19,15 @@ export function deedRoutes(
   sources: RecordingSources,
   requests: RecordingRequests,
 ): void {
-  app.post('/v1/recordings/:id/pause', about('Pauses the recording of a call that is up', pausing), async (request: ById) => {
-    const recordingId = await told(sources, request);
-    const { mode } = understood(pausing, request.body, 'Send { "mode": "silence" or "skip" }, or nothing.');
-    return await requests.ask({ deed: 'pause', recordingId, mode });
-  });
+  app.post(
+    '/v1/recordings/:id/pause',
+    about('Pauses the recording of a call that is up', pausing),
+    async (request: ById) => {
+      const recordingId = await told(sources, request);
+      const { mode } = understood(pausing, request.body, 'Send { "mode": "silence" or "skip" }, or nothing.');
+      return await requests.ask({ deed: 'pause', recordingId, mode });
+    },
+  );
   for (const deed of ['resume', 'stop'] as const) {
     app.post(`/v1/recordings/:id/${deed}`, about(`Has it ${deed}`, nothing), async (request: ById) => {
       const recordingId = await told(sources, request);

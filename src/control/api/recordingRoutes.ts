@@ -39,21 +39,29 @@ const query = z.strictObject({
 const aboutCalls: RouteDescription = {
   summary: 'Calls that are up',
   tag: 'calls',
-  answers: { 200: z.object({ calls: z.array(z.looseObject({ callId: z.string(), accountId: z.string() })) }) },
+  answers: {
+    200: z.object({ calls: z.array(z.looseObject({ callId: z.string(), accountId: z.string() })) }),
+  },
 };
 const aboutList: RouteDescription = {
   summary: 'Recordings, the newest first',
   tag: 'recordings',
   querystring: query,
   answers: {
-    200: z.object({ recordings: z.array(z.looseObject({ recordingId: z.string() })), next: z.string().nullable() }),
+    200: z.object({
+      recordings: z.array(z.looseObject({ recordingId: z.string() })),
+      next: z.string().nullable(),
+    }),
   },
 };
 const aboutOne: RouteDescription = {
   summary: 'The manifest of a recording',
   tag: 'recordings',
   params: { id: 'the recording' },
-  answers: { 200: documentSchemas.manifest, 202: 'Its recorder has not begun; Retry-After says when to ask again.' },
+  answers: {
+    200: documentSchemas.manifest,
+    202: 'Its recorder has not begun; Retry-After says when to ask again.',
+  },
 };
 const aboutChunk: RouteDescription = {
   summary: 'A sealed chunk, or its sidecar',
@@ -66,8 +74,14 @@ const aboutChunk: RouteDescription = {
 export function recordingRoutes(app: FastifyInstance, sources: RecordingSources): void {
   const { scopeOf } = sources;
   const downloads = new Turnstile(mostDownloads);
-  app.get('/v1/calls', described(aboutCalls), async (request) => ({ calls: await liveCalls(sources, scopeOf(request)) }));
-  app.get('/v1/recordings', described(aboutList), async (request) => await list(sources, scopeOf(request), request.query));
+  app.get('/v1/calls', described(aboutCalls), async (request) => ({
+    calls: await liveCalls(sources, scopeOf(request)),
+  }));
+  app.get(
+    '/v1/recordings',
+    described(aboutList),
+    async (request) => await list(sources, scopeOf(request), request.query),
+  );
   app.get('/v1/recordings/:id', described(aboutOne), async (request: ById, reply) => {
     const entry = await findRecording(sources, scopeOf(request), request.params.id);
     if (entry === null)

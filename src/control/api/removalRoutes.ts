@@ -19,17 +19,25 @@ export function removalRoutes(app: FastifyInstance, sources: RecordingSources, r
   const held = z.looseObject({ recordingId: z.string(), since: z.iso.datetime() });
   const about = (summary: string, answers: Record<number, z.ZodType | string>, body?: z.ZodType) =>
     described({ summary, tag: 'recordings', params, answers, ...(body === undefined ? {} : { body }) });
-  app.delete('/v1/recordings/:id', about('Deletes a recording for good', { 200: gone }), async (request: ById) => {
-    const { entry, scope } = await restingFor('delete', request, sources);
-    const { deletedTime, cause } = await removal.remove(entry, { cause: 'request', by: scope.name });
-    return { recordingId: entry.recordingId, deletedTime, cause };
-  });
-  app.get('/v1/recordings/:id/hold', about('Who keeps it from being deleted', { 200: held }), async (request: ById) => {
-    const { entry } = await restingFor('read', request, sources);
-    const found = await removal.held(entry);
-    if (found === null) throw new ReelayError('not_found', { value: `a hold on ${entry.recordingId}` });
-    return found;
-  });
+  app.delete(
+    '/v1/recordings/:id',
+    about('Deletes a recording for good', { 200: gone }),
+    async (request: ById) => {
+      const { entry, scope } = await restingFor('delete', request, sources);
+      const { deletedTime, cause } = await removal.remove(entry, { cause: 'request', by: scope.name });
+      return { recordingId: entry.recordingId, deletedTime, cause };
+    },
+  );
+  app.get(
+    '/v1/recordings/:id/hold',
+    about('Who keeps it from being deleted', { 200: held }),
+    async (request: ById) => {
+      const { entry } = await restingFor('read', request, sources);
+      const found = await removal.held(entry);
+      if (found === null) throw new ReelayError('not_found', { value: `a hold on ${entry.recordingId}` });
+      return found;
+    },
+  );
   const keeping = about('Keeps it from being deleted', { 200: held }, holding.optional());
   app.put('/v1/recordings/:id/hold', keeping, async (request: ById) => {
     const { entry, scope } = await restingFor('delete', request, sources);
@@ -38,11 +46,15 @@ export function removalRoutes(app: FastifyInstance, sources: RecordingSources, r
     if (!success) throw new ReelayError('request_invalid', { value: request.body, remedy });
     return await removal.hold(entry, scope.name, data.note);
   });
-  app.delete('/v1/recordings/:id/hold', about('Lets it be deleted again', { 204: 'It may be.' }), async (request: ById, reply) => {
-    const { entry } = await restingFor('delete', request, sources);
-    await removal.release(entry);
-    return await reply.code(204).send();
-  });
+  app.delete(
+    '/v1/recordings/:id/hold',
+    about('Lets it be deleted again', { 204: 'It may be.' }),
+    async (request: ById, reply) => {
+      const { entry } = await restingFor('delete', request, sources);
+      await removal.release(entry);
+      return await reply.code(204).send();
+    },
+  );
 }
 
 /** @throws ReelayError `recording_unstored` for one that only its call knows yet; what `findRecording` throws */

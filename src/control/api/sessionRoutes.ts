@@ -21,17 +21,32 @@ export function sessionRoutes(
 ): void {
   const seen = z.object({ name: z.string(), isAdmin: z.boolean(), scopes: z.array(z.string()) });
   const whose = described({ summary: 'As whom one is signed in', tag: 'access', answers: { 200: seen } });
-  const coming = described({ summary: 'Signs a browser in', tag: 'access', body: signingIn, answers: { 200: seen }, isOpen: true });
-  const going = described({ summary: 'Signs it out', tag: 'access', answers: { 204: 'It is.' }, isOpen: true });
+  const coming = described({
+    summary: 'Signs a browser in',
+    tag: 'access',
+    body: signingIn,
+    answers: { 200: seen },
+    isOpen: true,
+  });
+  const going = described({
+    summary: 'Signs it out',
+    tag: 'access',
+    answers: { 204: 'It is.' },
+    isOpen: true,
+  });
   app.get('/v1/session', whose, (request) => shown(scopes.of(request)));
   app.post('/v1/session', coming, async (request, reply) => {
     const { success, data } = signingIn.safeParse(request.body);
     if (!success) throw new ReelayError('request_invalid', { remedy: 'Send { "key": "…" }.' });
     const scope = scopes.ofKey(request, data.key);
-    return await withCookie(reply, sessions.open(digestOfKey(data.key), isSecure(request))).send(shown(scope));
+    return await withCookie(reply, sessions.open(digestOfKey(data.key), isSecure(request))).send(
+      shown(scope),
+    );
   });
   app.delete('/v1/session', going, async (request, reply) => {
-    return await withCookie(reply, sessions.close(isSecure(request))).code(204).send();
+    return await withCookie(reply, sessions.close(isSecure(request)))
+      .code(204)
+      .send();
   });
 }
 

@@ -26,15 +26,23 @@ export function webhookRoutes(
   const some = { 202: z.object({ deliveries: z.number() }) };
   const about = (summary: string, answers: Record<number, z.ZodType>, more = {}) =>
     described({ summary, tag: 'events', params: { ...params, ...more }, answers });
-  app.get('/v1/recordings/:id/events', about('What its account was told', { 200: all }), async (request: ById) => {
-    const deliveries = await deliveriesFor(request, 'read');
-    return { deliveries: deliveries.map(shown) };
-  });
-  app.post('/v1/recordings/:id/events/replay', about('Tells all of it again', some), async (request: ById, reply) => {
-    const deliveries = await deliveriesFor(request, 'control');
-    await webhooks.replay(deliveries);
-    return await reply.code(202).send({ deliveries: deliveries.length });
-  });
+  app.get(
+    '/v1/recordings/:id/events',
+    about('What its account was told', { 200: all }),
+    async (request: ById) => {
+      const deliveries = await deliveriesFor(request, 'read');
+      return { deliveries: deliveries.map(shown) };
+    },
+  );
+  app.post(
+    '/v1/recordings/:id/events/replay',
+    about('Tells all of it again', some),
+    async (request: ById, reply) => {
+      const deliveries = await deliveriesFor(request, 'control');
+      await webhooks.replay(deliveries);
+      return await reply.code(202).send({ deliveries: deliveries.length });
+    },
+  );
   const one = about('Tells one event again', some, { eventId: 'the event' });
   app.post('/v1/recordings/:id/events/:eventId/replay', one, async (request: ByEvent, reply) => {
     const { eventId } = request.params;

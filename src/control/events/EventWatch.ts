@@ -52,7 +52,13 @@ export class EventWatch {
   /** A recording has begun, or lay in the spool when this thread did. Told again it is the same event. */
   started(folder: string, manifest: Manifest): void {
     if (manifest.state !== 'recording' || !this.#options.isWanted(manifest.accountId)) return;
-    const live = { folder, chunkMs: manifest.chunkSeconds * 1000, sinceMs: this.#now(), stored: 0, isStalled: false };
+    const live = {
+      folder,
+      chunkMs: manifest.chunkSeconds * 1000,
+      sinceMs: this.#now(),
+      stored: 0,
+      isStalled: false,
+    };
     if (!this.#live.has(manifest.recordingId)) this.#live.set(manifest.recordingId, live);
     this.#options.tell({ type: 'recording.started', manifest });
   }
@@ -85,13 +91,15 @@ export class EventWatch {
     const { layout = 'chunks', chunks, state } = manifest;
     const isInChunks = (layout === 'chunks' || layout === 'both') && state !== 'failed';
     if (isInChunks)
-      for (const { index } of chunks) this.#options.tell({ type: 'recording.chunk.stored', manifest, chunk: index });
+      for (const { index } of chunks)
+        this.#options.tell({ type: 'recording.chunk.stored', manifest, chunk: index });
     this.#options.tell({ type: endingOf(manifest), manifest });
   }
 
   /** Nothing of it is kept. */
   failed(manifest: Manifest): void {
-    if (this.#options.isWanted(manifest.accountId)) this.#options.tell({ type: 'recording.failed', manifest });
+    if (this.#options.isWanted(manifest.accountId))
+      this.#options.tell({ type: 'recording.failed', manifest });
   }
 
   /** Tells of recordings of which nothing was stored for too long, each once until something is. */

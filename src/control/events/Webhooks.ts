@@ -81,7 +81,10 @@ export class Webhooks {
     this.#unposted.push(event);
     if (this.#unposted.length > mostUnposted) {
       const [dropped] = this.#unposted.splice(0, 1);
-      this.#options.log.error({ type: dropped?.type, recordingId: dropped?.manifest.recordingId }, 'an event was dropped');
+      this.#options.log.error(
+        { type: dropped?.type, recordingId: dropped?.manifest.recordingId },
+        'an event was dropped',
+      );
     }
     this.#wake();
   }
@@ -131,7 +134,9 @@ export class Webhooks {
     if (this.#isStopped || !isRoom || this.#trying.has(name)) return false;
     this.#trying.set(name, endpoint);
     void this.#try(delivery)
-      .catch((error: unknown) => this.#options.log.debug({ err: error, eventId }, 'an event waits for the catalogue'))
+      .catch((error: unknown) =>
+        this.#options.log.debug({ err: error, eventId }, 'an event waits for the catalogue'),
+      )
       .finally(() => {
         this.#trying.delete(name);
         this.#wake();
@@ -159,7 +164,8 @@ export class Webhooks {
     if (!(await outbox.claim(delivery, nowMs + claimMs))) return;
     const account = await find(delivery.accountId);
     const webhook = account?.webhooks.find(({ url }) => url === delivery.endpoint);
-    const problem = webhook === undefined ? 'the endpoint is not configured any more' : await this.#send(delivery, webhook);
+    const problem =
+      webhook === undefined ? 'the endpoint is not configured any more' : await this.#send(delivery, webhook);
     const tries = delivery.tries + 1;
     const { eventId, recordingId, type, endpoint } = delivery;
     const about = { eventId, recordingId, type, endpoint: hostOf(endpoint), tries };
@@ -210,7 +216,9 @@ export class Webhooks {
 
   /** It is in the catalogue; a store that can't be asked holds nothing up. */
   async #mindfully(work: Promise<void>): Promise<void> {
-    await work.catch((error: unknown) => this.#options.log.debug({ err: error }, 'an event is in the catalogue alone'));
+    await work.catch((error: unknown) =>
+      this.#options.log.debug({ err: error }, 'an event is in the catalogue alone'),
+    );
   }
 
   async #within(ms: number, woken: Promise<void>): Promise<void> {

@@ -80,7 +80,9 @@ export class AuditLog {
   async store(): Promise<void> {
     await this.#write();
     const { dir, log } = this.#options;
-    await rename(this.#current, `${this.#current.slice(0, -'.jsonl'.length)}.${Date.now()}.done`).catch(() => undefined);
+    await rename(this.#current, `${this.#current.slice(0, -'.jsonl'.length)}.${Date.now()}.done`).catch(
+      () => undefined,
+    );
     const names = await readdir(dir).catch(() => []);
     for (const name of names.filter((each) => isLeft(each, basename(this.#current))))
       await this.#storeFile(join(dir, name)).catch((error: unknown) =>
@@ -103,7 +105,10 @@ export class AuditLog {
     this.#writing = this.#writing
       .then(async () => await appendFile(this.#current, text))
       .catch((error: unknown) => {
-        this.#options.log.error({ err: error, entries: entries.length }, 'what was done with recordings could not be noted');
+        this.#options.log.error(
+          { err: error, entries: entries.length },
+          'what was done with recordings could not be noted',
+        );
       });
     return this.#writing;
   }
@@ -118,7 +123,12 @@ export class AuditLog {
     await rm(file, { force: true });
   }
 
-  async #put(store: ObjectStore, accountId: string, entries: readonly AuditEntry[], file: string): Promise<void> {
+  async #put(
+    store: ObjectStore,
+    accountId: string,
+    entries: readonly AuditEntry[],
+    file: string,
+  ): Promise<void> {
     const text = entries.map((each) => `${JSON.stringify(each)}\n`).join('');
     const sha256 = createHash('sha256').update(text).digest('hex');
     const [first] = entries;

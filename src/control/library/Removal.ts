@@ -48,7 +48,16 @@ export class Removal {
       throw new ReelayError('recording_held', { value: recordingId, remedy: 'Release the hold first.' });
     const before = (await ledger?.tombstone(entry)) ?? null;
     const deletedTime = new Date().toISOString();
-    const tombstone = before ?? { schema: 1, recordingId, accountId, callId, startTime, deletedTime, cause, by };
+    const tombstone = before ?? {
+      schema: 1,
+      recordingId,
+      accountId,
+      callId,
+      startTime,
+      deletedTime,
+      cause,
+      by,
+    };
     if (before === null) await ledger?.bury(tombstone);
     if (store !== null) await removeStored(store, folder);
     if (isFailed) await removeSpooled(join(this.#options.spoolDir, folder));
@@ -90,8 +99,10 @@ export class Removal {
     const spooled = await readSpooled(this.#options.spoolDir, folder);
     if (spooled === undefined) return false;
     const { manifest } = spooled;
-    if (manifest?.state === 'failed' && manifest.endTime !== null && manifest.chunks.length === 0) return true;
-    const remedy = 'It can be deleted when its call is over and its audio is stored; stop it, or ask again later.';
+    if (manifest?.state === 'failed' && manifest.endTime !== null && manifest.chunks.length === 0)
+      return true;
+    const remedy =
+      'It can be deleted when its call is over and its audio is stored; stop it, or ask again later.';
     throw new ReelayError('recording_unstored', { value: recordingId, remedy });
   }
 }

@@ -67,7 +67,10 @@ export class Retention {
           await removal.remove(entry, { cause: 'retention', by: 'reelay' });
           removed++;
           const { recordingId, callId, startTime } = entry;
-          log.info({ recordingId, accountId, callId, startTime, days }, 'a recording was deleted for its age');
+          log.info(
+            { recordingId, accountId, callId, startTime, days },
+            'a recording was deleted for its age',
+          );
         } catch (error) {
           if (!(error instanceof ReelayError) || !forLater.includes(error.code)) throw error;
         }

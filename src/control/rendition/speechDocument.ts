@@ -77,7 +77,9 @@ function placed(
     samples,
     startTime: wallClockAt(clock, startSample),
     // Of its last sample, since what was skipped at its end isn't in it.
-    endTime: new Date(wallClockMs(clock, Math.max(startSample, end - 1)) + 1000 / clock.sampleRate).toISOString(),
+    endTime: new Date(
+      wallClockMs(clock, Math.max(startSample, end - 1)) + 1000 / clock.sampleRate,
+    ).toISOString(),
     startSeconds: startSample / clock.sampleRate,
     endSeconds: end / clock.sampleRate,
   };
