@@ -2,19 +2,17 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
 import type { Logger } from 'pino';
-import { accountOf, type Config, type RecordFormat } from '../config/Config.js';
+import { accountOf, type Config } from '../config/Config.js';
 import { isLoopback } from '../config/isFromHere.js';
 import { StartTokens } from '../providers/twilio/startToken.js';
 import type { Manifest } from '../spool/Manifest.js';
 import { daemonsFolder } from '../spool/layout.js';
 import { signatureOf } from '../spool/ManifestSignature.js';
-import { Quarantine, type SetAside } from '../spool/Quarantine.js';
 import type { Announcement, RecordingProgress } from '../spool/SpoolEvent.js';
 import { clockOf } from '../storage/Clock.js';
 import { readSpooled } from '../storage/SpooledRecording.js';
 import { SpoolReserve } from '../storage/SpoolReserve.js';
 import { Stores } from '../storage/Stores.js';
-import { Uploader } from '../storage/Uploader.js';
 import { Counters } from '../tap/Counters.js';
 import type {
   ControlData,
@@ -39,14 +37,14 @@ import { Metrics } from './monitoring/Metrics.js';
 import { OverloadAlert } from './monitoring/OverloadAlert.js';
 import { RecordingRequests } from './RecordingRequests.js';
 import { SpoolOwnership } from './uploads/SpoolOwnership.js';
-import { SpoolWatch } from './uploads/SpoolWatch.js';
 import { ThreadAlerts } from './monitoring/ThreadAlerts.js';
 import { uploadFaults, type UploadFaults } from './uploadFaults.js';
-import { UploadWatch } from './uploads/UploadWatch.js';
+import { Uploads } from './uploads/Uploads.js';
 import { Webhooks } from './events/Webhooks.js';
 
 /** How often the spool is looked through without being told to, in case an announcement was lost, ms. */
 const lookMs = 30_000;
+
 /**
  * The control thread's work: configuration, HTTP, catalogue and uploads. It keeps nothing that isn't in spool, stores and
  * configuration, so that a successor starts where it was.
@@ -68,11 +66,8 @@ export class Control {
   readonly #alerts: Alerts;
   readonly #overload: OverloadAlert;
   readonly #threadAlerts: ThreadAlerts;
-  readonly #spool: SpoolWatch;
+  readonly #uploads: Uploads;
   readonly #failed: FailedRecordings;
-  readonly #watch: UploadWatch;
-  readonly #reserve: SpoolReserve;
-  readonly #uploader: Uploader;
   readonly #metrics: Metrics;
   readonly #tokens: StartTokens;
   readonly #directory: AccountDirectory;
@@ -106,11 +101,11 @@ export class Control {
     this.#ownership = new SpoolOwnership(data.alone, data.own);
     this.#metrics = this.#makeMetrics(data);
     this.#alerts = new Alerts(log, ({ code }) => this.#metrics.alerts.inc({ alert: code }));
-    this.#reserve = new SpoolReserve(join(this.#spoolDir, daemonsFolder));
+    const reserve = new SpoolReserve(join(this.#spoolDir, daemonsFolder));
     this.#archive = new Archive({
       config: () => this.#config,
       stores: this.#stores,
-      reserve: this.#reserve,
+      reserve,
       alerts: this.#alerts,
       found: (folder, manifest) => this.#found(folder, manifest),
       log,
@@ -120,30 +115,22 @@ export class Control {
     this.#threadAlerts = new ThreadAlerts(this.#alerts);
     this.#overload = new OverloadAlert(new Counters(data.counters), this.#alerts);
     this.#failed = new FailedRecordings((manifest) => this.#tellFailed(manifest));
-    this.#spool = this.#makeSpoolWatch();
-    this.#watch = new UploadWatch({
+    this.#uploads = new Uploads({
+      config: () => this.#config,
+      directory: this.#directory,
+      stores: this.#stores,
+      reserve,
+      ownership: this.#ownership,
+      library: this.#archive.library,
+      calls: this.#calls,
+      events: this.#events,
       metrics: this.#metrics,
       alerts: this.#alerts,
-      spool: this.#spool,
-      library: this.#archive.library,
-      ownership: this.#ownership,
-      events: this.#events,
+      sign: (manifest) => this.#sign(manifest),
+      full: (full) => post({ type: 'spool', full }),
+      clock,
       killPoint: faults.killPoint,
       log,
-    });
-    this.#uploader = new Uploader({
-      write: (path, data) => this.#reserve.write(path, data),
-      spoolDir: this.#spoolDir,
-      storeOf: (accountId) => this.#stores.of(accountId),
-      portalOf: (accountId) => this.#portalOf(accountId),
-      quarantine: new Quarantine(this.#spoolDir, (item) => {
-        this.#log.error({ ...item, code: 'spool_unreadable' }, 'something in the spool was set aside');
-        this.#tellSetAside(item);
-      }),
-      owns: (folder) => this.#ownership.owns(folder),
-      sign: (manifest) => this.#sign(manifest),
-      clock,
-      observer: this.#watch,
     });
     this.#port = this.#makePort();
     this.#listenTo(data.recorderPort);
@@ -223,11 +210,10 @@ export class Control {
     this.#looking = setInterval(() => void this.#look(), lookMs);
     await this.#archive.begin(listens);
     this.#post({ type: 'begun' });
-    void this.#reserve.fill();
+    this.#uploads.start();
     this.#overload.start();
     this.#webhooks.start();
     this.#events.start();
-    void this.#spool.start();
     if (listens) await this.#open();
     await this.#look();
   }
@@ -254,7 +240,7 @@ export class Control {
   #found(folder: string, manifest: Manifest): void {
     this.#failed.found(manifest);
     if (this.#ownership.owns(folder)) this.#events.started(folder, manifest);
-    if (this.#ownership.owns(folder)) this.#spool.found(folder, manifest);
+    if (this.#ownership.owns(folder)) this.#uploads.found(folder, manifest);
     else this.#archive.foreign(folder);
   }
 
@@ -313,7 +299,7 @@ export class Control {
 
   #announced(event: Announcement): void {
     if (event.type === 'setAside') {
-      this.#tellSetAside(event.item);
+      this.#uploads.setAside(event.item);
       return;
     }
     if (event.type === 'progress') {
@@ -321,30 +307,19 @@ export class Control {
       return;
     }
     this.#ownership.take(event.folder);
-    this.#spool.take(event);
     this.#archive.take(event);
+    this.#uploads.take(event);
     if (event.type === 'started') this.#events.started(event.folder, event.manifest);
     if (event.type === 'ended') {
       this.#failed.ended(event.manifest);
       this.#events.ended(event.manifest);
     }
-    if (event.type === 'sealed' || event.type === 'ended') this.#uploader.wake(event.folder);
   }
 
   #progressed(recording: RecordingProgress): void {
     this.#ownership.take(recording.folder);
-    this.#spool.progressed(recording);
+    this.#uploads.progressed(recording);
     this.#archive.progressed(recording);
-  }
-
-  /** In the log it was told by whoever moved it. */
-  #tellSetAside(item: SetAside): void {
-    this.#metrics.quarantined.inc();
-    this.#alerts.raise('quarantine', {
-      code: 'spool_unreadable',
-      message: 'something in the spool could not be read; somebody has to look into its quarantine',
-      details: { ...item },
-    });
   }
 
   #reload(): void {
@@ -359,7 +334,7 @@ export class Control {
     this.#directory.refresh();
     this.#post({ type: 'config', config: this.#config });
     this.#log.info({ accounts: this.#config.accounts.length }, 'the configuration was reloaded');
-    this.#watch.reloading(() => this.#uploader.unpark());
+    this.#uploads.reload();
     if (this.#looking !== null) this.#archive.readStores();
     void this.#look();
   }
@@ -367,7 +342,7 @@ export class Control {
   /** What lies in the spool is the truth; announcements only save the time until the next look. */
   async #look(): Promise<void> {
     if (this.#looking === null) return;
-    await this.#uploader.wakeAll();
+    await this.#uploads.look();
     await this.#archive.look();
   }
 
@@ -400,38 +375,25 @@ export class Control {
   /** @returns recordings that stay in the spool until the next start */
   async #finish(looking: NodeJS.Timeout): Promise<number> {
     clearInterval(looking);
-    this.#reserve.stop();
     this.#overload.stop();
     this.#events.stop();
-    await this.#spool.stop();
-    await this.#uploader.wakeAll();
     const { signal } = this.#late;
+    const unstored = await this.#uploads.stop(signal);
     const patience = signal.aborted ? Promise.resolve() : once(signal, 'abort');
-    await Promise.race([this.#uploader.settled(), patience]);
-    await Promise.race([this.#uploader.stop(), patience]);
     await Promise.race([this.#webhooks.stop(), patience]);
     await Promise.race([this.#archive.close(), patience]);
     this.#late.abort();
-    return await this.#uploader.unstored();
-  }
-
-  /** What jambonz's portal expects of an account's recordings on `/record`. */
-  async #portalOf(accountId: string): Promise<{ format: RecordFormat; timeZone: string }> {
-    const account = await this.#directory.find(accountId);
-    return {
-      format: account?.jambonz.recordFormat ?? 'mp3',
-      timeZone: this.#config.recordEndpoint.timeZone,
-    };
+    return unstored;
   }
 
   #makeMetrics(data: ControlData): Metrics {
     return new Metrics({
       counters: new Counters(data.counters),
       threads: () => this.#threads,
-      spool: () => this.#spool,
+      spool: () => this.#uploads.spool,
       catalogue: () => this.#archive.catalogue,
-      parkedAccounts: () => this.#watch.parkedAccounts,
-      oldestUnstoredMs: () => this.#uploader.oldestUnstoredMs,
+      parkedAccounts: () => this.#uploads.parkedAccounts,
+      oldestUnstoredMs: () => this.#uploads.oldestUnstoredMs,
     });
   }
 
@@ -455,19 +417,6 @@ export class Control {
         (accountOf(this.#config, accountId)?.webhooks.length ?? 0) > 0 || this.#config.accountLookup !== null,
       read: async (folder) => (await readSpooled(this.#spoolDir, folder))?.manifest ?? null,
       stalledMs: () => this.#config.recording.stalledMinutes * 60_000,
-      log: this.#log,
-    });
-  }
-
-  #makeSpoolWatch(): SpoolWatch {
-    return new SpoolWatch({
-      spoolDir: this.#spoolDir,
-      config: () => this.#config,
-      calls: this.#calls,
-      owns: (folder) => this.#ownership.owns(folder),
-      alerts: this.#alerts,
-      relieve: () => this.#uploader.relieve(),
-      changed: (full) => this.#post({ type: 'spool', full }),
       log: this.#log,
     });
   }
