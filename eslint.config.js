@@ -9,7 +9,7 @@ const everywhere = ['audio', 'config'];
 const mayImport = {
   audio: ['config'],
   config: [],
-  tap: ['audio'],
+  tap: everywhere,
   providers: ['audio', 'config'],
   relay: [...everywhere, 'providers', 'tap'],
   recorder: [...everywhere, 'tap', 'spool'],

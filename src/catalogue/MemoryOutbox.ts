@@ -35,7 +35,9 @@ export class MemoryOutbox implements Outbox {
 
   deliveriesOf(recordingId: string): Promise<readonly Delivery[]> {
     const mine = [...this.#deliveries.values()].filter((each) => each.recordingId === recordingId);
-    return Promise.resolve(mine.sort((a, b) => a.sequence - b.sequence || (a.endpoint < b.endpoint ? -1 : 1)));
+    return Promise.resolve(
+      mine.sort((a, b) => a.sequence - b.sequence || (a.endpoint < b.endpoint ? -1 : 1)),
+    );
   }
 
   forgetBefore(ms: number): Promise<void> {

@@ -45,7 +45,7 @@ export class SqlOutbox implements Outbox {
     const row = await this.#ask((db) =>
       heads(db).select('one.due_ms').orderBy('one.due_ms').limit(1).executeTakeFirst(),
     );
-    return row === undefined ? null : Number(row.due_ms);
+    return row === undefined ? null : row.due_ms;
   }
 
   async claim({ eventId, endpoint, dueMs }: Delivery, untilMs: number): Promise<boolean> {
@@ -99,10 +99,11 @@ function heads(db: Kysely<CatalogueTables>) {
   return db
     .selectFrom('deliveries as one')
     .where('one.state', '=', 'waiting')
-    .where(({ not, exists, selectFrom }) =>
-      not(
-        exists(
-          selectFrom('deliveries as earlier')
+    .where((of) =>
+      of.not(
+        of.exists(
+          of
+            .selectFrom('deliveries as earlier')
             .select('earlier.event_id')
             .whereRef('earlier.recording_id', '=', 'one.recording_id')
             .whereRef('earlier.endpoint', '=', 'one.endpoint')
@@ -139,13 +140,12 @@ function deliveryIn(row: DeliveryRow): Delivery {
     accountId: row.account_id,
     recordingId: row.recording_id,
     type: row.type,
-    // PostgreSQL's driver may give large whole numbers as text.
-    sequence: Number(row.sequence),
+    sequence: row.sequence,
     body: row.body,
-    createdMs: Number(row.created_ms),
+    createdMs: row.created_ms,
     state: row.state,
     tries: row.tries,
-    dueMs: Number(row.due_ms),
+    dueMs: row.due_ms,
     problem: row.problem,
   };
 }

@@ -93,7 +93,9 @@ export async function verdictOn(
 }
 
 async function signatureFindings(folder: RecordingFolder, keys: readonly KeyObject[]): Promise<Finding[]> {
-  const [manifest, signature] = await Promise.all([manifestName, signatureName].map((name) => bytesIn(folder, name)));
+  const [manifest, signature] = await Promise.all(
+    [manifestName, signatureName].map((name) => bytesIn(folder, name)),
+  );
   if (manifest == null) return [];
   if (signature == null) return [finding('signature_missing', manifestName)];
   return isSignedBy(manifest, signature, keys) ? [] : [finding('signature_wrong', manifestName)];

@@ -165,7 +165,10 @@ function webhook() {
       const bytes = key === undefined ? 0 : Buffer.from(key, 'base64').length;
       return bytes >= 24 && bytes <= 64 ? (value as string) : undefined;
     }),
-    events: z.array(oneOf(...eventTypes)).nullable().default(null),
+    events: z
+      .array(oneOf(...eventTypes))
+      .nullable()
+      .default(null),
   });
 }
 

@@ -91,6 +91,10 @@ export class CallPath implements LiveLinkOwner {
     const { address, isMuted } = this.#tap;
     if (address === null || !provider.isOpen || !bot.isOpen) return;
     const { upstreamBufferBytes: botBytes, providerBufferBytes: providerBytes } = this.#limits;
-    this.#unlink = provider.link(bot, { ...this.#frames, ...address, isMuted, botBytes, providerBytes }, this);
+    this.#unlink = provider.link(
+      bot,
+      { ...this.#frames, ...address, isMuted, botBytes, providerBytes },
+      this,
+    );
   }
 }

@@ -30,14 +30,8 @@ function isMeant({ identity, recording, isOver }: Call, request: RecordingReques
 }
 
 async function act({ recording }: Call, request: RecordingRequest): Promise<void> {
-  switch (request.deed) {
-    case 'start':
-      return await recording.start();
-    case 'pause':
-      return await recording.pause(request.mode);
-    case 'resume':
-      return await recording.resume();
-    case 'stop':
-      return await recording.stop();
-  }
+  if (request.deed === 'start') await recording.start();
+  else if (request.deed === 'pause') await recording.pause(request.mode);
+  else if (request.deed === 'resume') await recording.resume();
+  else await recording.stop();
 }

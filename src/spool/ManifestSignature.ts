@@ -39,5 +39,8 @@ function keyIn(read: () => KeyObject, what: string, remedy: string): KeyObject {
     throw new ReelayError('config_invalid', { value: `${what} that cannot be read`, remedy, cause: error });
   }
   if (key.asymmetricKeyType === 'ed25519') return key;
-  throw new ReelayError('config_invalid', { value: `${what} of type ${String(key.asymmetricKeyType)}`, remedy });
+  throw new ReelayError('config_invalid', {
+    value: `${what} of type ${String(key.asymmetricKeyType)}`,
+    remedy,
+  });
 }

@@ -151,7 +151,9 @@ export async function* tombstonesIn(store: ObjectStore, accountId?: string): Asy
 
 /** What has waited in a store's outbox, as it was written. @param accountId - default: of all accounts */
 export async function* undeliveredIn(store: ObjectStore, accountId?: string): AsyncGenerator<Undelivered> {
-  for await (const { key } of store.list(accountId === undefined ? `${root}/` : `${root}/${accountId}/outbox/`)) {
+  for await (const { key } of store.list(
+    accountId === undefined ? `${root}/` : `${root}/${accountId}/outbox/`,
+  )) {
     if (!/^_reelay\/[^/]+\/outbox\/[^/]+\.json$/.test(key)) continue;
     const event = await readFrom(store, key, undelivered);
     if (event !== null && outboxKeyOf(event) === key) yield event;

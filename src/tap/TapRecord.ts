@@ -222,7 +222,9 @@ export function recordBytes(payloadBytes: number): number {
 /** Bytes of audio that a record tells of, kept or not. */
 export function audioBytes({ kind, payload }: TapRecord): number {
   if (kind !== RecordKind.muted) return payload.length;
-  return payload.length < mutedBytes ? 0 : new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
+  return payload.length < mutedBytes
+    ? 0
+    : new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
 }
 
 /** Length of the payload of a `muted` record. */

@@ -120,7 +120,10 @@ await t.test('a recording that is stopped is stored while its call goes on', asy
   const stored = await readStoredCall(await daemon.stored(caller.callSid));
   t.same(stored.findings, []);
   t.equal(stored.manifest.state, 'complete');
-  t.match(stored.manifest.events.find(({ type }) => type === 'recording_stopped'), { type: 'recording_stopped' });
+  t.match(
+    stored.manifest.events.find(({ type }) => type === 'recording_stopped'),
+    { type: 'recording_stopped' },
+  );
   t.match(await liveCall(caller), { recordingId, recording: 'stopped' });
   t.match(await told(`/v1/recordings/${recordingId}/resume`), { status: 409, code: 'recording_not_live' });
   caller.hangUp();
@@ -141,7 +144,9 @@ await t.test('a recording on request has what was said from then on', async (t) 
   t.equal(manifest.recordingId, begun.recordingId);
   const voice = channels[0] ?? new Int16Array(0);
   const first = voice.subarray(0, 400);
-  const at = heard.findIndex((_, index) => index % 160 === 0 && first.every((sample, i) => heard[index + i] === sample));
+  const at = heard.findIndex(
+    (_, index) => index % 160 === 0 && first.every((sample, i) => heard[index + i] === sample),
+  );
   t.ok(at >= 700 * 8 - 160, `it begins at sample ${at} of what was said`);
   t.same(voice.subarray(0, -160), heard.subarray(at, at + voice.length - 160));
 });
@@ -151,7 +156,10 @@ await t.test('what can’t be done is said', async (t) => {
   t.match(await told('/v1/calls/nothing/record'), { status: 404, code: 'not_found' });
   const { caller, over } = callOf('acme');
   const recordingId = await grown(caller, 1600);
-  t.match(await told(`/v1/recordings/${recordingId}/pause`, { mode: 'now' }), { status: 400, code: 'request_invalid' });
+  t.match(await told(`/v1/recordings/${recordingId}/pause`, { mode: 'now' }), {
+    status: 400,
+    code: 'request_invalid',
+  });
   t.match(await told(`/v1/calls/${caller.callSid}/record`), { status: 409, code: 'recording_not_live' });
   caller.hangUp();
   await over;

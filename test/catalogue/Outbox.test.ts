@@ -25,7 +25,12 @@ function delivery(recording: number, sequence: number, endpoint: number, dueMs =
 
 type Step =
   | { readonly kind: 'post' | 'claim'; readonly which: Delivery }
-  | { readonly kind: 'settle'; readonly which: Delivery; readonly state: Delivery['state']; readonly dueMs: number }
+  | {
+      readonly kind: 'settle';
+      readonly which: Delivery;
+      readonly state: Delivery['state'];
+      readonly dueMs: number;
+    }
   | { readonly kind: 'forget'; readonly ms: number };
 
 for (const kind of kinds) {
@@ -95,17 +100,37 @@ for (const kind of kinds) {
 
 await t.test('what isn’t a delivery isn’t taken for one', (t) => {
   t.ok(isDelivery(delivery(1, 2, 0)));
-  for (const odd of [null, {}, { ...delivery(1, 2, 0), endpoint: 'x' }, { ...delivery(1, 2, 0), sequence: -1 }])
+  for (const odd of [
+    null,
+    {},
+    { ...delivery(1, 2, 0), endpoint: 'x' },
+    { ...delivery(1, 2, 0), sequence: -1 },
+  ])
     t.notOk(isDelivery(odd));
   t.end();
 });
 
-async function take(box: Pick<MemoryOutbox, 'post' | 'claim' | 'settle' | 'forgetBefore'>, step: Step): Promise<unknown> {
-  if (step.kind === 'post') return await box.post([step.which]);
+async function take(
+  box: Pick<MemoryOutbox, 'post' | 'claim' | 'settle' | 'forgetBefore'>,
+  step: Step,
+): Promise<unknown> {
+  if (step.kind === 'post') {
+    await box.post([step.which]);
+    return undefined;
+  }
   if (step.kind === 'claim') return await box.claim(step.which, 4000);
-  if (step.kind === 'forget') return await box.forgetBefore(step.ms);
+  if (step.kind === 'forget') {
+    await box.forgetBefore(step.ms);
+    return undefined;
+  }
   const { state, dueMs } = step as Extract<Step, { kind: 'settle' }>;
-  return await box.settle(step.which, { state, tries: 1, dueMs, problem: state === 'waiting' ? 'it broke' : null });
+  await box.settle(step.which, {
+    state,
+    tries: 1,
+    dueMs,
+    problem: state === 'waiting' ? 'it broke' : null,
+  });
+  return undefined;
 }
 
 /** Those that are due at the same time are in no order. */

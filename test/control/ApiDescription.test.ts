@@ -3,7 +3,11 @@ import { ApiBench } from '../fixtures/ApiBench.js';
 
 interface Operation {
   readonly summary?: string;
-  readonly parameters?: readonly { readonly name: string; readonly in: string; readonly schema: { readonly type?: string } }[];
+  readonly parameters?: readonly {
+    readonly name: string;
+    readonly in: string;
+    readonly schema: { readonly type?: string };
+  }[];
   readonly requestBody?: { readonly content: Record<string, { readonly schema: Record<string, unknown> }> };
   readonly responses: Record<string, unknown>;
   readonly security?: readonly unknown[];
@@ -25,7 +29,10 @@ await t.test('the description has every route, with what it takes and gives', as
     Object.entries(methods).map(([method, operation]) => ({ name: `${method} ${path}`, operation })),
   );
   t.same(
-    operations.filter(({ name }) => !name.startsWith('head ')).map(({ name }) => name).sort(),
+    operations
+      .filter(({ name }) => !name.startsWith('head '))
+      .map(({ name }) => name)
+      .sort(),
     [
       'delete /v1/recordings/{id}',
       'delete /v1/recordings/{id}/hold',

@@ -32,7 +32,10 @@ await t.test('what is noted is in its account’s store, and nothing is left her
   await log.store();
   log.note(entryOf(6));
   await log.stop();
-  t.same(await auditOf(stores.AC1, 'AC1', '20261120'), [1, 2, 3, 6].map((number) => entryOf(number)));
+  t.same(
+    await auditOf(stores.AC1, 'AC1', '20261120'),
+    [1, 2, 3, 6].map((number) => entryOf(number)),
+  );
   t.same(await auditOf(stores.AC2, 'AC2', '20261120'), [entryOf(4, 'AC2')]);
   t.same(await auditOf(stores.AC1, 'AC1', '20261121'), []);
   t.same(readdirSync(join(dir, 'here')), []);

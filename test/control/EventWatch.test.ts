@@ -23,7 +23,8 @@ function stage(manifests: readonly Manifest[]): Stage {
     watch: new EventWatch({
       tell: (event) => void told.push(event),
       isWanted: (accountId) => accountId === 'AC1',
-      read: (folder) => Promise.resolve(manifests.find((each) => each.recordingId === basename(folder)) ?? null),
+      read: (folder) =>
+        Promise.resolve(manifests.find((each) => each.recordingId === basename(folder)) ?? null),
       stalledMs: () => 300_000,
       nowMs: () => made.nowMs,
       log: pino({ level: 'silent' }),
@@ -50,44 +51,57 @@ await t.test('a recording’s life is told in its order, what nobody saw include
   await new Promise(setImmediate);
   watch.ended(manifest);
   watch.finished(manifest);
-  t.same(kinds(), ['started', 'chunk.stored 0', 'chunk.stored 0', 'chunk.stored 1', 'chunk.stored 2', 'completed']);
+  t.same(kinds(), [
+    'started',
+    'chunk.stored 0',
+    'chunk.stored 0',
+    'chunk.stored 1',
+    'chunk.stored 2',
+    'completed',
+  ]);
 });
 
-await t.test('one object is one event; a failed recording is told as such; others’ recordings aren’t', async (t) => {
-  const dir = t.testdir({});
-  const single = (await fabricateRecording(dir, { accountId: 'AC1', layout: 'single' })).manifest;
-  const { watch, kinds } = stage([single]);
-  watch.finished(single);
-  watch.finished({ ...single, state: 'interrupted' });
-  watch.failed({ ...single, state: 'failed' });
-  const foreign = { ...single, accountId: 'AC2' };
-  watch.started('AC2/20261120/CA/r', { ...foreign, state: 'recording' });
-  watch.stored(chunk('AC2/20261120/CA/r', 0));
-  watch.finished(foreign);
-  watch.failed(foreign);
-  await new Promise(setImmediate);
-  t.same(kinds(), ['completed', 'interrupted', 'failed']);
-});
-
-await t.test('a recording of which nothing is stored for too long is told of, once until something is', async (t) => {
-  const { manifest } = await fabricateRecording(t.testdir({}), { accountId: 'AC1', chunks: 3 });
-  const made = stage([manifest]);
-  const { watch, kinds } = made;
-  const folder = folderOf(manifest);
-  watch.started(folder, { ...manifest, state: 'recording', chunkSeconds: 60 });
-  const looked = async (ms: number): Promise<string[]> => {
-    made.nowMs = ms;
-    watch.look();
+await t.test(
+  'one object is one event; a failed recording is told as such; others’ recordings aren’t',
+  async (t) => {
+    const dir = t.testdir({});
+    const single = (await fabricateRecording(dir, { accountId: 'AC1', layout: 'single' })).manifest;
+    const { watch, kinds } = stage([single]);
+    watch.finished(single);
+    watch.finished({ ...single, state: 'interrupted' });
+    watch.failed({ ...single, state: 'failed' });
+    const foreign = { ...single, accountId: 'AC2' };
+    watch.started('AC2/20261120/CA/r', { ...foreign, state: 'recording' });
+    watch.stored(chunk('AC2/20261120/CA/r', 0));
+    watch.finished(foreign);
+    watch.failed(foreign);
     await new Promise(setImmediate);
-    return kinds().slice(1);
-  };
-  t.same(await looked(359_999), []);
-  t.same(await looked(360_000), ['stalled 0']);
-  t.same(await looked(3_600_000), ['stalled 0']);
-  watch.stored({ ...chunk(folder, 0), kind: 'part', name: 'audio.wav' });
-  watch.stored(chunk(folder, 0));
-  t.same(await looked(3_700_000), ['stalled 0', 'chunk.stored 0']);
-  t.same(await looked(3_960_000), ['stalled 0', 'chunk.stored 0', 'stalled 1']);
-  watch.ended(manifest);
-  t.same((await looked(9_999_999)).length, 3);
-});
+    t.same(kinds(), ['completed', 'interrupted', 'failed']);
+  },
+);
+
+await t.test(
+  'a recording of which nothing is stored for too long is told of, once until something is',
+  async (t) => {
+    const { manifest } = await fabricateRecording(t.testdir({}), { accountId: 'AC1', chunks: 3 });
+    const made = stage([manifest]);
+    const { watch, kinds } = made;
+    const folder = folderOf(manifest);
+    watch.started(folder, { ...manifest, state: 'recording', chunkSeconds: 60 });
+    const looked = async (ms: number): Promise<string[]> => {
+      made.nowMs = ms;
+      watch.look();
+      await new Promise(setImmediate);
+      return kinds().slice(1);
+    };
+    t.same(await looked(359_999), []);
+    t.same(await looked(360_000), ['stalled 0']);
+    t.same(await looked(3_600_000), ['stalled 0']);
+    watch.stored({ ...chunk(folder, 0), kind: 'part', name: 'audio.wav' });
+    watch.stored(chunk(folder, 0));
+    t.same(await looked(3_700_000), ['stalled 0', 'chunk.stored 0']);
+    t.same(await looked(3_960_000), ['stalled 0', 'chunk.stored 0', 'stalled 1']);
+    watch.ended(manifest);
+    t.same((await looked(9_999_999)).length, 3);
+  },
+);

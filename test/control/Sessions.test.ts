@@ -12,7 +12,10 @@ function valueOf(setCookie: string): string {
 await t.test('a session counts until its time is over', (t) => {
   const sessions = new Sessions(() => secret);
   const made = sessions.open(digest, true, 1_000_000);
-  t.match(made, /^reelay_session=[\w-]+\.[\w-]{43}; Path=\/; Max-Age=43200; HttpOnly; SameSite=Strict; Secure$/);
+  t.match(
+    made,
+    /^reelay_session=[\w-]+\.[\w-]{43}; Path=\/; Max-Age=43200; HttpOnly; SameSite=Strict; Secure$/,
+  );
   t.notMatch(sessions.open(digest, false), /Secure/);
   const cookie = `theme=dark; ${valueOf(made)}; other=1`;
   const asked = (ms: number) => sessions.keyOf({ method: 'GET', headers: { cookie, host } }, ms);
@@ -54,8 +57,15 @@ await t.test('another site’s page can change nothing with it', (t) => {
     sessions.keyOf({ method, headers: { cookie, host, ...(origin === undefined ? {} : { origin }) } });
   t.equal(asked(`https://${host}`), digest);
   t.equal(asked(`http://${host}`), digest);
-  for (const origin of ['https://evil.example', `https://${host}.evil.example`, `https://${host}:8081`, 'null', undefined])
-    for (const method of ['POST', 'PUT', 'DELETE']) t.equal(asked(origin, method), undefined, `${method} ${origin}`);
+  for (const origin of [
+    'https://evil.example',
+    `https://${host}.evil.example`,
+    `https://${host}:8081`,
+    'null',
+    undefined,
+  ])
+    for (const method of ['POST', 'PUT', 'DELETE'])
+      t.equal(asked(origin, method), undefined, `${method} ${origin}`);
   t.equal(asked(undefined, 'GET'), digest);
   t.end();
 });

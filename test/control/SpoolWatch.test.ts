@@ -16,7 +16,15 @@ const MiB = 2 ** 20;
 function callOf(recordingId: string | null): LiveCall {
   const nobody = { from: null, to: null, direction: null, startTime: '', streams: [] };
   const recording = recordingId === null ? 'off' : 'running';
-  return { recording, ...nobody, recordingId, accountId: 'AC1', provider: 'twilio', callId: 'CA1', upstream: 'open' };
+  return {
+    recording,
+    ...nobody,
+    recordingId,
+    accountId: 'AC1',
+    provider: 'twilio',
+    callId: 'CA1',
+    upstream: 'open',
+  };
 }
 
 await t.test(

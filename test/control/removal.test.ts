@@ -69,7 +69,9 @@ await t.test('a recording that is held stays until it is released', async (t) =>
   t.equal((await bench.ask('GET', `${path}/hold`, 'one')).status, 404);
   t.equal((await bench.ask('PUT', `${path}/hold`, 'reader')).status, 403);
   t.equal((await bench.ask('PUT', `${path}/hold`, 'one', { note: 7 })).status, 400);
-  t.match(await (await bench.ask('PUT', `${path}/hold`, 'one', { note: 'case 12' })).json(), { note: 'case 12' });
+  t.match(await (await bench.ask('PUT', `${path}/hold`, 'one', { note: 'case 12' })).json(), {
+    note: 'case 12',
+  });
   t.match(await (await bench.ask('GET', `${path}/hold`, 'reader')).json(), { note: 'case 12' });
   t.equal((await bench.ask('GET', `${path}/hold`, 'two')).status, 404);
   const refused = await bench.ask('DELETE', path, 'one');
@@ -137,7 +139,9 @@ await t.test('what is older than its account keeps recordings is deleted, held o
   const old = await at(31, 'AC1');
   const held = await at(400, 'AC1');
   const foreign = await at(400, 'AC2');
-  const bench = await ApiBench.start(t, dir, { accounts: [{ ...accounts[0], retentionDays: 30 }, accounts[1] ?? {}] });
+  const bench = await ApiBench.start(t, dir, {
+    accounts: [{ ...accounts[0], retentionDays: 30 }, accounts[1] ?? {}],
+  });
   await bench.ask('PUT', `/v1/recordings/${held}/hold`, 'one');
   const retention = new Retention({
     catalogue: bench.catalogue,

@@ -27,7 +27,11 @@ await t.test('a browser that is signed in sees what its key sees', async (t) => 
   t.equal((await bench.get(`/v1/recordings/${foreign}`, { cookie })).status, 404);
   t.equal((await bench.get('/v1/session', { cookie })).status, 200);
   const origin = bench.url;
-  t.equal((await bench.get(`/v1/recordings/${own}`, { cookie, origin }, 'DELETE')).status, 403, 'it may only read');
+  t.equal(
+    (await bench.get(`/v1/recordings/${own}`, { cookie, origin }, 'DELETE')).status,
+    403,
+    'it may only read',
+  );
   t.equal(
     (await bench.get(`/v1/recordings/${own}`, { cookie, origin: 'http://evil.example' }, 'DELETE')).status,
     401,

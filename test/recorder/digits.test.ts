@@ -42,6 +42,9 @@ await t.test('a masked key is silence, and nobody is told which it was', (t) => 
 await t.test('a key that isn’t masked is heard, and told', (t) => {
   const { channels, timeline } = renderScript(script(false));
   t.equal(difference(channels[0], numbered(0, 8000 * perMs)), -1);
-  t.match(timeline.state.events.find(({ type }) => type === 'dtmf'), { digit: '7' });
+  t.match(
+    timeline.state.events.find(({ type }) => type === 'dtmf'),
+    { digit: '7' },
+  );
   t.end();
 });

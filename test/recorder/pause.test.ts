@@ -14,7 +14,12 @@ interface Pause {
 
 const frameMs = 20;
 const perMs = 8;
-const byCount: Partial<StreamFacts> = { placement: 'count', amendMs: 5000, marksTellPlayout: false, playout: 'none' };
+const byCount: Partial<StreamFacts> = {
+  placement: 'count',
+  amendMs: 5000,
+  marksTellPlayout: false,
+  playout: 'none',
+};
 
 function isIn({ fromMs, toMs }: Pause, arrivalMs: number): boolean {
   return arrivalMs > fromMs && arrivalMs <= toMs;
@@ -164,7 +169,10 @@ for (const [name, facts] of [
         if (difference(rendered.channels[0], wanted) !== -1) return false;
         const silent = rendered.gaps.filter(({ channel }) => channel === 0);
         const missing = silent.reduce((sum, { samples }) => sum + samples, 0);
-        return missing === wanted.filter((sample) => sample === 0).length && silent.every(({ cause }) => cause === 'paused');
+        return (
+          missing === wanted.filter((sample) => sample === 0).length &&
+          silent.every(({ cause }) => cause === 'paused')
+        );
       }),
       { numRuns: 60 },
     );
@@ -193,7 +201,9 @@ await t.test('a call that ends in a pause ends where that began, or in silence',
 await t.test('a pause whose end is lost ends with the first audio behind it', (t) => {
   for (const mode of ['silence', 'skip'] as const) {
     const script = callWith([{ fromMs: 2000, toMs: 4000, mode }], 6000);
-    const lost = script.records.findIndex((each) => each.kind === RecordKind.pause && readText(each).includes('false'));
+    const lost = script.records.findIndex(
+      (each) => each.kind === RecordKind.pause && readText(each).includes('false'),
+    );
     script.records.splice(lost, 1);
     const { channels, gaps } = renderScript(script, 9, 50);
     const heard = channels[0]?.filter((sample) => sample !== 0).length ?? 0;

@@ -63,7 +63,8 @@ for (const isFast of [true, false]) {
     const muted = stream.notes.filter(({ kind }) => kind === 'muted');
     t.ok(muted.every((note) => note['bytes'] === 160 && note['payload'] === undefined));
     t.equal(muted.length, 20, 'of both parties');
-    if (isFast) t.ok(muted.filter((note) => note['isFast'] === true).length > 10, 'the thread mutes by itself');
+    if (isFast)
+      t.ok(muted.filter((note) => note['isFast'] === true).length > 10, 'the thread mutes by itself');
     t.same(relay.tap.calls[0]?.events, [
       { type: 'pause', paused: true, mode: 'skip' },
       { type: 'pause', paused: false },
@@ -79,10 +80,22 @@ for (const isFast of [true, false]) {
     t.same(call?.streams[0]?.end_, { reason: 'relay', closeCode: null });
     t.match(call?.events, [{ type: 'recording_stopped' }]);
     await say(5);
-    t.equal(relay.tap.stream().notes.filter(({ kind }) => kind === 'audio').length, 10, 'and nothing of it is kept');
-    t.match(await relay.server.record({ deed: 'stop', recordingId }), { recording: 'stopped' }, 'twice is once');
+    t.equal(
+      relay.tap.stream().notes.filter(({ kind }) => kind === 'audio').length,
+      10,
+      'and nothing of it is kept',
+    );
+    t.match(
+      await relay.server.record({ deed: 'stop', recordingId }),
+      { recording: 'stopped' },
+      'twice is once',
+    );
     for (const deed of ['resume', 'pause'] as const)
-      t.match(await relay.server.record({ deed, recordingId, mode: 'skip' }), { code: 'recording_not_live' }, deed);
+      t.match(
+        await relay.server.record({ deed, recordingId, mode: 'skip' }),
+        { code: 'recording_not_live' },
+        deed,
+      );
   });
 
   await t.test(`a recording on request begins when it is asked for, on ${path}`, async (t) => {
@@ -121,7 +134,9 @@ await t.test('a recording that can’t be kept is written down as failed, and wh
   const accounts = accountsWith({ record: 'onRequest', store: null });
   const { relay, say } = await talking(t, { accounts });
   await say(2);
-  t.match(await relay.server.record({ deed: 'start', accountId, callId: callSid }), { code: 'recording_failed' });
+  t.match(await relay.server.record({ deed: 'start', accountId, callId: callSid }), {
+    code: 'recording_failed',
+  });
   t.match(relay.tap.calls[0]?.facts, { failed: 'no_store' });
   await say(2);
   t.match(relay.server.calls(), [{ recording: 'off' }]);
@@ -130,5 +145,7 @@ await t.test('a recording that can’t be kept is written down as failed, and wh
 await t.test('a call that isn’t up is not found', async (t) => {
   const relay = await Relay.start(t);
   t.match(await relay.server.record({ deed: 'stop', recordingId: 'r1' }), { code: 'recording_not_live' });
-  t.match(await relay.server.record({ deed: 'start', accountId, callId: 'CA1' }), { code: 'recording_not_live' });
+  t.match(await relay.server.record({ deed: 'start', accountId, callId: 'CA1' }), {
+    code: 'recording_not_live',
+  });
 });

@@ -3,7 +3,13 @@ import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { isSignedBy, publicKeyIn, signatureBytes, signatureOf, signingKeyIn } from '../../src/spool/ManifestSignature.js';
+import {
+  isSignedBy,
+  publicKeyIn,
+  signatureBytes,
+  signatureOf,
+  signingKeyIn,
+} from '../../src/spool/ManifestSignature.js';
 
 const pair = generateKeyPairSync('ed25519', {
   privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
@@ -22,7 +28,12 @@ await t.test('what is signed is known by its key, to every byte', (t) => {
     other[at] = (other[at] ?? 0) ^ 1;
     t.notOk(isSignedBy(other, signature, keys));
   }
-  for (const odd of [Buffer.alloc(0), signature.subarray(1), Buffer.alloc(64), Buffer.concat([signature, signature])])
+  for (const odd of [
+    Buffer.alloc(0),
+    signature.subarray(1),
+    Buffer.alloc(64),
+    Buffer.concat([signature, signature]),
+  ])
     t.notOk(isSignedBy(bytes, odd, keys));
   const other = generateKeyPairSync('ed25519').publicKey;
   t.notOk(isSignedBy(bytes, signature, [other]));
@@ -33,7 +44,9 @@ await t.test('what is signed is known by its key, to every byte', (t) => {
 
 await t.test('openssl says the same', (t) => {
   const dir = t.testdir({});
-  const [key, text, sig] = ['public.pem', 'manifest.json', 'manifest.json.sig'].map((name) => join(dir, name));
+  const [key, text, sig] = ['public.pem', 'manifest.json', 'manifest.json.sig'].map((name) =>
+    join(dir, name),
+  );
   writeFileSync(key ?? '', pair.publicKey);
   writeFileSync(text ?? '', manifest);
   writeFileSync(sig ?? '', signature);

@@ -96,14 +96,16 @@ function paramsOf(params: Readonly<Record<string, string>>): object {
 
 /** What a request may hold, or an answer holds, before it is read. */
 function jsonSchema(schema: z.ZodType): object {
-  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, {
+  const made = z.toJSONSchema(schema, {
     io: 'input',
     unrepresentable: 'any',
-    override: ({ zodSchema, jsonSchema: made }) => {
+    override: ({ zodSchema, jsonSchema: part }) => {
       // What is read from text is written as what it is read as.
       const { type, coerce } = zodSchema._zod.def as { readonly type: string; readonly coerce?: boolean };
-      if (type === 'number' && coerce === true) made.type = 'integer';
+      if (type === 'number' && coerce === true) part.type = 'integer';
     },
   });
-  return rest;
+  // The document says once which dialect it is in.
+  delete made.$schema;
+  return made;
 }

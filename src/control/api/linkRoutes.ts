@@ -30,7 +30,7 @@ export function linkRoutes(app: FastifyInstance, sources: RecordingSources, link
     const path = links.make(entry, expiresMs);
     return await reply.code(201).send({ path, expires: new Date(expiresMs).toISOString() });
   });
-  app.all('/shared/*', { schema: { hide: true } as object }, () => {
+  app.all('/shared/*', { schema: { hide: true } }, () => {
     const remedy = 'Ask whoever gave you the link for another one.';
     throw new ReelayError('not_found', { value: 'a link that is wrong or has expired', remedy });
   });

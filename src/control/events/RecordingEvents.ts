@@ -29,8 +29,8 @@ export function endingOf({ state }: Manifest): EventType {
  */
 export function deliveriesOf(event: RecordingEvent, account: AccountConfig, nowMs: number): Delivery[] {
   const { type, manifest, chunk } = event;
-  const { chunks: _chunks, ...facts } = manifest;
-  const data: EventData = { ...facts, ...(chunk === undefined ? {} : { chunk }) };
+  // What is undefined isn't written.
+  const data = { ...manifest, chunks: undefined, chunk };
   const body = JSON.stringify({ type, timestamp: new Date(nowMs).toISOString(), data });
   return account.webhooks
     .filter((webhook) => wants(webhook, type))

@@ -105,7 +105,8 @@ export class Webhooks {
         this.#options.log.debug({ err: error }, 'events wait for the catalogue');
         return lookMs;
       });
-      if (pauseMs > 0 && !this.#isStopped) await this.#within(pauseMs, woken);
+      // It may have been stopped meanwhile, which wakes.
+      if (pauseMs > 0) await this.#within(pauseMs, woken);
     }
   }
 

@@ -39,7 +39,8 @@ export function pause(state: TimelineState, mode: PauseMode): void {
 
 export function resume(state: TimelineState): void {
   const skippedSamples = endPause(state);
-  if (skippedSamples !== null) addEvent(state, 'resumed', state.now, skippedSamples > 0 ? { skippedSamples } : {});
+  if (skippedSamples !== null)
+    addEvent(state, 'resumed', state.now, skippedSamples > 0 ? { skippedSamples } : {});
 }
 
 /**
@@ -118,8 +119,7 @@ function takeOut(state: TimelineState, from: number, samples: number): void {
   state.masks = (state.masks ?? []).map((each) => ({ from: back(each.from), to: back(each.to) }));
   replace(state.causes, (each) => ({ ...each, from: back(each.from), to: back(each.to) }));
   replace(state.events, (each) => ({ ...each, sample: back(each.sample) }));
-  for (const [number, stream] of state.streams)
-    state.streams.set(number, moved(stream, back, samples, from));
+  for (const [number, stream] of state.streams) state.streams.set(number, moved(stream, back, samples, from));
   state.now = back(state.now);
 }
 

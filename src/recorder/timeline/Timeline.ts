@@ -19,7 +19,15 @@ import { eraseLane, takeDirty, trimLane } from './Lane.js';
 import { maskDigit, trimMasks } from './DigitMask.js';
 import { endPause, mute, pause, pauseLimit, resume } from './Pause.js';
 import { endOf, placeAudio, sentAudio } from './placement.js';
-import { clearPlayout, echoMark, finishClip, play, putMark, startClip, type PlayoutState } from './Playout.js';
+import {
+  clearPlayout,
+  echoMark,
+  finishClip,
+  play,
+  putMark,
+  startClip,
+  type PlayoutState,
+} from './Playout.js';
 import {
   assumesBotSilence,
   assumesCallerSilence,

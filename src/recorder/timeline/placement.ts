@@ -1,6 +1,13 @@
 import { Resampler, type ResamplerState } from '../../audio/Resampler.js';
 import { kernels } from '../../audio/kernels.js';
-import { audioBytes, Encoding, maxPayloadBytes, RecordKind, Track, type TapRecord } from '../../tap/TapRecord.js';
+import {
+  audioBytes,
+  Encoding,
+  maxPayloadBytes,
+  RecordKind,
+  Track,
+  type TapRecord,
+} from '../../tap/TapRecord.js';
 import { missing } from './Coverage.js';
 import { moveLane, writeLane, type LaneState } from './Lane.js';
 import { mute } from './Pause.js';
@@ -56,8 +63,7 @@ function placeTrack(
   joinAt(stream, record, state.facts.sampleRate / 1000);
   const position = from(state, stream, record, track, length);
   nameLost(state, stream, track, position);
-  const other =
-    second === null ? null : resampled(stream, 'bot', second, sampleRate, state.facts.sampleRate);
+  const other = second === null ? null : resampled(stream, 'bot', second, sampleRate, state.facts.sampleRate);
   if (record.kind === RecordKind.muted) mute(state, Math.max(position, state.final), position + length);
   else {
     writeAloud(state, stream, laneOf(state, stream, record.track), position, samples);
@@ -84,7 +90,8 @@ function writeAloud(
   let from = position;
   for (const hush of hushed) {
     if (hush.to <= from || hush.from >= end) continue;
-    if (hush.from > from) writeLane(lane, from, samples.subarray(from - position, hush.from - position), final);
+    if (hush.from > from)
+      writeLane(lane, from, samples.subarray(from - position, hush.from - position), final);
     from = Math.min(end, hush.to);
   }
   writeLane(lane, from, from === position ? samples : samples.subarray(from - position), final);
