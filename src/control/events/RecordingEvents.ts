@@ -3,9 +3,6 @@ import type { AccountConfig, WebhookConfig } from '../../config/Config.js';
 import type { EventType } from '../../config/eventTypes.js';
 import type { Manifest } from '../../spool/Manifest.js';
 
-/** What an event tells: the manifest without its chunks, and of a chunk's event that chunk's number. */
-export type EventData = Omit<Manifest, 'chunks'> & { readonly chunk?: number };
-
 /** Something that happened to a recording. */
 export interface RecordingEvent {
   readonly type: EventType;
@@ -29,7 +26,7 @@ export function endingOf({ state }: Manifest): EventType {
  */
 export function deliveriesOf(event: RecordingEvent, account: AccountConfig, nowMs: number): Delivery[] {
   const { type, manifest, chunk } = event;
-  // What is undefined isn't written.
+  // The manifest without its chunks, which may be thousands; what is undefined isn't written.
   const data = { ...manifest, chunks: undefined, chunk };
   const body = JSON.stringify({ type, timestamp: new Date(nowMs).toISOString(), data });
   return account.webhooks
