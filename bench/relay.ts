@@ -146,6 +146,7 @@ function config(): Config {
       signingKeyFile: null,
       dtmf: 'keep',
     },
+    prompts: {},
     recordEndpoint: { credentials: [], layout: 'jambonz', timeZone: 'UTC' },
     accountLookup: null,
     catalogue: { url: 'sqlite::memory:' },
@@ -182,6 +183,7 @@ function config(): Config {
         webhooks: [],
         retentionDays: null,
         record: 'always',
+        prompt: null,
       },
     ],
   };

@@ -108,6 +108,8 @@ export interface AccountConfig {
   /** Where this account is told what happens to its recordings. */
   readonly webhooks: readonly WebhookConfig[];
   readonly record: 'always' | 'never' | 'onRequest';
+  /** What the caller hears when a recording begins: a name of {@link Config.prompts}, or `beep`; null: nothing. */
+  readonly prompt: string | null;
   /** Recordings that are older are deleted; null: none. */
   readonly retentionDays: number | null;
 }
@@ -118,6 +120,17 @@ export interface WebhookConfig {
   readonly secret: string;
   /** Types of events; null: all. */
   readonly events: readonly string[] | null;
+}
+
+/** The prompt that needs no file. */
+export const beepName = 'beep';
+
+/** Something that can be played to callers. */
+export interface Prompt {
+  /** Absolute, of a WAV or Ogg Opus file; null: it is made here. */
+  readonly file: string | null;
+  /** 16-bit mono samples by rate in Hz; empty until they are read. Shared, so that whoever is handed the configuration copies none. */
+  readonly samples: Readonly<Record<number, SharedArrayBuffer>>;
 }
 
 export interface Config {
@@ -162,6 +175,8 @@ export interface Config {
     /** `mask`: keys that the caller presses are silence in the recording, and their digits are written nowhere. */
     readonly dtmf: 'keep' | 'mask';
   };
+  /** By name. */
+  readonly prompts: Readonly<Record<string, Prompt>>;
   /** jambonz's own recordings, `WS …/record/:vendor`. */
   readonly recordEndpoint: {
     /** Pairs that a whole jambonz has; the call's account is the one that its first frame names. Empty: loopback only. */

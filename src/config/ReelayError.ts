@@ -57,6 +57,7 @@ export const errorCodes = {
   upstream_lost: 'The connection to the bot broke',
   upstream_overflow: 'The bot reads too slowly; frames for it were dropped',
   upstream_message_invalid: 'The bot sent something that the provider refuses or cannot play',
+  prompt_unplayable: 'The prompt that an account has for its callers can’t be played on this stream',
   returns_not_configured: 'The bot sent audio in a form that the account does not configure',
   // Recording
   tap_overflow: 'The ring between relay and recorder was full; recording frames were dropped',

@@ -2,7 +2,7 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { type Document, LineCounter, parseDocument } from 'yaml';
 import { bucketStore, isBucketUrl } from './bucketStore.js';
-import { type AccountConfig, type Config, type StoreConfig } from './Config.js';
+import { beepName, type AccountConfig, type Config, type StoreConfig } from './Config.js';
 import { type Environment, type Problem, overlayEnvironment, substitute } from './environment.js';
 import { ReelayError } from './ReelayError.js';
 import { accountSchema, configOf, configSchema } from './schema.js';
@@ -210,7 +210,7 @@ function contradictions(config: Config): Problem[] {
 }
 
 function togetherProblems(config: Config): Problem[] {
-  return [...doubleKeys(config), ...nestedFolders(config)];
+  return [...doubleKeys(config), ...nestedFolders(config), ...unknownPrompts(config)];
 }
 
 function doubleIds({ accounts }: Config): Problem[] {
@@ -240,6 +240,15 @@ function doubleKeys(config: Config): Problem[] {
     }
   }
   return problems;
+}
+
+function unknownPrompts({ prompts, accounts }: Config): Problem[] {
+  const known = [...Object.keys(prompts), beepName];
+  return accounts.flatMap(({ prompt }, index) => {
+    if (prompt === null || known.includes(prompt)) return [];
+    const message = `is "${prompt}"; it must be one of ${known.join(', ')}`;
+    return [{ path: `accounts[${index}].prompt`, message }];
+  });
 }
 
 /** What lies in the spool is deleted once it is in the store, so the two must never be the same files. */

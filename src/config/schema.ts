@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { apiKeyOf, keyScopes, type ApiKey } from './ApiKey.js';
-import type { AccountConfig, Config } from './Config.js';
+import { beepName, type AccountConfig, type Config } from './Config.js';
 import { eventTypes } from './eventTypes.js';
 import {
   accountsUrl,
@@ -65,6 +65,7 @@ export function configSchema(folder: string) {
       signingKeyFile: path().nullable().default(null),
       dtmf: oneOf('keep', 'mask').default('keep'),
     }),
+    prompts: prompts(folder).default({}),
     recordEndpoint: recordEndpoint(),
     catalogue: section({ url: catalogueUrl(folder).default(`sqlite:${resolve(folder, 'reelay.db')}`) }),
     limits: section({
@@ -136,6 +137,7 @@ function account(path: () => z.ZodType<string>) {
     apiKeys: apiKeys().default([]),
     webhooks: z.array(webhook()).default([]),
     record: oneOf('always', 'never', 'onRequest').default('always'),
+    prompt: text('a name that prompts has, or beep').nullable().default(null),
     retentionDays: whole('days', 1, 36_500).nullable().default(null),
   }).transform((input): AccountConfig => ({
     id: input.id,
@@ -148,6 +150,7 @@ function account(path: () => z.ZodType<string>) {
     apiKeys: input.apiKeys,
     webhooks: input.webhooks,
     record: input.record,
+    prompt: input.prompt,
     retentionDays: input.retentionDays,
   }));
 }
@@ -273,6 +276,24 @@ function accountId() {
   });
 }
 
+/** `{ name: file }`, besides the one that needs no file. */
+function prompts(folder: string) {
+  const expected = `{ name: file } with names of letters, digits and hyphens other than ${beepName}, for example { consent: ./consent.wav }`;
+  return scalar(expected, (value): Config['prompts'] | undefined => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+    const given = Object.entries(value as Readonly<Record<string, unknown>>);
+    const isRight = ([name, file]: [string, unknown]): boolean =>
+      /^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/.test(name) &&
+      name !== beepName &&
+      typeof file === 'string' &&
+      file.trim() !== '';
+    if (!given.every(isRight)) return undefined;
+    return Object.fromEntries(
+      given.map(([name, file]) => [name, { file: resolve(folder, String(file)), samples: {} }]),
+    );
+  });
+}
+
 /** Where the list of recordings is kept; a path in it is made absolute. */
 function catalogueUrl(folder: string) {
   const expected = 'memory:, sqlite: and the path of a file, or a URL postgres://user:password@host/database';
@@ -322,6 +343,7 @@ export function catchAll(folder: string): AccountConfig {
     apiKeys: [],
     webhooks: [],
     record: 'always',
+    prompt: null,
     retentionDays: null,
   };
 }

@@ -1,5 +1,6 @@
 import { randomBytes, type KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { readPrompts } from '../audio/Prompt.js';
 import type { Config } from '../config/Config.js';
 import { type ConfigFlags, loadConfig } from '../config/load.js';
 import { signingKeyIn } from '../spool/ManifestSignature.js';
@@ -14,15 +15,19 @@ export class ConfigInForce {
   #keyring: Keyring;
   #signingKey: KeyObject | null;
 
+  private constructor(flags: ConfigFlags, config: Config) {
+    this.#flags = flags;
+    this.#config = config;
+    this.#signingKey = signingKeyOf(config);
+    this.#keyring = new Keyring(config);
+  }
+
   /**
    * @param config - what is in force already; null: it is read
-   * @throws ReelayError `config_invalid`, or the file system's error
+   * @throws ReelayError `config_invalid`, `config_unreadable`, or the file system's error
    */
-  constructor(flags: ConfigFlags, config: Config | null) {
-    this.#flags = flags;
-    this.#config = config ?? loadConfig(flags);
-    this.#signingKey = signingKeyOf(this.#config);
-    this.#keyring = new Keyring(this.#config);
+  static async read(flags: ConfigFlags, config: Config | null): Promise<ConfigInForce> {
+    return new ConfigInForce(flags, config ?? (await whole(flags)));
   }
 
   get config(): Config {
@@ -44,13 +49,19 @@ export class ConfigInForce {
     return linkSecret === null ? this.#ownLinkKey : Buffer.from(linkSecret);
   }
 
-  /** @throws ReelayError `config_invalid`, or the file system's error; what was in force stays so then */
-  reload(): void {
-    const config = loadConfig(this.#flags);
+  /** What was in force stays so when it throws. @throws ReelayError `config_invalid`, `config_unreadable`, or the file system's error */
+  async reload(): Promise<void> {
+    const config = await whole(this.#flags);
     this.#signingKey = signingKeyOf(config);
     this.#config = config;
     this.#keyring = new Keyring(config);
   }
+}
+
+/** With what its files hold that is played to callers. */
+async function whole(flags: ConfigFlags): Promise<Config> {
+  const config = loadConfig(flags);
+  return { ...config, prompts: await readPrompts(config.prompts) };
 }
 
 function signingKeyOf({ recording }: Config): KeyObject | null {

@@ -75,6 +75,8 @@ export class Control {
   #recorderPort: MessagePort | null = null;
   /** Null before `begin`. */
   #looking: NodeJS.Timeout | null = null;
+  /** One after the other. */
+  #reloading: Promise<void> = Promise.resolve();
   readonly #late = new AbortController();
   #isStopping = false;
   #threads: ThreadStates = { media: 'ready', recorder: 'starting', control: 'ready' };
@@ -141,17 +143,17 @@ export class Control {
    *
    * @returns undefined after a `configError`
    */
-  static configure(
+  static async configure(
     data: ControlData,
     log: (config: Config) => Logger,
     post: (message: FromControl) => void,
-  ): Control | undefined {
+  ): Promise<Control | undefined> {
     let settings: ConfigInForce;
     let faults: UploadFaults;
     try {
       faults = uploadFaults(process.env);
       // A restart of the thread is not a reload: the successor takes what is in force.
-      settings = new ConfigInForce(data.flags, data.config);
+      settings = await ConfigInForce.read(data.flags, data.config);
     } catch (error) {
       post({ type: 'configError', message: (error as Error).message });
       return undefined;
@@ -180,7 +182,8 @@ export class Control {
         void this.#handOver();
         return;
       case 'reload':
-        return this.#reload();
+        this.#reloading = this.#reloading.then(() => this.#reload());
+        return;
       case 'http':
         void this.#answerMedia(message.id, message.request);
         return;
@@ -322,9 +325,9 @@ export class Control {
     this.#archive.progressed(recording);
   }
 
-  #reload(): void {
+  async #reload(): Promise<void> {
     try {
-      this.#settings.reload();
+      await this.#settings.reload();
     } catch (error) {
       this.#log.error({ err: error }, 'the configuration was not reloaded; the one in force stays');
       this.#post({ type: 'configError', message: (error as Error).message });

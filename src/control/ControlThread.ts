@@ -25,7 +25,7 @@ heartbeat[1] = systemThread();
 setInterval(() => Atomics.add(heartbeat, 0, 1), beatMs);
 new ThreadGauges(new Counters(data.counters), 'control').start();
 
-const control = Control.configure(
+const control = await Control.configure(
   data,
   (config) => threadLog('control', config.log.level),
   (message: FromControl) => parentPort?.postMessage(message),

@@ -31,6 +31,7 @@ export class CallRecording {
   readonly #streams: () => Iterable<RecordedStream>;
   #begun: BegunRecording | null;
   #state: RecordingSwitch;
+  #isAnnounced = false;
   #isOver = false;
   #isEnded = false;
   #turn: Promise<void> = Promise.resolve();
@@ -72,6 +73,13 @@ export class CallRecording {
   /** Of what is handed to the tap only the length may be. */
   get isMuted(): boolean {
     return this.#state === 'paused';
+  }
+
+  /** Whether the call's parties are to be told now that it is recorded; true once. */
+  announce(): boolean {
+    if (this.#isAnnounced || !this.keepsAudio) return false;
+    this.#isAnnounced = true;
+    return true;
   }
 
   /** @throws ReelayError `recording_not_live`; `recording_failed` when it can't be kept */

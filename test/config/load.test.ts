@@ -273,7 +273,11 @@ const wrong: readonly (readonly [name: string, content: string, says: RegExp])[]
     'accounts: [{ id: a, jambonz: { recordFormat: ogg } }]',
     /recordFormat is "ogg"; .*mp3, wav/,
   ],
-  ['recording on request', 'accounts: [{ id: a, record: onRequest }]', /onRequest comes later/],
+  [
+    'another way to record',
+    'accounts: [{ id: a, record: sometimes }]',
+    /record is "sometimes"; it must be one of/,
+  ],
   [
     'a catalogue of another kind',
     'catalogue: { url: "mysql://x" }',
@@ -287,7 +291,11 @@ const wrong: readonly (readonly [name: string, content: string, says: RegExp])[]
     'catalogue: { url: "postgres://u:hush@:x" }',
     /catalogue\.url must be .*(?!hush)/,
   ],
-  ['webhooks', 'accounts: [{ id: a, webhooks: [{ url: https://x }] }]', /webhooks .*comes later/],
+  [
+    'a webhook without a secret',
+    'accounts: [{ id: a, webhooks: [{ url: https://x }] }]',
+    /webhooks\[0\]\.secret is missing; it must be whsec_/,
+  ],
   ['livekit', 'accounts: [{ id: a, livekit: { url: wss://x } }]', /LiveKit comes later/],
   [
     'secrets asked for in the clear',
@@ -316,6 +324,19 @@ const wrong: readonly (readonly [name: string, content: string, says: RegExp])[]
     'a store inside the spool',
     'accounts: [{ id: a, store: { type: file, dir: spool/x } }]',
     /overlaps spool\.dir/,
+  ],
+  ...['{ beep: x.wav }', '{ a/b: x.wav }', '{ a: 5 }', '[a]', 'x.wav'].map(
+    (prompts) =>
+      [
+        `prompts ${prompts}`,
+        `prompts: ${prompts}`,
+        /prompts (?:is "x.wav"; it )?must be \{ name: file \}/,
+      ] as const,
+  ),
+  [
+    'a prompt that is nowhere',
+    'accounts: [{ id: AC1, prompt: constent }]',
+    /accounts\[0\]\.prompt is "constent"; it must be one of beep/,
   ],
   ['one port for both', 'control: { port: 8080 }', /control\.port is 8080, like media\.port/],
 ];
@@ -592,6 +613,19 @@ await t.test('JSON is read as well', async (t) => {
   const config = join(folder, 'etc', 'reelay.json');
   await writeFile(config, JSON.stringify({ media: { port: 0 }, spool: { dir: '../s' } }));
   t.equal(loadConfig({ config }, {}, '/').spool.dir, join(folder, 's'));
+});
+
+await t.test('prompts are named, and accounts take one of them', async (t) => {
+  const folder = t.testdir({});
+  const content = `
+prompts: { consent: ./consent.ogg }
+accounts: [{ id: AC1, prompt: consent }, { id: AC2, prompt: beep }, { id: AC3 }]`;
+  const { prompts, accounts } = loadConfig({ config: await fileOf(folder, content) }, {}, '/');
+  t.strictSame(prompts, { consent: { file: join(folder, 'consent.ogg'), samples: {} } });
+  t.same(
+    accounts.map(({ prompt }) => prompt),
+    ['consent', 'beep', null],
+  );
 });
 
 await t.test('the documentation lists exactly the variables that exist', async (t) => {
