@@ -11,6 +11,8 @@ export interface Check {
     | 'public url'
     | 'keys'
     | 'secrets'
+    | 'prompt'
+    | 'signing key'
     | 'spool'
     | 'quarantine'
     | 'clock'

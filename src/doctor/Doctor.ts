@@ -2,6 +2,7 @@ import type { Config } from '../config/Config.js';
 import { accessChecks } from './access.js';
 import { type Check, failed } from './Check.js';
 import { clockCheck } from './clock.js';
+import { fileChecks } from './files.js';
 import { indexChecks } from './indexes.js';
 import { machineChecks } from './machine.js';
 import { portChecks } from './ports.js';
@@ -20,6 +21,7 @@ export async function examine(config: Config): Promise<Check[]> {
     machineChecks(config),
     portChecks(config),
     Promise.resolve(accessChecks(config)),
+    fileChecks(config),
     spoolChecks(config),
     clockCheck(config).then((check) => [check]),
     upstreamChecks(config),

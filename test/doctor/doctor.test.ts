@@ -4,6 +4,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { WebSocketServer } from 'ws';
+import { writeWav } from '../../src/audio/Speech.js';
 import { runDoctor, type DoctorFlags } from '../../src/cli/doctor.js';
 import type { Check } from '../../src/doctor/Check.js';
 import { nodeCheck } from '../../src/doctor/machine.js';
@@ -160,4 +161,19 @@ await t.test('what was set aside is told', async (t) => {
   const dir = t.testdir({ spool: { '.reelay': { quarantine: { '20261122T000000Z-abcdef': { x: 'y' } } } } });
   const file = await configured(dir, { spool: { dir: join(dir, 'spool') } });
   t.match(checkOf(await doctor(file), 'quarantine'), { status: 'warning', detail: /1 times/ });
+});
+
+await t.test('files that a daemon reads at its start are read', async (t) => {
+  const dir = t.testdir({ 'consent.wav': 'no audio', 'key.pem': 'no key' });
+  const right = join(dir, 'right.wav');
+  await writeWav(right, { sampleRate: 8000, channels: [new Int16Array(12_000)] });
+  const config = {
+    prompts: { consent: 'consent.wav', right: 'right.wav' },
+    recording: { signingKeyFile: 'key.pem' },
+  };
+  const report = await doctor(await configured(dir, config));
+  t.match(checkOf(report, 'prompt', 'consent'), { status: 'failed', remedy: /consent\.wav/ });
+  t.match(checkOf(report, 'prompt', 'right'), { status: 'ok', detail: '1.5 s' });
+  t.match(checkOf(report, 'signing key'), { status: 'failed', remedy: /openssl/ });
+  t.equal(report.code, 1);
 });
