@@ -76,6 +76,10 @@ export class FileStore implements ObjectStore {
     });
   }
 
+  presign(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
   async size(key: string): Promise<number | null> {
     const path = this.#pathOf(key);
     return await inFolder(async () => {
