@@ -51,7 +51,7 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
       url: `/v1/recordings/:id/${name}`,
       handler: async (request: ById, reply) => {
         const { id } = request.params;
-        const entry = await findRecording(sources, sources.scopeOf(request), id);
+        const entry = await findRecording(sources, sources.scopeOf(request, null), id);
         if (entry === null) return await sendNotYet(reply, { recordingId: id, state: 'recording' });
         downloads.enter(reply.raw);
         const heard = await heardOf(sources, entry);

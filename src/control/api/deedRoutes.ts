@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { ReelayError } from '../../config/ReelayError.js';
 import { described } from './ApiDescription.js';
 import type { RecordingRequests } from '../RecordingRequests.js';
-import { findRecording, notFound, type RecordingSources } from './RecordingSources.js';
+import { findRecording, insistOn, notFound, type RecordingSources } from './RecordingSources.js';
 
 type ById = FastifyRequest<{ Params: { id: string } }>;
 type ByCall = FastifyRequest<{ Params: { callId: string } }>;
@@ -43,7 +43,7 @@ export function deedRoutes(
     answers: { 201: done },
   });
   app.post('/v1/calls/:callId/record', beginning, async (request: ByCall, reply) => {
-    const scope = sources.scopeOf(request, 'control');
+    const scope = sources.scopeOf(request, null);
     const { callId } = request.params;
     const remedy = 'Send { "account": "…" } where several accounts have a call of this id, else nothing.';
     const { account } = understood(starting, request.body, remedy);
@@ -51,6 +51,7 @@ export function deedRoutes(
     const accounts = new Set(calls.map(({ accountId }) => accountId));
     const accountId = account ?? [...accounts][0];
     if (accountId === undefined || !accounts.has(accountId)) throw notFound(callId);
+    insistOn(scope, 'control');
     if (account === undefined && accounts.size > 1)
       throw new ReelayError('request_invalid', { value: callId, remedy });
     return await reply.code(201).send(await requests.ask({ deed: 'start', accountId, callId }));
@@ -65,7 +66,7 @@ function about(summary: string, body: z.ZodType): ReturnType<typeof described> {
 /** @throws ReelayError `not_found`, also for what somebody else may control; what `scopeOf` throws */
 async function told(sources: RecordingSources, request: ById): Promise<string> {
   const { id } = request.params;
-  await findRecording(sources, sources.scopeOf(request, 'control'), id);
+  await findRecording(sources, sources.scopeOf(request, null), id, 'control');
   return id;
 }
 

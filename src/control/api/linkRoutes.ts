@@ -19,15 +19,17 @@ export function linkRoutes(app: FastifyInstance, sources: RecordingSources, link
     answers: { 201: z.object({ path: z.string(), expires: z.iso.datetime() }) },
   });
   app.post('/v1/recordings/:id/links', about, async (request: ById, reply) => {
-    const entry = await findRecording(sources, sources.scopeOf(request), request.params.id);
-    if (entry === null) throw notFound(request.url);
+    const { id: recordingId } = request.params;
+    const entry = await findRecording(sources, sources.scopeOf(request, null), recordingId);
+    const accountId = entry?.accountId ?? sources.calls.accountOfRecording(recordingId);
+    if (accountId === undefined) throw notFound(recordingId);
     const { success, data } = wanted.safeParse(request.body ?? {});
     if (!success) {
       const remedy = `Send { "seconds": 1 to ${mostLinkSeconds} }, or nothing for a day.`;
       throw new ReelayError('request_invalid', { value: request.body, remedy });
     }
     const expiresMs = Date.now() + data.seconds * 1000;
-    const path = links.make(entry, expiresMs);
+    const path = links.make({ recordingId, accountId }, expiresMs);
     return await reply.code(201).send({ path, expires: new Date(expiresMs).toISOString() });
   });
   app.all('/shared/*', { schema: { hide: true } }, () => {

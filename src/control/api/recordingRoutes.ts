@@ -83,7 +83,7 @@ export function recordingRoutes(app: FastifyInstance, sources: RecordingSources)
     async (request) => await list(sources, scopeOf(request), request.query),
   );
   app.get('/v1/recordings/:id', described(aboutOne), async (request: ById, reply) => {
-    const entry = await findRecording(sources, scopeOf(request), request.params.id);
+    const entry = await findRecording(sources, scopeOf(request, null), request.params.id);
     if (entry === null)
       return await sendNotYet(reply, { recordingId: request.params.id, state: 'recording' });
     const manifest = await sources.library.manifest(entry);
@@ -95,7 +95,7 @@ export function recordingRoutes(app: FastifyInstance, sources: RecordingSources)
     method: ['GET', 'HEAD'],
     url: '/v1/recordings/:id/chunks/:file',
     handler: async (request: ByFile, reply) => {
-      const entry = await findRecording(sources, scopeOf(request), request.params.id);
+      const entry = await findRecording(sources, scopeOf(request, null), request.params.id);
       const [, index, kind] = /^(0|[1-9]\d{0,8})\.(wav|json)$/.exec(request.params.file) ?? [];
       if (entry === null || index === undefined) throw notFound(request.url);
       const where = sources.library.whereabouts(entry);

@@ -63,8 +63,8 @@ async function restingFor(
   request: ById,
   sources: RecordingSources,
 ): Promise<{ readonly entry: CatalogueEntry; readonly scope: Scope }> {
-  const scope = sources.scopeOf(request, deed);
-  const entry = await findRecording(sources, scope, request.params.id);
+  const scope = sources.scopeOf(request, null);
+  const entry = await findRecording(sources, scope, request.params.id, deed);
   if (entry !== null) return { entry, scope };
   const remedy = 'Its call has just begun; stop it, or ask again later.';
   throw new ReelayError('recording_unstored', { value: request.params.id, remedy });

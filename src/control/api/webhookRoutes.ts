@@ -18,7 +18,7 @@ export function webhookRoutes(
 ): void {
   const deliveriesFor = async (request: ById, deed: KeyScope): Promise<readonly Delivery[]> => {
     const { id } = request.params;
-    await findRecording(sources, sources.scopeOf(request, deed), id);
+    await findRecording(sources, sources.scopeOf(request, null), id, deed);
     return await outbox.deliveriesOf(id);
   };
   const params = { id: 'the recording' };
