@@ -9,6 +9,7 @@ import { ReelayError } from '../../config/ReelayError.js';
 import type { FaultKind, ThreadStates } from '../ControlMessage.js';
 import { httpErrorOf } from './HttpError.js';
 import { keyIn, type Keyring, type Scope } from './Keyring.js';
+import { answerSchemas } from './answerSchemas.js';
 import { describeApi, described } from './ApiDescription.js';
 import type { AuditLog } from '../library/AuditLog.js';
 import { auditRoutes } from './auditRoutes.js';
@@ -149,7 +150,12 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
         .send(await options.metrics.registry.metrics());
     });
     if (options.fault !== null) faultRoute(api, options.fault, scopeOf);
-    const description = described({ summary: 'This description', tag: 'system', isOpen: true });
+    const description = described({
+      summary: 'This description',
+      tag: 'system',
+      isOpen: true,
+      answers: { 200: answerSchemas.description },
+    });
     api.get('/openapi.json', description, () => api.swagger());
     done();
   });
@@ -158,12 +164,25 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
 
 function healthRoutes(app: FastifyInstance, { threads }: HttpApiOptions): void {
   const open = { tag: 'system', isOpen: true } as const;
-  app.get('/healthz', described({ ...open, summary: 'Whether the control port answers' }), () => ({
-    status: 'ok',
-  }));
+  const { readiness } = answerSchemas;
+  app.get(
+    '/healthz',
+    described({
+      ...open,
+      summary: 'Whether the control port answers',
+      answers: { 200: answerSchemas.health },
+    }),
+    () => ({
+      status: 'ok',
+    }),
+  );
   app.get(
     '/readyz',
-    described({ ...open, summary: 'Whether calls are taken, and recorded' }),
+    described({
+      ...open,
+      summary: 'Whether calls are taken, and recorded',
+      answers: { 200: readiness, 503: readiness },
+    }),
     (_request, reply) => {
       const { status, body } = readinessOf(threads());
       return reply.code(status).send(body);
@@ -183,7 +202,12 @@ function faultRoute(
 ): void {
   app.post(
     '/v1/faults',
-    described({ summary: 'Breaks a thread', tag: 'system', body: faultRequest }),
+    described({
+      summary: 'Breaks a thread',
+      tag: 'system',
+      body: faultRequest,
+      answers: { 202: z.object({ accepted: faultRequest }) },
+    }),
     async (request, reply) => {
       insistOnAdmin(scopeOf(request, null), request, 'control');
       const { success, data } = faultRequest.safeParse(request.body);

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { ReelayError } from '../../config/ReelayError.js';
+import { answerSchemas } from './answerSchemas.js';
 import { described } from './ApiDescription.js';
 import { auditOf, type AuditLog } from '../library/AuditLog.js';
 import type { Scope } from './Keyring.js';
@@ -44,7 +45,7 @@ export function auditRoutes(
     summary: 'Who did what with recordings of an account on a day',
     tag: 'access',
     querystring: asked,
-    answers: { 200: z.object({ entries: z.array(z.looseObject({ time: z.iso.datetime() })) }) },
+    answers: { 200: answerSchemas.audit },
   });
   app.get('/v1/audit', about, async (request) => {
     const scope = scopeOf(request, null);

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { ReelayError } from '../../config/ReelayError.js';
+import { answerSchemas } from './answerSchemas.js';
 import { described } from './ApiDescription.js';
 import type { RecordingRequests } from '../RecordingRequests.js';
 import { findRecording, insistOn, notFound, type RecordingSources } from './RecordingSources.js';
@@ -11,7 +12,7 @@ type ByCall = FastifyRequest<{ Params: { callId: string } }>;
 const pausing = z.strictObject({ mode: z.enum(['silence', 'skip']).default('silence') });
 const starting = z.strictObject({ account: z.string().optional() });
 const nothing = z.strictObject({});
-const done = z.object({ recordingId: z.string(), recording: z.string() });
+const { told: done } = answerSchemas;
 
 /** What may be done with the recording of a call that is up: begin it, pause it, go on with it, end it. */
 export function deedRoutes(

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { ReelayError } from '../../config/ReelayError.js';
+import { answerSchemas } from './answerSchemas.js';
 import { described } from './ApiDescription.js';
 import { findRecording, notFound, type RecordingSources } from './RecordingSources.js';
 import { mostLinkSeconds, type ShareLinks } from './ShareLinks.js';
@@ -16,7 +17,7 @@ export function linkRoutes(app: FastifyInstance, sources: RecordingSources, link
     tag: 'access',
     params: { id: 'the recording' },
     body: wanted.optional(),
-    answers: { 201: z.object({ path: z.string(), expires: z.iso.datetime() }) },
+    answers: { 201: answerSchemas.link },
   });
   app.post('/v1/recordings/:id/links', about, async (request: ById, reply) => {
     const { id: recordingId } = request.params;
