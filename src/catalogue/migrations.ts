@@ -50,6 +50,7 @@ async function deliveries(db: Kysely<unknown>, kind: SqlKind): Promise<void> {
     .addColumn('tries', 'integer', (column) => column.notNull())
     .addColumn('due_ms', 'bigint', (column) => column.notNull())
     .addColumn('problem', 'text')
+    .addColumn('is_kept', 'integer', (column) => column.notNull())
     .addPrimaryKeyConstraint('deliveries_key', ['event_id', 'endpoint'])
     .execute();
   for (const [name, columns] of Object.entries({

@@ -26,7 +26,7 @@ function stage(manifests: readonly Manifest[]): Stage {
       read: (folder) =>
         Promise.resolve(manifests.find((each) => each.recordingId === basename(folder)) ?? null),
       stalledMs: () => 300_000,
-      nowMs: () => made.nowMs,
+      clock: { now: () => made.nowMs, sleep: () => new Promise<never>(() => undefined) },
       log: pino({ level: 'silent' }),
     }),
   };

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import type { Logger } from 'pino';
 import type { Manifest } from '../../spool/Manifest.js';
+import type { Clock } from '../../storage/Clock.js';
 import type { ConfirmedObject } from '../../storage/UploadObserver.js';
 import { endingOf, type RecordingEvent } from './RecordingEvents.js';
 
@@ -12,9 +13,8 @@ export interface EventWatchOptions {
   readonly read: (folder: string) => Promise<Manifest | null>;
   /** So long a recording may go without anything of it being stored, ms; that of its chunks is added. */
   readonly stalledMs: () => number;
+  readonly clock: Pick<Clock, 'now' | 'sleep'>;
   readonly log: Logger;
-  /** ms. Default: `performance.now`. */
-  readonly nowMs?: () => number;
 }
 
 interface Live {
@@ -34,18 +34,20 @@ const lookMs = 10_000;
 export class EventWatch {
   readonly #options: EventWatchOptions;
   readonly #live = new Map<string, Live>();
-  #looking: NodeJS.Timeout | null = null;
+  #looking: AbortController | null = null;
 
   constructor(options: EventWatchOptions) {
     this.#options = options;
   }
 
   start(): void {
-    this.#looking ??= setInterval(() => this.look(), lookMs).unref();
+    if (this.#looking !== null) return;
+    this.#looking = new AbortController();
+    void this.#lookAgain(this.#looking.signal);
   }
 
   stop(): void {
-    if (this.#looking !== null) clearInterval(this.#looking);
+    this.#looking?.abort();
     this.#looking = null;
   }
 
@@ -114,6 +116,13 @@ export class EventWatch {
     }
   }
 
+  async #lookAgain(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#options.clock.sleep(lookMs, signal).catch(() => undefined);
+      if (!signal.aborted) this.look();
+    }
+  }
+
   async #read(folder: string, then: (manifest: Manifest) => void): Promise<void> {
     try {
       const manifest = await this.#options.read(folder);
@@ -124,6 +133,6 @@ export class EventWatch {
   }
 
   #now(): number {
-    return (this.#options.nowMs ?? (() => performance.now()))();
+    return this.#options.clock.now();
   }
 }
