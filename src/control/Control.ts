@@ -27,7 +27,7 @@ import { Archive } from './library/Archive.js';
 import { Alerts } from './monitoring/Alerts.js';
 import { ConfigInForce } from './ConfigInForce.js';
 import { ControlPort } from './ControlPort.js';
-import { EventWatch } from './events/EventWatch.js';
+import { EventWatch, type Uploading } from './events/EventWatch.js';
 import { FailedRecordings } from './library/FailedRecordings.js';
 import { commitFault } from './Fault.js';
 import { httpApi } from './api/HttpApi.js';
@@ -417,10 +417,15 @@ export class Control {
       // Of an account that is looked up it isn't known here.
       isWanted: (accountId) =>
         (accountOf(this.#config, accountId)?.webhooks.length ?? 0) > 0 || this.#config.accountLookup !== null,
-      read: async (folder) => (await readSpooled(this.#spoolDir, folder))?.manifest ?? null,
+      read: async (folder) => await this.#uploading(folder),
       stalledMs: () => this.#config.recording.stalledMinutes * 60_000,
       log: this.#log,
     });
+  }
+
+  async #uploading(folder: string): Promise<Uploading | null> {
+    const { manifest, note } = (await readSpooled(this.#spoolDir, folder)) ?? { manifest: null };
+    return manifest === null ? null : { manifest, stored: note.chunks.map(({ index }) => index) };
   }
 
   #makePort(): ControlPort {
