@@ -22,6 +22,8 @@ export interface Delivery {
   readonly dueMs: number;
   /** What came of the last try; null where nothing was wrong. */
   readonly problem: string | null;
+  /** It lies in its account's store, too, where no catalogue's loss touches it. */
+  readonly isKept: boolean;
 }
 
 const delivery = z.looseObject({
@@ -37,6 +39,7 @@ const delivery = z.looseObject({
   tries: z.int().nonnegative(),
   dueMs: z.number(),
   problem: z.string().nullable(),
+  isKept: z.boolean(),
 });
 
 /** Whether something that was read is one. */
@@ -64,7 +67,10 @@ export interface Outbox {
    * @returns whether it is the caller's
    */
   claim(delivery: Delivery, untilMs: number): Promise<boolean>;
-  settle(delivery: DeliveryKey, result: DeliveryResult): Promise<void>;
+  /** @returns whether it is kept elsewhere, too */
+  settle(delivery: DeliveryKey, result: DeliveryResult): Promise<boolean>;
+  /** It lies in its account's store, too, or doesn't any more. */
+  markKept(delivery: DeliveryKey, isKept: boolean): Promise<void>;
   /** Of one recording, in their order. */
   deliveriesOf(recordingId: string): Promise<readonly Delivery[]>;
   /** Forgets what was settled before that, ms since the Unix epoch. */

@@ -27,9 +27,15 @@ export class MemoryOutbox implements Outbox {
     return Promise.resolve(isMine);
   }
 
-  settle(key: DeliveryKey, result: DeliveryResult): Promise<void> {
+  settle(key: DeliveryKey, result: DeliveryResult): Promise<boolean> {
     const now = this.#deliveries.get(nameOf(key));
     if (now !== undefined) this.#deliveries.set(nameOf(now), { ...now, ...result });
+    return Promise.resolve(now?.isKept ?? false);
+  }
+
+  markKept(key: DeliveryKey, isKept: boolean): Promise<void> {
+    const now = this.#deliveries.get(nameOf(key));
+    if (now !== undefined) this.#deliveries.set(nameOf(now), { ...now, isKept });
     return Promise.resolve();
   }
 

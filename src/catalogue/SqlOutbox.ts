@@ -49,7 +49,7 @@ export class SqlOutbox implements Outbox {
   }
 
   async claim({ eventId, endpoint, dueMs }: Delivery, untilMs: number): Promise<boolean> {
-    const { numUpdatedRows } = await this.#ask((db) =>
+    const claimed = await this.#ask((db) =>
       db
         .updateTable('deliveries')
         .set({ due_ms: untilMs })
@@ -57,17 +57,31 @@ export class SqlOutbox implements Outbox {
         .where('endpoint', '=', endpoint)
         .where('state', '=', 'waiting')
         .where('due_ms', '=', dueMs)
+        .returning('event_id')
         .executeTakeFirst(),
     );
-    return numUpdatedRows > 0n;
+    return claimed !== undefined;
   }
 
-  async settle({ eventId, endpoint }: DeliveryKey, result: DeliveryResult): Promise<void> {
+  async settle({ eventId, endpoint }: DeliveryKey, result: DeliveryResult): Promise<boolean> {
     const { state, tries, dueMs, problem } = result;
-    await this.#ask((db) =>
+    const row = await this.#ask((db) =>
       db
         .updateTable('deliveries')
         .set({ state, tries, due_ms: dueMs, problem })
+        .where('event_id', '=', eventId)
+        .where('endpoint', '=', endpoint)
+        .returning('is_kept')
+        .executeTakeFirst(),
+    );
+    return row?.is_kept === 1;
+  }
+
+  async markKept({ eventId, endpoint }: DeliveryKey, isKept: boolean): Promise<void> {
+    await this.#ask((db) =>
+      db
+        .updateTable('deliveries')
+        .set({ is_kept: isKept ? 1 : 0 })
         .where('event_id', '=', eventId)
         .where('endpoint', '=', endpoint)
         .execute(),
@@ -116,7 +130,7 @@ function heads(db: Kysely<CatalogueTables>) {
 
 function rowOf(delivery: Delivery): DeliveryRow {
   const { eventId, endpoint, accountId, recordingId, type, sequence, body, createdMs } = delivery;
-  const { state, tries, dueMs, problem } = delivery;
+  const { state, tries, dueMs, problem, isKept } = delivery;
   return {
     event_id: eventId,
     endpoint,
@@ -130,6 +144,7 @@ function rowOf(delivery: Delivery): DeliveryRow {
     tries,
     due_ms: dueMs,
     problem,
+    is_kept: isKept ? 1 : 0,
   };
 }
 
@@ -147,5 +162,6 @@ function deliveryIn(row: DeliveryRow): Delivery {
     tries: row.tries,
     dueMs: row.due_ms,
     problem: row.problem,
+    isKept: row.is_kept === 1,
   };
 }

@@ -32,8 +32,12 @@ export class SteadyOutbox implements Outbox {
     return await this.#gate.write(() => this.#inner().claim(delivery, untilMs));
   }
 
-  async settle(key: DeliveryKey, result: DeliveryResult): Promise<void> {
-    await this.#gate.write(() => this.#inner().settle(key, result));
+  async settle(key: DeliveryKey, result: DeliveryResult): Promise<boolean> {
+    return await this.#gate.write(() => this.#inner().settle(key, result));
+  }
+
+  async markKept(key: DeliveryKey, isKept: boolean): Promise<void> {
+    await this.#gate.write(() => this.#inner().markKept(key, isKept));
   }
 
   async deliveriesOf(recordingId: string): Promise<readonly Delivery[]> {

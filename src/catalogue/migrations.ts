@@ -16,13 +16,21 @@ const tables = {
  */
 export async function migrate(db: Kysely<CatalogueTables>, kind: SqlKind): Promise<void> {
   const migrations = migrationsOf(kind);
+  // Another schema of the same database may have its own; kysely would take that for this one's.
+  const migrationTableSchema = kind === 'postgres' ? await schemaOf(db) : undefined;
   const migrator = new Migrator({
     db,
     provider: { getMigrations: () => Promise.resolve(migrations) },
     ...tables,
+    ...(migrationTableSchema === undefined ? {} : { migrationTableSchema }),
   });
   const { error } = await migrator.migrateToLatest();
   if (error !== undefined) throw error instanceof Error ? error : new Error('the tables cannot be made');
+}
+
+async function schemaOf(db: Kysely<CatalogueTables>): Promise<string | undefined> {
+  const { rows } = await sql<{ name: string | null }>`select current_schema() as name`.execute(db);
+  return rows[0]?.name ?? undefined;
 }
 
 /** In the order of their names. One that was released is never changed. */
@@ -50,6 +58,7 @@ async function deliveries(db: Kysely<unknown>, kind: SqlKind): Promise<void> {
     .addColumn('tries', 'integer', (column) => column.notNull())
     .addColumn('due_ms', 'bigint', (column) => column.notNull())
     .addColumn('problem', 'text')
+    .addColumn('is_kept', 'integer', (column) => column.notNull())
     .addPrimaryKeyConstraint('deliveries_key', ['event_id', 'endpoint'])
     .execute();
   for (const [name, columns] of Object.entries({

@@ -64,6 +64,8 @@ export interface DeliveriesTable {
   readonly tries: number;
   readonly due_ms: number;
   readonly problem: string | null;
+  /** 0 or 1. */
+  readonly is_kept: number;
 }
 
 export interface CatalogueTables {

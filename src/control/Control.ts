@@ -9,7 +9,7 @@ import type { Manifest } from '../spool/Manifest.js';
 import { daemonsFolder } from '../spool/layout.js';
 import { signatureOf } from '../spool/ManifestSignature.js';
 import type { Announcement, RecordingProgress } from '../spool/SpoolEvent.js';
-import { clockOf } from '../storage/Clock.js';
+import { type Clock, clockOf, wallClockOf } from '../storage/Clock.js';
 import { readSpooled } from '../storage/SpooledRecording.js';
 import { SpoolReserve } from '../storage/SpoolReserve.js';
 import { Stores } from '../storage/Stores.js';
@@ -27,7 +27,7 @@ import { Archive } from './library/Archive.js';
 import { Alerts } from './monitoring/Alerts.js';
 import { ConfigInForce } from './ConfigInForce.js';
 import { ControlPort } from './ControlPort.js';
-import { EventWatch } from './events/EventWatch.js';
+import { EventWatch, type Uploading } from './events/EventWatch.js';
 import { FailedRecordings } from './library/FailedRecordings.js';
 import { commitFault } from './Fault.js';
 import { httpApi } from './api/HttpApi.js';
@@ -112,8 +112,8 @@ export class Control {
       found: (folder, manifest) => this.#found(folder, manifest),
       log,
     });
-    this.#webhooks = this.#makeWebhooks();
-    this.#events = this.#makeEventWatch();
+    this.#webhooks = this.#makeWebhooks(clock, wallClockOf(faults.clockSpeed));
+    this.#events = this.#makeEventWatch(clock);
     this.#threadAlerts = new ThreadAlerts(this.#alerts);
     this.#overload = new OverloadAlert(new Counters(data.counters), this.#alerts);
     this.#failed = new FailedRecordings((manifest) => this.#tellFailed(manifest));
@@ -400,11 +400,12 @@ export class Control {
     });
   }
 
-  #makeWebhooks(): Webhooks {
+  #makeWebhooks(clock: Clock, nowMs: () => number): Webhooks {
     return new Webhooks({
       outbox: this.#archive.catalogue.outbox,
       find: async (accountId) => await this.#directory.find(accountId),
-      clock: clockOf(),
+      clock,
+      nowMs,
       keep: async (delivery) => await (await this.#archive.ledgerOf(delivery.accountId))?.keep(delivery),
       letGo: async (delivery) => await (await this.#archive.ledgerOf(delivery.accountId))?.letGo(delivery),
       tried: (outcome) => this.#metrics.eventTries.inc({ outcome }),
@@ -412,16 +413,22 @@ export class Control {
     });
   }
 
-  #makeEventWatch(): EventWatch {
+  #makeEventWatch(clock: Clock): EventWatch {
     return new EventWatch({
+      clock,
       tell: (event) => this.#webhooks.tell(event),
       // Of an account that is looked up it isn't known here.
       isWanted: (accountId) =>
         (accountOf(this.#config, accountId)?.webhooks.length ?? 0) > 0 || this.#config.accountLookup !== null,
-      read: async (folder) => (await readSpooled(this.#spoolDir, folder))?.manifest ?? null,
+      read: async (folder) => await this.#uploading(folder),
       stalledMs: () => this.#config.recording.stalledMinutes * 60_000,
       log: this.#log,
     });
+  }
+
+  async #uploading(folder: string): Promise<Uploading | null> {
+    const { manifest, note } = (await readSpooled(this.#spoolDir, folder)) ?? { manifest: null };
+    return manifest === null ? null : { manifest, stored: note.chunks.map(({ index }) => index) };
   }
 
   #makePort(): ControlPort {

@@ -20,11 +20,12 @@ function delivery(recording: number, sequence: number, endpoint: number, dueMs =
     tries: 0,
     dueMs,
     problem: null,
+    isKept: false,
   };
 }
 
 type Step =
-  | { readonly kind: 'post' | 'claim'; readonly which: Delivery }
+  | { readonly kind: 'post' | 'claim' | 'keep' | 'letGo'; readonly which: Delivery }
   | {
       readonly kind: 'settle';
       readonly which: Delivery;
@@ -39,7 +40,7 @@ for (const kind of kinds) {
       .tuple(fc.nat(2), fc.nat(3), fc.nat(1), fc.constantFrom(1000, 2000, 3000))
       .map(([recording, sequence, endpoint, dueMs]) => delivery(recording, sequence, endpoint, dueMs));
     const step: fc.Arbitrary<Step> = fc.oneof(
-      fc.record({ kind: fc.constantFrom('post', 'claim'), which }),
+      fc.record({ kind: fc.constantFrom('post', 'claim', 'keep', 'letGo'), which }),
       fc.record({
         kind: fc.constant('settle' as const),
         which,
@@ -111,11 +112,15 @@ await t.test('what isn’t a delivery isn’t taken for one', (t) => {
 });
 
 async function take(
-  box: Pick<MemoryOutbox, 'post' | 'claim' | 'settle' | 'forgetBefore'>,
+  box: Pick<MemoryOutbox, 'post' | 'claim' | 'settle' | 'markKept' | 'forgetBefore'>,
   step: Step,
 ): Promise<unknown> {
   if (step.kind === 'post') {
     await box.post([step.which]);
+    return undefined;
+  }
+  if (step.kind === 'keep' || step.kind === 'letGo') {
+    await box.markKept(step.which, step.kind === 'keep');
     return undefined;
   }
   if (step.kind === 'claim') return await box.claim(step.which, 4000);
@@ -124,13 +129,8 @@ async function take(
     return undefined;
   }
   const { state, dueMs } = step as Extract<Step, { kind: 'settle' }>;
-  await box.settle(step.which, {
-    state,
-    tries: 1,
-    dueMs,
-    problem: state === 'waiting' ? 'it broke' : null,
-  });
-  return undefined;
+  const problem = state === 'waiting' ? 'it broke' : null;
+  return await box.settle(step.which, { state, tries: 1, dueMs, problem });
 }
 
 /** Those that are due at the same time are in no order. */

@@ -12,6 +12,8 @@ interface Stage {
   readonly told: RecordingEvent[];
   readonly kinds: () => string[];
   nowMs: number;
+  /** Chunks that the spool says are stored. */
+  noted: number[];
 }
 
 function stage(manifests: readonly Manifest[]): Stage {
@@ -20,13 +22,16 @@ function stage(manifests: readonly Manifest[]): Stage {
     told,
     kinds: () => told.map(({ type, chunk }) => [type.slice(10), chunk].join(' ').trim()),
     nowMs: 0,
+    noted: [],
     watch: new EventWatch({
       tell: (event) => void told.push(event),
       isWanted: (accountId) => accountId === 'AC1',
-      read: (folder) =>
-        Promise.resolve(manifests.find((each) => each.recordingId === basename(folder)) ?? null),
+      read: (folder) => {
+        const manifest = manifests.find((each) => each.recordingId === basename(folder));
+        return Promise.resolve(manifest === undefined ? null : { manifest, stored: made.noted });
+      },
       stalledMs: () => 300_000,
-      nowMs: () => made.nowMs,
+      clock: { now: () => made.nowMs, sleep: () => new Promise<never>(() => undefined) },
       log: pino({ level: 'silent' }),
     }),
   };
@@ -54,11 +59,37 @@ await t.test('a recording’s life is told in its order, what nobody saw include
   t.same(kinds(), [
     'started',
     'chunk.stored 0',
+    // Told twice it is one event.
     'chunk.stored 0',
     'chunk.stored 1',
     'chunk.stored 2',
     'completed',
   ]);
+});
+
+await t.test('chunks are told of in their order, whichever is stored first', async (t) => {
+  const { manifest } = await fabricateRecording(t.testdir({}), { accountId: 'AC1', chunks: 6 });
+  const made = stage([manifest]);
+  const { watch, kinds } = made;
+  const folder = folderOf(manifest);
+  const after = async (...indexes: number[]): Promise<string[]> => {
+    for (const index of indexes) watch.stored(chunk(folder, index));
+    await new Promise(setImmediate);
+    return kinds();
+  };
+  t.same(await after(1), []);
+  t.same(await after(0, 3), ['chunk.stored 0', 'chunk.stored 1']);
+  const successor = stage([manifest]);
+  // What its predecessor has seen to is told again: nobody knows whether it came to tell of it.
+  successor.noted = [0, 1, 3];
+  successor.watch.stored(chunk(folder, 2));
+  await new Promise(setImmediate);
+  t.same(
+    successor.kinds(),
+    [0, 1, 2, 3].map((index) => `chunk.stored ${index}`),
+  );
+  watch.finished(manifest);
+  t.same(kinds().slice(-3), ['chunk.stored 4', 'chunk.stored 5', 'completed'], 'at the end all are told');
 });
 
 await t.test(

@@ -12,11 +12,14 @@ export interface RouteDescription {
   readonly params?: Readonly<Record<string, string>>;
   readonly querystring?: z.ZodType;
   readonly body?: z.ZodType;
-  /** By status. A text: what it is, of something that isn't JSON, with its media type before a colon. */
-  readonly answers?: Readonly<Record<number, z.ZodType | string>>;
+  /** By status; several where it may come in one of several media types. */
+  readonly answers?: Readonly<Record<number, Answer | readonly Answer[]>>;
   /** Anybody may ask. */
   readonly isOpen?: boolean;
 }
+
+/** JSON of this shape; or a text: what it is, of something that isn't JSON, with its media type before a colon; none: there is no body. */
+export type Answer = z.ZodType | string;
 
 const fault = z.object({ code: z.string(), message: z.string(), remedy: z.string().nullable() });
 
@@ -59,7 +62,9 @@ export function describeApi(app: FastifyInstance): void {
 /** The description as Fastify and the document take it. */
 export function described(route: RouteDescription): { schema: FastifySchema } {
   const { summary, tag, params = {}, querystring, body, answers = {}, isOpen = false } = route;
-  const answered = Object.entries(answers).map(([status, answer]) => [status, answerOf(answer)] as const);
+  const answered = Object.entries(answers).map(
+    ([status, each]) => [status, answerOf([each].flat())] as const,
+  );
   const schema: FastifySchema & Record<string, unknown> = {
     summary,
     tags: [tag],
@@ -75,11 +80,18 @@ export function described(route: RouteDescription): { schema: FastifySchema } {
   return { schema };
 }
 
-function answerOf(answer: z.ZodType | string): object {
-  if (typeof answer !== 'string') return { description: 'JSON.', ...jsonSchema(answer) };
-  const [, type, description = answer] = /^([\w.+*-]+\/[\w.+*-]+): (.*)$/.exec(answer) ?? [];
-  if (type === undefined) return { description, type: 'null' };
-  return { description, content: { [type]: { schema: { type: 'string' } } } };
+function answerOf(answers: readonly Answer[]): object {
+  const content: Record<string, { readonly schema: object }> = {};
+  const descriptions: string[] = [];
+  for (const answer of answers) {
+    if (typeof answer !== 'string') content['application/json'] = { schema: jsonSchema(answer) };
+    const said = typeof answer === 'string' ? answer : 'JSON';
+    const [, type, description = said] = /^([\w.+*-]+\/[\w.+*-]+): (.*)$/.exec(said) ?? [];
+    if (type !== undefined) content[type] = { schema: { type: 'string', format: 'binary' } };
+    descriptions.push(description);
+  }
+  const description = descriptions.join('; ');
+  return Object.keys(content).length === 0 ? { description, type: 'null' } : { description, content };
 }
 
 function paramsOf(params: Readonly<Record<string, string>>): object {

@@ -1,4 +1,4 @@
-import Fastify, { type FastifyInstance, type FastifyRequest } from 'fastify';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import type { Outbox } from '../../catalogue/Delivery.js';
@@ -9,6 +9,7 @@ import { ReelayError } from '../../config/ReelayError.js';
 import type { FaultKind, ThreadStates } from '../ControlMessage.js';
 import { httpErrorOf } from './HttpError.js';
 import { keyIn, type Keyring, type Scope } from './Keyring.js';
+import { answerSchemas } from './answerSchemas.js';
 import { describeApi, described } from './ApiDescription.js';
 import type { AuditLog } from '../library/AuditLog.js';
 import { auditRoutes } from './auditRoutes.js';
@@ -19,6 +20,7 @@ import type { LiveCalls } from '../library/LiveCalls.js';
 import type { Metrics } from '../monitoring/Metrics.js';
 import type { RecordingRequests } from '../RecordingRequests.js';
 import { recordingRoutes } from './recordingRoutes.js';
+import { insistOn } from './RecordingSources.js';
 import type { Removal } from '../library/Removal.js';
 import { removalRoutes } from './removalRoutes.js';
 import { sessionRoutes } from './sessionRoutes.js';
@@ -62,21 +64,30 @@ const headersMs = 10_000;
 const idleMs = 15_000;
 const stalledMs = 60_000;
 
+/** Characters of a part of a path, as it is written. */
+const longestName = 1000;
+const limits = {
+  logger: false,
+  exposeHeadRoutes: false,
+  forceCloseConnections: true,
+  bodyLimit: 64 * 1024,
+  routerOptions: { maxParamLength: longestName },
+  // For a request to come in, not for its answer to go out.
+  requestTimeout: requestMs,
+  keepAliveTimeout: idleMs,
+  // A client that neither sends nor takes anything for so long has gone; it would keep its place among the downloads.
+  connectionTimeout: stalledMs,
+  http: { headersTimeout: headersMs, connectionsCheckingInterval: 1000 },
+} as const;
+
 /** The control port's server, not listening yet. Errors are `{ code, message, remedy }`. */
 export function httpApi(options: HttpApiOptions): FastifyInstance {
   const links = new ShareLinks(options.linkKey);
   const app = Fastify({
-    logger: false,
     rewriteUrl: (request) => links.routed(request),
-    exposeHeadRoutes: false,
-    forceCloseConnections: true,
-    bodyLimit: 64 * 1024,
-    // For a request to come in, not for its answer to go out.
-    requestTimeout: requestMs,
-    keepAliveTimeout: idleMs,
-    // A client that neither sends nor takes anything for so long has gone; it would keep its place among the downloads.
-    connectionTimeout: stalledMs,
-    http: { headersTimeout: headersMs, connectionsCheckingInterval: 1000 },
+    // A path that can't be read, or that nothing can have.
+    frameworkErrors: (_error, request, reply) => void refuse(nowhere(request), request, reply),
+    ...limits,
   });
   app.server.maxConnections = mostConnections;
   const wrongKeys = new WrongKeys();
@@ -88,28 +99,29 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
     return scope ?? authenticate(options.keyring(), wrongKeys, request, request.headers.authorization);
   };
   const asked = new WeakMap<FastifyRequest, Scope>();
-  const scopeOf = (request: FastifyRequest, deed: KeyScope = 'read'): Scope => {
+  const scopeOf = (request: FastifyRequest, deed: KeyScope | null = 'read'): Scope => {
     const shared = links.openedBy(request.raw);
-    if (shared !== undefined) {
-      const scope = scopeOfLink(shared);
-      asked.set(request, scope);
-      return scope;
-    }
-    const scope = whoAsks(request);
+    const scope = shared === undefined ? whoAsks(request) : scopeOfLink(shared);
     asked.set(request, scope);
-    if (scope.may(deed)) return scope;
-    throw new ReelayError('forbidden', { remedy: `Use a key whose scopes have ${deed}.` });
+    if (deed !== null) insistOn(scope, deed);
+    return scope;
   };
-  app.setErrorHandler((error, request, reply) => {
+  const refuse = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const { status, headers, body } = httpErrorOf(error);
     if (status === 500)
       options.log.error({ err: error, method: request.method, url: request.url }, 'request failed');
     return reply.code(status).headers(headers).type('application/json; charset=utf-8').send(body);
-  });
-  app.setNotFoundHandler((request) => {
-    scopeOf(request);
-    throw new ReelayError('not_found', { value: `${request.method} ${request.url}` });
-  });
+  };
+  const nowhere = (request: FastifyRequest): unknown => {
+    try {
+      scopeOf(request, null);
+      return new ReelayError('not_found', { value: `${request.method} ${request.url}` });
+    } catch (error) {
+      return error;
+    }
+  };
+  app.setErrorHandler(refuse);
+  app.setNotFoundHandler((request, reply) => refuse(nowhere(request), request, reply));
   const { library, calls, bytesPerSecond } = options;
   const throttle = new Throttle(bytesPerSecond);
   describeApi(app);
@@ -132,13 +144,18 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
       answers: { 200: 'text/plain: metrics' },
     });
     api.get('/metrics', metrics, async (request, reply) => {
-      insistOnAdmin(scopeOf(request), request);
+      insistOnAdmin(scopeOf(request, null), request, 'read');
       return await reply
         .type(options.metrics.registry.contentType)
         .send(await options.metrics.registry.metrics());
     });
     if (options.fault !== null) faultRoute(api, options.fault, scopeOf);
-    const description = described({ summary: 'This description', tag: 'system', isOpen: true });
+    const description = described({
+      summary: 'This description',
+      tag: 'system',
+      isOpen: true,
+      answers: { 200: answerSchemas.description },
+    });
     api.get('/openapi.json', description, () => api.swagger());
     done();
   });
@@ -147,12 +164,25 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
 
 function healthRoutes(app: FastifyInstance, { threads }: HttpApiOptions): void {
   const open = { tag: 'system', isOpen: true } as const;
-  app.get('/healthz', described({ ...open, summary: 'Whether the control port answers' }), () => ({
-    status: 'ok',
-  }));
+  const { readiness } = answerSchemas;
+  app.get(
+    '/healthz',
+    described({
+      ...open,
+      summary: 'Whether the control port answers',
+      answers: { 200: answerSchemas.health },
+    }),
+    () => ({
+      status: 'ok',
+    }),
+  );
   app.get(
     '/readyz',
-    described({ ...open, summary: 'Whether calls are taken, and recorded' }),
+    described({
+      ...open,
+      summary: 'Whether calls are taken, and recorded',
+      answers: { 200: readiness, 503: readiness },
+    }),
     (_request, reply) => {
       const { status, body } = readinessOf(threads());
       return reply.code(status).send(body);
@@ -168,13 +198,18 @@ const faultRequest = z.strictObject({
 function faultRoute(
   app: FastifyInstance,
   fault: (thread: 'recorder' | 'control', fault: FaultKind) => void,
-  scopeOf: (request: FastifyRequest, deed: KeyScope) => Scope,
+  scopeOf: (request: FastifyRequest, deed: KeyScope | null) => Scope,
 ): void {
   app.post(
     '/v1/faults',
-    described({ summary: 'Breaks a thread', tag: 'system', body: faultRequest }),
+    described({
+      summary: 'Breaks a thread',
+      tag: 'system',
+      body: faultRequest,
+      answers: { 202: z.object({ accepted: faultRequest }) },
+    }),
     async (request, reply) => {
-      insistOnAdmin(scopeOf(request, 'control'), request);
+      insistOnAdmin(scopeOf(request, null), request, 'control');
       const { success, data } = faultRequest.safeParse(request.body);
       if (!success) {
         const remedy =
@@ -221,7 +256,8 @@ function scopeOfLink({ accountId }: Shared): Scope {
   };
 }
 
-/** An account's key doesn't learn that there is anything beyond its account. */
-function insistOnAdmin(scope: Scope, request: FastifyRequest): void {
+/** An account's key doesn't learn that there is anything beyond its account. @throws ReelayError `not_found`, `forbidden` */
+function insistOnAdmin(scope: Scope, request: FastifyRequest, deed: KeyScope): void {
   if (!scope.isAdmin) throw new ReelayError('not_found', { value: `${request.method} ${request.url}` });
+  insistOn(scope, deed);
 }

@@ -4,7 +4,8 @@ import { ChannelSelection } from '../../audio/ChannelSelection.js';
 import type { CatalogueEntry } from '../../catalogue/Catalogue.js';
 import { ReelayError } from '../../config/ReelayError.js';
 import type { Manifest } from '../../spool/Manifest.js';
-import { described, type RouteDescription } from './ApiDescription.js';
+import { answerSchemas } from './answerSchemas.js';
+import { type Answer, described, type RouteDescription } from './ApiDescription.js';
 import { sendBytes, sendMade, sendNotYet, sendStream, statusOf } from './AudioAnswer.js';
 import type { AudioSnapshot } from '../rendition/AudioSnapshot.js';
 import { RecordingAnalyses } from '../rendition/RecordingAnalyses.js';
@@ -51,7 +52,7 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
       url: `/v1/recordings/:id/${name}`,
       handler: async (request: ById, reply) => {
         const { id } = request.params;
-        const entry = await findRecording(sources, sources.scopeOf(request), id);
+        const entry = await findRecording(sources, sources.scopeOf(request, null), id);
         if (entry === null) return await sendNotYet(reply, { recordingId: id, state: 'recording' });
         downloads.enter(reply.raw);
         const heard = await heardOf(sources, entry);
@@ -60,9 +61,11 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
         return await handler(heard, request, reply);
       },
     });
+  const { notYet, segments, waveform } = answerSchemas;
+  const known = { 202: notYet, 304: 'The client has it.' };
   const audio = {
-    200: 'audio/wav: the audio so far; Ogg Opus or MP3 where the query asks for it',
-    202: 'There is nothing yet; Retry-After says when to ask again.',
+    ...known,
+    200: ['audio/wav: the audio so far', 'audio/ogg: with format=opus', 'audio/mpeg: with format=mp3'],
     206: 'audio/wav: a range of it',
   };
   const about = {
@@ -84,15 +87,19 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
   });
   const analysisOf = async ({ manifest, snapshot }: Heard) =>
     await analyses.of(manifest.recordingId, snapshot.audio);
-  const made = (what: string) => ({ summary: what, answers: { 200: z.object({}), 202: audio[202] } });
-  route('waveform.json', made('Peaks per channel, in several resolutions'), async (heard, request, reply) =>
-    sendMade(request, reply, {
-      ...json(heard, 'waveform'),
-      make: async () => JSON.stringify(waveformDocument(heard.manifest, (await analysisOf(heard)).waveform)),
-    }),
+  const made = (summary: string, answer: Answer) => ({ summary, answers: { ...known, 200: answer } });
+  route(
+    'waveform.json',
+    made('Peaks per channel, in several resolutions', waveform),
+    async (heard, request, reply) =>
+      sendMade(request, reply, {
+        ...json(heard, 'waveform'),
+        make: async () =>
+          JSON.stringify(waveformDocument(heard.manifest, (await analysisOf(heard)).waveform)),
+      }),
   );
-  const peaks = { 200: 'application/octet-stream: 16 bit, as audiowaveform writes it', 202: audio[202] };
-  const data = { summary: 'Peaks of one resolution', querystring: resolution, answers: peaks };
+  const peaks = made('Peaks of one resolution', 'application/octet-stream: as audiowaveform writes it');
+  const data = { ...peaks, querystring: resolution };
   route('waveform.dat', data, async (heard, request, reply) => {
     const { samplesPerBin } = asked(resolution, request.query);
     return await sendMade(request, reply, {
@@ -101,7 +108,7 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
       make: async () => waveformData((await analysisOf(heard)).waveform, samplesPerBin),
     });
   });
-  route('segments.json', made('Who speaks when'), async (heard, request, reply) =>
+  route('segments.json', made('Who speaks when', segments), async (heard, request, reply) =>
     sendMade(request, reply, {
       ...json(heard, 'segments'),
       make: async () => JSON.stringify(speechDocument(heard.manifest, (await analysisOf(heard)).speech)),

@@ -1,9 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { ReelayError } from '../../config/ReelayError.js';
+import { answerSchemas } from './answerSchemas.js';
 import { described } from './ApiDescription.js';
 import type { RecordingRequests } from '../RecordingRequests.js';
-import { findRecording, notFound, type RecordingSources } from './RecordingSources.js';
+import { findRecording, insistOn, notFound, type RecordingSources } from './RecordingSources.js';
 
 type ById = FastifyRequest<{ Params: { id: string } }>;
 type ByCall = FastifyRequest<{ Params: { callId: string } }>;
@@ -11,7 +12,7 @@ type ByCall = FastifyRequest<{ Params: { callId: string } }>;
 const pausing = z.strictObject({ mode: z.enum(['silence', 'skip']).default('silence') });
 const starting = z.strictObject({ account: z.string().optional() });
 const nothing = z.strictObject({});
-const done = z.object({ recordingId: z.string(), recording: z.string() });
+const { told: done } = answerSchemas;
 
 /** What may be done with the recording of a call that is up: begin it, pause it, go on with it, end it. */
 export function deedRoutes(
@@ -43,7 +44,7 @@ export function deedRoutes(
     answers: { 201: done },
   });
   app.post('/v1/calls/:callId/record', beginning, async (request: ByCall, reply) => {
-    const scope = sources.scopeOf(request, 'control');
+    const scope = sources.scopeOf(request, null);
     const { callId } = request.params;
     const remedy = 'Send { "account": "…" } where several accounts have a call of this id, else nothing.';
     const { account } = understood(starting, request.body, remedy);
@@ -51,6 +52,7 @@ export function deedRoutes(
     const accounts = new Set(calls.map(({ accountId }) => accountId));
     const accountId = account ?? [...accounts][0];
     if (accountId === undefined || !accounts.has(accountId)) throw notFound(callId);
+    insistOn(scope, 'control');
     if (account === undefined && accounts.size > 1)
       throw new ReelayError('request_invalid', { value: callId, remedy });
     return await reply.code(201).send(await requests.ask({ deed: 'start', accountId, callId }));
@@ -65,7 +67,7 @@ function about(summary: string, body: z.ZodType): ReturnType<typeof described> {
 /** @throws ReelayError `not_found`, also for what somebody else may control; what `scopeOf` throws */
 async function told(sources: RecordingSources, request: ById): Promise<string> {
   const { id } = request.params;
-  await findRecording(sources, sources.scopeOf(request, 'control'), id);
+  await findRecording(sources, sources.scopeOf(request, null), id, 'control');
   return id;
 }
 

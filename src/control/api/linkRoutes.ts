@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { ReelayError } from '../../config/ReelayError.js';
+import { answerSchemas } from './answerSchemas.js';
 import { described } from './ApiDescription.js';
 import { findRecording, notFound, type RecordingSources } from './RecordingSources.js';
 import { mostLinkSeconds, type ShareLinks } from './ShareLinks.js';
@@ -16,18 +17,20 @@ export function linkRoutes(app: FastifyInstance, sources: RecordingSources, link
     tag: 'access',
     params: { id: 'the recording' },
     body: wanted.optional(),
-    answers: { 201: z.object({ path: z.string(), expires: z.iso.datetime() }) },
+    answers: { 201: answerSchemas.link },
   });
   app.post('/v1/recordings/:id/links', about, async (request: ById, reply) => {
-    const entry = await findRecording(sources, sources.scopeOf(request), request.params.id);
-    if (entry === null) throw notFound(request.url);
+    const { id: recordingId } = request.params;
+    const entry = await findRecording(sources, sources.scopeOf(request, null), recordingId);
+    const accountId = entry?.accountId ?? sources.calls.accountOfRecording(recordingId);
+    if (accountId === undefined) throw notFound(recordingId);
     const { success, data } = wanted.safeParse(request.body ?? {});
     if (!success) {
       const remedy = `Send { "seconds": 1 to ${mostLinkSeconds} }, or nothing for a day.`;
       throw new ReelayError('request_invalid', { value: request.body, remedy });
     }
     const expiresMs = Date.now() + data.seconds * 1000;
-    const path = links.make(entry, expiresMs);
+    const path = links.make({ recordingId, accountId }, expiresMs);
     return await reply.code(201).send({ path, expires: new Date(expiresMs).toISOString() });
   });
   app.all('/shared/*', { schema: { hide: true } }, () => {

@@ -9,6 +9,7 @@ import { documentSchemas } from '../../spool/documentSchemas.js';
 import { sidecarName } from '../../spool/layout.js';
 import type { ObjectStore } from '../../storage/ObjectStore.js';
 import { readSpooled } from '../../storage/SpooledRecording.js';
+import { answerSchemas } from './answerSchemas.js';
 import { described, type RouteDescription } from './ApiDescription.js';
 import { sendBytes, sendNotYet, statusOf } from './AudioAnswer.js';
 import { audioRoutes } from './audioRoutes.js';
@@ -39,35 +40,29 @@ const query = z.strictObject({
 const aboutCalls: RouteDescription = {
   summary: 'Calls that are up',
   tag: 'calls',
-  answers: {
-    200: z.object({ calls: z.array(z.looseObject({ callId: z.string(), accountId: z.string() })) }),
-  },
+  answers: { 200: answerSchemas.calls },
 };
 const aboutList: RouteDescription = {
   summary: 'Recordings, the newest first',
   tag: 'recordings',
   querystring: query,
-  answers: {
-    200: z.object({
-      recordings: z.array(z.looseObject({ recordingId: z.string() })),
-      next: z.string().nullable(),
-    }),
-  },
+  answers: { 200: answerSchemas.recordings },
 };
 const aboutOne: RouteDescription = {
   summary: 'The manifest of a recording',
   tag: 'recordings',
   params: { id: 'the recording' },
-  answers: {
-    200: documentSchemas.manifest,
-    202: 'Its recorder has not begun; Retry-After says when to ask again.',
-  },
+  answers: { 200: answerSchemas.manifest, 202: answerSchemas.notYet },
 };
 const aboutChunk: RouteDescription = {
   summary: 'A sealed chunk, or its sidecar',
   tag: 'audio',
   params: { id: 'the recording', file: 'its index and .wav or .json' },
-  answers: { 200: 'audio/wav: the chunk', 206: 'audio/wav: a range of it' },
+  answers: {
+    200: ['audio/wav: the chunk', answerSchemas.sidecar],
+    206: 'audio/wav: a range of it',
+    304: 'The client has it.',
+  },
 };
 
 /** Calls that are up, and everything under `/v1/recordings`. */
@@ -83,7 +78,7 @@ export function recordingRoutes(app: FastifyInstance, sources: RecordingSources)
     async (request) => await list(sources, scopeOf(request), request.query),
   );
   app.get('/v1/recordings/:id', described(aboutOne), async (request: ById, reply) => {
-    const entry = await findRecording(sources, scopeOf(request), request.params.id);
+    const entry = await findRecording(sources, scopeOf(request, null), request.params.id);
     if (entry === null)
       return await sendNotYet(reply, { recordingId: request.params.id, state: 'recording' });
     const manifest = await sources.library.manifest(entry);
@@ -95,7 +90,7 @@ export function recordingRoutes(app: FastifyInstance, sources: RecordingSources)
     method: ['GET', 'HEAD'],
     url: '/v1/recordings/:id/chunks/:file',
     handler: async (request: ByFile, reply) => {
-      const entry = await findRecording(sources, scopeOf(request), request.params.id);
+      const entry = await findRecording(sources, scopeOf(request, null), request.params.id);
       const [, index, kind] = /^(0|[1-9]\d{0,8})\.(wav|json)$/.exec(request.params.file) ?? [];
       if (entry === null || index === undefined) throw notFound(request.url);
       const where = sources.library.whereabouts(entry);

@@ -3,7 +3,8 @@ import { z } from 'zod';
 import type { CatalogueEntry } from '../../catalogue/Catalogue.js';
 import type { KeyScope } from '../../config/ApiKey.js';
 import { ReelayError } from '../../config/ReelayError.js';
-import { described } from './ApiDescription.js';
+import { answerSchemas } from './answerSchemas.js';
+import { type Answer, described } from './ApiDescription.js';
 import type { Scope } from './Keyring.js';
 import { findRecording, type RecordingSources } from './RecordingSources.js';
 import type { Removal } from '../library/Removal.js';
@@ -15,9 +16,8 @@ const holding = z.strictObject({ note: z.string().max(1000).nullable().default(n
 /** `DELETE /v1/recordings/:id`, and what keeps somebody from it: `…/hold`. */
 export function removalRoutes(app: FastifyInstance, sources: RecordingSources, removal: Removal): void {
   const params = { id: 'the recording' };
-  const gone = z.object({ recordingId: z.string(), deletedTime: z.iso.datetime(), cause: z.string() });
-  const held = z.looseObject({ recordingId: z.string(), since: z.iso.datetime() });
-  const about = (summary: string, answers: Record<number, z.ZodType | string>, body?: z.ZodType) =>
+  const { gone, hold: held } = answerSchemas;
+  const about = (summary: string, answers: Record<number, Answer>, body?: z.ZodType) =>
     described({ summary, tag: 'recordings', params, answers, ...(body === undefined ? {} : { body }) });
   app.delete(
     '/v1/recordings/:id',
@@ -63,8 +63,8 @@ async function restingFor(
   request: ById,
   sources: RecordingSources,
 ): Promise<{ readonly entry: CatalogueEntry; readonly scope: Scope }> {
-  const scope = sources.scopeOf(request, deed);
-  const entry = await findRecording(sources, scope, request.params.id);
+  const scope = sources.scopeOf(request, null);
+  const entry = await findRecording(sources, scope, request.params.id, deed);
   if (entry !== null) return { entry, scope };
   const remedy = 'Its call has just begun; stop it, or ask again later.';
   throw new ReelayError('recording_unstored', { value: request.params.id, remedy });

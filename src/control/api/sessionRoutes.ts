@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import { digestOfKey } from '../../config/ApiKey.js';
 import { ReelayError } from '../../config/ReelayError.js';
+import { answerSchemas } from './answerSchemas.js';
 import { described } from './ApiDescription.js';
 import { scopesOf, type Scope } from './Keyring.js';
 import type { Sessions } from './Sessions.js';
@@ -19,7 +20,7 @@ export function sessionRoutes(
     readonly ofKey: (request: FastifyRequest, key: string) => Scope;
   },
 ): void {
-  const seen = z.object({ name: z.string(), isAdmin: z.boolean(), scopes: z.array(z.string()) });
+  const { session: seen } = answerSchemas;
   const whose = described({ summary: 'As whom one is signed in', tag: 'access', answers: { 200: seen } });
   const coming = described({
     summary: 'Signs a browser in',

@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { z } from 'zod';
 import type { Delivery, Outbox } from '../../catalogue/Delivery.js';
 import type { KeyScope } from '../../config/ApiKey.js';
-import { described } from './ApiDescription.js';
+import { answerSchemas } from './answerSchemas.js';
+import { type Answer, described } from './ApiDescription.js';
 import { findRecording, notFound, type RecordingSources } from './RecordingSources.js';
 import type { Webhooks } from '../events/Webhooks.js';
 
@@ -18,17 +18,16 @@ export function webhookRoutes(
 ): void {
   const deliveriesFor = async (request: ById, deed: KeyScope): Promise<readonly Delivery[]> => {
     const { id } = request.params;
-    await findRecording(sources, sources.scopeOf(request, deed), id);
+    await findRecording(sources, sources.scopeOf(request, null), id, deed);
     return await outbox.deliveriesOf(id);
   };
   const params = { id: 'the recording' };
-  const all = z.object({ deliveries: z.array(z.looseObject({ eventId: z.string(), state: z.string() })) });
-  const some = { 202: z.object({ deliveries: z.number() }) };
-  const about = (summary: string, answers: Record<number, z.ZodType>, more = {}) =>
+  const some = { 202: answerSchemas.replayed };
+  const about = (summary: string, answers: Record<number, Answer>, more = {}) =>
     described({ summary, tag: 'events', params: { ...params, ...more }, answers });
   app.get(
     '/v1/recordings/:id/events',
-    about('What its account was told', { 200: all }),
+    about('What its account was told', { 200: answerSchemas.deliveries }),
     async (request: ById) => {
       const deliveries = await deliveriesFor(request, 'read');
       return { deliveries: deliveries.map(shown) };

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import type { Logger } from 'pino';
 import type { Manifest } from '../../spool/Manifest.js';
+import type { Clock } from '../../storage/Clock.js';
 import type { ConfirmedObject } from '../../storage/UploadObserver.js';
 import { endingOf, type RecordingEvent } from './RecordingEvents.js';
 
@@ -8,13 +9,19 @@ export interface EventWatchOptions {
   readonly tell: (event: RecordingEvent) => void;
   /** Whether anybody wants to know of this account's recordings. */
   readonly isWanted: (accountId: string) => boolean;
-  /** The manifest of a recording in the spool; null where it isn't there any more. */
-  readonly read: (folder: string) => Promise<Manifest | null>;
+  /** A recording in the spool; null where it isn't there any more. */
+  readonly read: (folder: string) => Promise<Uploading | null>;
   /** So long a recording may go without anything of it being stored, ms; that of its chunks is added. */
   readonly stalledMs: () => number;
+  readonly clock: Pick<Clock, 'now' | 'sleep'>;
   readonly log: Logger;
-  /** ms. Default: `performance.now`. */
-  readonly nowMs?: () => number;
+}
+
+/** A recording on its way to the store. */
+export interface Uploading {
+  readonly manifest: Manifest;
+  /** Indexes of the chunks that the store is noted to have confirmed. */
+  readonly stored: readonly number[];
 }
 
 interface Live {
@@ -22,9 +29,15 @@ interface Live {
   readonly chunkMs: number;
   /** When it began, or something of it was stored. */
   sinceMs: number;
-  /** Chunks that are stored. */
-  stored: number;
   isStalled: boolean;
+}
+
+/** The chunks of a recording, which are stored several at once and told of one after the other. */
+interface Line {
+  /** Those that were told of: all before this one. */
+  told: number;
+  /** Those that are stored, from there on. */
+  readonly stored: Set<number>;
 }
 
 /** How often it is looked for what has stalled, ms. */
@@ -34,18 +47,22 @@ const lookMs = 10_000;
 export class EventWatch {
   readonly #options: EventWatchOptions;
   readonly #live = new Map<string, Live>();
-  #looking: NodeJS.Timeout | null = null;
+  /** Of recordings of which something was stored and not all. */
+  readonly #lines = new Map<string, Line>();
+  #looking: AbortController | null = null;
 
   constructor(options: EventWatchOptions) {
     this.#options = options;
   }
 
   start(): void {
-    this.#looking ??= setInterval(() => this.look(), lookMs).unref();
+    if (this.#looking !== null) return;
+    this.#looking = new AbortController();
+    void this.#lookAgain(this.#looking.signal);
   }
 
   stop(): void {
-    if (this.#looking !== null) clearInterval(this.#looking);
+    this.#looking?.abort();
     this.#looking = null;
   }
 
@@ -56,7 +73,6 @@ export class EventWatch {
       folder,
       chunkMs: manifest.chunkSeconds * 1000,
       sinceMs: this.#now(),
-      stored: 0,
       isStalled: false,
     };
     if (!this.#live.has(manifest.recordingId)) this.#live.set(manifest.recordingId, live);
@@ -76,17 +92,18 @@ export class EventWatch {
     }
     const [, index] = /^(\d+)-audio\.wav$/.exec(name) ?? [];
     if (kind !== 'chunk' || index === undefined) return;
-    if (live !== undefined) live.stored = Math.max(live.stored, Number(index) + 1);
     const [accountId = ''] = folder.split('/');
     if (!this.#options.isWanted(accountId)) return;
-    void this.#read(folder, (manifest) =>
-      this.#options.tell({ type: 'recording.chunk.stored', manifest, chunk: Number(index) }),
-    );
+    const line = this.#lineOf(folder);
+    this.#lines.set(basename(folder), line);
+    line.stored.add(Number(index));
+    void this.#read(folder, () => undefined);
   }
 
   /** It is in its store, whole. What was stored while nobody looked comes first. */
   finished(manifest: Manifest): void {
     this.#live.delete(manifest.recordingId);
+    this.#lines.delete(manifest.recordingId);
     if (!this.#options.isWanted(manifest.accountId)) return;
     const { layout = 'chunks', chunks, state } = manifest;
     const isInChunks = (layout === 'chunks' || layout === 'both') && state !== 'failed';
@@ -107,23 +124,43 @@ export class EventWatch {
     for (const live of this.#live.values()) {
       if (live.isStalled || this.#now() - live.sinceMs < this.#options.stalledMs() + live.chunkMs) continue;
       live.isStalled = true;
-      const { folder, stored } = live;
-      void this.#read(folder, (manifest) =>
-        this.#options.tell({ type: 'recording.stalled', manifest, chunk: stored }),
+      void this.#read(live.folder, (manifest, chunk) =>
+        this.#options.tell({ type: 'recording.stalled', manifest, chunk }),
       );
     }
   }
 
-  async #read(folder: string, then: (manifest: Manifest) => void): Promise<void> {
+  async #lookAgain(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#options.clock.sleep(lookMs, signal).catch(() => undefined);
+      if (!signal.aborted) this.look();
+    }
+  }
+
+  #lineOf(folder: string): Line {
+    return this.#lines.get(basename(folder)) ?? { told: 0, stored: new Set() };
+  }
+
+  /**
+   * Tells of the chunks that are stored, up to the first that isn't: the ones behind it wait for it, or for the end.
+   *
+   * @param then - told the index of that one
+   */
+  async #read(folder: string, then: (manifest: Manifest, missing: number) => void): Promise<void> {
     try {
-      const manifest = await this.#options.read(folder);
-      if (manifest !== null) then(manifest);
+      const found = await this.#options.read(folder);
+      if (found === null) return;
+      const line = this.#lineOf(folder);
+      for (const index of found.stored) if (index >= line.told) line.stored.add(index);
+      for (; line.stored.delete(line.told); line.told++)
+        this.#options.tell({ type: 'recording.chunk.stored', manifest: found.manifest, chunk: line.told });
+      then(found.manifest, line.told);
     } catch (error) {
       this.#options.log.debug({ err: error, folder }, 'an event could not be told yet');
     }
   }
 
   #now(): number {
-    return (this.#options.nowMs ?? (() => performance.now()))();
+    return this.#options.clock.now();
   }
 }

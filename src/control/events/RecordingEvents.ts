@@ -44,6 +44,7 @@ export function deliveriesOf(event: RecordingEvent, account: AccountConfig, nowM
       tries: 0,
       dueMs: nowMs,
       problem: null,
+      isKept: false,
     }));
 }
 

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { Webhook } from 'standardwebhooks';
-import type { Delivery, Outbox } from '../../catalogue/Delivery.js';
+import type { Delivery, DeliveryResult, Outbox } from '../../catalogue/Delivery.js';
 import type { AccountConfig, WebhookConfig } from '../../config/Config.js';
 import type { Clock } from '../../storage/Clock.js';
 import { deliveriesOf, type RecordingEvent } from './RecordingEvents.js';
@@ -42,6 +42,11 @@ const rememberMs = 30 * 86_400_000;
 const lookMs = 5000;
 /** Events that wait for a catalogue that is away; beyond, the oldest is dropped and told of. */
 const mostUnposted = 10_000;
+/** Lines that are known to be held up; what comes to one that isn't remembered is kept at its next failure. */
+const mostHeldUp = 10_000;
+
+/** What waits for one another: a recording's events for an endpoint. */
+type Line = Pick<Delivery, 'recordingId' | 'endpoint'>;
 
 /**
  * Tells accounts what happens to their recordings: each event once or more, those of one recording in their order, signed as Standard
@@ -57,6 +62,11 @@ export class Webhooks {
   #wake: () => void = () => undefined;
   #running: Promise<void> = Promise.resolve();
   #forgottenMs = 0;
+  /** Lines whose first wasn't taken. */
+  readonly #heldUp = new Set<string>();
+  /** Those of them in which something isn't kept yet. */
+  readonly #unkept = new Map<string, Line>();
+  #keeping: Promise<void> = Promise.resolve();
 
   constructor(options: WebhooksOptions) {
     this.#options = options;
@@ -74,6 +84,7 @@ export class Webhooks {
     this.#wake();
     await this.#running;
     while (this.#trying.size > 0) await new Promise<void>((resolve) => (this.#wake = resolve));
+    await this.#keeping;
   }
 
   /** Something has happened. Never throws, and nobody waits for it. */
@@ -155,6 +166,7 @@ export class Webhooks {
         if (account !== undefined) deliveries.push(...deliveriesOf(event, account, this.#now()));
       }
       if (deliveries.length > 0) await outbox.post(deliveries);
+      for (const each of deliveries) if (this.#heldUp.has(nameOf(each))) this.#keepSoon(each);
       this.#unposted = this.#unposted.filter((event) => !events.includes(event));
     }
   }
@@ -171,22 +183,65 @@ export class Webhooks {
     const { eventId, recordingId, type, endpoint } = delivery;
     const about = { eventId, recordingId, type, endpoint: hostOf(endpoint), tries };
     if (problem === null) {
-      await outbox.settle(delivery, { state: 'delivered', tries, dueMs: this.#now(), problem });
-      if (delivery.tries > 0) await this.#mindfully(this.#options.letGo(delivery));
+      await this.#settle(delivery, { state: 'delivered', tries, dueMs: this.#now(), problem });
       tried('delivered');
       log.debug(about, 'an event was delivered');
     } else if (webhook === undefined || this.#now() - delivery.createdMs > patienceMs) {
-      await outbox.settle(delivery, { state: 'givenUp', tries, dueMs: this.#now(), problem });
-      await this.#mindfully(this.#options.letGo(delivery));
+      await this.#settle(delivery, { state: 'givenUp', tries, dueMs: this.#now(), problem });
       tried('givenUp');
       log.error({ ...about, problem }, 'an event was not delivered, and isn’t tried any more');
     } else {
       const dueMs = this.#now() + pauseAfter(tries);
       await outbox.settle(delivery, { state: 'waiting', tries, dueMs, problem });
-      if (tries === 1) await this.#mindfully(this.#options.keep(delivery));
+      this.#holdUp(delivery);
       tried('failed');
       log.warn({ ...about, problem, wait: dueMs - this.#now() }, 'an event was not taken; trying again');
     }
+  }
+
+  /** Nothing of it is to be done any more. */
+  async #settle(delivery: Delivery, result: DeliveryResult): Promise<void> {
+    this.#heldUp.delete(nameOf(delivery));
+    if (await this.#options.outbox.settle(delivery, result)) await this.#mindfully(this.#letGo(delivery));
+  }
+
+  async #letGo(delivery: Delivery): Promise<void> {
+    await this.#options.letGo(delivery);
+    await this.#options.outbox.markKept(delivery, false);
+  }
+
+  /** The first of its line wasn't taken, so that all of it may wait for long. */
+  #holdUp(line: Line): void {
+    this.#heldUp.add(nameOf(line));
+    const [oldest] = this.#heldUp;
+    if (this.#heldUp.size > mostHeldUp && oldest !== undefined) this.#heldUp.delete(oldest);
+    this.#keepSoon(line);
+  }
+
+  /** Has everything that waits in a line kept, one line after the other; nobody waits for it. */
+  #keepSoon(line: Line): void {
+    if (this.#unkept.has(nameOf(line))) return;
+    this.#unkept.set(nameOf(line), line);
+    this.#keeping = this.#keeping.then(async () => {
+      this.#unkept.delete(nameOf(line));
+      await this.#mindfully(this.#keep(line));
+    });
+  }
+
+  async #keep({ recordingId, endpoint }: Line): Promise<void> {
+    const { outbox, keep } = this.#options;
+    const waiting = async (): Promise<Delivery[]> =>
+      (await outbox.deliveriesOf(recordingId)).filter(
+        (each) => each.endpoint === endpoint && each.state === 'waiting',
+      );
+    const unkept = (await waiting()).filter(({ isKept }) => !isKept);
+    for (const each of unkept) {
+      await keep({ ...each, isKept: true });
+      await outbox.markKept(each, true);
+    }
+    // What was delivered meanwhile was settled before anybody knew that it is kept.
+    const left = new Set((await waiting()).map(({ eventId }) => eventId));
+    for (const each of unkept) if (!left.has(each.eventId)) await this.#letGo(each);
   }
 
   /** @returns what was wrong, null when it was taken */
@@ -228,6 +283,10 @@ export class Webhooks {
     await Promise.race([woken, clock.sleep(ms, waiting.signal).catch(() => undefined)]);
     waiting.abort();
   }
+}
+
+function nameOf({ recordingId, endpoint }: Line): string {
+  return `${recordingId} ${endpoint}`;
 }
 
 /** Spread a little, so that what failed together isn't tried together for ever. */

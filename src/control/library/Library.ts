@@ -258,9 +258,9 @@ export class Library {
     this.#parked.forget(recordingId);
   }
 
-  /** Undefined also while the catalogue is away. */
+  /** @throws ReelayError `catalogue_unavailable` */
   async tombstone(recordingId: string): Promise<CatalogueTombstone | undefined> {
-    return await this.#catalogue.tombstone(recordingId).catch(() => undefined);
+    return await this.#catalogue.tombstone(recordingId);
   }
 
   progress(recordingId: string): Progress | undefined {
@@ -275,11 +275,17 @@ export class Library {
     });
   }
 
-  /** @throws ReelayError `starting` when that isn't known yet, `catalogue_unavailable` when it can't be known now */
-  async find(recordingId: string): Promise<CatalogueEntry | undefined> {
-    const known = await this.#get(recordingId);
+  /**
+   * @param isSeen - whether recordings of an account may be seen; what may not is looked for like what isn't known at all
+   * @throws ReelayError `starting` when that isn't known yet, `catalogue_unavailable` when it can't be known now
+   */
+  async find(
+    recordingId: string,
+    isSeen: (accountId: string) => boolean = () => true,
+  ): Promise<CatalogueEntry | undefined> {
+    const known = await this.#get(recordingId, isSeen);
     if (known !== undefined || !(await this.#scan.awaited('whole'))) return known;
-    return await this.#get(recordingId);
+    return await this.#get(recordingId, isSeen);
   }
 
   /**
@@ -313,8 +319,14 @@ export class Library {
     return { spoolDir: this.#spoolDir, folder, store: () => this.storeOf(accountId) };
   }
 
-  async #get(recordingId: string): Promise<CatalogueEntry | undefined> {
-    return this.#spooled.get(recordingId) ?? (await this.#catalogue.get(recordingId));
+  async #get(
+    recordingId: string,
+    isSeen: (accountId: string) => boolean = () => true,
+  ): Promise<CatalogueEntry | undefined> {
+    const spooled = this.#spooled.get(recordingId);
+    if (spooled !== undefined && isSeen(spooled.accountId)) return spooled;
+    const entry = await this.#catalogue.get(recordingId);
+    return entry !== undefined && isSeen(entry.accountId) ? entry : undefined;
   }
 
   async #storedManifest(accountId: string, folder: string): Promise<Manifest | null> {

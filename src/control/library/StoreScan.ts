@@ -163,7 +163,7 @@ export class StoreScan {
       const cut = (): void => observer.cut(store);
       const most = bounds.isWhole === true ? Infinity : mostListed;
       const scope = account.store?.type === 'file' ? {} : { prefix, most, cut };
-      if (!wasRead) await this.#readLedger(store, account);
+      if (!wasRead || bounds.isWhole === true) await this.#readLedger(store, account);
       for (const part of this.#parts(account, bounds, wasRead)) {
         await this.#scanStore(store, { ...scope, ...part }, observer);
         recentDone();
