@@ -65,6 +65,11 @@ export async function sendMade(
   return await reply.send(request.method === 'HEAD' ? undefined : await make());
 }
 
+/** Sends the client to the store. Nobody on the way keeps a URL that opens an object. */
+export async function sendElsewhere(reply: FastifyReply, url: string): Promise<FastifyReply> {
+  return await reply.header('cache-control', 'no-store').redirect(url, 302);
+}
+
 /** There is a recording and nothing to give of it yet: when to ask again. */
 export async function sendNotYet(reply: FastifyReply, status: object): Promise<FastifyReply> {
   return await reply

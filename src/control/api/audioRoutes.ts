@@ -3,16 +3,18 @@ import { z } from 'zod';
 import { ChannelSelection } from '../../audio/ChannelSelection.js';
 import type { CatalogueEntry } from '../../catalogue/Catalogue.js';
 import { ReelayError } from '../../config/ReelayError.js';
+import { wholeAudioName } from '../../spool/layout.js';
 import type { Manifest } from '../../spool/Manifest.js';
 import { answerSchemas } from './answerSchemas.js';
 import { type Answer, described, type RouteDescription } from './ApiDescription.js';
-import { sendBytes, sendMade, sendNotYet, sendStream, statusOf } from './AudioAnswer.js';
+import { sendBytes, sendElsewhere, sendMade, sendNotYet, sendStream, statusOf } from './AudioAnswer.js';
 import type { AudioSnapshot } from '../rendition/AudioSnapshot.js';
 import { RecordingAnalyses } from '../rendition/RecordingAnalyses.js';
 import { findRecording, type RecordingSources } from './RecordingSources.js';
 import { Rendition, renditionFormats } from '../rendition/Rendition.js';
 import { sampleRange } from './samplePosition.js';
 import { speechDocument } from '../rendition/speechDocument.js';
+import { direct, objectUrl } from './objectUrl.js';
 import { Turnstile } from './Turnstile.js';
 import { waveformData, waveformDocument } from '../rendition/waveformDocument.js';
 
@@ -21,6 +23,8 @@ const mostEncoded = 4;
 
 /** A recording that has audio. */
 interface Heard {
+  /** Of its objects. */
+  readonly folder: string;
   readonly manifest: Manifest;
   readonly snapshot: AudioSnapshot;
 }
@@ -34,6 +38,7 @@ const part = z.object({
   format: z.enum(renditionFormats).optional(),
   from: z.string().optional(),
   to: z.string().optional(),
+  direct,
 });
 const resolution = z.object({ samplesPerBin: z.coerce.number().int().min(1).default(1) });
 
@@ -67,6 +72,7 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
     ...known,
     200: ['audio/wav: the audio so far', 'audio/ogg: with format=opus', 'audio/mpeg: with format=mp3'],
     206: 'audio/wav: a range of it',
+    302: 'With direct=true: where the store has it.',
   };
   const about = {
     summary: 'The audio, whole or in part, while the call is up, too',
@@ -74,8 +80,12 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
     answers: audio,
   };
   route('audio.wav', about, async (heard, request, reply) => {
-    const { channel, format, from, to } = asked(part, request.query);
+    const { channel, format, from, to, direct } = asked(part, request.query);
     const isWhole = [channel, format, from, to].every((each) => each === undefined);
+    if (isWhole && direct === 'true') {
+      const url = await wholeUrl(sources, heard);
+      if (url !== null) return await sendElsewhere(reply, url);
+    }
     if (isWhole) return await sendWhole(sources, heard, request, reply);
     return await sendPart(
       sources,
@@ -128,7 +138,14 @@ async function heardOf({ library }: RecordingSources, entry: CatalogueEntry): Pr
   }
   const snapshot = await library.audio(entry, manifest);
   const isEmpty = snapshot.samples === 0 && (state === 'recording' || manifest.chunks.length > 0);
-  return isEmpty ? null : { manifest, snapshot };
+  return isEmpty ? null : { folder: entry.folder, manifest, snapshot };
+}
+
+/** Of the one object that has all of it, where the recording became one. */
+async function wholeUrl({ library }: RecordingSources, { folder, manifest }: Heard): Promise<string | null> {
+  // Not whatever its manifest names: that lies where others may write.
+  const whole = manifest.audio?.find(({ key }) => key === `${folder}/${wholeAudioName}`);
+  return whole === undefined ? null : await objectUrl(await library.storeOf(manifest.accountId), whole);
 }
 
 async function sendWhole(
@@ -196,6 +213,6 @@ function asked<T>(schema: z.ZodType<T>, query: unknown): T {
   if (success) return data;
   const value = error.issues.map(({ path, message }) => `${path.join('.')} ${message}`.trim()).join('; ');
   const remedy =
-    'The query takes channel (0, 1, mix), format (wav, opus, mp3), from and to; a waveform.dat takes samplesPerBin.';
+    'The query takes channel (0, 1, mix), format (wav, opus, mp3), from, to and direct; a waveform.dat takes samplesPerBin.';
   throw new ReelayError('request_invalid', { value, remedy });
 }

@@ -6,17 +6,18 @@ import { z } from 'zod';
 import type { CatalogueEntry } from '../../catalogue/Catalogue.js';
 import { ReelayError } from '../../config/ReelayError.js';
 import { documentSchemas } from '../../spool/documentSchemas.js';
-import { sidecarName } from '../../spool/layout.js';
+import { chunkName, sidecarName } from '../../spool/layout.js';
 import type { ObjectStore } from '../../storage/ObjectStore.js';
 import { readSpooled } from '../../storage/SpooledRecording.js';
 import { answerSchemas } from './answerSchemas.js';
 import { described, type RouteDescription } from './ApiDescription.js';
-import { sendBytes, sendNotYet, statusOf } from './AudioAnswer.js';
+import { sendBytes, sendElsewhere, sendNotYet, statusOf } from './AudioAnswer.js';
 import { audioRoutes } from './audioRoutes.js';
 import { AudioSnapshot, type Whereabouts } from '../rendition/AudioSnapshot.js';
 import type { Scope } from './Keyring.js';
 import type { Library } from '../library/Library.js';
 import { findRecording, notFound, type RecordingSources } from './RecordingSources.js';
+import { direct, objectUrl } from './objectUrl.js';
 import { Turnstile } from './Turnstile.js';
 
 /** Audio that is sent at once. Each answer holds some 200 kB while its client reads slowly, and an open file. */
@@ -36,6 +37,8 @@ const query = z.strictObject({
   limit: z.coerce.number().int().min(1).max(1000).default(100),
   cursor: z.string().optional(),
 });
+
+const chunkQuery = z.object({ direct });
 
 const aboutCalls: RouteDescription = {
   summary: 'Calls that are up',
@@ -58,9 +61,11 @@ const aboutChunk: RouteDescription = {
   summary: 'A sealed chunk, or its sidecar',
   tag: 'audio',
   params: { id: 'the recording', file: 'its index and .wav or .json' },
+  querystring: chunkQuery,
   answers: {
     200: ['audio/wav: the chunk', answerSchemas.sidecar],
     206: 'audio/wav: a range of it',
+    302: 'With direct=true: where the store has it.',
     304: 'The client has it.',
   },
 };
@@ -148,6 +153,11 @@ async function sendChunk(
   if (!success || data.index !== index) throw notFound(request.url);
   const chunk = AudioSnapshot.ofChunk(where, data);
   if (chunk.bytes !== data.bytes) throw notFound(request.url);
+  if (chunkQuery.safeParse(request.query).data?.direct === 'true') {
+    const key = `${entry.folder}/${chunkName(index)}`;
+    const url = await objectUrl(await where.store(), { key, bytes: data.bytes });
+    if (url !== null) return await sendElsewhere(reply, url);
+  }
   return await sendBytes(request, reply, {
     type: 'audio/wav',
     bytes: chunk.bytes,
