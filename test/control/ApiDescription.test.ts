@@ -8,7 +8,10 @@ interface Operation {
     readonly in: string;
     readonly schema: { readonly type?: string };
   }[];
-  readonly requestBody?: { readonly content: Record<string, { readonly schema: Record<string, unknown> }> };
+  readonly requestBody?: {
+    readonly required: boolean;
+    readonly content: Record<string, { readonly schema: Record<string, unknown> }>;
+  };
   readonly responses: Record<string, unknown>;
   readonly security?: readonly unknown[];
 }
@@ -77,4 +80,7 @@ await t.test('the description has every route, with what it takes and gives', as
   t.match(limit?.schema, { type: 'integer', minimum: 1, maximum: 1000 });
   const pause = paths['/v1/recordings/{id}/pause']?.['post'];
   t.match(JSON.stringify(pause?.requestBody), /"enum":\["silence","skip"\]/);
+  t.equal(pause?.requestBody?.required, false, 'it goes without');
+  t.equal(paths['/v1/session']?.['post']?.requestBody?.required, true);
+  t.notMatch(JSON.stringify(paths), /"x-/);
 });

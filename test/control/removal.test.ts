@@ -9,6 +9,7 @@ import { tombstonesIn, type Tombstone } from '../../src/storage/Ledger.js';
 import type { ObjectStore } from '../../src/storage/ObjectStore.js';
 import { ApiBench } from '../fixtures/ApiBench.js';
 import { fabricateRecording } from '../fixtures/recording.js';
+import { wholeList } from '../fixtures/wholeList.js';
 
 const accounts = [
   { id: 'AC1', apiKeys: ['one', { key: 'reader', scopes: ['read', 'control'] }] },
@@ -48,6 +49,36 @@ await t.test('a recording that is deleted is gone, and its account is told so', 
   for await (const each of tombstonesIn(new FileStore(kept), 'AC1')) buried.push(each);
   t.match(buried, [{ recordingId: manifest.recordingId, callId: manifest.callId, cause: 'request' }]);
   t.equal(buried.length, 1);
+});
+
+await t.test('a recording whose call was here is deleted like any other', async (t) => {
+  const dir = t.testdir({});
+  const { manifest } = await fabricateRecording(join(dir, 'recordings'), { accountId: 'AC1' });
+  const bench = await ApiBench.start(t, dir, { accounts });
+  const { recordingId, callId, startTime } = manifest;
+  const [of, about] = [
+    { from: null, to: null, direction: null },
+    { accountId: 'AC1', provider: 'twilio' },
+  ];
+  const call = {
+    recordingId,
+    callId,
+    startTime,
+    ...of,
+    ...about,
+    recording: 'running',
+    upstream: 'open',
+  } as const;
+  bench.calls.take(wholeList([{ ...call, streams: [] }]));
+  bench.calls.take(wholeList([]));
+  t.equal((await bench.ask('DELETE', `/v1/recordings/${recordingId}`, 'one')).status, 200);
+  for (const route of ['', '/audio.wav', '/links'])
+    t.equal(
+      (await bench.ask(route === '/links' ? 'POST' : 'GET', `/v1/recordings/${recordingId}${route}`, 'one'))
+        .status,
+      410,
+      route,
+    );
 });
 
 await t.test('a catalogue that is built anew knows what was deleted', async (t) => {

@@ -21,6 +21,13 @@ export interface RouteDescription {
 /** JSON of this shape; or a text: what it is, of something that isn't JSON, with its media type before a colon; none: there is no body. */
 export type Answer = z.ZodType | string;
 
+/** As far as it is changed here. */
+interface Operation {
+  readonly requestBody?: { required?: boolean };
+  /** A mark for {@link leaveBodiesOut}: the route goes without the body that it takes. */
+  'x-optional-body'?: boolean;
+}
+
 const fault = z.object({ code: z.string(), message: z.string(), remedy: z.string().nullable() });
 
 /**
@@ -56,6 +63,10 @@ export function describeApi(app: FastifyInstance): void {
       },
       security: [{ key: [] }, { session: [] }],
     },
+    transformObject: (document) => {
+      if ('openapiObject' in document) leaveBodiesOut(document.openapiObject);
+      return 'openapiObject' in document ? document.openapiObject : document.swaggerObject;
+    },
   });
 }
 
@@ -71,13 +82,29 @@ export function described(route: RouteDescription): { schema: FastifySchema } {
     ...(isOpen ? { security: [] } : {}),
     ...(Object.keys(params).length === 0 ? {} : { params: paramsOf(params) }),
     ...(querystring === undefined ? {} : { querystring: jsonSchema(querystring) }),
-    ...(body === undefined ? {} : { body: jsonSchema(body) }),
+    ...(body === undefined ? {} : bodyOf(body)),
     response: {
       ...Object.fromEntries(answered),
       default: { description: 'What is wrong.', ...jsonSchema(fault) },
     },
   };
   return { schema };
+}
+
+/** One that may be left out may be null, too. */
+function bodyOf(body: z.ZodType): object {
+  const isOptional = body.safeParse(undefined).success;
+  return { body: jsonSchema(isOptional ? z.nullable(body) : body), 'x-optional-body': isOptional };
+}
+
+/** The document's maker takes every body for one that has to be sent. */
+function leaveBodiesOut({ paths = {} }: { readonly paths?: object }): void {
+  for (const path of Object.values(paths) as Record<string, Operation>[])
+    for (const operation of Object.values(path)) {
+      if (operation.requestBody !== undefined)
+        operation.requestBody.required = operation['x-optional-body'] !== true;
+      delete operation['x-optional-body'];
+    }
 }
 
 function answerOf(answers: readonly Answer[]): object {

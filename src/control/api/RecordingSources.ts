@@ -37,7 +37,8 @@ export async function findRecording(
   const caller = calls.accountOfRecording(id);
   const isOwnCall = caller !== undefined && scope.sees(caller);
   const entry = isOwnCall ? await library.known(id) : await library.find(id, scope.sees);
-  if (entry === undefined && !isOwnCall) throw await absent(library, scope, id, deed);
+  if (entry === undefined && (!isOwnCall || (await isBuried(library, id))))
+    throw await absent(library, scope, id, deed);
   if (entry !== undefined && !scope.sees(entry.accountId)) throw notFound(id);
   insistOn(scope, deed);
   return entry ?? null;
@@ -47,6 +48,11 @@ export async function findRecording(
 export function insistOn(scope: Scope, deed: KeyScope): void {
   if (!scope.may(deed))
     throw new ReelayError('forbidden', { remedy: `Use a key whose scopes have ${deed}.` });
+}
+
+/** Its call is remembered for some time, also when the recording is gone already. */
+async function isBuried(library: Library, id: string): Promise<boolean> {
+  return (await library.tombstone(id).catch(() => undefined)) !== undefined;
 }
 
 /** Of a recording that was deleted its account is told so. */

@@ -131,9 +131,10 @@ export class EventWatch {
   }
 
   async #lookAgain(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
+    for (;;) {
       await this.#options.clock.sleep(lookMs, signal).catch(() => undefined);
-      if (!signal.aborted) this.look();
+      if (signal.aborted) return;
+      this.look();
     }
   }
 
