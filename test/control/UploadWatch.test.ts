@@ -8,11 +8,12 @@ import { StoreFault } from '../../src/storage/StoreFault.js';
 await t.test(
   'every trouble is told with a code, and says whether it is the spool’s or the store’s',
   async (t) => {
-    const lines: { code?: string }[] = [];
-    const log = pino({}, { write: (line) => void lines.push(JSON.parse(line) as { code?: string }) });
+    const lines: Record<string, unknown>[] = [];
+    const log = pino({}, { write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) });
     const counter = { inc: () => undefined };
+    const library = { spooled: () => ({ provider: 'twilio' }) };
     const metrics = { uploadRetries: counter, uploadFailures: counter };
-    const watch = new UploadWatch({ log, metrics } as unknown as UploadListeners);
+    const watch = new UploadWatch({ log, metrics, library } as unknown as UploadListeners);
     const ofSpool = (await readFile(join(t.testdir({}), 'none')).catch((error: unknown) => error)) as Error;
     const ofStore = new StoreFault('store_refused', { value: '400' });
     const folder = 'a/b/c/d';
@@ -24,5 +25,7 @@ await t.test(
       lines.map(({ code }) => code),
       ['spool_unwritable', 'store_refused', 'spool_unwritable', 'store_unavailable'],
     );
+    const ids = { accountId: 'a', callId: 'c', recordingId: 'd', provider: 'twilio' };
+    for (const line of lines) t.match(line, ids, 'and whose recording it is');
   },
 );

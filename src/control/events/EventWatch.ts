@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import type { Logger } from 'pino';
+import { idsIn } from '../../spool/layout.js';
 import type { Manifest } from '../../spool/Manifest.js';
 import type { ConfirmedObject } from '../../storage/UploadObserver.js';
 import { endingOf, type RecordingEvent } from './RecordingEvents.js';
@@ -119,7 +120,8 @@ export class EventWatch {
       const manifest = await this.#options.read(folder);
       if (manifest !== null) then(manifest);
     } catch (error) {
-      this.#options.log.debug({ err: error, folder }, 'an event could not be told yet');
+      const about = { err: error, ...idsIn(folder), folder };
+      this.#options.log.debug(about, 'an event could not be told yet');
     }
   }
 

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { ErrorCode, ReelayError } from '../../config/ReelayError.js';
+import { idsIn } from '../../spool/layout.js';
 import type { Manifest } from '../../spool/Manifest.js';
 import { blameOf, codeOf } from '../../storage/blameOf.js';
 import type { ConfirmedObject, FailedAttempt, UploadObserver } from '../../storage/UploadObserver.js';
@@ -71,16 +72,15 @@ export class UploadWatch implements UploadObserver {
     metrics.uploadRetries.inc();
     metrics.uploadFailures.inc({ blame });
     const wait = Math.round(delayMs);
-    log.warn({ code: code ?? plainCode(error), err: error, folder, wait }, 'storing failed; trying again');
+    const about = { ...this.#idsOf(folder), folder, wait };
+    log.warn({ ...about, code: code ?? plainCode(error), err: error }, 'storing failed; trying again');
   }
 
   stuck({ folder, error }: { readonly folder: string; readonly error: Error }): void {
     const { metrics, log } = this.#to;
     metrics.uploadFailures.inc({ blame: blameOf(error) });
-    log.error(
-      { code: codeOf(error) ?? plainCode(error), err: error, folder },
-      'a recording cannot be stored',
-    );
+    const about = { ...this.#idsOf(folder), folder, code: codeOf(error) ?? plainCode(error) };
+    log.error({ ...about, err: error }, 'a recording cannot be stored');
   }
 
   parked({ accountId, code, error }: { accountId: string; code: ErrorCode; error: Error }): void {
@@ -109,7 +109,7 @@ export class UploadWatch implements UploadObserver {
     alerts.raise(`recording ${folder}`, {
       code: error.code,
       message: 'a recording cannot be stored until its account has the right store again',
-      details: { folder, err: error },
+      details: { ...this.#idsOf(folder), folder, err: error },
     });
     this.#show(library.hold(folder, error.code));
   }
@@ -128,12 +128,19 @@ export class UploadWatch implements UploadObserver {
     this.#to.events.finished(manifest);
     spool.finished(folder);
     metrics.recordingsStored.inc({ state: manifest.state });
-    const { recordingId, state, reason, durationSeconds } = manifest;
-    log.info({ recordingId, state, reason, durationSeconds }, 'recording stored');
+    const { recordingId, callId, accountId, provider, state, reason, durationSeconds } = manifest;
+    const about = { recordingId, callId, accountId, provider, state, reason, durationSeconds };
+    log.info(about, 'recording stored');
   }
 
   step(name: UploadStep): void {
     this.#to.killPoint?.reached(name);
+  }
+
+  /** What every log line about a recording carries. */
+  #idsOf(folder: string): Readonly<Record<string, unknown>> {
+    const ids = idsIn(folder);
+    return { ...ids, provider: this.#to.library.spooled(ids.recordingId)?.provider };
   }
 
   /** Something of the account that the folder is below has been stored. */
