@@ -25,6 +25,7 @@ import type {
 import { AccountDirectory } from './AccountDirectory.js';
 import { Archive } from './library/Archive.js';
 import { Alerts } from './monitoring/Alerts.js';
+import { CallLog, callLogBytes } from './monitoring/CallLog.js';
 import { ConfigInForce } from './ConfigInForce.js';
 import { ControlPort } from './ControlPort.js';
 import { EventWatch } from './events/EventWatch.js';
@@ -56,6 +57,7 @@ export class Control {
   readonly #log: Logger;
   /** Where it was at the start; a reload moves neither it nor the catalogue. */
   readonly #spoolDir: string;
+  readonly #callLog: CallLog;
   readonly #calls = new LiveCalls();
   readonly #requests = new RecordingRequests((id, request) => this.#post({ type: 'record', id, request }));
   readonly #stores: Stores;
@@ -83,12 +85,14 @@ export class Control {
     data: ControlData,
     settings: ConfigInForce,
     faults: UploadFaults,
+    callLog: CallLog,
     log: Logger,
     post: (message: FromControl) => void,
   ) {
     this.#data = data;
     this.#post = post;
     this.#log = log;
+    this.#callLog = callLog;
     this.#settings = settings;
     this.#spoolDir = settings.config.spool.dir;
     this.#tokens = new StartTokens(data.tokenKey);
@@ -143,7 +147,7 @@ export class Control {
    */
   static configure(
     data: ControlData,
-    log: (config: Config) => Logger,
+    log: (config: Config, aside: (line: string) => void) => Logger,
     post: (message: FromControl) => void,
   ): Control | undefined {
     let settings: ConfigInForce;
@@ -157,7 +161,14 @@ export class Control {
       return undefined;
     }
     post({ type: 'config', config: settings.config });
-    return new Control(data, settings, faults, log(settings.config), post);
+    const { dir, maxBytes } = settings.config.spool;
+    const callLog = new CallLog({
+      dir: join(dir, daemonsFolder),
+      mostBytes: callLogBytes(maxBytes),
+      counters: new Counters(data.counters),
+    });
+    const logger = log(settings.config, (line) => callLog.take([line]));
+    return new Control(data, settings, faults, callLog, logger, post);
   }
 
   get #config(): Config {
@@ -198,6 +209,8 @@ export class Control {
         this.#listenTo(message.port);
         void this.#look();
         return;
+      case 'lines':
+        return this.#callLog.take(message.lines);
       case 'stop':
         this.#stop(message.patienceMs);
         return;
@@ -208,6 +221,7 @@ export class Control {
   async #begin(listens: boolean): Promise<void> {
     if (this.#looking !== null) return;
     this.#looking = setInterval(() => void this.#look(), lookMs);
+    this.#callLog.start();
     await this.#archive.begin(listens);
     this.#post({ type: 'begun' });
     this.#uploads.start();
@@ -302,6 +316,7 @@ export class Control {
       this.#uploads.setAside(event.item);
       return;
     }
+    if (event.type === 'lines') return this.#callLog.take(event.lines);
     if (event.type === 'progress') {
       for (const recording of event.recordings) this.#progressed(recording);
       return;
@@ -348,9 +363,9 @@ export class Control {
 
   /** A recording of which no audio is kept. */
   #tellFailed(manifest: Manifest): void {
-    const { recordingId, accountId, claimedAccountId, callId, reason } = manifest;
+    const { recordingId, accountId, claimedAccountId, callId, provider, reason } = manifest;
     this.#metrics.recordingsFailed.inc({ reason: reason ?? 'unknown' });
-    const about = { code: reason, recordingId, accountId, claimedAccountId, callId };
+    const about = { code: reason, recordingId, accountId, claimedAccountId, callId, provider };
     this.#log.error(about, 'a recording failed; no audio of it is kept');
     this.#events.failed(manifest);
   }
@@ -382,6 +397,7 @@ export class Control {
     const patience = signal.aborted ? Promise.resolve() : once(signal, 'abort');
     await Promise.race([this.#webhooks.stop(), patience]);
     await Promise.race([this.#archive.close(), patience]);
+    await Promise.race([this.#callLog.flush(), patience]);
     this.#late.abort();
     return unstored;
   }
@@ -392,6 +408,7 @@ export class Control {
       threads: () => this.#threads,
       spool: () => this.#uploads.spool,
       catalogue: () => this.#archive.catalogue,
+      linesLost: () => this.#callLog.lost,
       parkedAccounts: () => this.#uploads.parkedAccounts,
       oldestUnstoredMs: () => this.#uploads.oldestUnstoredMs,
     });
@@ -432,6 +449,7 @@ export class Control {
       removal: this.#archive.removal,
       audit: this.#archive.audit,
       outbox: this.#archive.catalogue.outbox,
+      callLog: this.#callLog,
       webhooks: this.#webhooks,
       linkKey: () => this.#settings.linkKey,
       sessionKey: () => this.#settings.linkKey,

@@ -1,6 +1,7 @@
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 import { systemThread } from '../config/systemThread.js';
 import { lowerPriority } from '../config/threadPriority.js';
+import type { Announcement } from '../spool/SpoolEvent.js';
 import type { FromRecorder, RecorderData, ToRecorder } from './RecorderMessage.js';
 
 /* The recorder's thread: a Recorder and the message ports around it. */
@@ -9,6 +10,7 @@ import type { FromRecorder, RecorderData, ToRecorder } from './RecorderMessage.j
 const niceness = 2;
 
 lowerPriority(niceness);
+const { CallLines } = await import('../config/CallLines.js');
 const { threadLog } = await import('../config/threadLog.js');
 const { Recorder } = await import('./Recorder.js');
 const { Counters } = await import('../tap/Counters.js');
@@ -18,11 +20,20 @@ const data = workerData as RecorderData;
 const heartbeat = new Int32Array(data.heartbeat);
 heartbeat[1] = systemThread();
 let controlPort: MessagePort = data.controlPort;
-new ThreadGauges(new Counters(data.counters), 'recorder').start();
+const counters = new Counters(data.counters);
+new ThreadGauges(counters, 'recorder').start();
+// Nobody is told whether there is anybody at the other end; main gives this thread another end when there isn't.
+const lines = new CallLines(
+  (sent) => {
+    controlPort.postMessage({ type: 'lines', lines: sent } satisfies Announcement);
+    return true;
+  },
+  (dropped) => counters.add('recorderLinesDropped', dropped),
+);
 
 const recorder = new Recorder({
   ...data,
-  log: threadLog('recorder', data.logLevel),
+  log: threadLog('recorder', data.logLevel, (line) => lines.take(line)),
   announce: (event) => controlPort.postMessage(event),
   mended: () => post({ type: 'mended' }),
   blocked: (isBlocked) => post({ type: 'blocked', isBlocked }),
@@ -44,7 +55,9 @@ recorder.start();
 post({ type: 'ready' });
 
 async function stop(): Promise<void> {
-  post({ type: 'stopped', sealed: await recorder.stop() });
+  const sealed = await recorder.stop();
+  lines.flush();
+  post({ type: 'stopped', sealed });
 }
 
 /** Posts `recovered` also when something could not be: that is told, and waits for the next start. */

@@ -12,15 +12,18 @@ import { keyIn, type Keyring, type Scope } from './Keyring.js';
 import { describeApi, described } from './ApiDescription.js';
 import type { AuditLog } from '../library/AuditLog.js';
 import { auditRoutes } from './auditRoutes.js';
+import { bundleRoutes } from './bundleRoutes.js';
 import { deedRoutes } from './deedRoutes.js';
 import { linkRoutes } from './linkRoutes.js';
 import type { Library } from '../library/Library.js';
 import type { LiveCalls } from '../library/LiveCalls.js';
+import type { CallLog } from '../monitoring/CallLog.js';
 import type { Metrics } from '../monitoring/Metrics.js';
 import type { RecordingRequests } from '../RecordingRequests.js';
 import { recordingRoutes } from './recordingRoutes.js';
 import type { Removal } from '../library/Removal.js';
 import { removalRoutes } from './removalRoutes.js';
+import { SupportBundle } from '../library/SupportBundle.js';
 import { sessionRoutes } from './sessionRoutes.js';
 import { type SessionRequest, Sessions } from './Sessions.js';
 import { ShareLinks, type Shared } from './ShareLinks.js';
@@ -41,6 +44,7 @@ export interface HttpApiOptions {
   readonly removal: Removal;
   readonly audit: Pick<AuditLog, 'note' | 'store'>;
   readonly outbox: Outbox;
+  readonly callLog: Pick<CallLog, 'linesOf' | 'lost'>;
   readonly webhooks: Pick<Webhooks, 'replay'>;
   /** Signs the links by which recordings are shared, at least 32 bytes. */
   readonly linkKey: () => Buffer;
@@ -103,7 +107,7 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
   app.setErrorHandler((error, request, reply) => {
     const { status, headers, body } = httpErrorOf(error);
     if (status === 500)
-      options.log.error({ err: error, method: request.method, url: request.url }, 'request failed');
+      options.log.error({ err: error, method: request.method, ...askedFor(request) }, 'request failed');
     return reply.code(status).headers(headers).type('application/json; charset=utf-8').send(body);
   });
   app.setNotFoundHandler((request) => {
@@ -117,6 +121,7 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
   void app.register((api, _options, done) => {
     auditRoutes(api, { library, calls, scopeOf, throttle }, options.audit, (request) => asked.get(request));
     recordingRoutes(api, { library, calls, scopeOf, throttle });
+    bundleRoutes(api, { library, calls, scopeOf, throttle }, new SupportBundle(options));
     linkRoutes(api, { library, calls, scopeOf, throttle }, links);
     deedRoutes(api, { library, calls, scopeOf, throttle }, options.requests);
     removalRoutes(api, { library, calls, scopeOf, throttle }, options.removal);
@@ -219,6 +224,13 @@ function scopeOfLink({ accountId }: Shared): Scope {
     sees: (id) => id === accountId,
     visible: { only: accountId },
   };
+}
+
+/** The query may hold what is nobody's business. */
+function askedFor({ url, routeOptions, params }: FastifyRequest): Readonly<Record<string, unknown>> {
+  const isOfRecording = routeOptions.url?.startsWith('/v1/recordings/:id') === true;
+  const recordingId = isOfRecording ? (params as { readonly id?: string }).id : undefined;
+  return { path: url.split('?')[0], recordingId };
 }
 
 /** An account's key doesn't learn that there is anything beyond its account. */

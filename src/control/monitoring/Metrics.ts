@@ -57,6 +57,8 @@ export interface MetricSources {
   readonly threads: () => ThreadStates;
   readonly spool: () => Pick<SpoolWatch, 'bytes' | 'left' | 'rate' | 'unstored'>;
   readonly catalogue: () => Pick<CatalogueWriter, 'isUp' | 'waiting' | 'dropped'>;
+  /** Log lines about recordings that were lost, by the thread that lost them. */
+  readonly linesLost: () => Readonly<Record<string, number>>;
   readonly parkedAccounts: () => number;
   /** ms since the Unix epoch, null when nothing waits. */
   readonly oldestUnstoredMs: () => number | null;
@@ -101,6 +103,7 @@ export class Metrics {
       const { user, system } = process.cpuUsage();
       return (user + system) / 1e6;
     });
+    this.#lines(sources);
     this.#threads(sources.threads);
     this.chunksStored = this.#counter('reelay_chunks_stored_total', 'Chunks that their store has confirmed');
     this.bytesStored = this.#counter('reelay_stored_bytes_total', 'Bytes that stores have confirmed');
@@ -182,6 +185,17 @@ export class Metrics {
       'reelay_catalogue_dropped_entries_total',
       'Recordings that found no room among these and are looked for again in spool and stores',
       () => catalogue().dropped,
+    );
+  }
+
+  #lines({ linesLost }: MetricSources): void {
+    this.registry.registerMetric(
+      foreign(
+        'reelay_log_lines_lost_total',
+        'Log lines about recordings that bundles will not have',
+        'counter',
+        () => Object.entries(linesLost()).map(([thread, value]) => ({ value, labels: { thread } })),
+      ),
     );
   }
 
