@@ -163,6 +163,7 @@ function config(): Config {
       memoryBytes: null,
     },
     log: { level: 'silent' },
+    tracing: { endpoint: null, headers: {}, serviceName: 'reelay' },
     accounts: [
       {
         id: '*',

@@ -39,6 +39,7 @@ import { OverloadAlert } from './monitoring/OverloadAlert.js';
 import { RecordingRequests } from './RecordingRequests.js';
 import { SpoolOwnership } from './uploads/SpoolOwnership.js';
 import { ThreadAlerts } from './monitoring/ThreadAlerts.js';
+import { type Traces, tracesFor } from './monitoring/Tracing.js';
 import { uploadFaults, type UploadFaults } from './uploadFaults.js';
 import { Uploads } from './uploads/Uploads.js';
 import { Webhooks } from './events/Webhooks.js';
@@ -58,6 +59,7 @@ export class Control {
   /** Where it was at the start; a reload moves neither it nor the catalogue. */
   readonly #spoolDir: string;
   readonly #callLog: CallLog;
+  readonly #traces: Traces;
   readonly #calls = new LiveCalls();
   readonly #requests = new RecordingRequests((id, request) => this.#post({ type: 'record', id, request }));
   readonly #stores: Stores;
@@ -93,6 +95,7 @@ export class Control {
     this.#post = post;
     this.#log = log;
     this.#callLog = callLog;
+    this.#traces = tracesFor(settings.config.tracing, log);
     this.#settings = settings;
     this.#spoolDir = settings.config.spool.dir;
     this.#tokens = new StartTokens(data.tokenKey);
@@ -129,6 +132,7 @@ export class Control {
       calls: this.#calls,
       events: this.#events,
       metrics: this.#metrics,
+      traces: this.#traces,
       alerts: this.#alerts,
       sign: (manifest) => this.#sign(manifest),
       full: (full) => post({ type: 'spool', full }),
@@ -367,6 +371,7 @@ export class Control {
     this.#metrics.recordingsFailed.inc({ reason: reason ?? 'unknown' });
     const about = { code: reason, recordingId, accountId, claimedAccountId, callId, provider };
     this.#log.error(about, 'a recording failed; no audio of it is kept');
+    this.#traces.failed(manifest);
     this.#events.failed(manifest);
   }
 
@@ -398,6 +403,7 @@ export class Control {
     await Promise.race([this.#webhooks.stop(), patience]);
     await Promise.race([this.#archive.close(), patience]);
     await Promise.race([this.#callLog.flush(), patience]);
+    await Promise.race([this.#traces.stop(), patience]);
     this.#late.abort();
     return unstored;
   }
@@ -409,6 +415,7 @@ export class Control {
       spool: () => this.#uploads.spool,
       catalogue: () => this.#archive.catalogue,
       linesLost: () => this.#callLog.lost,
+      spans: () => this.#traces.spans,
       parkedAccounts: () => this.#uploads.parkedAccounts,
       oldestUnstoredMs: () => this.#uploads.oldestUnstoredMs,
     });
@@ -450,6 +457,7 @@ export class Control {
       audit: this.#archive.audit,
       outbox: this.#archive.catalogue.outbox,
       callLog: this.#callLog,
+      traces: this.#traces,
       webhooks: this.#webhooks,
       linkKey: () => this.#settings.linkKey,
       sessionKey: () => this.#settings.linkKey,

@@ -19,6 +19,7 @@ import type { Library } from '../library/Library.js';
 import type { LiveCalls } from '../library/LiveCalls.js';
 import type { CallLog } from '../monitoring/CallLog.js';
 import type { Metrics } from '../monitoring/Metrics.js';
+import type { Traces } from '../monitoring/Tracing.js';
 import type { RecordingRequests } from '../RecordingRequests.js';
 import { recordingRoutes } from './recordingRoutes.js';
 import type { Removal } from '../library/Removal.js';
@@ -44,6 +45,7 @@ export interface HttpApiOptions {
   readonly removal: Removal;
   readonly audit: Pick<AuditLog, 'note' | 'store'>;
   readonly outbox: Outbox;
+  readonly traces: Pick<Traces, 'answered'>;
   readonly callLog: Pick<CallLog, 'linesOf' | 'lost'>;
   readonly webhooks: Pick<Webhooks, 'replay'>;
   /** Signs the links by which recordings are shared, at least 32 bytes. */
@@ -114,6 +116,7 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
     scopeOf(request);
     throw new ReelayError('not_found', { value: `${request.method} ${request.url}` });
   });
+  traceAnswers(app, options.traces);
   const { library, calls, bytesPerSecond } = options;
   const throttle = new Throttle(bytesPerSecond);
   describeApi(app);
@@ -131,23 +134,23 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
       ofKey: (request, key) => authenticate(options.keyring(), wrongKeys, request, `Bearer ${key}`),
     });
     healthRoutes(api, options);
-    const metrics = described({
-      summary: 'Prometheus',
-      tag: 'system',
-      answers: { 200: 'text/plain: metrics' },
-    });
-    api.get('/metrics', metrics, async (request, reply) => {
-      insistOnAdmin(scopeOf(request), request);
-      return await reply
-        .type(options.metrics.registry.contentType)
-        .send(await options.metrics.registry.metrics());
-    });
+    metricsRoute(api, options.metrics, scopeOf);
     if (options.fault !== null) faultRoute(api, options.fault, scopeOf);
     const description = described({ summary: 'This description', tag: 'system', isOpen: true });
     api.get('/openapi.json', description, () => api.swagger());
     done();
   });
   return app;
+}
+
+function traceAnswers(app: FastifyInstance, traces: Pick<Traces, 'answered'>): void {
+  app.addHook('onResponse', (request, reply, done) => {
+    const { statusCode: status, elapsedTime: tookMs } = reply;
+    const recordingId = status < 400 ? (askedFor(request).recordingId ?? null) : null;
+    const route = request.routeOptions.url ?? null;
+    traces.answered({ method: request.method, route, status, tookMs, recordingId });
+    done();
+  });
 }
 
 function healthRoutes(app: FastifyInstance, { threads }: HttpApiOptions): void {
@@ -161,6 +164,22 @@ function healthRoutes(app: FastifyInstance, { threads }: HttpApiOptions): void {
     (_request, reply) => {
       const { status, body } = readinessOf(threads());
       return reply.code(status).send(body);
+    },
+  );
+}
+
+function metricsRoute(
+  app: FastifyInstance,
+  { registry }: Metrics,
+  scopeOf: (request: FastifyRequest) => Scope,
+): void {
+  const answers = { 200: 'text/plain: metrics' };
+  app.get(
+    '/metrics',
+    described({ summary: 'Prometheus', tag: 'system', answers }),
+    async (request, reply) => {
+      insistOnAdmin(scopeOf(request), request);
+      return await reply.type(registry.contentType).send(await registry.metrics());
     },
   );
 }
@@ -227,10 +246,13 @@ function scopeOfLink({ accountId }: Shared): Scope {
 }
 
 /** The query may hold what is nobody's business. */
-function askedFor({ url, routeOptions, params }: FastifyRequest): Readonly<Record<string, unknown>> {
+function askedFor({ url, routeOptions, params }: FastifyRequest): {
+  path: string;
+  recordingId: string | undefined;
+} {
   const isOfRecording = routeOptions.url?.startsWith('/v1/recordings/:id') === true;
   const recordingId = isOfRecording ? (params as { readonly id?: string }).id : undefined;
-  return { path: url.split('?')[0], recordingId };
+  return { path: url.split('?')[0] ?? '', recordingId };
 }
 
 /** An account's key doesn't learn that there is anything beyond its account. */

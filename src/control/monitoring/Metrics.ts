@@ -5,6 +5,7 @@ import type { ThreadStates } from '../ControlMessage.js';
 import { foreign } from './ForeignMetric.js';
 import type { SpoolWatch } from '../uploads/SpoolWatch.js';
 import { threadMetrics } from './threadMetrics.js';
+import type { Traces } from './Tracing.js';
 
 /** Metrics of the media thread: its counter, their public name, and what it is. */
 const fromMedia: readonly (readonly [CounterName, string, string])[] = [
@@ -59,6 +60,7 @@ export interface MetricSources {
   readonly catalogue: () => Pick<CatalogueWriter, 'isUp' | 'waiting' | 'dropped'>;
   /** Log lines about recordings that were lost, by the thread that lost them. */
   readonly linesLost: () => Readonly<Record<string, number>>;
+  readonly spans: () => Traces['spans'];
   readonly parkedAccounts: () => number;
   /** ms since the Unix epoch, null when nothing waits. */
   readonly oldestUnstoredMs: () => number | null;
@@ -104,6 +106,7 @@ export class Metrics {
       return (user + system) / 1e6;
     });
     this.#lines(sources);
+    this.#spans(sources);
     this.#threads(sources.threads);
     this.chunksStored = this.#counter('reelay_chunks_stored_total', 'Chunks that their store has confirmed');
     this.bytesStored = this.#counter('reelay_stored_bytes_total', 'Bytes that stores have confirmed');
@@ -195,6 +198,16 @@ export class Metrics {
         'Log lines about recordings that bundles will not have',
         'counter',
         () => Object.entries(linesLost()).map(([thread, value]) => ({ value, labels: { thread } })),
+      ),
+    );
+  }
+
+  #spans({ spans }: MetricSources): void {
+    const name = 'reelay_trace_spans_total';
+    const help = 'Spans of traces, by what became of them';
+    this.registry.registerMetric(
+      foreign(name, help, 'counter', () =>
+        Object.entries(spans()).map(([outcome, value]) => ({ value, labels: { outcome } })),
       ),
     );
   }

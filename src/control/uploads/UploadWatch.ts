@@ -10,12 +10,14 @@ import type { EventWatch } from '../events/EventWatch.js';
 import type { KillPoint } from '../KillPoint.js';
 import type { Library } from '../library/Library.js';
 import type { Metrics } from '../monitoring/Metrics.js';
+import type { Traces } from '../monitoring/Tracing.js';
 import type { SpoolOwnership } from './SpoolOwnership.js';
 import type { SpoolWatch } from './SpoolWatch.js';
 
 /** Whom the watch tells what. */
 export interface UploadListeners {
   readonly metrics: Metrics;
+  readonly traces: Traces;
   readonly alerts: Alerts;
   readonly spool: SpoolWatch;
   readonly library: Library;
@@ -59,6 +61,7 @@ export class UploadWatch implements UploadObserver {
   stored(object: ConfirmedObject): void {
     const { folder, kind, bytes, sealedMs } = object;
     const { metrics, spool, events } = this.#to;
+    this.#to.traces.stored(object);
     events.stored(object);
     this.#works(folder);
     spool.touched(folder);
@@ -67,8 +70,10 @@ export class UploadWatch implements UploadObserver {
     if (sealedMs !== null) metrics.chunkStored.observe(Math.max(0, (Date.now() - sealedMs) / 1000));
   }
 
-  retrying({ folder, error, delayMs, blame, code }: FailedAttempt): void {
-    const { metrics, log } = this.#to;
+  retrying(attempt: FailedAttempt): void {
+    const { folder, error, delayMs, blame, code } = attempt;
+    const { metrics, traces, log } = this.#to;
+    traces.retrying(attempt);
     metrics.uploadRetries.inc();
     metrics.uploadFailures.inc({ blame });
     const wait = Math.round(delayMs);
@@ -125,6 +130,7 @@ export class UploadWatch implements UploadObserver {
     this.#works(folder);
     ownership.forget(folder);
     await library.finished(folder, manifest);
+    this.#to.traces.finished(manifest);
     this.#to.events.finished(manifest);
     spool.finished(folder);
     metrics.recordingsStored.inc({ state: manifest.state });
