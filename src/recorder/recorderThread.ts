@@ -19,14 +19,14 @@ const { ThreadGauges } = await import('../tap/ThreadGauges.js');
 const data = workerData as RecorderData;
 const heartbeat = new Int32Array(data.heartbeat);
 heartbeat[1] = systemThread();
-let controlPort: MessagePort = data.controlPort;
+let isHeard = false;
+let controlPort = heard(data.controlPort);
 const counters = new Counters(data.counters);
 new ThreadGauges(counters, 'recorder').start();
-// Nobody is told whether there is anybody at the other end; main gives this thread another end when there isn't.
 const lines = new CallLines(
   (sent) => {
     controlPort.postMessage({ type: 'lines', lines: sent } satisfies Announcement);
-    return true;
+    return isHeard;
   },
   (dropped) => counters.add('recorderLinesDropped', dropped),
 );
@@ -43,7 +43,7 @@ const recorder = new Recorder({
 });
 
 parentPort?.on('message', (message: ToRecorder) => {
-  if (message.type === 'control') controlPort = message.port;
+  if (message.type === 'control') controlPort = heard(message.port);
   else if (message.type === 'stop') void stop();
   else if (message.type === 'recover') void recover();
   else commit(message.fault);
@@ -53,6 +53,15 @@ parentPort?.on('message', (message: ToRecorder) => {
 if (data.mends) await import('./mendSpool.js');
 recorder.start();
 post({ type: 'ready' });
+
+/** Whether there is anybody at the other end of the port in use matters to nobody but who counts what is lost. */
+function heard(port: MessagePort): MessagePort {
+  isHeard = true;
+  port.once('close', () => {
+    if (port === controlPort) isHeard = false;
+  });
+  return port;
+}
 
 async function stop(): Promise<void> {
   const sealed = await recorder.stop();

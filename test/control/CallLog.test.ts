@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
@@ -107,6 +108,16 @@ await t.test('a disk that refuses costs lines and nothing else', async (t) => {
   log.take([line('r', 1), line('r', 2)]);
   t.strictSame(await log.linesOf('r'), { lines: [], leftOut: 0, sinceMs: null });
   t.strictSame(log.lost, { media: 2, recorder: 3, control: 2 });
+});
+
+await t.test('what lies in its place and is no file is left alone', async (t) => {
+  const dir = t.testdir({});
+  execFileSync('mkfifo', [join(dir, 'calls.jsonl')]);
+  const log = logIn(dir);
+  log.take([line('r', 1)]);
+  await log.flush();
+  t.equal(log.lost.control, 1);
+  await t.rejects(log.linesOf('r'), /no plain file/);
 });
 
 await t.test('a small spool has small files', (t) => {

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { appendFile, rename, stat } from 'node:fs/promises';
+import { appendFile, lstat, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Counters, ThreadName } from '../../tap/Counters.js';
 
@@ -147,15 +147,21 @@ export class CallLog {
   }
 }
 
+/** 0 where there is none. @throws the file system's error; an error for what is no plain file, which might never be opened */
 async function sizeOf(file: string): Promise<number> {
-  return await stat(file).then(
-    ({ size }) => size,
-    () => 0,
-  );
+  const found = await lstat(file).catch(unlessMissing);
+  if (found?.isFile() === false) throw new Error('it is no plain file');
+  return found?.size ?? 0;
+}
+
+function unlessMissing(error: unknown): undefined {
+  if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  return undefined;
 }
 
 /** Whole lines of a file, many at once; what a crash has cut off at its end belongs to the last ones. None where there is no file. */
 async function* linesIn(file: string): AsyncGenerator<Buffer> {
+  if ((await sizeOf(file)) === 0) return;
   let rest = Buffer.alloc(0);
   try {
     const pieces = createReadStream(file, { highWaterMark: pieceBytes }) as AsyncIterable<Buffer>;
@@ -166,7 +172,7 @@ async function* linesIn(file: string): AsyncGenerator<Buffer> {
       if (rest.length > mostWaiting) rest = Buffer.alloc(0);
     }
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    unlessMissing(error);
   }
   if (rest.length > 0) yield rest;
 }
