@@ -164,6 +164,7 @@ function config(): Config {
       memoryBytes: null,
     },
     log: { level: 'silent' },
+    tracing: { endpoint: null, headers: {}, serviceName: 'reelay' },
     accounts: [
       {
         id: '*',

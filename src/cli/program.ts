@@ -1,5 +1,5 @@
-import { createRequire } from 'node:module';
 import { Command } from 'commander';
+import { version } from '../config/version.js';
 import { botCommand } from './bot.js';
 import { callCommand } from './call.js';
 import { doctorCommand } from './doctor.js';
@@ -11,7 +11,6 @@ import { verifyCommand } from './verify.js';
 
 /** The command line: `reelay <command>`. */
 export function program(): Command {
-  const { version } = createRequire(import.meta.url)('reelay/package.json') as { version: string };
   return new Command('reelay')
     .description('Relays voice-bot media streams and keeps a sample-exact recording of every call.')
     .version(version)

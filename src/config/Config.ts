@@ -234,6 +234,14 @@ export interface Config {
     readonly memoryBytes: number | null;
   };
   readonly log: { readonly level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent' };
+  readonly tracing: {
+    /** URL that takes OTLP over HTTP; null: there are no traces. */
+    readonly endpoint: string | null;
+    /** Sent with every request there; may be secrets. */
+    readonly headers: Readonly<Record<string, string>>;
+    /** What traces call this program. Default `reelay`. */
+    readonly serviceName: string;
+  };
   readonly accounts: readonly AccountConfig[];
 }
 

@@ -142,7 +142,7 @@ function nameOf(path: readonly PropertyKey[], whole = 'the configuration'): stri
   return text.replace(/^\./, '') || whole;
 }
 
-const secret = /password|token|keys?$|secret|credentials|connectionString|sasUrl/i;
+const secret = /password|token|keys?$|secret|credentials|headers|connectionString|sasUrl/i;
 /** A URL with a user or a query, or a connection string, whatever key it was written under. */
 const secretValue = /:\/\/[^/]*@|\?|(?:key|signature|sig|secret|token|password)=/i;
 

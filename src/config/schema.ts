@@ -20,6 +20,7 @@ import {
 } from './scalar.js';
 import { closed, section } from './section.js';
 import { storeSchema } from './storeSchema.js';
+import { tracingSchema } from './tracingSchema.js';
 
 const KiB = 2 ** 10;
 const MiB = 2 ** 20;
@@ -86,6 +87,7 @@ export function configSchema(folder: string) {
     log: section({
       level: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
     }),
+    tracing: tracingSchema(),
     accounts: z.array(account(path)).optional(),
     accountsUrl: accountsUrl().nullable().default(null),
     accountLookup: section({

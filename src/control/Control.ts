@@ -25,6 +25,7 @@ import type {
 import { AccountDirectory } from './AccountDirectory.js';
 import { Archive } from './library/Archive.js';
 import { Alerts } from './monitoring/Alerts.js';
+import { CallLog, callLogBytes } from './monitoring/CallLog.js';
 import { ConfigInForce } from './ConfigInForce.js';
 import { ControlPort } from './ControlPort.js';
 import { EventWatch, type Uploading } from './events/EventWatch.js';
@@ -38,6 +39,7 @@ import { OverloadAlert } from './monitoring/OverloadAlert.js';
 import { RecordingRequests } from './RecordingRequests.js';
 import { SpoolOwnership } from './uploads/SpoolOwnership.js';
 import { ThreadAlerts } from './monitoring/ThreadAlerts.js';
+import { type Traces, tracesFor } from './monitoring/Tracing.js';
 import { uploadFaults, type UploadFaults } from './uploadFaults.js';
 import { Uploads } from './uploads/Uploads.js';
 import { Webhooks } from './events/Webhooks.js';
@@ -56,6 +58,8 @@ export class Control {
   readonly #log: Logger;
   /** Where it was at the start; a reload moves neither it nor the catalogue. */
   readonly #spoolDir: string;
+  readonly #callLog: CallLog;
+  readonly #traces: Traces;
   readonly #calls = new LiveCalls();
   readonly #requests = new RecordingRequests((id, request) => this.#post({ type: 'record', id, request }));
   readonly #stores: Stores;
@@ -85,12 +89,15 @@ export class Control {
     data: ControlData,
     settings: ConfigInForce,
     faults: UploadFaults,
+    callLog: CallLog,
     log: Logger,
     post: (message: FromControl) => void,
   ) {
     this.#data = data;
     this.#post = post;
     this.#log = log;
+    this.#callLog = callLog;
+    this.#traces = tracesFor(settings.config.tracing, log);
     this.#settings = settings;
     this.#spoolDir = settings.config.spool.dir;
     this.#tokens = new StartTokens(data.tokenKey);
@@ -127,6 +134,7 @@ export class Control {
       calls: this.#calls,
       events: this.#events,
       metrics: this.#metrics,
+      traces: this.#traces,
       alerts: this.#alerts,
       sign: (manifest) => this.#sign(manifest),
       full: (full) => post({ type: 'spool', full }),
@@ -145,7 +153,7 @@ export class Control {
    */
   static async configure(
     data: ControlData,
-    log: (config: Config) => Logger,
+    log: (config: Config, aside: (line: string) => void) => Logger,
     post: (message: FromControl) => void,
   ): Promise<Control | undefined> {
     let settings: ConfigInForce;
@@ -159,7 +167,14 @@ export class Control {
       return undefined;
     }
     post({ type: 'config', config: settings.config });
-    return new Control(data, settings, faults, log(settings.config), post);
+    const { dir, maxBytes } = settings.config.spool;
+    const callLog = new CallLog({
+      dir: join(dir, daemonsFolder),
+      mostBytes: callLogBytes(maxBytes),
+      counters: new Counters(data.counters),
+    });
+    const logger = log(settings.config, (line) => callLog.take([line]));
+    return new Control(data, settings, faults, callLog, logger, post);
   }
 
   get #config(): Config {
@@ -201,6 +216,8 @@ export class Control {
         this.#listenTo(message.port);
         void this.#look();
         return;
+      case 'lines':
+        return this.#callLog.take(message.lines);
       case 'stop':
         this.#stop(message.patienceMs);
         return;
@@ -211,6 +228,7 @@ export class Control {
   async #begin(listens: boolean): Promise<void> {
     if (this.#looking !== null) return;
     this.#looking = setInterval(() => void this.#look(), lookMs);
+    this.#callLog.start();
     await this.#archive.begin(listens);
     this.#post({ type: 'begun' });
     this.#uploads.start();
@@ -305,6 +323,7 @@ export class Control {
       this.#uploads.setAside(event.item);
       return;
     }
+    if (event.type === 'lines') return this.#callLog.take(event.lines);
     if (event.type === 'progress') {
       for (const recording of event.recordings) this.#progressed(recording);
       return;
@@ -351,10 +370,11 @@ export class Control {
 
   /** A recording of which no audio is kept. */
   #tellFailed(manifest: Manifest): void {
-    const { recordingId, accountId, claimedAccountId, callId, reason } = manifest;
+    const { recordingId, accountId, claimedAccountId, callId, provider, reason } = manifest;
     this.#metrics.recordingsFailed.inc({ reason: reason ?? 'unknown' });
-    const about = { code: reason, recordingId, accountId, claimedAccountId, callId };
+    const about = { code: reason, recordingId, accountId, claimedAccountId, callId, provider };
     this.#log.error(about, 'a recording failed; no audio of it is kept');
+    this.#traces.failed(manifest);
     this.#events.failed(manifest);
   }
 
@@ -385,6 +405,8 @@ export class Control {
     const patience = signal.aborted ? Promise.resolve() : once(signal, 'abort');
     await Promise.race([this.#webhooks.stop(), patience]);
     await Promise.race([this.#archive.close(), patience]);
+    await Promise.race([this.#callLog.flush(), patience]);
+    await Promise.race([this.#traces.stop(), patience]);
     this.#late.abort();
     return unstored;
   }
@@ -395,6 +417,8 @@ export class Control {
       threads: () => this.#threads,
       spool: () => this.#uploads.spool,
       catalogue: () => this.#archive.catalogue,
+      linesLost: () => this.#callLog.lost,
+      spans: () => this.#traces.spans,
       parkedAccounts: () => this.#uploads.parkedAccounts,
       oldestUnstoredMs: () => this.#uploads.oldestUnstoredMs,
     });
@@ -442,6 +466,8 @@ export class Control {
       removal: this.#archive.removal,
       audit: this.#archive.audit,
       outbox: this.#archive.catalogue.outbox,
+      callLog: this.#callLog,
+      traces: this.#traces,
       webhooks: this.#webhooks,
       linkKey: () => this.#settings.linkKey,
       sessionKey: () => this.#settings.linkKey,

@@ -110,6 +110,8 @@ export type ToControl =
   | { readonly type: 'lookup'; readonly id: number; readonly accountId: string }
   /** Answer to `record`. */
   | { readonly type: 'recorded'; readonly id: number; readonly outcome: RecordingOutcome }
+  /** What main has logged about recordings. */
+  | { readonly type: 'lines'; readonly lines: readonly string[] }
   /** Finish what can be finished within this time, ms, and post `stopped`. Sent again when there is less patience. */
   | { readonly type: 'stop'; readonly patienceMs: number };
 

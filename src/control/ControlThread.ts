@@ -27,7 +27,7 @@ new ThreadGauges(new Counters(data.counters), 'control').start();
 
 const control = await Control.configure(
   data,
-  (config) => threadLog('control', config.log.level),
+  (config, aside) => threadLog('control', config.log.level, aside),
   (message: FromControl) => parentPort?.postMessage(message),
 );
 parentPort?.on('message', (message: ToControl) => control?.receive(message));

@@ -20,6 +20,9 @@ import { callTimeMs, skipGaps } from './timeline/Pause.js';
 import { channelsOf, gapsWithin, render } from './timeline/render.js';
 import { Timeline } from './timeline/Timeline.js';
 
+/** Whose a recording is: what every log line about it carries. */
+export type RecordingIds = Pick<CallFacts, 'recordingId' | 'callId' | 'accountId' | 'provider'>;
+
 /** Where a recording puts its files, and whom it tells. */
 export interface RecordingHome {
   readonly spoolDir: string;
@@ -34,7 +37,7 @@ export interface RecordingHome {
   readonly started: (folder: string, manifest: Manifest) => void;
   readonly ended: (folder: string, manifest: Manifest) => void;
   /** A job on the disk failed; it will be tried again. */
-  readonly failed: (recordingId: string, error: unknown) => void;
+  readonly failed: (ids: RecordingIds, error: unknown) => void;
   /** Where what is in a recording's way is set aside. */
   readonly quarantine?: Quarantine;
   /** The journal is damaged: a growing chunk of a former life may hold what it doesn't give any more. */
@@ -92,7 +95,7 @@ export class Recording {
     this.timeline = new Timeline('facts' in start ? { facts: start.facts } : { state: stateOf(start) });
     const { facts } = this.timeline.state;
     this.folder = recordingFolder({ ...facts, startMs: facts.wallClockMs });
-    this.#disk = new DiskWork(home.run, (error) => home.failed(facts.recordingId, error));
+    this.#disk = new DiskWork(home.run, (error) => home.failed(this.ids, error));
     this.#growing = new GrowingChunks(this.#path(), facts);
     this.#startedMs = 'facts' in start ? start.arrivalMs : (snapshot?.failedMs ?? null);
     this.#lastMs = this.#startedMs ?? 0;
@@ -126,6 +129,11 @@ export class Recording {
 
   get recordingId(): string {
     return this.timeline.state.facts.recordingId;
+  }
+
+  get ids(): RecordingIds {
+    const { recordingId, callId, accountId, provider } = this.timeline.state.facts;
+    return { recordingId, callId, accountId, provider };
   }
 
   /** Nobody has told of a stream, though audio may come. */
@@ -383,7 +391,7 @@ export class Recording {
       for (const name of readdirSync(this.#path()).filter((each) => each.endsWith(openExtension)))
         quarantine.setAside(join(this.#path(), name), 'it grew while the journal, now damaged, was whole');
     } catch (error) {
-      this.#home.failed(this.recordingId, error);
+      this.#home.failed(this.ids, error);
     }
   }
 

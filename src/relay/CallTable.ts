@@ -119,7 +119,7 @@ export class CallTable {
     const record = recordOf(arrival);
     const { accountId, provider, callId, from, to, direction, wallClockMs } = facts;
     const recordingId = record === 'never' ? null : facts.recordingId;
-    const log = this.#log.child({ callId, accountId, recordingId });
+    const log = this.#log.child({ callId, accountId, recordingId, provider });
     const isAwaited = record === 'onRequest';
     this.#counters.add('callsTotal');
     return new Call({

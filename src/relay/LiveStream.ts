@@ -91,7 +91,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
       onOverflow: (isOverflowing) => this.#overflow(isOverflowing),
     });
     this.#context.counters.add('streams');
-    this.#log.info({ role, provider: dialect.name, sampleRate: start.sampleRate }, 'stream started');
+    this.#log.info({ role, sampleRate: start.sampleRate }, 'stream started');
     this.#announce();
     this.#context.onChange(this.#call);
     void this.#upstream?.run();

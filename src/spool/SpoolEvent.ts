@@ -28,5 +28,7 @@ export type Announcement =
   | SpoolEvent
   /** Twice a second, of all live recordings at once: a message each would cost both threads more than the rest of it. */
   | { readonly type: 'progress'; readonly recordings: readonly RecordingProgress[] }
+  /** What the recorder has logged about recordings. */
+  | { readonly type: 'lines'; readonly lines: readonly string[] }
   /** Something in the spool could not be read and was moved into the quarantine; the log has told of it. */
   | { readonly type: 'setAside'; readonly item: SetAside };

@@ -40,6 +40,20 @@ export function recordingFolder(recording: {
   return [recording.accountId, date, recording.callId, recording.recordingId].join('/');
 }
 
+/** Whose a recording is, as its folder says: what every log line about it carries. */
+export interface FolderIds {
+  readonly accountId: string;
+  /** The provider's. */
+  readonly callId: string;
+  readonly recordingId: string;
+}
+
+/** @param folder - of {@link recordingFolder} */
+export function idsIn(folder: string): FolderIds {
+  const [accountId = '', , callId = '', recordingId = ''] = folder.split('/');
+  return { accountId, callId, recordingId };
+}
+
 export function chunkName(index: number): string {
   return `${index}-audio.wav`;
 }

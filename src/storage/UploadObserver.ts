@@ -18,6 +18,8 @@ export interface ConfirmedObject {
 
 export interface FailedAttempt {
   readonly folder: string;
+  /** Below the recording's folder: what was being stored; null where it wasn't one object. */
+  readonly name: string | null;
   readonly error: Error;
   readonly delayMs: number;
   readonly blame: Blame;

@@ -115,6 +115,9 @@ await t.test('every key can come from the environment', (t) => {
       REELAY_SPOOL_MAX_BYTES: '500 MB',
       REELAY_RECORDING_CHANNELS: 'mixed',
       REELAY_LIMITS_RING_BYTES: '1MiB',
+      REELAY_TRACING_ENDPOINT: 'https://collector.example/v1/traces/',
+      REELAY_TRACING_HEADERS: '{ authorization: Bearer x }',
+      REELAY_TRACING_SERVICE_NAME: 'calls',
       REELAY_ACCOUNTS_0_ID: 'AC1',
       REELAY_ACCOUNTS_0_TWILIO_AUTH_TOKEN: 'new,old',
       REELAY_ACCOUNTS_0_TWILIO_REQUIRE_TOKEN: 'true',
@@ -125,6 +128,11 @@ await t.test('every key can come from the environment', (t) => {
     },
     '/run',
   );
+  t.strictSame(config.tracing, {
+    endpoint: 'https://collector.example/v1/traces',
+    headers: { authorization: 'Bearer x' },
+    serviceName: 'calls',
+  });
   t.match(config, {
     media: { publicUrl: 'https://relay.example.com:8443' },
     control: { adminKeys: [apiKeyOf('one'), apiKeyOf('two')] },
@@ -295,6 +303,16 @@ const wrong: readonly (readonly [name: string, content: string, says: RegExp])[]
     'a webhook without a secret',
     'accounts: [{ id: a, webhooks: [{ url: https://x }] }]',
     /webhooks\[0\]\.secret is missing; it must be whsec_/,
+  ],
+  [
+    'traces that go nowhere',
+    'tracing: { endpoint: "collector:4318" }',
+    /tracing\.endpoint is "collector:4318"; it must be an http:/,
+  ],
+  [
+    'a header of traces that is none',
+    'tracing: { headers: { "x y": hush } }',
+    /^(?![\s\S]*hush)[\s\S]*tracing\.headers must be headers/,
   ],
   ['livekit', 'accounts: [{ id: a, livekit: { url: wss://x } }]', /LiveKit comes later/],
   [

@@ -49,6 +49,7 @@ await t.test('the description has every route, with what it takes and gives', as
       'get /v1/recordings',
       'get /v1/recordings/{id}',
       'get /v1/recordings/{id}/audio.wav',
+      'get /v1/recordings/{id}/bundle',
       'get /v1/recordings/{id}/chunks/{file}',
       'get /v1/recordings/{id}/events',
       'get /v1/recordings/{id}/hold',

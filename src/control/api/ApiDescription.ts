@@ -1,7 +1,7 @@
-import { createRequire } from 'node:module';
 import swagger from '@fastify/swagger';
 import type { FastifyInstance, FastifySchema } from 'fastify';
 import { z } from 'zod';
+import { version } from '../../config/version.js';
 
 /** What a route takes and gives, in the schemas that read it. */
 export interface RouteDescription {
@@ -35,7 +35,6 @@ const fault = z.object({ code: z.string(), message: z.string(), remedy: z.string
  * read where it is used, by the same schemas, with an error that says what to send.
  */
 export function describeApi(app: FastifyInstance): void {
-  const { version } = createRequire(import.meta.url)('reelay/package.json') as { version: string };
   app.setValidatorCompiler(() => (value: unknown) => ({ value }));
   app.setSerializerCompiler(() => (value: unknown) => JSON.stringify(value));
   void app.register(swagger, {

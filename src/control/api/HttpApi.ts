@@ -13,16 +13,20 @@ import { answerSchemas } from './answerSchemas.js';
 import { describeApi, described } from './ApiDescription.js';
 import type { AuditLog } from '../library/AuditLog.js';
 import { auditRoutes } from './auditRoutes.js';
+import { bundleRoutes } from './bundleRoutes.js';
 import { deedRoutes } from './deedRoutes.js';
 import { linkRoutes } from './linkRoutes.js';
 import type { Library } from '../library/Library.js';
 import type { LiveCalls } from '../library/LiveCalls.js';
+import type { CallLog } from '../monitoring/CallLog.js';
 import type { Metrics } from '../monitoring/Metrics.js';
+import type { Traces } from '../monitoring/Tracing.js';
 import type { RecordingRequests } from '../RecordingRequests.js';
 import { recordingRoutes } from './recordingRoutes.js';
 import { insistOn } from './RecordingSources.js';
 import type { Removal } from '../library/Removal.js';
 import { removalRoutes } from './removalRoutes.js';
+import { SupportBundle } from '../library/SupportBundle.js';
 import { sessionRoutes } from './sessionRoutes.js';
 import { type SessionRequest, Sessions } from './Sessions.js';
 import { ShareLinks, type Shared } from './ShareLinks.js';
@@ -43,6 +47,8 @@ export interface HttpApiOptions {
   readonly removal: Removal;
   readonly audit: Pick<AuditLog, 'note' | 'store'>;
   readonly outbox: Outbox;
+  readonly traces: Pick<Traces, 'answered'>;
+  readonly callLog: Pick<CallLog, 'linesOf' | 'lost'>;
   readonly webhooks: Pick<Webhooks, 'replay'>;
   /** Signs the links by which recordings are shared, at least 32 bytes. */
   readonly linkKey: () => Buffer;
@@ -109,7 +115,7 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
   const refuse = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
     const { status, headers, body } = httpErrorOf(error);
     if (status === 500)
-      options.log.error({ err: error, method: request.method, url: request.url }, 'request failed');
+      options.log.error({ err: error, method: request.method, ...askedFor(request) }, 'request failed');
     return reply.code(status).headers(headers).type('application/json; charset=utf-8').send(body);
   };
   const nowhere = (request: FastifyRequest): unknown => {
@@ -122,6 +128,7 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
   };
   app.setErrorHandler(refuse);
   app.setNotFoundHandler((request, reply) => refuse(nowhere(request), request, reply));
+  traceAnswers(app, options.traces);
   const { library, calls, bytesPerSecond } = options;
   const throttle = new Throttle(bytesPerSecond);
   describeApi(app);
@@ -129,6 +136,7 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
   void app.register((api, _options, done) => {
     auditRoutes(api, { library, calls, scopeOf, throttle }, options.audit, (request) => asked.get(request));
     recordingRoutes(api, { library, calls, scopeOf, throttle });
+    bundleRoutes(api, { library, calls, scopeOf, throttle }, new SupportBundle(options));
     linkRoutes(api, { library, calls, scopeOf, throttle }, links);
     deedRoutes(api, { library, calls, scopeOf, throttle }, options.requests);
     removalRoutes(api, { library, calls, scopeOf, throttle }, options.removal);
@@ -138,17 +146,7 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
       ofKey: (request, key) => authenticate(options.keyring(), wrongKeys, request, `Bearer ${key}`),
     });
     healthRoutes(api, options);
-    const metrics = described({
-      summary: 'Prometheus',
-      tag: 'system',
-      answers: { 200: 'text/plain: metrics' },
-    });
-    api.get('/metrics', metrics, async (request, reply) => {
-      insistOnAdmin(scopeOf(request, null), request, 'read');
-      return await reply
-        .type(options.metrics.registry.contentType)
-        .send(await options.metrics.registry.metrics());
-    });
+    metricsRoute(api, options.metrics, scopeOf);
     if (options.fault !== null) faultRoute(api, options.fault, scopeOf);
     const description = described({
       summary: 'This description',
@@ -160,6 +158,16 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
     done();
   });
   return app;
+}
+
+function traceAnswers(app: FastifyInstance, traces: Pick<Traces, 'answered'>): void {
+  app.addHook('onResponse', (request, reply, done) => {
+    const { statusCode: status, elapsedTime: tookMs } = reply;
+    const recordingId = status < 400 ? (askedFor(request).recordingId ?? null) : null;
+    const route = request.routeOptions.url ?? null;
+    traces.answered({ method: request.method, route, status, tookMs, recordingId });
+    done();
+  });
 }
 
 function healthRoutes(app: FastifyInstance, { threads }: HttpApiOptions): void {
@@ -186,6 +194,22 @@ function healthRoutes(app: FastifyInstance, { threads }: HttpApiOptions): void {
     (_request, reply) => {
       const { status, body } = readinessOf(threads());
       return reply.code(status).send(body);
+    },
+  );
+}
+
+function metricsRoute(
+  app: FastifyInstance,
+  { registry }: Metrics,
+  scopeOf: (request: FastifyRequest, deed: null) => Scope,
+): void {
+  const answers = { 200: 'text/plain: metrics' };
+  app.get(
+    '/metrics',
+    described({ summary: 'Prometheus', tag: 'system', answers }),
+    async (request, reply) => {
+      insistOnAdmin(scopeOf(request, null), request, 'read');
+      return await reply.type(registry.contentType).send(await registry.metrics());
     },
   );
 }
@@ -254,6 +278,16 @@ function scopeOfLink({ accountId }: Shared): Scope {
     sees: (id) => id === accountId,
     visible: { only: accountId },
   };
+}
+
+/** The query may hold what is nobody's business. */
+function askedFor({ url, routeOptions, params }: FastifyRequest): {
+  path: string;
+  recordingId: string | undefined;
+} {
+  const isOfRecording = routeOptions.url?.startsWith('/v1/recordings/:id') === true;
+  const recordingId = isOfRecording ? (params as { readonly id?: string }).id : undefined;
+  return { path: url.split('?')[0] ?? '', recordingId };
 }
 
 /** An account's key doesn't learn that there is anything beyond its account. @throws ReelayError `not_found`, `forbidden` */

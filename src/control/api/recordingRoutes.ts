@@ -1,14 +1,9 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { CatalogueEntry } from '../../catalogue/Catalogue.js';
 import { ReelayError } from '../../config/ReelayError.js';
 import { documentSchemas } from '../../spool/documentSchemas.js';
-import { chunkName, sidecarName } from '../../spool/layout.js';
-import type { ObjectStore } from '../../storage/ObjectStore.js';
-import { readSpooled } from '../../storage/SpooledRecording.js';
+import { chunkName } from '../../spool/layout.js';
 import { answerSchemas } from './answerSchemas.js';
 import { described, type RouteDescription } from './ApiDescription.js';
 import { sendBytes, sendElsewhere, sendNotYet, statusOf } from './AudioAnswer.js';
@@ -16,6 +11,7 @@ import { audioRoutes } from './audioRoutes.js';
 import { AudioSnapshot, type Whereabouts } from '../rendition/AudioSnapshot.js';
 import type { Scope } from './Keyring.js';
 import type { Library } from '../library/Library.js';
+import { readSidecar } from '../library/readSidecar.js';
 import { findRecording, notFound, type RecordingSources } from './RecordingSources.js';
 import { direct, objectUrl } from './objectUrl.js';
 import { Turnstile } from './Turnstile.js';
@@ -183,22 +179,4 @@ async function sendSidecar(
   const sidecar = await readSidecar(where, index);
   if (sidecar === null) throw notFound(request.url);
   return await reply.type('application/json; charset=utf-8').send(request.method === 'HEAD' ? '' : sidecar);
-}
-
-/** A chunk's sidecar from spool or store; looked for twice, since it may be moved from the one to the other meanwhile. */
-async function readSidecar({ spoolDir, folder, store }: Whereabouts, index: number): Promise<string | null> {
-  const name = sidecarName(index);
-  for (let look = 0; look < 2; look++) {
-    const spooled = await readFile(join(spoolDir, folder, name), 'utf8').catch(() => null);
-    if (spooled !== null) return spooled;
-    const stored = await readObject(await store(), `${folder}/${name}`);
-    if (stored !== null) return stored;
-    if ((await readSpooled(spoolDir, folder)) === undefined) return null;
-  }
-  return null;
-}
-
-async function readObject(store: ObjectStore | null, key: string): Promise<string | null> {
-  if (store === null || (await store.size(key)) === null) return null;
-  return (await buffer(await store.read(key))).toString();
 }

@@ -4,6 +4,7 @@ import type { KeyScope } from '../../config/ApiKey.js';
 import { answerSchemas } from './answerSchemas.js';
 import { type Answer, described } from './ApiDescription.js';
 import { findRecording, notFound, type RecordingSources } from './RecordingSources.js';
+import { deliveryView } from '../events/deliveryView.js';
 import type { Webhooks } from '../events/Webhooks.js';
 
 type ById = FastifyRequest<{ Params: { id: string } }>;
@@ -30,7 +31,7 @@ export function webhookRoutes(
     about('What its account was told', { 200: answerSchemas.deliveries }),
     async (request: ById) => {
       const deliveries = await deliveriesFor(request, 'read');
-      return { deliveries: deliveries.map(shown) };
+      return { deliveries: deliveries.map(deliveryView) };
     },
   );
   app.post(
@@ -50,18 +51,4 @@ export function webhookRoutes(
     await webhooks.replay(deliveries);
     return await reply.code(202).send({ deliveries: deliveries.length });
   });
-}
-
-/** The endpoint's host alone: its path may be a secret of somebody else's. */
-function shown({ eventId, endpoint, type, createdMs, state, tries, dueMs, problem }: Delivery): object {
-  return {
-    eventId,
-    endpoint: new URL(endpoint).host,
-    type,
-    state,
-    tries,
-    problem,
-    createdTime: new Date(createdMs).toISOString(),
-    [state === 'waiting' ? 'nextTime' : 'settledTime']: new Date(dueMs).toISOString(),
-  };
 }

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import type { Logger } from 'pino';
+import { idsIn } from '../../spool/layout.js';
 import type { Manifest } from '../../spool/Manifest.js';
 import type { Clock } from '../../storage/Clock.js';
 import type { ConfirmedObject } from '../../storage/UploadObserver.js';
@@ -157,7 +158,8 @@ export class EventWatch {
         this.#options.tell({ type: 'recording.chunk.stored', manifest: found.manifest, chunk: line.told });
       then(found.manifest, line.told);
     } catch (error) {
-      this.#options.log.debug({ err: error, folder }, 'an event could not be told yet');
+      const about = { err: error, ...idsIn(folder), folder };
+      this.#options.log.debug(about, 'an event could not be told yet');
     }
   }
 

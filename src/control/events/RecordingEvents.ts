@@ -48,6 +48,17 @@ export function deliveriesOf(event: RecordingEvent, account: AccountConfig, nowM
     }));
 }
 
+/** Whose recording a delivery is about, for log lines. */
+export function idsOf({ recordingId, accountId, body }: Delivery): Readonly<Record<string, unknown>> {
+  try {
+    const { data } = JSON.parse(body) as { readonly data?: Partial<Manifest> };
+    return { recordingId, callId: data?.callId, accountId, provider: data?.provider };
+  } catch {
+    // One that was kept in a store may have been written by anybody.
+    return { recordingId, accountId };
+  }
+}
+
 function wants({ events }: WebhookConfig, type: EventType): boolean {
   return events === null || events.includes(type);
 }

@@ -3,7 +3,7 @@ import { Webhook } from 'standardwebhooks';
 import type { Delivery, DeliveryResult, Outbox } from '../../catalogue/Delivery.js';
 import type { AccountConfig, WebhookConfig } from '../../config/Config.js';
 import type { Clock } from '../../storage/Clock.js';
-import { deliveriesOf, type RecordingEvent } from './RecordingEvents.js';
+import { deliveriesOf, idsOf, type RecordingEvent } from './RecordingEvents.js';
 
 export interface WebhooksOptions {
   readonly outbox: Outbox;
@@ -92,10 +92,10 @@ export class Webhooks {
     this.#unposted.push(event);
     if (this.#unposted.length > mostUnposted) {
       const [dropped] = this.#unposted.splice(0, 1);
-      this.#options.log.error(
-        { type: dropped?.type, recordingId: dropped?.manifest.recordingId },
-        'an event was dropped',
-      );
+      const { type, manifest } = dropped ?? event;
+      const { recordingId, callId, accountId, provider } = manifest;
+      const about = { type, recordingId, callId, accountId, provider };
+      this.#options.log.error(about, 'an event was dropped');
     }
     this.#wake();
   }
@@ -147,7 +147,10 @@ export class Webhooks {
     this.#trying.set(name, endpoint);
     void this.#try(delivery)
       .catch((error: unknown) =>
-        this.#options.log.debug({ err: error, eventId }, 'an event waits for the catalogue'),
+        this.#options.log.debug(
+          { err: error, ...idsOf(delivery), eventId },
+          'an event waits for the catalogue',
+        ),
       )
       .finally(() => {
         this.#trying.delete(name);
@@ -180,8 +183,8 @@ export class Webhooks {
     const problem =
       webhook === undefined ? 'the endpoint is not configured any more' : await this.#send(delivery, webhook);
     const tries = delivery.tries + 1;
-    const { eventId, recordingId, type, endpoint } = delivery;
-    const about = { eventId, recordingId, type, endpoint: hostOf(endpoint), tries };
+    const { eventId, type, endpoint } = delivery;
+    const about = { ...idsOf(delivery), eventId, type, endpoint: hostOf(endpoint), tries };
     if (problem === null) {
       await this.#settle(delivery, { state: 'delivered', tries, dueMs: this.#now(), problem });
       tried('delivered');

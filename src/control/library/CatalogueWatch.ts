@@ -118,8 +118,8 @@ export class CatalogueWatch implements CatalogueObserver {
   }
 
   refused(entry: CatalogueEntry, error: Error): void {
-    const { recordingId, accountId } = entry;
-    const about = { code: codeOf(error), err: error, recordingId, accountId };
+    const { recordingId, callId, accountId, provider } = entry;
+    const about = { code: codeOf(error), err: error, recordingId, callId, accountId, provider };
     this.#options.log.error(about, 'the catalogue does not take a recording; it is in no list');
   }
 

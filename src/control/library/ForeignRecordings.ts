@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
+import { idsIn } from '../../spool/layout.js';
 import type { Manifest } from '../../spool/Manifest.js';
 import type { Library } from './Library.js';
 
@@ -52,7 +53,10 @@ export class ForeignRecordings {
   async #refresh(folder: string): Promise<Manifest | null> {
     const { library, log } = this.#options;
     return await library.refresh(basename(folder)).catch((error: unknown) => {
-      log.debug({ err: error, folder }, 'a recording of another daemon cannot be looked up');
+      log.debug(
+        { err: error, ...idsIn(folder), folder },
+        'a recording of another daemon cannot be looked up',
+      );
       return null;
     });
   }

@@ -198,6 +198,11 @@ export class Library {
     if (!this.#finished.has(recordingId)) void this.#show(entryOf(event.manifest, event.folder));
   }
 
+  /** What lies in the spool, as it is shown. */
+  spooled(recordingId: string): CatalogueEntry | undefined {
+    return this.#spooled.get(recordingId);
+  }
+
   /** How far a live recording is. */
   progressed({ recordingId, samples, peaks }: RecordingProgress): void {
     this.#progress.set(recordingId, { samples, peaks });

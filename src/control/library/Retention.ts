@@ -66,9 +66,9 @@ export class Retention {
         try {
           await removal.remove(entry, { cause: 'retention', by: 'reelay' });
           removed++;
-          const { recordingId, callId, startTime } = entry;
+          const { recordingId, callId, provider, startTime } = entry;
           log.info(
-            { recordingId, accountId, callId, startTime, days },
+            { recordingId, accountId, callId, provider, startTime, days },
             'a recording was deleted for its age',
           );
         } catch (error) {

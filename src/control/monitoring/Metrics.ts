@@ -5,6 +5,7 @@ import type { ThreadStates } from '../ControlMessage.js';
 import { foreign } from './ForeignMetric.js';
 import type { SpoolWatch } from '../uploads/SpoolWatch.js';
 import { threadMetrics } from './threadMetrics.js';
+import type { Traces } from './Tracing.js';
 
 /** Metrics of the media thread: its counter, their public name, and what it is. */
 const fromMedia: readonly (readonly [CounterName, string, string])[] = [
@@ -57,6 +58,9 @@ export interface MetricSources {
   readonly threads: () => ThreadStates;
   readonly spool: () => Pick<SpoolWatch, 'bytes' | 'left' | 'rate' | 'unstored'>;
   readonly catalogue: () => Pick<CatalogueWriter, 'isUp' | 'waiting' | 'dropped'>;
+  /** Log lines about recordings that were lost, by the thread that lost them. */
+  readonly linesLost: () => Readonly<Record<string, number>>;
+  readonly spans: () => Traces['spans'];
   readonly parkedAccounts: () => number;
   /** ms since the Unix epoch, null when nothing waits. */
   readonly oldestUnstoredMs: () => number | null;
@@ -101,6 +105,8 @@ export class Metrics {
       const { user, system } = process.cpuUsage();
       return (user + system) / 1e6;
     });
+    this.#lines(sources);
+    this.#spans(sources);
     this.#threads(sources.threads);
     this.chunksStored = this.#counter('reelay_chunks_stored_total', 'Chunks that their store has confirmed');
     this.bytesStored = this.#counter('reelay_stored_bytes_total', 'Bytes that stores have confirmed');
@@ -182,6 +188,27 @@ export class Metrics {
       'reelay_catalogue_dropped_entries_total',
       'Recordings that found no room among these and are looked for again in spool and stores',
       () => catalogue().dropped,
+    );
+  }
+
+  #lines({ linesLost }: MetricSources): void {
+    this.registry.registerMetric(
+      foreign(
+        'reelay_log_lines_lost_total',
+        'Log lines about recordings that bundles will not have',
+        'counter',
+        () => Object.entries(linesLost()).map(([thread, value]) => ({ value, labels: { thread } })),
+      ),
+    );
+  }
+
+  #spans({ spans }: MetricSources): void {
+    const name = 'reelay_trace_spans_total';
+    const help = 'Spans of traces, by what became of them';
+    this.registry.registerMetric(
+      foreign(name, help, 'counter', () =>
+        Object.entries(spans()).map(([outcome, value]) => ({ value, labels: { outcome } })),
+      ),
     );
   }
 

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { ErrorCode, ReelayError } from '../../config/ReelayError.js';
+import { idsIn } from '../../spool/layout.js';
 import type { Manifest } from '../../spool/Manifest.js';
 import { blameOf, codeOf } from '../../storage/blameOf.js';
 import type { ConfirmedObject, FailedAttempt, UploadObserver } from '../../storage/UploadObserver.js';
@@ -9,12 +10,14 @@ import type { EventWatch } from '../events/EventWatch.js';
 import type { KillPoint } from '../KillPoint.js';
 import type { Library } from '../library/Library.js';
 import type { Metrics } from '../monitoring/Metrics.js';
+import type { Traces } from '../monitoring/Tracing.js';
 import type { SpoolOwnership } from './SpoolOwnership.js';
 import type { SpoolWatch } from './SpoolWatch.js';
 
 /** Whom the watch tells what. */
 export interface UploadListeners {
   readonly metrics: Metrics;
+  readonly traces: Traces;
   readonly alerts: Alerts;
   readonly spool: SpoolWatch;
   readonly library: Library;
@@ -58,6 +61,7 @@ export class UploadWatch implements UploadObserver {
   stored(object: ConfirmedObject): void {
     const { folder, kind, bytes, sealedMs } = object;
     const { metrics, spool, events } = this.#to;
+    this.#to.traces.stored(object);
     events.stored(object);
     this.#works(folder);
     spool.touched(folder);
@@ -66,21 +70,22 @@ export class UploadWatch implements UploadObserver {
     if (sealedMs !== null) metrics.chunkStored.observe(Math.max(0, (Date.now() - sealedMs) / 1000));
   }
 
-  retrying({ folder, error, delayMs, blame, code }: FailedAttempt): void {
-    const { metrics, log } = this.#to;
+  retrying(attempt: FailedAttempt): void {
+    const { folder, error, delayMs, blame, code } = attempt;
+    const { metrics, traces, log } = this.#to;
+    traces.retrying(attempt);
     metrics.uploadRetries.inc();
     metrics.uploadFailures.inc({ blame });
     const wait = Math.round(delayMs);
-    log.warn({ code: code ?? plainCode(error), err: error, folder, wait }, 'storing failed; trying again');
+    const about = { ...this.#idsOf(folder), folder, wait };
+    log.warn({ ...about, code: code ?? plainCode(error), err: error }, 'storing failed; trying again');
   }
 
   stuck({ folder, error }: { readonly folder: string; readonly error: Error }): void {
     const { metrics, log } = this.#to;
     metrics.uploadFailures.inc({ blame: blameOf(error) });
-    log.error(
-      { code: codeOf(error) ?? plainCode(error), err: error, folder },
-      'a recording cannot be stored',
-    );
+    const about = { ...this.#idsOf(folder), folder, code: codeOf(error) ?? plainCode(error) };
+    log.error({ ...about, err: error }, 'a recording cannot be stored');
   }
 
   parked({ accountId, code, error }: { accountId: string; code: ErrorCode; error: Error }): void {
@@ -109,7 +114,7 @@ export class UploadWatch implements UploadObserver {
     alerts.raise(`recording ${folder}`, {
       code: error.code,
       message: 'a recording cannot be stored until its account has the right store again',
-      details: { folder, err: error },
+      details: { ...this.#idsOf(folder), folder, err: error },
     });
     this.#show(library.hold(folder, error.code));
   }
@@ -125,15 +130,23 @@ export class UploadWatch implements UploadObserver {
     this.#works(folder);
     ownership.forget(folder);
     await library.finished(folder, manifest);
+    this.#to.traces.finished(manifest);
     this.#to.events.finished(manifest);
     spool.finished(folder);
     metrics.recordingsStored.inc({ state: manifest.state });
-    const { recordingId, state, reason, durationSeconds } = manifest;
-    log.info({ recordingId, state, reason, durationSeconds }, 'recording stored');
+    const { recordingId, callId, accountId, provider, state, reason, durationSeconds } = manifest;
+    const about = { recordingId, callId, accountId, provider, state, reason, durationSeconds };
+    log.info(about, 'recording stored');
   }
 
   step(name: UploadStep): void {
     this.#to.killPoint?.reached(name);
+  }
+
+  /** What every log line about a recording carries. */
+  #idsOf(folder: string): Readonly<Record<string, unknown>> {
+    const ids = idsIn(folder);
+    return { ...ids, provider: this.#to.library.spooled(ids.recordingId)?.provider };
   }
 
   /** Something of the account that the folder is below has been stored. */

@@ -15,6 +15,7 @@ import type { Library } from '../library/Library.js';
 import type { LiveCalls } from '../library/LiveCalls.js';
 import type { Alerts } from '../monitoring/Alerts.js';
 import type { Metrics } from '../monitoring/Metrics.js';
+import type { Traces } from '../monitoring/Tracing.js';
 import type { SpoolOwnership } from './SpoolOwnership.js';
 import { SpoolWatch } from './SpoolWatch.js';
 import { UploadWatch } from './UploadWatch.js';
@@ -30,6 +31,7 @@ export interface UploadsOptions {
   readonly calls: LiveCalls;
   readonly events: EventWatch;
   readonly metrics: Metrics;
+  readonly traces: Traces;
   readonly alerts: Alerts;
   /** Of a manifest; null: it goes unsigned. */
   readonly sign: (manifest: string) => Buffer | null;
