@@ -30,7 +30,7 @@ await t.test('the description is OpenAPI 3.1 and leaves no route out', async (t)
   const { valid, errors } = await validator.validate(
     structuredClone(document) as unknown as Record<string, unknown>,
   );
-  t.ok(valid, JSON.stringify(errors).slice(0, 1000));
+  t.match({ valid, errors }, { valid: true });
   t.equal(validator.version, '3.1');
   const described = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
