@@ -180,7 +180,7 @@ async function filledBench(t: Test): Promise<{ bench: ApiBench; ids: Ids }> {
         tries: 1,
         dueMs: 1,
         problem: null,
- isKept: false,
+        isKept: false,
       },
     ]);
   const { recordingId } = stored;
