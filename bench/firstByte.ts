@@ -10,16 +10,15 @@
  */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { createReadStream } from 'node:fs';
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3';
 import { textTable } from '../src/cli/textTable.js';
 import { latencyOf } from '../src/simulators/LatencyMeter.js';
 import { TwilioCaller } from '../src/simulators/TwilioCaller.js';
+import { S3Store } from '../src/storage/S3Store.js';
 import type { BucketAccess } from '../test/acceptance/Bucket.js';
 import { DaemonProcess } from '../test/acceptance/DaemonProcess.js';
 import { eventually } from '../test/acceptance/eventually.js';
@@ -107,18 +106,24 @@ async function laidDown(layout: 'chunks' | 'single'): Promise<FabricatedRecordin
 }
 
 async function uploaded(root: string, { endpoint }: BucketAccess): Promise<void> {
-  const credentials = { accessKeyId, secretAccessKey };
-  const client = new S3Client({ endpoint, region: 'us-east-1', forcePathStyle: true, credentials });
+  const place = new S3Store({
+    type: 's3',
+    bucket,
+    region: null,
+    endpoint,
+    prefix: '',
+    pathStyle: true,
+    credentials: { accessKeyId, secretAccessKey, sessionToken: null },
+    storageClass: null,
+    encryption: null,
+    tags: {},
+  });
   for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const file = join(entry.parentPath, entry.name);
-    const Key = relative(root, file);
-    const { size: ContentLength } = await stat(file);
-    await client.send(
-      new PutObjectCommand({ Bucket: bucket, Key, Body: createReadStream(file), ContentLength }),
-    );
+    await place.put(relative(root, file), file, { sha256: sha(await readFile(file)) });
   }
-  client.destroy();
+  place.close();
 }
 
 /** One call after another, each asked for when it is a second old. */

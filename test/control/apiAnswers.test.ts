@@ -3,6 +3,7 @@ import { Validator } from '@seriousme/openapi-schema-validator';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import t, { type Test } from 'tap';
+import { FileStore } from '../../src/storage/FileStore.js';
 import { ApiBench } from '../fixtures/ApiBench.js';
 import { fabricateRecording } from '../fixtures/recording.js';
 import { wholeList } from '../fixtures/wholeList.js';
@@ -30,7 +31,7 @@ await t.test('the description is OpenAPI 3.1 and leaves no route out', async (t)
   const { valid, errors } = await validator.validate(
     structuredClone(document) as unknown as Record<string, unknown>,
   );
-  t.ok(valid, JSON.stringify(errors).slice(0, 1000));
+  t.match({ valid, errors }, { valid: true });
   t.equal(validator.version, '3.1');
   const described = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
@@ -67,6 +68,7 @@ await t.test('every answer is of a status, a type and a shape that the descripti
         ...headers,
       },
       body: body === undefined ? null : JSON.stringify(body),
+      redirect: 'manual',
     });
     const status = String(response.status);
     const said = operation?.responses[status] ?? operation?.responses['default'];
@@ -123,6 +125,13 @@ interface Ids {
   readonly event: string;
 }
 
+/** Signs as a bucket would. */
+function signing(dir: string): FileStore {
+  const presign = (key: string): Promise<string> =>
+    Promise.resolve(`https://store.example/${key}?signature=1`);
+  return Object.assign(new FileStore(dir), { presign });
+}
+
 async function filledBench(t: Test): Promise<{ bench: ApiBench; ids: Ids }> {
   const dir = t.testdir({});
   const gaps = [{ channel: 1, startSample: 100, samples: 50, cause: 'lost_by_provider' }] as const;
@@ -136,6 +145,7 @@ async function filledBench(t: Test): Promise<{ bench: ApiBench; ids: Ids }> {
     accounts: [{ id: 'AC1', apiKeys: ['one', { key: 'reader', scopes: ['read'] }] }],
     adminKeys: ['admin'],
     faults: true,
+    store: signing(join(dir, 'recordings')),
   });
   const call = (callId: string, recordingId: string | null) => ({
     recordingId,
@@ -180,7 +190,7 @@ async function filledBench(t: Test): Promise<{ bench: ApiBench; ids: Ids }> {
         tries: 1,
         dueMs: 1,
         problem: null,
- isKept: false,
+        isKept: false,
       },
     ]);
   const { recordingId } = stored;
@@ -208,6 +218,8 @@ async function askEverything(bench: ApiBench, ask: Asker, ids: Ids): Promise<voi
     await ask('GET', where, { headers: { authorization: 'Bearer wrong' } });
   }
   await askAudio(ask, ids, path);
+  await ask('GET', path(ids.stored, '/bundle'));
+  await ask('GET', path('nothing', '/bundle'));
   for (const id of [ids.stored, ids.live, ids.begun, ids.failed, 'nothing']) await ask('GET', path(id));
   for (const deed of ['pause', 'resume', 'stop']) {
     bench.answer = { recordingId: ids.live, recording: 'paused' };
@@ -261,6 +273,8 @@ async function askAudio(ask: Asker, ids: Ids, path: (id: string, rest: string) =
       'from=99999s',
     ])
       await ask(method, path(ids.stored, `/audio.wav?${query}`));
+    for (const name of ['audio.wav', 'chunks/0.wav'])
+      await ask(method, path(ids.stored, `/${name}?direct=true`));
     const ranged = { headers: { range: 'bytes=0-43' } };
     await ask(method, path(ids.stored, '/audio.wav'), ranged);
     await ask(method, path(ids.live, '/audio.wav'), { headers: { range: 'bytes=99999999-' } });

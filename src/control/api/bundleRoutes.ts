@@ -33,7 +33,7 @@ const aboutBundle = {
 export function bundleRoutes(app: FastifyInstance, sources: RecordingSources, bundle: SupportBundle): void {
   const bundles = new Turnstile(mostBundles);
   app.get('/v1/recordings/:id/bundle', described(aboutBundle), async (request: ById, reply) => {
-    const scope = sources.scopeOf(request);
+    const scope = sources.scopeOf(request, null);
     const { id } = request.params;
     const entry = await findOrBuried(sources, scope, id);
     bundles.enter(reply.raw);
