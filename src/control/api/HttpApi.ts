@@ -14,6 +14,7 @@ import type { AuditLog } from '../library/AuditLog.js';
 import { auditRoutes } from './auditRoutes.js';
 import { deedRoutes } from './deedRoutes.js';
 import { linkRoutes } from './linkRoutes.js';
+import { pageRoutes } from './pageRoutes.js';
 import type { Library } from '../library/Library.js';
 import type { LiveCalls } from '../library/LiveCalls.js';
 import type { Metrics } from '../monitoring/Metrics.js';
@@ -22,6 +23,8 @@ import { recordingRoutes } from './recordingRoutes.js';
 import type { Removal } from '../library/Removal.js';
 import { removalRoutes } from './removalRoutes.js';
 import { sessionRoutes } from './sessionRoutes.js';
+import { systemRoute } from './systemRoute.js';
+import type { SystemReport } from '../monitoring/SystemReport.js';
 import { type SessionRequest, Sessions } from './Sessions.js';
 import { ShareLinks, type Shared } from './ShareLinks.js';
 import { Throttle } from './Throttle.js';
@@ -33,6 +36,7 @@ export interface HttpApiOptions {
   readonly library: Library;
   readonly calls: LiveCalls;
   readonly metrics: Metrics;
+  readonly system: Pick<SystemReport, 'read'>;
   /** The keys that hold now. */
   readonly keyring: () => Keyring;
   readonly threads: () => ThreadStates;
@@ -126,6 +130,8 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
       ofKey: (request, key) => authenticate(options.keyring(), wrongKeys, request, `Bearer ${key}`),
     });
     healthRoutes(api, options);
+    pageRoutes(api);
+    systemRoute(api, options.system, (request) => insistOnAdmin(scopeOf(request), request));
     const metrics = described({
       summary: 'Prometheus',
       tag: 'system',
