@@ -34,6 +34,7 @@ export interface AccountEntry {
   readonly upstream?: string | { readonly twilio: string; readonly jambonz: string };
   readonly resumeSeconds?: number;
   readonly record?: 'always' | 'never' | 'onRequest';
+  readonly apiKeys?: readonly unknown[];
   readonly jambonz?: Readonly<Record<string, unknown>>;
   /** Null: none. Default: the test's own folder. */
   readonly store?: Readonly<Record<string, unknown>> | null;
