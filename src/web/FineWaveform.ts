@@ -22,7 +22,7 @@ export class FineWaveform {
   want(samplesPerPixel: number, whole: WaveformDocument | null): void {
     const finest = whole?.levels[0]?.samplesPerBin;
     if (whole === null || finest === undefined || whole.state === 'recording') return;
-    if (samplesPerPixel >= Math.min(finest, this.#asked) || finest * 250 <= whole.sampleRate) return;
+    if (samplesPerPixel >= Math.min(finest, this.#asked) || isFinest(finest, whole)) return;
     this.#asked = samplesPerPixel;
     void this.#fetch(Math.max(1, Math.floor(samplesPerPixel / 4)));
   }
@@ -42,4 +42,9 @@ export class FineWaveform {
       // It stays coarse.
     }
   }
+}
+
+/** 20 ms are all that is kept. */
+function isFinest(samplesPerBin: number, { sampleRate }: WaveformDocument): boolean {
+  return samplesPerBin * 50 <= sampleRate;
 }

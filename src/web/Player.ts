@@ -16,6 +16,7 @@ export interface Extent {
   /** Per channel. */
   readonly samples: number;
   readonly sampleRate: number;
+  readonly channels: number;
   /** More is to come. */
   readonly isLive: boolean;
 }
@@ -33,7 +34,7 @@ export class Player {
   readonly #api: Api;
   readonly #path: string;
   readonly #to: PlayerListeners;
-  #extent: Extent = { samples: 0, sampleRate: 8000, isLive: true };
+  #extent: Extent = { samples: 0, sampleRate: 8000, channels: 2, isLive: true };
   /** What the element was given. */
   #loadedSamples = 0;
   #selection: Selection = 'all';
@@ -69,6 +70,11 @@ export class Player {
   /** s. */
   get duration(): number {
     return this.#extent.samples / this.#extent.sampleRate;
+  }
+
+  /** More is to come. */
+  get isLive(): boolean {
+    return this.#extent.isLive;
   }
 
   /** It plays, or will as soon as it can. */
@@ -112,6 +118,10 @@ export class Player {
 
   /** @param seconds - is kept within what there is */
   seek(seconds: number): void {
+    if (this.#extent.samples === 0) {
+      this.#aim = Math.max(0, seconds);
+      return;
+    }
     const target = Math.min(Math.max(0, seconds), this.duration);
     this.#isWaiting = false;
     if (target * this.#extent.sampleRate > this.#loadedSamples || this.#loadedSamples === 0)
@@ -124,8 +134,9 @@ export class Player {
     this.#to.changed();
   }
 
+  /** Of one channel there is nothing to choose from. */
   select(selection: Selection): void {
-    if (selection === this.#selection) return;
+    if (selection === this.#selection || this.#extent.channels < 2) return;
     this.#selection = selection;
     if (this.#loadedSamples > 0) this.#load(this.position);
     this.#to.changed();

@@ -1,5 +1,6 @@
 import type { Manifest } from './documents.js';
 import { element } from './element.js';
+import { icon } from './icon.js';
 import { formatTime } from './formatTime.js';
 import { type Player, type Selection, speeds } from './Player.js';
 
@@ -15,7 +16,6 @@ export class PlayerBar {
   readonly #live = element('button', { type: 'button', class: 'live', hidden: true }, 'Go to live');
   #roles = '';
 
-  /** @param keys - that are pressed for each button, told in its title */
   constructor(player: Player) {
     this.#player = player;
     for (const speed of speeds) this.#speed.append(element('option', { value: speed }, `${speed}×`));
@@ -52,8 +52,11 @@ export class PlayerBar {
 
   update(): void {
     const { isPlaying, isWaiting, position, duration, speed, selection } = this.#player;
-    this.#play.textContent = isPlaying ? '❚❚' : '▶';
-    this.#play.setAttribute('aria-label', isPlaying ? 'Pause' : 'Play');
+    const label = isPlaying ? 'Pause' : 'Play';
+    if (this.#play.getAttribute('aria-label') !== label) {
+      this.#play.replaceChildren(icon(isPlaying ? 'pause' : 'play'));
+      this.#play.setAttribute('aria-label', label);
+    }
     this.#play.title = 'Space';
     this.#time.textContent = `${formatTime(position, 1)} / ${formatTime(duration)}`;
     const status = isWaiting ? 'at the end of what there is; goes on with the call' : '';

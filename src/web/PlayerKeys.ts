@@ -24,7 +24,7 @@ const keys: Readonly<Record<string, Deed>> = {
   ',': move(-0.1),
   '.': move(0.1),
   Home: (player) => player.seek(0),
-  End: (player) => goLive(player),
+  End: (player) => (player.isLive ? goLive(player) : player.seek(player.duration)),
   '+': (player) => player.changeSpeed(1),
   '=': (player) => player.changeSpeed(1),
   '-': (player) => player.changeSpeed(-1),

@@ -77,6 +77,8 @@ export class RecordingDeeds {
 
   #keeping({ state }: Manifest, hold: Hold | null): HTMLElement[] {
     const { api } = this.#context;
+    // While the call is up there is nothing to keep it from.
+    if (state === 'recording') return [];
     if (hold !== null) return [this.#button('Release hold', () => api.releaseHold(this.#id))];
     const buttons = [this.#button('Hold', () => this.#hold())];
     const isStored = state === 'complete' || state === 'interrupted';

@@ -7,6 +7,9 @@ import type { PageContext } from './Page.js';
 import { parties } from './parties.js';
 import { stateBadge } from './stateBadge.js';
 
+/** Parameters of the call that are shown; the manifest has them all. */
+const mostParameters = 20;
+
 /** What is known of a recording beside its audio. */
 export class RecordingHead {
   readonly node: HTMLElement;
@@ -33,7 +36,8 @@ export class RecordingHead {
   }
 
   /** @param manifest - null while the recorder has not begun */
-  async show(manifest: Manifest | null, call: LiveCall | undefined): Promise<void> {
+  show(manifest: Manifest | null, call: LiveCall | undefined): void {
+    if (manifest?.state === 'uploading' || manifest?.state === 'failed') void this.#sayStuck(manifest);
     const drawn = JSON.stringify([manifest?.state, manifest?.reason, manifest?.samples, call?.recording]);
     if (drawn === this.#drawn) return;
     this.#drawn = drawn;
@@ -41,7 +45,7 @@ export class RecordingHead {
       this.#why.textContent = 'Its call has just begun; there is nothing of it yet.';
       return;
     }
-    this.#title.textContent = parties(manifest);
+    this.#title.textContent = parties(named(manifest));
     const { state, reason } = manifest;
     const badges = [stateBadge(state)];
     if (call !== undefined && call.recording !== 'running')
@@ -49,20 +53,28 @@ export class RecordingHead {
     this.#badges.replaceChildren(...badges);
     this.#facts.replaceChildren(...factsOf(manifest));
     this.#why.textContent = reason === null ? '' : sentence(explain.reason(reason));
-    if (state === 'uploading' || state === 'failed') await this.#sayStuck(manifest);
   }
 
   /** An administrator is told why it doesn't get into its store. */
   async #sayStuck({ recordingId, accountId }: Manifest): Promise<void> {
     if (!this.#context.session.isAdmin) return;
-    const { uploads } = await this.#context.api.system();
-    const stuck = uploads.stuck.find((each) => isAbout(each, recordingId, accountId));
+    const system = await this.#context.api.system().catch(() => undefined);
+    const stuck = system?.uploads.stuck.find((each) => isAbout(each, recordingId, accountId));
     if (stuck !== undefined) this.#why.textContent = `${stuck.code}: ${stuck.message}`;
   }
 }
 
 function isAbout(stuck: StuckUpload, recordingId: string, accountId: string): boolean {
   return stuck.recordingId === null ? stuck.accountId === accountId : stuck.recordingId === recordingId;
+}
+
+/** Twilio's streams don't say who calls whom, but whoever writes the TwiML may, in parameters. */
+function named({ from, to, callId, parameters }: Manifest): Pick<Manifest, 'from' | 'to' | 'callId'> {
+  const said = (name: string): string | null => {
+    const value = parameters[name];
+    return typeof value === 'string' ? value : null;
+  };
+  return { from: from ?? said('from'), to: to ?? said('to'), callId };
 }
 
 function factsOf(manifest: Manifest): HTMLElement[] {
@@ -72,6 +84,8 @@ function factsOf(manifest: Manifest): HTMLElement[] {
   if (endTime !== null) facts.push(['Completeness', completenessOf(manifest)]);
   facts.push(['Provider', `${provider}, ${manifest.sampleRate / 1000} kHz`]);
   facts.push(['Account', accountId], ['Call', callId], ['Recording', recordingId]);
+  for (const [name, value] of Object.entries(manifest.parameters).slice(0, mostParameters))
+    if (typeof value === 'string' || typeof value === 'number') facts.push([name, String(value)]);
   return facts.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value)));
 }
 

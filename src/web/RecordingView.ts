@@ -45,6 +45,7 @@ export class RecordingView implements View {
   #document: WaveformDocument | null = null;
   #items: readonly TimelineItem[] = [];
   #frame = 0;
+  #isOver = false;
 
   constructor(context: PageContext, { id, query }: Address) {
     this.#context = context;
@@ -52,7 +53,7 @@ export class RecordingView implements View {
     this.#head = new RecordingHead(context);
     this.#player = new Player(context.api, id, {
       changed: () => this.#update(),
-      failed: (error) => (this.#fault.textContent = wordsOf(error)),
+      failed: (error) => context.notices.fail(error),
     });
     this.#bar = new PlayerBar(this.#player);
     this.#fine = new FineWaveform(context.api, id, () => this.#draw());
@@ -87,6 +88,7 @@ export class RecordingView implements View {
   }
 
   stop(): void {
+    this.#isOver = true;
     this.#poll.stop();
     this.#player.stop();
     this.#waveform.stop();
@@ -141,33 +143,46 @@ export class RecordingView implements View {
   async #read(): Promise<void> {
     const { api } = this.#context;
     try {
+      this.#fault.textContent = '';
       const [manifest, calls] = await Promise.all([api.manifest(this.#id), this.#isLive ? api.calls() : []]);
-      const isEmpty = manifest?.state === 'failed' && manifest.chunks.length === 0;
-      this.#document = manifest === null || isEmpty ? null : await api.waveform(this.#id);
+      const whole = manifest === null ? null : await this.#readWaveform(manifest);
       // Of one that nobody may delete nobody need ask.
-      const canHold = this.#context.session.scopes.includes('delete') && manifest !== null;
-      const hold = canHold ? await api.hold(this.#id) : null;
-      this.#manifest = manifest;
+      const mayDelete = this.#context.session.scopes.includes('delete');
+      const hold =
+        mayDelete && manifest !== null && manifest.state !== 'recording' ? await api.hold(this.#id) : null;
+      if (this.#isOver) return;
+      [this.#manifest, this.#document] = [manifest, whole];
       const call = calls.find(({ recordingId }) => recordingId === this.#id);
       this.#show(manifest, call);
       if (manifest !== null) this.#deeds.show({ manifest, call, hold });
-      this.#fault.textContent = '';
     } catch (error) {
       this.#fail(error);
     }
   }
 
+  /** What is known beside the audio is shown also where that can't be read. */
+  async #readWaveform({ state, chunks }: Manifest): Promise<WaveformDocument | null> {
+    if (state === 'failed' && chunks.length === 0) return null;
+    try {
+      return await this.#context.api.waveform(this.#id);
+    } catch (error) {
+      this.#fault.textContent = wordsOf(error);
+      return this.#document;
+    }
+  }
+
   #show(manifest: Manifest | null, call: LiveCall | undefined): void {
-    void this.#head.show(manifest, call);
+    this.#head.show(manifest, call);
     if (manifest === null) return;
     document.title = `${this.#head.text} – reelay`;
     this.#items = timelineItems(manifest);
     this.#panel.hidden = false;
     const samples = this.#document?.samples ?? 0;
     const isLive = manifest.state === 'recording';
-    this.#player.extend({ samples, sampleRate: manifest.sampleRate, isLive });
-    this.#bar.offer(manifest.channels, isLive);
-    this.#table.show(this.#items, manifest.sampleRate);
+    const { sampleRate, channels } = manifest;
+    this.#player.extend({ samples, sampleRate, channels: channels.length, isLive });
+    this.#bar.offer(channels, isLive);
+    this.#table.show(this.#items, sampleRate);
     this.#draw();
     this.#update();
   }

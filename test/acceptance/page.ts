@@ -55,6 +55,10 @@ t.teardown(async () => {
 });
 
 const mine = calls.begin(daemon.media('/twilio'), 'acme', { from: '+49 30 901820', to: '+49 89 23300' });
+const numbered = calls.beginNumbered(daemon.media('/jambonz'), 'acme', {
+  from: '+49 176 555190',
+  to: '+49 30 901821',
+});
 const theirs = calls.begin(daemon.media('/twilio'), 'other', { from: '+1 555 0100', to: '+1 555 0199' });
 const stuck = calls.begin(daemon.media('/twilio'), 'stuck', { from: '+1 555 0142', to: '+1 555 0199' });
 
@@ -132,7 +136,7 @@ await t.test('somebody signs in with a key, into a cookie that no script sees', 
 await t.test('they see the call that is up, and how loud both parties are', async (t) => {
   await page.getByRole('link', { name: 'Live' }).click();
   const card = page.getByRole('listitem').filter({ hasText: mine.callSid });
-  await card.getByRole('heading', { name: '+49 30 901820 → +49 89 23300' }).waitFor();
+  await page.getByRole('heading', { name: '+49 176 555190 → +49 30 901821' }).waitFor();
   const levels = new Set<string>();
   for (const party of ['caller', 'bot']) {
     const meter = card.getByRole('meter', { name: `Level of the ${party}` });
@@ -147,7 +151,7 @@ await t.test('they see the call that is up, and how loud both parties are', asyn
     widths.add((await bar.boundingBox())?.width ?? 0);
     return widths.size > 3;
   });
-  t.equal(await page.getByRole('listitem').count(), 1, 'there is no other account’s call');
+  t.equal(await page.getByRole('listitem').count(), 2, 'there is no other account’s call');
   t.notMatch(await page.content(), new RegExp(`${theirs.callSid}|${stuck.callSid}`));
   await isWell(t, desk, 'live');
   await card.getByRole('link', { name: 'Listen' }).click();
@@ -317,10 +321,12 @@ await t.test('they share it with somebody without a key, hold it, and can’t de
 
 await t.test('they find it by its number', async (t) => {
   await page.getByRole('link', { name: 'Recordings' }).click();
-  await page.getByLabel('Search').fill('901820');
   const row = page.getByRole('row').filter({ hasText: mine.callSid });
   await row.waitFor();
-  t.match(new URL(page.url()).hash, /search=901820/);
+  await page.getByLabel('Search').fill('49 (30) 9018 21');
+  await row.waitFor({ state: 'detached' });
+  await page.getByRole('row').filter({ hasText: numbered.callSid }).waitFor();
+  t.match(new URL(page.url()).hash, /search=49/);
   await page.getByLabel('Search').fill('nobody');
   await page.getByText('No recording matches').waitFor();
   await page.getByLabel('Search').fill('');

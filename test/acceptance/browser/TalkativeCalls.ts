@@ -1,7 +1,9 @@
 import { readSpeech } from '../../../src/audio/Speech.js';
 import { Bot } from '../../../src/simulators/Bot.js';
 import type { BotCall } from '../../../src/simulators/BotCall.js';
+import type { Caller } from '../../../src/simulators/Caller.js';
 import { CallerAudio } from '../../../src/simulators/CallerAudio.js';
+import { JambonzCaller } from '../../../src/simulators/JambonzCaller.js';
 import { speechFile } from '../../../src/simulators/speechFile.js';
 import { TwilioCaller } from '../../../src/simulators/TwilioCaller.js';
 
@@ -12,7 +14,7 @@ export const lostMs = { fromMs: 2600, toMs: 3400 } as const;
 export class TalkativeCalls {
   readonly bot: Bot;
   readonly #callerSpeech: CallerAudio;
-  readonly #callers: { readonly caller: TwilioCaller; readonly over: Promise<unknown> }[] = [];
+  readonly #callers: { readonly caller: Caller; readonly over: Promise<unknown> }[] = [];
 
   private constructor(callerSpeech: CallerAudio, botSpeech: Int16Array) {
     this.#callerSpeech = callerSpeech;
@@ -24,7 +26,7 @@ export class TalkativeCalls {
     return new TalkativeCalls(caller, await readSpeech(speechFile('bot'), 8000));
   }
 
-  /** @returns the call's id; it lasts until somebody hangs up */
+  /** A call of Twilio, whose streams don't say who calls whom unless their parameters do. It lasts until somebody hangs up. */
   begin(url: string, accountSid: string, parameters: Readonly<Record<string, string>>): TwilioCaller {
     const caller = new TwilioCaller({
       url,
@@ -41,8 +43,19 @@ export class TalkativeCalls {
     return caller;
   }
 
+  /** A call of jambonz, whose streams do. */
+  beginNumbered(
+    url: string,
+    accountSid: string,
+    numbers: { readonly from: string; readonly to: string },
+  ): Caller {
+    const caller = new JambonzCaller({ url, accountSid, audio: this.#callerSpeech, ...numbers });
+    this.#callers.push({ caller, over: caller.call() });
+    return caller;
+  }
+
   /** Ends a call, and resolves when its caller has gone. */
-  async hangUp(caller: TwilioCaller): Promise<void> {
+  async hangUp(caller: Caller): Promise<void> {
     caller.hangUp();
     await this.#callers.find((each) => each.caller === caller)?.over;
   }
