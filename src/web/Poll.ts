@@ -5,6 +5,7 @@ export class Poll {
   #timer: number | undefined;
   #isRunning = false;
   #isWorking = false;
+  #isAskedAgain = false;
   readonly #seen = (): void => {
     if (!document.hidden) this.now();
   };
@@ -27,17 +28,20 @@ export class Poll {
     window.clearTimeout(this.#timer);
   }
 
-  /** Does it at once, and goes on from there. */
+  /** Does it at once, or once more when it is being done, and goes on from there. */
   now(): void {
     window.clearTimeout(this.#timer);
-    if (this.#isRunning && !this.#isWorking) void this.#once();
+    if (this.#isWorking) this.#isAskedAgain = true;
+    else if (this.#isRunning) void this.#once();
   }
 
   async #once(): Promise<void> {
     this.#isWorking = true;
+    this.#isAskedAgain = false;
     await this.#work();
     this.#isWorking = false;
-    if (this.#isRunning && !document.hidden)
+    if (this.#isAskedAgain) this.now();
+    else if (this.#isRunning && !document.hidden)
       this.#timer = window.setTimeout(() => this.now(), this.#everyMs());
   }
 }
