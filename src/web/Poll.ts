@@ -40,6 +40,10 @@ export class Poll {
     this.#isAskedAgain = false;
     await this.#work();
     this.#isWorking = false;
+    this.#goOn();
+  }
+
+  #goOn(): void {
     if (this.#isAskedAgain) this.now();
     else if (this.#isRunning && !document.hidden)
       this.#timer = window.setTimeout(() => this.now(), this.#everyMs());
