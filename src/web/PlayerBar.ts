@@ -68,13 +68,9 @@ export class PlayerBar {
 
   #step(seconds: number): HTMLElement {
     const text = seconds < 0 ? `−${-seconds} s` : `+${seconds} s`;
-    const label = `${Math.abs(seconds)} seconds ${seconds < 0 ? 'back' : 'forward'}`;
+    const title = `${Math.abs(seconds)} seconds ${seconds < 0 ? 'back (J)' : 'forward (L)'}`;
     const step = (): void => this.#player.seek(this.#player.position + seconds);
-    return element(
-      'button',
-      { type: 'button', 'aria-label': label, title: seconds < 0 ? 'J' : 'L', click: step },
-      text,
-    );
+    return element('button', { type: 'button', title, click: step }, text);
   }
 }
 

@@ -22,6 +22,8 @@ const keys = {
   other: 'another-key',
 };
 
+// Of all of it together.
+t.setTimeout(600_000);
 const browser = await Browser.start(shots);
 const dir = await mkdtemp(join(tmpdir(), 'reelay-page-'));
 const calls = await TalkativeCalls.prepare();
@@ -273,7 +275,7 @@ await t.test('they see what is missing, and what happened beside the audio', asy
 
 await t.test('they pause what is recorded, and it says so', async (t) => {
   await page.getByRole('button', { name: 'Pause, keep time' }).click();
-  const resume = page.getByRole('button', { name: 'Resume' });
+  const resume = page.getByRole('button', { name: 'Resume', exact: true });
   await resume.waitFor();
   await resume.click();
   await page.getByRole('row').filter({ hasText: 'the recording was paused' }).first().waitFor();
