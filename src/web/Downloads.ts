@@ -29,7 +29,12 @@ export class Downloads {
       element(
         'div',
         { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Chunks' },
-        element('table', { class: 'plain' }, element('thead', {}, element('tr', {}, ...heads)), this.#chunks),
+        element(
+          'table',
+          { class: 'chunks' },
+          element('thead', {}, element('tr', {}, ...heads)),
+          this.#chunks,
+        ),
       ),
     );
     this.node = element(

@@ -77,13 +77,10 @@ export class RecordingDeeds {
 
   #keeping({ state }: Manifest, hold: Hold | null): HTMLElement[] {
     const { api } = this.#context;
-    // While the call is up there is nothing to keep it from.
-    if (state === 'recording') return [];
+    // What isn't stored can't be deleted, nor can a hold be kept of it.
+    if (state !== 'complete' && state !== 'interrupted') return [];
     if (hold !== null) return [this.#button('Release hold', () => api.releaseHold(this.#id))];
-    const buttons = [this.#button('Hold', () => this.#hold())];
-    const isStored = state === 'complete' || state === 'interrupted';
-    if (isStored) buttons.push(this.#button('Delete', () => this.#remove(), 'danger'));
-    return buttons;
+    return [this.#button('Hold', () => this.#hold()), this.#button('Delete', () => this.#remove(), 'danger')];
   }
 
   async #stop(): Promise<void> {

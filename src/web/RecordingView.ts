@@ -1,6 +1,6 @@
 import { type Address, writeAddress } from './Address.js';
 import { ApiError } from './Api.js';
-import type { LiveCall, Manifest, WaveformDocument } from './documents.js';
+import type { Hold, LiveCall, Manifest, WaveformDocument } from './documents.js';
 import { Downloads } from './Downloads.js';
 import { element } from './element.js';
 import { FineWaveform } from './FineWaveform.js';
@@ -43,6 +43,7 @@ export class RecordingView implements View {
   readonly #poll: Poll;
   #manifest: Manifest | null = null;
   #document: WaveformDocument | null = null;
+  #hold: Hold | null = null;
   #items: readonly TimelineItem[] = [];
   #frame = 0;
   #isOver = false;
@@ -146,17 +147,28 @@ export class RecordingView implements View {
       this.#fault.textContent = '';
       const [manifest, calls] = await Promise.all([api.manifest(this.#id), this.#isLive ? api.calls() : []]);
       const whole = manifest === null ? null : await this.#readWaveform(manifest);
-      // Of one that nobody may delete nobody need ask.
-      const mayDelete = this.#context.session.scopes.includes('delete');
-      const hold =
-        mayDelete && manifest !== null && manifest.state !== 'recording' ? await api.hold(this.#id) : null;
       if (this.#isOver) return;
       [this.#manifest, this.#document] = [manifest, whole];
       const call = calls.find(({ recordingId }) => recordingId === this.#id);
       this.#show(manifest, call);
-      if (manifest !== null) this.#deeds.show({ manifest, call, hold });
+      if (manifest === null) return;
+      this.#deeds.show({ manifest, call, hold: this.#hold });
+      // It is asked of the store, which may be slow, or away.
+      void this.#readHold(manifest);
     } catch (error) {
       this.#fail(error);
+    }
+  }
+
+  /** Of one that nobody may delete, or can yet, nobody need ask. */
+  async #readHold(manifest: Manifest): Promise<void> {
+    const isStored = manifest.state === 'complete' || manifest.state === 'interrupted';
+    if (!isStored || !this.#context.session.scopes.includes('delete')) return;
+    try {
+      this.#hold = await this.#context.api.hold(this.#id);
+      this.#deeds.show({ manifest, call: undefined, hold: this.#hold });
+    } catch (error) {
+      this.#context.notices.fail(error);
     }
   }
 
