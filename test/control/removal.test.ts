@@ -9,6 +9,7 @@ import { tombstonesIn, type Tombstone } from '../../src/storage/Ledger.js';
 import type { ObjectStore } from '../../src/storage/ObjectStore.js';
 import { ApiBench } from '../fixtures/ApiBench.js';
 import { fabricateRecording } from '../fixtures/recording.js';
+import { wholeList } from '../fixtures/wholeList.js';
 
 const accounts = [
   { id: 'AC1', apiKeys: ['one', { key: 'reader', scopes: ['read', 'control'] }] },
@@ -48,6 +49,19 @@ await t.test('a recording that is deleted is gone, and its account is told so', 
   for await (const each of tombstonesIn(new FileStore(kept), 'AC1')) buried.push(each);
   t.match(buried, [{ recordingId: manifest.recordingId, callId: manifest.callId, cause: 'request' }]);
   t.equal(buried.length, 1);
+});
+
+await t.test('a recording that a call of this daemon named is gone as well', async (t) => {
+  const dir = t.testdir({});
+  const { manifest } = await fabricateRecording(join(dir, 'recordings'), { accountId: 'AC1' });
+  const bench = await ApiBench.start(t, dir, { accounts });
+  const { recordingId, accountId, provider, callId, from, to, direction, startTime } = manifest;
+  const about = { recordingId, accountId, provider, callId, from, to, direction, startTime };
+  bench.calls.take(wholeList([{ ...about, recording: 'running', streams: [], upstream: 'none' }]));
+  bench.calls.take(wholeList([]));
+  t.equal((await bench.ask('DELETE', `/v1/recordings/${recordingId}`, 'one')).status, 200);
+  t.equal((await bench.ask('GET', `/v1/recordings/${recordingId}`, 'one')).status, 410);
+  t.equal((await bench.ask('GET', `/v1/recordings/${recordingId}`, 'two')).status, 404);
 });
 
 await t.test('a catalogue that is built anew knows what was deleted', async (t) => {

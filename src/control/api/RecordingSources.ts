@@ -34,7 +34,10 @@ export async function findRecording(
   const accountId = entry?.accountId ?? caller;
   if (accountId === undefined) throw await absent(library, scope, id);
   if (!scope.sees(accountId)) throw notFound(id);
-  return entry ?? null;
+  if (entry !== undefined) return entry;
+  // A call may have named it long ago, and it is gone by now.
+  if ((await library.tombstone(id)) !== undefined) throw await absent(library, scope, id);
+  return null;
 }
 
 /** Of a recording that was deleted its account is told so. */
