@@ -19,6 +19,8 @@ const mayImport = {
   control: [...everywhere, 'spool', 'storage', 'catalogue', 'tap', 'providers'],
   supervisor: [...everywhere, 'relay', 'tap', 'recorder', 'spool', 'control'],
   simulators: [...everywhere, 'providers'],
+  // Runs in a browser: of the others it has types, nothing else.
+  web: ['config', 'spool', 'control'],
   // Looks at what each stage needs, and is imported by none.
   doctor: [...everywhere, 'spool', 'storage', 'catalogue', 'control', 'providers', 'relay'],
 };

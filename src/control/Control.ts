@@ -37,6 +37,7 @@ import { answerMediaHttp } from './MediaHttp.js';
 import { Metrics } from './monitoring/Metrics.js';
 import { OverloadAlert } from './monitoring/OverloadAlert.js';
 import { RecordingRequests } from './RecordingRequests.js';
+import { SystemReport } from './monitoring/SystemReport.js';
 import { SpoolOwnership } from './uploads/SpoolOwnership.js';
 import { ThreadAlerts } from './monitoring/ThreadAlerts.js';
 import { type Traces, tracesFor } from './monitoring/Tracing.js';
@@ -424,6 +425,19 @@ export class Control {
     });
   }
 
+  #makeReport(): SystemReport {
+    return new SystemReport({
+      counters: new Counters(this.#data.counters),
+      threads: () => this.#threads,
+      alerts: () => this.#alerts,
+      spool: () => this.#uploads.spool,
+      catalogue: () => this.#archive.catalogue,
+      stuck: () => this.#uploads.stuck,
+      stored: async () => await this.#metrics.stored(),
+      oldestUnstoredMs: () => this.#uploads.oldestUnstoredMs,
+    });
+  }
+
   #makeWebhooks(clock: Clock, nowMs: () => number): Webhooks {
     return new Webhooks({
       outbox: this.#archive.catalogue.outbox,
@@ -460,6 +474,7 @@ export class Control {
       library: this.#archive.library,
       calls: this.#calls,
       metrics: this.#metrics,
+      system: this.#makeReport(),
       keyring: () => this.#settings.keyring,
       threads: () => this.#threads,
       requests: this.#requests,

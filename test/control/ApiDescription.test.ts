@@ -57,6 +57,7 @@ await t.test('the description has every route, with what it takes and gives', as
       'get /v1/recordings/{id}/waveform.dat',
       'get /v1/recordings/{id}/waveform.json',
       'get /v1/session',
+      'get /v1/system',
       'post /v1/calls/{callId}/record',
       'post /v1/faults',
       'post /v1/recordings/{id}/events/replay',

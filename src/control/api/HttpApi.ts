@@ -16,6 +16,7 @@ import { auditRoutes } from './auditRoutes.js';
 import { bundleRoutes } from './bundleRoutes.js';
 import { deedRoutes } from './deedRoutes.js';
 import { linkRoutes } from './linkRoutes.js';
+import { pageRoutes } from './pageRoutes.js';
 import type { Library } from '../library/Library.js';
 import type { LiveCalls } from '../library/LiveCalls.js';
 import type { CallLog } from '../monitoring/CallLog.js';
@@ -28,6 +29,8 @@ import type { Removal } from '../library/Removal.js';
 import { removalRoutes } from './removalRoutes.js';
 import { SupportBundle } from '../library/SupportBundle.js';
 import { sessionRoutes } from './sessionRoutes.js';
+import { systemRoute } from './systemRoute.js';
+import type { SystemReport } from '../monitoring/SystemReport.js';
 import { type SessionRequest, Sessions } from './Sessions.js';
 import { ShareLinks, type Shared } from './ShareLinks.js';
 import { Throttle } from './Throttle.js';
@@ -39,6 +42,7 @@ export interface HttpApiOptions {
   readonly library: Library;
   readonly calls: LiveCalls;
   readonly metrics: Metrics;
+  readonly system: Pick<SystemReport, 'read'>;
   /** The keys that hold now. */
   readonly keyring: () => Keyring;
   readonly threads: () => ThreadStates;
@@ -147,6 +151,8 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
     });
     healthRoutes(api, options);
     metricsRoute(api, options.metrics, scopeOf);
+    pageRoutes(api);
+    systemRoute(api, options.system, (request) => insistOnAdmin(scopeOf(request, null), request, 'read'));
     if (options.fault !== null) faultRoute(api, options.fault, scopeOf);
     const description = described({
       summary: 'This description',

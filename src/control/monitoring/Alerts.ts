@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { ErrorCode } from '../../config/ReelayError.js';
+import type { AlertDocument } from './SystemDocument.js';
 
 /** Something that somebody has to do something about, and that doesn't pass by itself. */
 export interface Alert {
@@ -17,7 +18,7 @@ export interface Alert {
 export class Alerts {
   readonly #log: Logger;
   readonly #raised: (alert: Alert) => void;
-  readonly #open = new Map<string, Alert>();
+  readonly #open = new Map<string, Alert & { readonly sinceMs: number }>();
 
   /** @param raised - told of each beginning; must not throw */
   constructor(log: Logger, raised: (alert: Alert) => void) {
@@ -28,9 +29,19 @@ export class Alerts {
   /** @param about - what is in trouble, for example an account; it has one alert at a time */
   raise(about: string, alert: Alert): void {
     if (this.#open.get(about)?.code === alert.code) return;
-    this.#open.set(about, alert);
+    this.#open.set(about, { ...alert, sinceMs: Date.now() });
     this.#log.error({ ...alert.details, alert: true, code: alert.code }, alert.message);
     this.#raised(alert);
+  }
+
+  /** What is wrong now. */
+  get open(): AlertDocument[] {
+    return [...this.#open].map(([about, { code, message, sinceMs }]) => ({
+      about,
+      code,
+      message,
+      since: new Date(sinceMs).toISOString(),
+    }));
   }
 
   /** Does nothing where nothing was wrong. */

@@ -160,6 +160,17 @@ export class Metrics {
     });
   }
 
+  /** What stores have confirmed since the thread began, and what they had to be asked again for. */
+  async stored(): Promise<{ readonly chunks: number; readonly bytes: number; readonly retries: number }> {
+    const [chunks, bytes, retries] = await Promise.all(
+      [this.chunksStored, this.bytesStored, this.uploadRetries].map(async (counter) => {
+        const { values } = await counter.get();
+        return values[0]?.value ?? 0;
+      }),
+    );
+    return { chunks: chunks ?? 0, bytes: bytes ?? 0, retries: retries ?? 0 };
+  }
+
   #spool({ spool }: MetricSources): void {
     this.#read('reelay_spool_bytes', 'Bytes of the files in the spool', () => spool().bytes);
     this.#read(

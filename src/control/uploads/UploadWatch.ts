@@ -13,6 +13,7 @@ import type { Metrics } from '../monitoring/Metrics.js';
 import type { Traces } from '../monitoring/Tracing.js';
 import type { SpoolOwnership } from './SpoolOwnership.js';
 import type { SpoolWatch } from './SpoolWatch.js';
+import { StuckUploads } from './StuckUploads.js';
 
 /** Whom the watch tells what. */
 export interface UploadListeners {
@@ -30,6 +31,7 @@ export interface UploadListeners {
 
 /** Sees what the uploader does, and tells metrics, alerts, the library and the log. */
 export class UploadWatch implements UploadObserver {
+  readonly stuckUploads = new StuckUploads();
   readonly #to: UploadListeners;
   readonly #parked = new Set<string>();
   /** Accounts that try again because the configuration was read anew; whether it helped, the next object or refusal tells. */
@@ -78,20 +80,24 @@ export class UploadWatch implements UploadObserver {
     metrics.uploadFailures.inc({ blame });
     const wait = Math.round(delayMs);
     const about = { ...this.#idsOf(folder), folder, wait };
-    log.warn({ ...about, code: code ?? plainCode(error), err: error }, 'storing failed; trying again');
+    const reason = code ?? plainCode(error);
+    this.stuckUploads.recording(folder, { code: reason, error, delayMs });
+    log.warn({ ...about, code: reason, err: error }, 'storing failed; trying again');
   }
 
   stuck({ folder, error }: { readonly folder: string; readonly error: Error }): void {
     const { metrics, log } = this.#to;
     metrics.uploadFailures.inc({ blame: blameOf(error) });
-    const about = { ...this.#idsOf(folder), folder, code: codeOf(error) ?? plainCode(error) };
-    log.error({ ...about, err: error }, 'a recording cannot be stored');
+    const code = codeOf(error) ?? plainCode(error);
+    this.stuckUploads.recording(folder, { code, error, delayMs: null });
+    log.error({ ...this.#idsOf(folder), folder, code, err: error }, 'a recording cannot be stored');
   }
 
   parked({ accountId, code, error }: { accountId: string; code: ErrorCode; error: Error }): void {
     const { metrics, alerts, library } = this.#to;
     metrics.uploadFailures.inc({ blame: 'account' });
     this.#parked.add(accountId);
+    this.stuckUploads.account(accountId, { code, error, delayMs: null });
     this.#trying.delete(accountId);
     alerts.raise(`account ${accountId}`, {
       code,
@@ -103,6 +109,7 @@ export class UploadWatch implements UploadObserver {
 
   unparked({ accountId }: { accountId: string }): void {
     this.#parked.delete(accountId);
+    this.stuckUploads.accountWorks(accountId);
     if (this.#isReloading) this.#trying.add(accountId);
     else this.#resolve(accountId);
     this.#show(this.#to.library.unpark(accountId));
@@ -111,6 +118,7 @@ export class UploadWatch implements UploadObserver {
   held({ folder, error }: { readonly folder: string; readonly error: ReelayError }): void {
     const { metrics, alerts, library } = this.#to;
     metrics.uploadFailures.inc({ blame: 'account' });
+    this.stuckUploads.recording(folder, { code: error.code, error, delayMs: null });
     alerts.raise(`recording ${folder}`, {
       code: error.code,
       message: 'a recording cannot be stored until its account has the right store again',
@@ -121,6 +129,7 @@ export class UploadWatch implements UploadObserver {
 
   released({ folder }: { readonly folder: string }): void {
     const { alerts, library } = this.#to;
+    this.stuckUploads.works(folder);
     alerts.resolve(`recording ${folder}`, 'a recording is being stored again');
     this.#show(library.release(folder));
   }
@@ -151,6 +160,7 @@ export class UploadWatch implements UploadObserver {
 
   /** Something of the account that the folder is below has been stored. */
   #works(folder: string): void {
+    this.stuckUploads.works(folder);
     const [accountId = ''] = folder.split('/');
     if (this.#trying.delete(accountId)) this.#resolve(accountId);
   }

@@ -18,6 +18,7 @@ import type { Metrics } from '../monitoring/Metrics.js';
 import type { Traces } from '../monitoring/Tracing.js';
 import type { SpoolOwnership } from './SpoolOwnership.js';
 import { SpoolWatch } from './SpoolWatch.js';
+import type { StuckUploads } from './StuckUploads.js';
 import { UploadWatch } from './UploadWatch.js';
 
 export interface UploadsOptions {
@@ -78,6 +79,11 @@ export class Uploads {
   /** Accounts whose store refuses them. */
   get parkedAccounts(): number {
     return this.#watch.parkedAccounts;
+  }
+
+  /** What can't be stored at the moment. */
+  get stuck(): StuckUploads {
+    return this.#watch.stuckUploads;
   }
 
   /** For how long the oldest audio has waited, ms; null: none waits. */
