@@ -84,7 +84,9 @@ function factsOf(manifest: Manifest): HTMLElement[] {
   if (endTime !== null) facts.push(['Completeness', completenessOf(manifest)]);
   facts.push(['Provider', `${provider}, ${manifest.sampleRate / 1000} kHz`]);
   facts.push(['Account', accountId], ['Call', callId], ['Recording', recordingId]);
-  for (const [name, value] of Object.entries(manifest.parameters).slice(0, mostParameters))
+  // What is in the heading need not be said twice.
+  const parameters = Object.entries(manifest.parameters).filter(([name]) => name !== 'from' && name !== 'to');
+  for (const [name, value] of parameters.slice(0, mostParameters))
     if (typeof value === 'string' || typeof value === 'number') facts.push([name, String(value)]);
   return facts.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value)));
 }
