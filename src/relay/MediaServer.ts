@@ -185,7 +185,9 @@ export class MediaServer {
 
   /** Starts, pauses, resumes or stops the recording of a call that is up; resolves when that holds for whatever comes. Never rejects. */
   async record(request: RecordingRequest): Promise<RecordingOutcome> {
-    return await obey(this.#context, request);
+    const outcome = await obey(this.#context, request);
+    this.#changes?.hurry();
+    return outcome;
   }
 
   /** Takes no further sockets. Resolves when the calls that are up have ended by themselves. */

@@ -34,6 +34,9 @@ const mulaw = new Uint8Array(said.length);
 kernels.encodeMulaw(said, mulaw);
 kernels.decodeMulaw(mulaw, heard);
 
+/** Between the last frame and the message that the call is over, samples: on a busy machine it isn't a frame's length. */
+const tail = 1600;
+
 interface Live {
   readonly callId: string;
   readonly recordingId: string | null;
@@ -97,16 +100,16 @@ for (const mode of ['silence', 'skip'] as const) {
     const missing = gap.reduce((sum, { samples, skippedSamples = 0 }) => sum + samples + skippedSamples, 0);
     t.ok(gap.every(({ cause }) => cause === 'paused'));
     t.ok(Math.abs(missing - 12_000) < 4000, `${missing} samples are missing`);
-    // A frame that had begun before came in the pause.
-    t.same(voice.subarray(0, from - 160), heard.subarray(0, from - 160), 'all that was said before is there');
+    // A frame that had begun before came in the pause; frames lie where their provider's clock has them.
+    t.same(voice.subarray(0, from - 320), heard.subarray(0, from - 320), 'all that was said before is there');
     if (mode === 'silence') {
       t.equal(to - from, missing - (from - (gap[0]?.startSample ?? 0)));
       t.ok(voice.subarray(from, to).every((sample) => sample === 0));
-      t.same(voice.subarray(to, -160), heard.subarray(to, voice.length - 160));
+      t.same(voice.subarray(to, -tail), heard.subarray(to, voice.length - tail));
     } else {
       t.equal(to, from);
       const skipped = Number(resumed?.['skippedSamples']);
-      t.same(voice.subarray(to, -160), heard.subarray(to + skipped, voice.length + skipped - 160));
+      t.same(voice.subarray(to, -tail), heard.subarray(to + skipped, voice.length + skipped - tail));
       const seconds = (Date.parse(manifest.endTime ?? '') - Date.parse(manifest.startTime)) / 1000;
       t.ok(Math.abs(seconds - (manifest.samples + skipped) / 8000) < 0.002);
     }
@@ -148,7 +151,7 @@ await t.test('a recording on request has what was said from then on', async (t) 
     (_, index) => index % 160 === 0 && first.every((sample, i) => heard[index + i] === sample),
   );
   t.ok(at >= 700 * 8 - 160, `it begins at sample ${at} of what was said`);
-  t.same(voice.subarray(0, -160), heard.subarray(at, at + voice.length - 160));
+  t.same(voice.subarray(0, -tail), heard.subarray(at, at + voice.length - tail));
 });
 
 await t.test('what can’t be done is said', async (t) => {
