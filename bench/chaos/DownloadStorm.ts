@@ -20,6 +20,8 @@ export interface StormReport {
 }
 
 const clients = 100;
+/** How long the storm may take to begin, ms. */
+const patienceMs = 60_000;
 
 /** A hundred clients download a long recording at once, as fast as they are given it, while pages poll and metrics are scraped. */
 export class DownloadStorm implements Fault {
@@ -38,7 +40,8 @@ export class DownloadStorm implements Fault {
     await once(child, 'message');
   }
 
-  begin({ daemon, stored }: Scene): Promise<void> {
+  /** Resolves when the storm is under way: on a busy machine a hundred connections alone take longer than a short window. */
+  async begin({ daemon, stored }: Scene): Promise<void> {
     if (stored === null) throw new Error('there is nothing to download');
     const order: StormOrder = {
       port: daemon.controlPort,
@@ -46,8 +49,11 @@ export class DownloadStorm implements Fault {
       path: `/v1/recordings/${stored.recordingId}/audio.wav`,
       polled: ['/v1/calls', '/v1/recordings?limit=100', '/metrics'],
     };
-    this.#clients?.send(order);
-    return Promise.resolve();
+    const child = this.#clients;
+    if (child === undefined) throw new Error('there are no clients');
+    const isUnderWay = once(child, 'message', { signal: AbortSignal.timeout(patienceMs) });
+    child.send(order);
+    await isUnderWay;
   }
 
   async end(scene: Scene): Promise<void> {

@@ -35,9 +35,8 @@ export class FullDisk implements Fault {
       () => told(daemon, isTrouble) > this.#toldBefore,
     );
     if (this.mayDrop) await dropped(daemon, this.#dropsBefore);
-    const over = told(daemon, isOver);
     smallDisk?.makeRoom();
-    await eventually('the daemon tells that there is room', () => told(daemon, isOver) > over);
+    await eventually('the daemon tells that there is room', () => isRoomSaidLast(daemon));
     await scene.allReady();
     this.#windows += 1;
   }
@@ -48,8 +47,16 @@ export class FullDisk implements Fault {
   }
 }
 
-const isTrouble = (line: LogLine): boolean => line['code'] === 'spool_unwritable';
+/** Of the disk as a whole: single recordings are refused before it is known that the trouble lasts. */
+const isTrouble = (line: LogLine): boolean =>
+  line['code'] === 'spool_unwritable' && line['thread'] === 'recorder' && line['recordingId'] === undefined;
 const isOver = (line: LogLine): boolean => line.msg === 'the spool accepts audio again';
+
+/** It may have found room already: what it has stored is gone from its disk a moment before that is filled again. */
+function isRoomSaidLast({ logs }: Scene['daemon']): boolean {
+  const last = logs.findLast((line) => isTrouble(line) || isOver(line));
+  return last !== undefined && isOver(last);
+}
 
 async function dropped(daemon: Scene['daemon'], before: number): Promise<void> {
   await eventually('the ring is full', async () => (await daemon.metric(dropsMetric)) > before, {

@@ -7,6 +7,9 @@ import type { StormOrder, StormReport } from './DownloadStorm.js';
 const pollMs = 100;
 const underWay = new Set<ClientRequest>();
 let { bytes, downloads, polls, refused } = nothing();
+/** So much has come when it is told that the storm is under way, bytes. */
+const underWayBytes = 2 ** 20;
+let isTold = false;
 /** What belongs to a storm that is over ends by itself. */
 let storm: StormOrder | null = null;
 
@@ -20,6 +23,7 @@ process.send?.('ready');
 
 function begin(order: StormOrder): void {
   storm = order;
+  isTold = false;
   for (let client = 0; client < order.clients; client += 1) void download(order);
   for (const path of order.polled) void poll(order, path);
 }
@@ -52,10 +56,14 @@ async function poll(order: StormOrder, path: string): Promise<void> {
 /** @returns whether the whole answer came, with status 200 */
 async function got(order: StormOrder, path: string, count: (size: number) => void): Promise<boolean> {
   return await new Promise((resolve) => {
+    tellOnce(order);
     const asked = request({ host: '127.0.0.1', port: order.port, path, agent: false }, (response) => {
       const { statusCode = 0 } = response;
       if (statusCode !== 200) refuse(order, String(statusCode));
-      response.on('data', (part: Buffer) => count(part.length));
+      response.on('data', (part: Buffer) => {
+        count(part.length);
+        tellOnce(order);
+      });
       response.once('close', () => resolve(statusCode === 200 && response.complete));
       response.on('error', () => undefined);
     });
@@ -67,6 +75,12 @@ async function got(order: StormOrder, path: string, count: (size: number) => voi
     });
     asked.end();
   });
+}
+
+function tellOnce(order: StormOrder): void {
+  if (isTold || storm !== order || bytes < underWayBytes || polls === 0) return;
+  isTold = true;
+  process.send?.('under way');
 }
 
 function refuse(order: StormOrder, why: string): void {
