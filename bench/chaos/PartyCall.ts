@@ -110,6 +110,11 @@ export class PartyCall {
     this.#botIsSilent = true;
   }
 
+  /** Both parties have said something, or can't any more. */
+  get hasSpoken(): boolean {
+    return (this.#upSent > 0 && this.#downSent > 0) || this.isCut;
+  }
+
   get isHeardByCaller(): boolean {
     return this.#down.received >= this.#downSent || this.isCut;
   }

@@ -132,6 +132,8 @@ async function open(order: OpenOrder): Promise<Opened> {
 async function hangUp(group: string): Promise<PartyCallReport[]> {
   const ending = groups.get(group) ?? [];
   const numbered = ending.filter((call) => call instanceof PartyCall);
+  // The last one may just have come.
+  await patiently(() => numbered.every(({ hasSpoken }) => hasSpoken));
   for (const call of numbered) call.silenceBot();
   await patiently(() => numbered.every(({ isHeardByCaller }) => isHeardByCaller));
   await sleep(playedMs);
