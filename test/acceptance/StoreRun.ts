@@ -66,6 +66,9 @@ const frameMs = 20;
  */
 const behindMs = 250;
 
+/** How long a backlog of hours may take on a machine that does other work: ten minutes. */
+const backlog = { attempts: 3000, everyMs: 200 };
+
 /**
  * A daemon with several accounts, each with a bucket of its own behind one proxy, and calls whose samples are numbered. It may be
  * killed and started as often as one likes; in the end every sample that it had acknowledged must lie in its account's bucket.
@@ -194,7 +197,7 @@ export class StoreRun {
     this.proxy.heal();
     // A configuration that is read again lets accounts try anew that were parked.
     this.daemon.reload();
-    await eventually('the spool is empty', async () => (await this.daemon.spooled()).length === 0);
+    await eventually('the spool is empty', async () => (await this.daemon.spooled()).length === 0, backlog);
   }
 
   /** What is wrong with what lies in the buckets; nothing, if all is well. */
