@@ -60,9 +60,9 @@ export class CallRecording {
     return this.#begun?.recordingId ?? null;
   }
 
-  /** Where the call's streams are told of. */
+  /** Where the call's streams are told of, also of a call of which no audio is kept and that is written down. */
   get tap(): CallTap {
-    return this.keepsAudio ? (this.#begun?.tap ?? silentCall) : silentCall;
+    return this.#state === 'stopped' ? silentCall : (this.#begun?.tap ?? silentCall);
   }
 
   /** Whether anything of the call is to be handed to the tap at all. */
