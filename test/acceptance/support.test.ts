@@ -12,6 +12,8 @@ import { loudVoice } from './voice.js';
 
 const bot = new Bot({ echo: true });
 const { url: upstream } = await bot.listen();
+// Of the whole file: a test's own folder would be taken away before its daemon is.
+const home = t.testdir();
 t.teardown(() => bot.close());
 
 interface Bundle {
@@ -23,12 +25,13 @@ interface Bundle {
   readonly lines: readonly Readonly<Record<string, unknown>>[];
 }
 
-async function daemonFor(t: Test, endpoint: string): Promise<DaemonProcess> {
+async function daemonFor(t: Test, name: string, endpoint: string | null): Promise<DaemonProcess> {
   const daemon = await DaemonProcess.start({
-    dir: join(t.testdir(), 'daemon'),
+    dir: join(home, name),
     chunkSeconds: 1,
     accounts: [{ id: 'acme', upstream, resumeSeconds: 0 }],
-    config: { tracing: { endpoint } },
+    config: endpoint === null ? {} : { tracing: { endpoint } },
+    env: { REELAY_FAULTS: '1' },
   });
   t.teardown(() => daemon.kill());
   return daemon;
@@ -58,7 +61,7 @@ function said({ lines }: Bundle): string[] {
 
 await t.test('a call can be followed through all threads, from its start until it is stored', async (t) => {
   const receiver = await TraceReceiver.start(t);
-  const daemon = await daemonFor(t, receiver.url);
+  const daemon = await daemonFor(t, 'traced', receiver.url);
   const { caller, over, recordingId } = await callOn(daemon);
   const live = await eventually('the line of the call is there', async () => {
     const bundle = await bundleOf(daemon, recordingId);
@@ -112,7 +115,7 @@ await t.test('a call can be followed through all threads, from its start until i
 await t.test('an endpoint that never answers changes nothing', async (t) => {
   const receiver = await TraceReceiver.start(t);
   receiver.answer = () => undefined;
-  const daemon = await daemonFor(t, receiver.url);
+  const daemon = await daemonFor(t, 'unanswered', receiver.url);
   const { caller, over } = await callOn(daemon);
   caller.hangUp();
   await over;
@@ -121,4 +124,27 @@ await t.test('an endpoint that never answers changes nothing', async (t) => {
   await eventually('it is asked', () => receiver.requests > 0);
   t.strictSame(await daemon.kill('SIGTERM'), { code: 0, signal: null });
   t.equal(daemon.logged(50).length, 0);
+});
+
+await t.test('lines of all threads go on being kept when the control thread is another one', async (t) => {
+  const daemon = await daemonFor(t, 'restarted', null);
+  const { caller, over, recordingId } = await callOn(daemon);
+  await eventually('the first line is there', async () =>
+    said(await bundleOf(daemon, recordingId)).includes('media: stream started'),
+  );
+  await daemon.fault('control', 'throw');
+  await eventually('its successor answers', async () => {
+    const restarts = await daemon.metric('reelay_control_restarts_total').catch(() => 0);
+    return restarts > 0;
+  });
+  caller.hangUp();
+  await over;
+  await daemon.stored(caller.callSid);
+  const expected = ['media: stream started', 'media: call ended', 'recorder: recording sealed'];
+  const bundle = await eventually('the lines are there', async () => {
+    const found = await bundleOf(daemon, recordingId);
+    return expected.every((line) => said(found).includes(line)) && found;
+  });
+  t.same(bundle.findings, []);
+  await daemon.kill();
 });
