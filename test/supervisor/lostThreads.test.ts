@@ -80,13 +80,19 @@ void t.test(
           .some(({ worker, msg }) => worker === 'recorder' && msg.includes('started again')),
       );
     }
-    await eventually('there is an alert', () =>
-      daemon.logs.some(
-        ({ alert, code, worker }) => alert === true && code === 'thread_lost' && worker === 'recorder',
-      ),
-    );
-    const text = await (await daemon.get('/metrics')).text();
-    t.match(text, /^reelay_alerts_total\{alert="thread_lost"\} 1$/m);
+    const alerts = () =>
+      daemon.logs.filter(
+        ({ alert, resolved, code }) => alert === true && resolved !== true && code === 'thread_lost',
+      );
+    const ofRecorder = () => alerts().filter(({ worker }) => worker === 'recorder');
+    await eventually('there is an alert', () => ofRecorder().length > 0);
+    const counted = await daemon.metric('reelay_alerts_total{alert="thread_lost"}');
+    // Where the machine is so busy that control is lost as well, that is an alert of its own, and a successor tells what it finds.
+    const controls = 1 + (await daemon.metric('reelay_control_restarts_total'));
+    if (controls === 1) {
+      t.equal(ofRecorder().length, 1, 'it is told once');
+      t.equal(counted, alerts().length);
+    } else t.ok(ofRecorder().length <= controls, 'no control thread tells it twice');
     t.equal(await daemon.metric('reelay_recorder_restarts_total'), 3);
   },
 );
