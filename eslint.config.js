@@ -9,7 +9,7 @@ const everywhere = ['audio', 'config'];
 const mayImport = {
   audio: ['config'],
   config: [],
-  tap: ['audio'],
+  tap: everywhere,
   providers: ['audio', 'config'],
   relay: [...everywhere, 'providers', 'tap'],
   recorder: [...everywhere, 'tap', 'spool'],
@@ -19,6 +19,10 @@ const mayImport = {
   control: [...everywhere, 'spool', 'storage', 'catalogue', 'tap', 'providers'],
   supervisor: [...everywhere, 'relay', 'tap', 'recorder', 'spool', 'control'],
   simulators: [...everywhere, 'providers'],
+  // Runs in a browser: of the others it has types, nothing else.
+  web: ['config', 'spool', 'control'],
+  // Looks at what each stage needs, and is imported by none.
+  doctor: [...everywhere, 'spool', 'storage', 'catalogue', 'control', 'providers', 'relay'],
 };
 const stages = Object.keys(mayImport);
 const zones = Object.entries(mayImport).map(([stage, allowed]) => ({

@@ -21,7 +21,7 @@ import type { Fault, SettingName } from './chaos/Fault.js';
 import { Party } from './chaos/Party.js';
 import { rowReport, type RowVerdict } from './chaos/rowReport.js';
 import { runRow, type Timing } from './chaos/RowRun.js';
-import { allRows, missingRows } from './chaos/rows.js';
+import { allRows } from './chaos/rows.js';
 import { Scene } from './chaos/Scene.js';
 
 const bound = { factor: 1.1, slackMs: 1 };
@@ -55,7 +55,6 @@ try {
       )),
     );
   }
-  for (const [name, why] of missingRows) console.log(`${name}: ${why}`);
   const whole = verdicts.filter(({ isWhole }) => isWhole).length;
   const inTime = verdicts.filter(({ isInTime }) => isInTime).length;
   console.log(`${verdicts.length} rows: ${whole} whole, ${inTime} in time${isShort ? ' (not judged)' : ''}`);

@@ -25,6 +25,8 @@ function worksOn(samples: number): [string, Work][] {
   // To a frame of this length from twice the rate, as a call of 16 kHz is recorded at 8 kHz.
   const { up, down, reach, rows } = polyphaseFilter(16_000, 8000);
   const wide = new Int16Array(2 * (samples + reach));
+  // As speech is looked for: bins of 10 ms.
+  const [pairs, squares] = [new Int16Array(4), new Float64Array(2)];
   return [
     ['decodeMulaw', (kernels) => kernels.decodeMulaw(octets, linear)],
     ['encodeMulaw', (kernels) => kernels.encodeMulaw(pcm, coded)],
@@ -35,6 +37,8 @@ function worksOn(samples: number): [string, Work][] {
     ['mix', (kernels) => kernels.mix(pcm, other, linear)],
     ['peak', (kernels) => void kernels.peak(pcm)],
     ['resample', (kernels) => kernels.resample(rows, up, down, 0, wide, linear)],
+    ['extremes', (kernels) => kernels.extremes(pcm, samples / 2, pairs)],
+    ['energies', (kernels) => kernels.energies(pcm, samples / 2, squares)],
   ];
 }
 

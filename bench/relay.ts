@@ -136,9 +136,17 @@ function microseconds(ms: number | undefined): string {
 function config(): Config {
   return {
     media: { host: '127.0.0.1', port: 0, publicUrl: null, drainSeconds: 0, fastPath: false },
-    control: { host: '127.0.0.1', port: 0, adminKeys: [] },
+    control: { host: '127.0.0.1', port: 0, adminKeys: [], linkSecret: null },
     spool: { dir: '/nowhere', maxBytes: 1, flushMs: 100, minFreeBytes: null, syncMs: 500 },
-    recording: { chunkSeconds: 60, channels: 'dual', layout: 'chunks' },
+    recording: {
+      chunkSeconds: 60,
+      channels: 'dual',
+      layout: 'chunks',
+      stalledMinutes: 5,
+      signingKeyFile: null,
+      dtmf: 'keep',
+    },
+    prompts: {},
     recordEndpoint: { credentials: [], layout: 'jambonz', timeZone: 'UTC' },
     accountLookup: null,
     catalogue: { url: 'sqlite::memory:' },
@@ -156,6 +164,7 @@ function config(): Config {
       memoryBytes: null,
     },
     log: { level: 'silent' },
+    tracing: { endpoint: null, headers: {}, serviceName: 'reelay' },
     accounts: [
       {
         id: '*',
@@ -172,7 +181,10 @@ function config(): Config {
         },
         store: { type: 'file', dir: '/nowhere' },
         apiKeys: [],
+        webhooks: [],
+        retentionDays: null,
         record: 'always',
+        prompt: null,
       },
     ],
   };

@@ -26,7 +26,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { entryOf } from '../src/catalogue/Catalogue.js';
+import { type CatalogueEntry, entryOf } from '../src/catalogue/Catalogue.js';
 import { MemoryCatalogue } from '../src/catalogue/MemoryCatalogue.js';
 import { textTable } from '../src/cli/textTable.js';
 import { recordingFolder } from '../src/spool/layout.js';
@@ -250,7 +250,7 @@ async function catalogueBytes(recordings: readonly Manifest[]): Promise<number> 
   collect();
   const before = process.memoryUsage().heapUsed;
   const catalogue = new MemoryCatalogue();
-  for (const text of texts) await catalogue.upsert(JSON.parse(text) as ReturnType<typeof entryOf>);
+  for (const text of texts) await catalogue.write([{ entry: JSON.parse(text) as CatalogueEntry }]);
   collect();
   const bytes = (process.memoryUsage().heapUsed - before) / Math.max(1, texts.length);
   // It is alive until here.

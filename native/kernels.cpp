@@ -1,4 +1,4 @@
-// The audio kernels: G.711, interleaving, mixing, peaks and resampling, over typed arrays that the caller owns.
+// The audio kernels: G.711, interleaving, mixing, peaks, energies and resampling, over typed arrays that the caller owns.
 //
 // The TypeScript twin (src/audio/kernelsTypescript.ts) has the same exports, results and error texts; one test file runs
 // over both. Nothing here allocates, keeps state or holds on to a buffer after its call. Pointers are not declared restrict,
@@ -196,6 +196,31 @@ inline int16_t sampleOf(double value) {
   return static_cast<int16_t>(std::min(std::max(rounded, -32768.0), 32767.0));
 }
 
+void extremes(const int16_t* source, std::size_t samples, std::size_t perBin, int16_t* target) {
+  for (std::size_t start = 0; start < samples; start += perBin) {
+    const std::size_t end = std::min(start + perBin, samples);
+    int16_t lowest = source[start];
+    int16_t highest = lowest;
+    for (std::size_t i = start + 1; i < end; i++) {
+      lowest = std::min(lowest, source[i]);
+      highest = std::max(highest, source[i]);
+    }
+    *target++ = lowest;
+    *target++ = highest;
+  }
+}
+
+// A whole number as long as it is summed, so that no order of additions gives another result; it stays below 2^53, so that
+// its conversion is exact as well.
+void energies(const int16_t* source, std::size_t samples, std::size_t perBin, double* target) {
+  for (std::size_t start = 0; start < samples; start += perBin) {
+    const std::size_t end = std::min(start + perBin, samples);
+    uint64_t sum = 0;
+    for (std::size_t i = start; i < end; i++) sum += static_cast<uint32_t>(static_cast<int32_t>(source[i]) * source[i]);
+    *target++ = static_cast<double>(sum) / static_cast<double>(end - start);
+  }
+}
+
 // ---- Arguments -----------------------------------------------------------------------------------------------------
 
 template <typename Sample>
@@ -258,6 +283,34 @@ std::optional<uint64_t> count(const Napi::CallbackInfo& info, std::size_t index,
                          std::to_string(static_cast<int>(least)) + " to " +
                          std::to_string(static_cast<int>(mostCount)));
   return std::nullopt;
+}
+
+// A bin of so many full-scale squares has a sum of 2^52, which a double holds exactly.
+constexpr uint32_t mostPerBin = 1u << 22;
+
+// Samples in a bin: the argument at 1. Throws and gives nothing when it is no whole number in range.
+std::optional<std::size_t> binArgument(const Napi::CallbackInfo& info, const char* kernel) {
+  double value = 0;
+  const napi_status status = napi_get_value_double(info.Env(), info[1], &value);
+  // Written so that NaN is refused as well; what is in range can be converted.
+  if (status == napi_ok && value >= 1 && value <= mostPerBin && value == static_cast<uint32_t>(value))
+    return static_cast<std::size_t>(value);
+  refuse(info.Env(), std::string(kernel) + ": perBin must be a whole number from 1 to " + std::to_string(mostPerBin));
+  return std::nullopt;
+}
+
+// Work over bins; each has `perBinOut` elements of the target.
+template <typename To, typename Work>
+Napi::Value reduce(const Napi::CallbackInfo& info, const char* kernel, std::size_t perBinOut, Work work) {
+  const auto source = argument<int16_t>(info, 0, kernel, "src");
+  if (!source) return {};
+  const auto perBin = binArgument(info, kernel);
+  if (!perBin) return {};
+  const auto target = argument<To>(info, 2, kernel, "dst");
+  const std::size_t bins = (source->length + *perBin - 1) / *perBin;
+  if (!target || !lengthIs(info, kernel, "dst", target->length, perBinOut * bins)) return {};
+  work(source->data, source->length, *perBin, target->data);
+  return info.Env().Undefined();
 }
 
 template <typename From, typename To, typename Work>
@@ -363,6 +416,10 @@ Napi::Value resampleCall(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+Napi::Value extremesCall(const Napi::CallbackInfo& info) { return reduce<int16_t>(info, "extremes", 2, extremes); }
+
+Napi::Value energiesCall(const Napi::CallbackInfo& info) { return reduce<double>(info, "energies", 1, energies); }
+
 }  // namespace
 
 void addKernels(Napi::Env env, Napi::Object exports) {
@@ -375,4 +432,6 @@ void addKernels(Napi::Env env, Napi::Object exports) {
   exports.Set("mix", Napi::Function::New<mixCall>(env, "mix"));
   exports.Set("resample", Napi::Function::New<resampleCall>(env, "resample"));
   exports.Set("peak", Napi::Function::New<peakCall>(env, "peak"));
+  exports.Set("extremes", Napi::Function::New<extremesCall>(env, "extremes"));
+  exports.Set("energies", Napi::Function::New<energiesCall>(env, "energies"));
 }

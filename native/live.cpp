@@ -209,6 +209,7 @@ class LiveLoop : public Napi::ObjectWrap<LiveLoop> {
     options.takesFromBot = flagAt(given, "takesFromBot");
     options.call = wholeOf(given.Get("call"));
     options.stream = wholeOf(given.Get("stream"));
+    options.isMuted = flagAt(given, "isMuted");
     options.startedMs = numberAt(given, "startedMs");
     options.aheadMs = numberAt(given, "aheadMs");
     options.botBytes = static_cast<std::size_t>(numberAt(given, "botBytes"));

@@ -17,6 +17,8 @@ export type {
   Sidecar,
   WholeAudio,
 } from './spool/Manifest.js';
+export type { SpeechDocument } from './control/rendition/speechDocument.js';
+export type { WaveformDocument } from './control/rendition/waveformDocument.js';
 export type { FileRange, RecordingFiles } from './spool/RecordingFiles.js';
 export {
   type AudioOnDisk,

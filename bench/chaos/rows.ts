@@ -4,15 +4,11 @@ import { DiskFault } from './DiskFault.js';
 import { DownloadStorm } from './DownloadStorm.js';
 import type { Fault } from './Fault.js';
 import { FullDisk } from './FullDisk.js';
+import { LockedDatabase } from './LockedDatabase.js';
 import { ReloadStorm } from './ReloadStorm.js';
 import { StalledPeer } from './StalledPeer.js';
 import { StoreTrouble } from './StoreTrouble.js';
 import { ThreadFault } from './ThreadFault.js';
-
-/** Rows that this version has no counterpart for, and why. */
-export const missingRows: ReadonlyMap<string, string> = new Map([
-  ['database-locked', 'not in this version: there is no database, the list of recordings is in memory'],
-]);
 
 /** All rows; those of one setting share a daemon. */
 export function allRows(): Fault[] {
@@ -21,6 +17,7 @@ export function allRows(): Fault[] {
     ...ways.map((way) => new ThreadFault('recorder', way)),
     ...ways.map((way) => new ThreadFault('control', way)),
     new DownloadStorm(),
+    new LockedDatabase(),
     new ReloadStorm(),
     new StalledPeer('bot'),
     new StalledPeer('caller'),

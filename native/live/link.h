@@ -26,6 +26,8 @@ struct LinkOptions {
   // 0: nothing is recorded.
   uint32_t call;
   uint32_t stream;
+  // The recording is paused: of the audio only its length is told.
+  bool isMuted;
   // Of the stream, ms: times of the provider's far ahead of what has passed since are absurd.
   double startedMs;
   double aheadMs;
@@ -168,11 +170,15 @@ struct Link {
     return true;
   }
 
-  uint8_t* roomFor(std::size_t bytes, double arrivalMs) { return tap.keeps() ? tap.room(bytes, arrivalMs) : nullptr; }
+  uint8_t* roomFor(std::size_t bytes, double arrivalMs) {
+    return tap.keeps() && !options.isMuted ? tap.room(bytes, arrivalMs) : nullptr;
+  }
 
   void note(bool hasRoom, Track track, std::size_t bytes, double providerMs, double arrivalMs) {
-    if (hasRoom) tap.stage(track, bytes, providerMs, arrivalMs);
-    else if (tap.keeps()) tap.drop(arrivalMs);
+    if (!tap.keeps()) return;
+    if (options.isMuted) tap.mute(track, bytes, providerMs, arrivalMs);
+    else if (hasRoom) tap.stage(track, bytes, providerMs, arrivalMs);
+    else tap.drop(arrivalMs);
   }
 };
 

@@ -25,6 +25,7 @@ class Tap {
  public:
   static constexpr uint16_t audioKind = 3;
   static constexpr uint16_t droppedKind = 14;
+  static constexpr uint16_t mutedKind = 16;
 
   struct Drops {
     double records = 0;
@@ -50,8 +51,16 @@ class Tap {
 
   // Stages what was written into the room.
   void stage(Track track, std::size_t bytes, double providerMs, double arrivalMs) {
-    const auto placed = static_cast<uint8_t>(track);
-    put({audioKind, placed, static_cast<uint8_t>(encoding_), call_, stream_, arrivalMs, providerMs}, bytes);
+    stageAs(audioKind, track, bytes, providerMs, arrivalMs);
+  }
+
+  // Of audio that isn't to be kept its length alone.
+  void mute(Track track, std::size_t bytes, double providerMs, double arrivalMs) {
+    const auto length = static_cast<uint32_t>(bytes);
+    uint8_t* place = room(sizeof length, arrivalMs);
+    if (place == nullptr) return drop(arrivalMs);
+    std::memcpy(place, &length, sizeof length);
+    stageAs(mutedKind, track, sizeof length, providerMs, arrivalMs);
   }
 
   void drop(double arrivalMs) {
@@ -89,6 +98,11 @@ class Tap {
   }
 
  private:
+  void stageAs(uint16_t kind, Track track, std::size_t bytes, double providerMs, double arrivalMs) {
+    const auto placed = static_cast<uint8_t>(track);
+    put({kind, placed, static_cast<uint8_t>(encoding_), call_, stream_, arrivalMs, providerMs}, bytes);
+  }
+
   void put(const RecordHead& head, std::size_t bytes) {
     ring_.stage(head, bytes);
     share_.add(recordBytes(bytes), ring_.writtenBytes(), ring_.writtenBytes() - ring_.usedBytes());

@@ -2,7 +2,8 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { createMp3Encoder, type WasmMediaEncoder } from 'wasm-media-encoders';
 import { ReelayError } from '../config/ReelayError.js';
 import { mp3InfoFrame } from './mp3Info.js';
-import { channelOf, samplesOf } from './pcm.js';
+import { channelOf } from './pcm.js';
+import { stepsOf } from './PcmSteps.js';
 import { canResample } from './polyphaseFilter.js';
 import { Resampler } from './Resampler.js';
 
@@ -63,7 +64,8 @@ export async function* encodeMp3(pcm: AsyncIterable<Uint8Array>, shape: Mp3Shape
   const resamplers = Array.from({ length: channels }, () => new Resampler(sampleRate, rate));
   const encoder = await createMp3Encoder();
   encoder.configure({ sampleRate: rate, channels, bitrate: mp3BitrateOf(shape), outputSampleRate: rate });
-  const frames = framesOf(encoder, resamplers, stepsOf(pcm, channels * 2, sampleRate));
+  const stepSamples = Math.ceil(sampleRate / stepsPerSecond);
+  const frames = framesOf(encoder, resamplers, stepsOf(pcm, channels * 2, stepSamples));
   let isFirst = shape.samples !== undefined;
   for await (const bytes of frames) {
     if (isFirst) yield mp3InfoFrame(bytes, Math.ceil(((shape.samples ?? 0) * rate) / sampleRate));
@@ -106,24 +108,4 @@ function unitsOf(samples: Int16Array): Float32Array {
   const units = new Float32Array(samples.length);
   for (let at = 0; at < samples.length; at++) units[at] = (samples[at] ?? 0) / 32_768;
   return units;
-}
-
-/** Cuts bytes into steps. A block that the end cuts short is left out. */
-async function* stepsOf(
-  pcm: AsyncIterable<Uint8Array>,
-  block: number,
-  sampleRate: number,
-): AsyncGenerator<Int16Array> {
-  const most = Math.ceil(sampleRate / stepsPerSecond);
-  let rest = Buffer.alloc(0);
-  for await (const piece of pcm) {
-    const bytes =
-      rest.length === 0
-        ? Buffer.from(piece.buffer, piece.byteOffset, piece.length)
-        : Buffer.concat([rest, piece]);
-    const whole = bytes.length - (bytes.length % block);
-    for (let at = 0; at < whole; at += most * block)
-      yield samplesOf(bytes.subarray(at, Math.min(whole, at + most * block)));
-    rest = Buffer.from(bytes.subarray(whole));
-  }
 }

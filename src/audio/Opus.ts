@@ -28,10 +28,25 @@ export interface OpusOptions {
   readonly sampleRate: number;
   /** 1 or 2. */
   readonly channels: number;
+  /** How it encodes. Default: as its library does by itself, which may be different with each. */
+  readonly encoder?: OpusEncoding;
+}
+
+/**
+ * For listeners rather than for a conversation: the signal itself is followed, not a model of speech, and two channels stay two
+ * however alike they are.
+ */
+export interface OpusEncoding {
+  /** bit/s of all channels, 500 to 512,000 (RFC 6716, section 2.1.1). */
+  readonly bitrate: number;
+  /** 0 to 10: how much work is done for the same bit rate. */
+  readonly complexity: number;
 }
 
 /** What both libraries have in common. */
 interface Engine {
+  /** Of the encoder. */
+  ask(request: number, value: number): void;
   encode(pcm: Buffer): Uint8Array;
   decode(packet: Buffer): Uint8Array;
   delete(): void;
@@ -39,11 +54,16 @@ interface Engine {
 
 const require = createRequire(import.meta.url);
 const sampleRates = [8000, 12_000, 16_000, 24_000, 48_000] as const;
-type OpusRate = (typeof sampleRates)[number];
+export type OpusRate = (typeof sampleRates)[number];
 const frameMs = [2.5, 5, 10, 20, 40, 60];
 
 /** Both libraries reserve this much for a packet: 3 × 1276 bytes, three of the largest frames of RFC 6716 section 3.2. */
 const maxPacketBytes = 3828;
+
+/** Requests to an encoder, by their numbers in libopus (`opus_defines.h`). */
+const request = { application: 4000, bitrate: 4002, complexity: 4010, forceChannels: 4022 } as const;
+/** `OPUS_APPLICATION_AUDIO`. */
+const forAudio = 2049;
 
 /**
  * opusscript 0.0.8 puts its sample buffers at twice the address that it reserved (a byte address used as an index of
@@ -55,7 +75,11 @@ let wasmCodecs = 0;
 type NativeEncoder = new (
   sampleRate: number,
   channels: number,
-) => { encode(pcm: Buffer): Buffer; decode(packet: Buffer): Buffer };
+) => {
+  applyEncoderCTL(request: number, value: number): void;
+  encode(pcm: Buffer): Buffer;
+  decode(packet: Buffer): Buffer;
+};
 let native: NativeEncoder | null | undefined;
 
 /**
@@ -74,6 +98,7 @@ export function createOpusCodec(options: OpusOptions, implementation?: OpusImple
   }
   const chosen = implementation ?? opusImplementation();
   const engine = chosen === 'native' ? nativeEngine(sampleRate, channels) : wasmEngine(sampleRate, channels);
+  if (options.encoder !== undefined) tune(engine, channels, options.encoder);
   return {
     implementation: chosen,
     encode: (pcm) => encode(engine, pcm, options),
@@ -85,6 +110,26 @@ export function createOpusCodec(options: OpusOptions, implementation?: OpusImple
 /** Which implementation {@link createOpusCodec} uses on this machine. */
 export function opusImplementation(): OpusImplementation {
   return loadNative() === null ? 'wasm' : 'native';
+}
+
+/** The lowest rate of Opus that loses nothing of this one, Hz; 48 kHz for what is above them all. */
+export function opusRateOf(sampleRate: number): OpusRate {
+  return sampleRates.find((rate) => rate >= sampleRate) ?? 48_000;
+}
+
+/** Before its first frame, since the application can't change afterwards. */
+function tune(engine: Engine, channels: number, { bitrate, complexity }: OpusEncoding): void {
+  try {
+    attempt(() => {
+      engine.ask(request.application, forAudio);
+      engine.ask(request.forceChannels, channels);
+      engine.ask(request.bitrate, bitrate);
+      engine.ask(request.complexity, complexity);
+    });
+  } catch (error) {
+    engine.delete();
+    throw error;
+  }
 }
 
 function isOpusRate(rate: number): rate is OpusRate {
@@ -137,6 +182,7 @@ function nativeEngine(sampleRate: OpusRate, channels: number): Engine {
   }
   const codec = new Encoder(sampleRate, channels);
   return {
+    ask: (number, value) => codec.applyEncoderCTL(number, value),
     encode: (pcm) => codec.encode(pcm),
     decode: (packet) => codec.decode(packet),
     // Its memory goes with the object.
@@ -153,6 +199,7 @@ function wasmEngine(sampleRate: OpusRate, channels: number): Engine {
   wasmCodecs++;
   let alive = true;
   return {
+    ask: (number, value) => codec.encoderCTL(number, value),
     encode: (pcm) => codec.encode(pcm, pcm.length / 2 / channels),
     decode: (packet) => codec.decode(packet),
     delete: () => {

@@ -41,6 +41,20 @@ export interface Kernels {
   ): void;
   /** Largest magnitude, 0 to 32768; 0 of an empty array. */
   peak(src: Int16Array): number;
+  /**
+   * Lowest and highest sample of each bin, one pair after the other: `dst` has two elements for each bin, of which there are
+   * ceil(samples ÷ perBin). The last bin may be short. `dst` may not overlap `src`.
+   *
+   * @param perBin - samples, 1 to 2^22
+   */
+  extremes(src: Int16Array, perBin: number, dst: Int16Array): void;
+  /**
+   * Mean square of each bin, 0 to 2^30: `dst` has one element for each bin, of which there are ceil(samples ÷ perBin). The last
+   * bin may be short, and its mean is that of the samples it has.
+   *
+   * @param perBin - samples, 1 to 2^22: so many squares have a sum that a binary64 number holds exactly, in any order
+   */
+  energies(src: Int16Array, perBin: number, dst: Float64Array): void;
 }
 
 /**

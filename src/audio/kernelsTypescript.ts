@@ -62,6 +62,20 @@ const needSamples: Checked<Int16Array> = (value, kernel, name) => {
   if (!(value instanceof Int16Array)) throw new TypeError(`${kernel}: ${name} must be an Int16Array`);
 };
 
+const needSquares: Checked<Float64Array> = (value, kernel, name) => {
+  if (!(value instanceof Float64Array)) throw new TypeError(`${kernel}: ${name} must be a Float64Array`);
+};
+
+/** A bin of so many full-scale squares has a sum of 2^52, which is exact. */
+const mostPerBin = 2 ** 22;
+
+/** @returns how many bins there are */
+function needBins(kernel: string, samples: number, perBin: unknown): number {
+  if (typeof perBin === 'number' && Number.isInteger(perBin) && perBin >= 1 && perBin <= mostPerBin)
+    return Math.ceil(samples / perBin);
+  throw new TypeError(`${kernel}: perBin must be a whole number from 1 to ${mostPerBin}`);
+}
+
 function needLength(kernel: string, name: string, actual: number, expected: number): void {
   if (actual === expected) return;
   throw new TypeError(`${kernel}: ${name} must have ${expected} elements, not ${actual}`);
@@ -200,5 +214,39 @@ export const kernelsTypescript: Kernels = {
       if (magnitude > largest) largest = magnitude;
     }
     return largest;
+  },
+
+  extremes(src, perBin, dst) {
+    needSamples(src, 'extremes', 'src');
+    const bins = needBins('extremes', src.length, perBin);
+    needSamples(dst, 'extremes', 'dst');
+    needLength('extremes', 'dst', dst.length, 2 * bins);
+    for (let bin = 0; bin < bins; bin++) {
+      const start = bin * perBin;
+      const end = Math.min(start + perBin, src.length);
+      let lowest = src[start] ?? 0;
+      let highest = lowest;
+      for (let i = start + 1; i < end; i++) {
+        const sample = src[i] ?? 0;
+        if (sample < lowest) lowest = sample;
+        if (sample > highest) highest = sample;
+      }
+      dst[2 * bin] = lowest;
+      dst[2 * bin + 1] = highest;
+    }
+  },
+
+  energies(src, perBin, dst) {
+    needSamples(src, 'energies', 'src');
+    const bins = needBins('energies', src.length, perBin);
+    needSquares(dst, 'energies', 'dst');
+    needLength('energies', 'dst', dst.length, bins);
+    for (let bin = 0; bin < bins; bin++) {
+      const start = bin * perBin;
+      const end = Math.min(start + perBin, src.length);
+      let sum = 0;
+      for (let i = start; i < end; i++) sum += (src[i] ?? 0) ** 2;
+      dst[bin] = sum / (end - start);
+    }
   },
 };

@@ -1,4 +1,5 @@
-import type { Manifest, RecordingState } from '../spool/Manifest.js';
+import type { Outbox } from './Delivery.js';
+import type { Manifest, ManifestChunk, RecordingState } from '../spool/Manifest.js';
 
 /** One line of the catalogue: what lists and look-ups need of a recording. The manifest has the rest. */
 export interface CatalogueEntry {
@@ -25,9 +26,33 @@ export interface CatalogueEntry {
   readonly folder: string;
 }
 
+/** A chunk as its sidecar and the manifest describe it. */
+export type CatalogueChunk = Pick<ManifestChunk, 'index' | 'startSample' | 'samples' | 'bytes' | 'sha256'>;
+
+/** What is known of a recording that was deleted. */
+export interface CatalogueTombstone {
+  readonly recordingId: string;
+  readonly accountId: string;
+  readonly callId: string;
+  /** ISO 8601. */
+  readonly startTime: string;
+  readonly deletedTime: string;
+  readonly cause: 'request' | 'retention';
+  readonly by: string;
+}
+
+/** An entry, and those of its chunks that are new or may have changed. */
+export interface CatalogueWrite {
+  readonly entry: CatalogueEntry;
+  readonly chunks?: readonly CatalogueChunk[] | undefined;
+}
+
+/** Accounts that may be seen: one, or all but some. */
+export type Visibility = { readonly only: string } | { readonly except: readonly string[] };
+
 export interface CatalogueQuery {
-  /** Accounts that may be seen; undefined: all. */
-  readonly visible?: ((accountId: string) => boolean) | undefined;
+  /** Default: all accounts. */
+  readonly visible?: Visibility | undefined;
   readonly account?: string | undefined;
   readonly callId?: string | undefined;
   readonly state?: RecordingState | undefined;
@@ -35,6 +60,11 @@ export interface CatalogueQuery {
   readonly fromMs?: number | undefined;
   /** The start lies before it, ms since the Unix epoch. */
   readonly toMs?: number | undefined;
+  /**
+   * What the recording's id, the call's id or one of the numbers begins with, or what one of the numbers ends with. Case doesn't
+   * count, and in numbers nothing but digits does.
+   */
+  readonly search?: string | undefined;
   /** 1 to 1000. */
   readonly limit: number;
   /** The `next` of an earlier answer. */
@@ -49,18 +79,53 @@ export interface CataloguePage {
 
 /**
  * The index of recordings. It is derived from the manifests in spool and stores and may be lost at any time; whoever fills it
- * does so again. Methods return promises because the implementations for several daemons are databases.
+ * does so again.
+ *
+ * Every method of one that is a database throws ReelayError `catalogue_unavailable` when that can't be reached or doesn't answer in
+ * time; then it has to be opened again.
  */
 export interface Catalogue {
-  /** Adds an entry or replaces the one with the same recording id. */
-  upsert(entry: CatalogueEntry): Promise<void>;
+  /** Whether it remembers across starts which places have been read. */
+  readonly isLasting: boolean;
+  /** Whether other daemons write to it, too, whose recordings lie in spools that are not this one's. */
+  readonly isShared: boolean;
+  /** @throws ReelayError also `catalogue_locked` */
+  open(): Promise<void>;
+  /**
+   * Adds entries or replaces those with the same recording ids. Of one recording given twice the later counts.
+   *
+   * @throws ReelayError also `catalogue_refused`, when the database is well and doesn't take one of them; then none is written
+   */
+  write(writes: readonly CatalogueWrite[]): Promise<void>;
+  /** What its recordings' accounts are told; kept with it, and away when it is. */
+  readonly outbox: Outbox;
+  /** Does nothing where there is no such recording. */
+  remove(recordingId: string): Promise<void>;
+  /** Puts a tombstone into the place of a recording, whether or not it knew it. */
+  bury(tombstone: CatalogueTombstone): Promise<void>;
+  tombstone(recordingId: string): Promise<CatalogueTombstone | undefined>;
   get(recordingId: string): Promise<CatalogueEntry | undefined>;
+  /** In order; null where chunks are not kept and only the manifest knows them. */
+  chunks(recordingId: string): Promise<readonly CatalogueChunk[] | null>;
   /**
    * Newest start first. A recording that is added while somebody turns pages appears on no later page, and none appears twice.
    *
-   * @throws ReelayError `request_invalid` for a cursor that was not given out
+   * @throws ReelayError also `request_invalid` for a cursor that was not given out
    */
   list(query: CatalogueQuery): Promise<CataloguePage>;
+  /** Whether a place was read from beginning to end. @param place - a store and the part of it */
+  wasRead(place: string): Promise<boolean>;
+  markRead(place: string): Promise<void>;
+  /** Makes what was written survive a loss of power. Nothing may be written meanwhile; reading may go on. */
+  sync(): Promise<void>;
+  /** Gives the database back; it may be opened again. Never throws. */
+  close(): Promise<void>;
+}
+
+/** Whether recordings of an account may be seen. */
+export function isVisible(visible: Visibility | undefined, accountId: string): boolean {
+  if (visible === undefined) return true;
+  return 'only' in visible ? visible.only === accountId : !visible.except.includes(accountId);
 }
 
 /**

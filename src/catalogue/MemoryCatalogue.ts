@@ -1,60 +1,121 @@
-import { ReelayError } from '../config/ReelayError.js';
-import type { Catalogue, CatalogueEntry, CataloguePage, CatalogueQuery } from './Catalogue.js';
-
-/** Where a recording stands in the order: newest start first, then by id so that the order is total. */
-interface Place {
-  readonly startMs: number;
-  readonly recordingId: string;
-}
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import {
+  type Catalogue,
+  type CatalogueEntry,
+  type CataloguePage,
+  type CatalogueQuery,
+  type CatalogueTombstone,
+  type CatalogueWrite,
+  isVisible,
+} from './Catalogue.js';
+import { MemoryOutbox } from './MemoryOutbox.js';
+import { cursorOf, type Place, placeAt, placeOf } from './Place.js';
+import { beginningsOf, isFound } from './searchTerms.js';
 
 interface Row extends Place {
   entry: CatalogueEntry;
 }
+
+/** Rows that a search looks at before it lets others in. */
+const slice = 2000;
 
 /**
  * The catalogue of one daemon, in memory: rebuilt at every start, about 500 bytes for a recording. Adding the newest costs one
  * append; a page costs a binary search and the rows that are looked at.
  */
 export class MemoryCatalogue implements Catalogue {
+  readonly isLasting = false;
+  readonly isShared = false;
+  readonly outbox = new MemoryOutbox();
   readonly #byId = new Map<string, Row>();
   /** Oldest first. */
   readonly #rows: Row[] = [];
+  readonly #read = new Set<string>();
+  readonly #buried = new Map<string, CatalogueTombstone>();
 
-  upsert(entry: CatalogueEntry): Promise<void> {
-    const known = this.#byId.get(entry.recordingId);
-    const row: Row = { entry, recordingId: entry.recordingId, startMs: Date.parse(entry.startTime) };
-    if (known?.startMs === row.startMs) {
-      known.entry = entry;
-      return Promise.resolve();
-    }
-    if (known !== undefined) this.#rows.splice(this.#position(known), 1);
-    this.#byId.set(row.recordingId, row);
-    this.#rows.splice(this.#position(row), 0, row);
+  open(): Promise<void> {
     return Promise.resolve();
+  }
+
+  write(writes: readonly CatalogueWrite[]): Promise<void> {
+    for (const { entry } of writes) this.#write(entry);
+    return Promise.resolve();
+  }
+
+  remove(recordingId: string): Promise<void> {
+    const known = this.#byId.get(recordingId);
+    if (known !== undefined) this.#rows.splice(this.#position(known), 1);
+    this.#byId.delete(recordingId);
+    return Promise.resolve();
+  }
+
+  async bury(tombstone: CatalogueTombstone): Promise<void> {
+    await this.remove(tombstone.recordingId);
+    this.#buried.set(tombstone.recordingId, tombstone);
+  }
+
+  tombstone(recordingId: string): Promise<CatalogueTombstone | undefined> {
+    return Promise.resolve(this.#buried.get(recordingId));
   }
 
   get(recordingId: string): Promise<CatalogueEntry | undefined> {
     return Promise.resolve(this.#byId.get(recordingId)?.entry);
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- so that a bad cursor rejects instead of throwing
-  async list(query: CatalogueQuery): Promise<CataloguePage> {
-    return this.#page(query);
+  /** They would take more memory than everything else. */
+  chunks(): Promise<null> {
+    return Promise.resolve(null);
   }
 
-  #page(query: CatalogueQuery): CataloguePage {
-    let at = query.cursor === undefined ? this.#rows.length : this.#position(placeOf(query.cursor));
+  async list(query: CatalogueQuery): Promise<CataloguePage> {
+    const beginnings = beginningsOf(query.search ?? '');
     const found: Row[] = [];
-    while (at-- > 0) {
-      const row = this.#rows[at];
-      if (row === undefined || row.startMs < (query.fromMs ?? -Infinity)) break;
-      if (!matches(row, query)) continue;
-      const last = found.at(-1);
-      if (found.length === query.limit && last !== undefined)
-        return { entries: found.map(({ entry }) => entry), next: cursorOf(last) };
-      found.push(row);
+    let after = query.cursor === undefined ? undefined : placeAt(query.cursor);
+    // Where it stands is found anew after each slice, since rows may come and go meanwhile.
+    for (;;) {
+      let at = after === undefined ? this.#rows.length : this.#position(after);
+      const end = Math.max(0, at - slice);
+      while (at-- > end) {
+        const row = this.#rows[at];
+        if (row === undefined || row.startMs < (query.fromMs ?? -Infinity)) return pageOf(found, null);
+        after = row;
+        if (!matches(row, query) || !isFound(row.entry, beginnings)) continue;
+        const last = found.at(-1);
+        if (found.length === query.limit && last !== undefined) return pageOf(found, cursorOf(last));
+        found.push(row);
+      }
+      if (end === 0) return pageOf(found, null);
+      await nextTurn();
     }
-    return { entries: found.map(({ entry }) => entry), next: null };
+  }
+
+  wasRead(place: string): Promise<boolean> {
+    return Promise.resolve(this.#read.has(place));
+  }
+
+  markRead(place: string): Promise<void> {
+    this.#read.add(place);
+    return Promise.resolve();
+  }
+
+  sync(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  #write(entry: CatalogueEntry): void {
+    const known = this.#byId.get(entry.recordingId);
+    const row: Row = { entry, ...placeOf(entry) };
+    if (known?.startMs === row.startMs) {
+      known.entry = entry;
+      return;
+    }
+    if (known !== undefined) this.#rows.splice(this.#position(known), 1);
+    this.#byId.set(row.recordingId, row);
+    this.#rows.splice(this.#position(row), 0, row);
   }
 
   /** Index of the first row that isn't older than the place. */
@@ -71,6 +132,10 @@ export class MemoryCatalogue implements Catalogue {
   }
 }
 
+function pageOf(rows: readonly Row[], next: string | null): CataloguePage {
+  return { entries: rows.map(({ entry }) => entry), next };
+}
+
 function isOlder(a: Place, b: Place): boolean {
   return a.startMs === b.startMs ? a.recordingId < b.recordingId : a.startMs < b.startMs;
 }
@@ -80,21 +145,5 @@ function matches({ entry, startMs }: Row, query: CatalogueQuery): boolean {
   if (query.account !== undefined && entry.accountId !== query.account) return false;
   if (query.callId !== undefined && entry.callId !== query.callId) return false;
   if (query.state !== undefined && entry.state !== query.state) return false;
-  return query.visible?.(entry.accountId) ?? true;
-}
-
-function cursorOf({ startMs, recordingId }: Place): string {
-  return Buffer.from(JSON.stringify([startMs, recordingId])).toString('base64url');
-}
-
-function placeOf(cursor: string): Place {
-  try {
-    const value: unknown = JSON.parse(Buffer.from(cursor, 'base64url').toString());
-    if (Array.isArray(value) && typeof value[0] === 'number' && typeof value[1] === 'string')
-      return { startMs: value[0], recordingId: value[1] };
-  } catch {
-    // Falls through to the same answer as a cursor of another shape.
-  }
-  const remedy = 'Give the "next" of the answer before, or no cursor.';
-  throw new ReelayError('request_invalid', { value: `cursor ${cursor}`, remedy });
+  return isVisible(query.visible, entry.accountId);
 }

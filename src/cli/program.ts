@@ -1,14 +1,16 @@
-import { createRequire } from 'node:module';
 import { Command } from 'commander';
+import { version } from '../config/version.js';
 import { botCommand } from './bot.js';
 import { callCommand } from './call.js';
+import { doctorCommand } from './doctor.js';
+import { keyCommand } from './key.js';
 import { mergeCommand } from './merge.js';
+import { reindexCommand } from './reindex.js';
 import { serveCommand } from './serve.js';
 import { verifyCommand } from './verify.js';
 
 /** The command line: `reelay <command>`. */
 export function program(): Command {
-  const { version } = createRequire(import.meta.url)('reelay/package.json') as { version: string };
   return new Command('reelay')
     .description('Relays voice-bot media streams and keeps a sample-exact recording of every call.')
     .version(version)
@@ -16,5 +18,8 @@ export function program(): Command {
     .addCommand(callCommand())
     .addCommand(botCommand())
     .addCommand(verifyCommand())
-    .addCommand(mergeCommand());
+    .addCommand(mergeCommand())
+    .addCommand(reindexCommand())
+    .addCommand(keyCommand())
+    .addCommand(doctorCommand());
 }

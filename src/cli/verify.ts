@@ -1,6 +1,12 @@
+import type { KeyObject } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { buffer } from 'node:stream/consumers';
 import { Command } from 'commander';
 import type { RecordingLayout, RecordingState } from '../spool/Manifest.js';
 import type { RecordingFolder } from '../spool/RecordingFolder.js';
+import { finding } from '../spool/Finding.js';
+import { manifestName, signatureName } from '../spool/layout.js';
+import { isSignedBy, publicKeyIn } from '../spool/ManifestSignature.js';
 import { type Finding, findingCodes, verify } from '../spool/Verification.js';
 import { patiently } from './patiently.js';
 import { exitCodeOf, type Output, takesRecordings, withRecordings } from './recordingTarget.js';
@@ -26,6 +32,8 @@ export interface Verdict {
 
 export interface VerifyOptions extends SearchOptions {
   readonly json?: boolean;
+  /** Files of public keys, PEM. */
+  readonly publicKey?: readonly string[];
 }
 
 /** `reelay verify`, on disks and in buckets: exit 0 when every recording is whole, 1 with a table of findings when not, 2 when none could be looked at. */
@@ -33,6 +41,7 @@ export function verifyCommand(): Command {
   return takesRecordings(new Command('verify'))
     .description('checks recordings whole: headers, sidecars, hash chain, gaps, duration against the call')
     .option('--json', 'prints the findings as JSON')
+    .option('--public-key <file...>', 'PEM; every manifest has to be signed by one of these')
     .action(async (target: string, options: VerifyOptions) => {
       process.exitCode = await runVerify(target, options);
     });
@@ -46,20 +55,28 @@ export async function runVerify(
   errors: Output = process.stderr,
 ): Promise<number> {
   return await exitCodeOf(async () => {
+    const keys = options.publicKey?.map((file) => publicKeyIn(readFileSync(file, 'utf8'))) ?? null;
     const verdicts: Verdict[] = [];
     await withRecordings(target, options, async (found) => {
-      for (const folder of found) verdicts.push(await patiently(() => verdictOn(folder)));
+      for (const folder of found) verdicts.push(await patiently(() => verdictOn(folder, keys)));
     });
     output.write(options.json === true ? `${JSON.stringify(verdicts, null, 2)}\n` : report(verdicts));
     return verdicts.every((verdict) => verdict.whole) ? 0 : 1;
   }, errors);
 }
 
-/** Reads and checks one recording. */
-export async function verdictOn(folder: RecordingFolder): Promise<Verdict> {
+/**
+ * Reads and checks one recording.
+ *
+ * @param keys - one of them has to have signed the manifest; null: it needn't be signed
+ */
+export async function verdictOn(
+  folder: RecordingFolder,
+  keys: readonly KeyObject[] | null = null,
+): Promise<Verdict> {
   const recording = await folder.read();
   const manifest = recording.manifest?.value;
-  const findings = verify(recording);
+  const findings = [...(keys === null ? [] : await signatureFindings(folder, keys)), ...verify(recording)];
   return {
     recordingId: recording.recordingId,
     folders: folder.paths,
@@ -73,6 +90,20 @@ export async function verdictOn(folder: RecordingFolder): Promise<Verdict> {
     whole: findings.length === 0,
     findings,
   };
+}
+
+async function signatureFindings(folder: RecordingFolder, keys: readonly KeyObject[]): Promise<Finding[]> {
+  const [manifest, signature] = await Promise.all(
+    [manifestName, signatureName].map((name) => bytesIn(folder, name)),
+  );
+  if (manifest == null) return [];
+  if (signature == null) return [finding('signature_missing', manifestName)];
+  return isSignedBy(manifest, signature, keys) ? [] : [finding('signature_wrong', manifestName)];
+}
+
+async function bytesIn(folder: RecordingFolder, name: string): Promise<Buffer | null> {
+  const pieces = await folder.open(name);
+  return pieces === null ? null : await buffer(pieces);
 }
 
 function report(verdicts: readonly Verdict[]): string {

@@ -4,6 +4,8 @@
  * a function or a promise.
  */
 
+import type { ApiKey } from './ApiKey.js';
+
 /** What happens to the provider's socket when the bot's socket is lost unexpectedly. */
 export type UpstreamLossPolicy =
   /** Close the provider's socket too: the stream ends, as it would without a relay. */
@@ -102,8 +104,33 @@ export interface AccountConfig {
   /** Null: calls are relayed, their recordings are `failed` with reason `no_store`. */
   readonly store: StoreConfig | null;
   /** Bearer keys that see this account on the control port. */
-  readonly apiKeys: readonly string[];
-  readonly record: 'always' | 'never';
+  readonly apiKeys: readonly ApiKey[];
+  /** Where this account is told what happens to its recordings. */
+  readonly webhooks: readonly WebhookConfig[];
+  readonly record: 'always' | 'never' | 'onRequest';
+  /** What the caller hears when a recording begins: a name of {@link Config.prompts}, or `beep`; null: nothing. */
+  readonly prompt: string | null;
+  /** Recordings that are older are deleted; null: none. */
+  readonly retentionDays: number | null;
+}
+
+export interface WebhookConfig {
+  readonly url: string;
+  /** `whsec_` and base64, as Standard Webhooks has it. */
+  readonly secret: string;
+  /** Types of events; null: all. */
+  readonly events: readonly string[] | null;
+}
+
+/** The prompt that needs no file. */
+export const beepName = 'beep';
+
+/** Something that can be played to callers. */
+export interface Prompt {
+  /** Absolute, of a WAV or Ogg Opus file; null: it is made here. */
+  readonly file: string | null;
+  /** 16-bit mono samples by rate in Hz; empty until they are read. Shared, so that whoever is handed the configuration copies none. */
+  readonly samples: Readonly<Record<number, SharedArrayBuffer>>;
 }
 
 export interface Config {
@@ -121,7 +148,9 @@ export interface Config {
     readonly host: string;
     readonly port: number;
     /** Empty: the control port answers on loopback only, without a key. */
-    readonly adminKeys: readonly string[];
+    readonly adminKeys: readonly ApiKey[];
+    /** Signs the links by which recordings are shared; null: one of this start alone, so that links end with the daemon. */
+    readonly linkSecret: string | null;
   };
   readonly spool: {
     /** Absolute path. */
@@ -139,7 +168,15 @@ export interface Config {
     readonly chunkSeconds: number;
     readonly channels: 'dual' | 'mixed';
     readonly layout: Exclude<Layout, 'jambonz'>;
+    /** Accounts are told of a recording of which nothing was stored for this long, and a chunk. */
+    readonly stalledMinutes: number;
+    /** Absolute, of an Ed25519 key in PEM that signs manifests; null: nobody signs them. */
+    readonly signingKeyFile: string | null;
+    /** `mask`: keys that the caller presses are silence in the recording, and their digits are written nowhere. */
+    readonly dtmf: 'keep' | 'mask';
   };
+  /** By name. */
+  readonly prompts: Readonly<Record<string, Prompt>>;
   /** jambonz's own recordings, `WS …/record/:vendor`. */
   readonly recordEndpoint: {
     /** Pairs that a whole jambonz has; the call's account is the one that its first frame names. Empty: loopback only. */
@@ -162,7 +199,10 @@ export interface Config {
     /** How long one question may take, ms. Default 2000. */
     readonly timeoutMs: number;
   } | null;
-  readonly catalogue: { readonly url: string };
+  readonly catalogue: {
+    /** `memory:`, `sqlite:` and an absolute path, or `postgres://…`, which may hold a password. Default `sqlite:./reelay.db`. */
+    readonly url: string;
+  };
   readonly limits: {
     /** Calls at once; a further upgrade is answered with 503. Default 500. */
     readonly calls: number;
@@ -194,6 +234,14 @@ export interface Config {
     readonly memoryBytes: number | null;
   };
   readonly log: { readonly level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent' };
+  readonly tracing: {
+    /** URL that takes OTLP over HTTP; null: there are no traces. */
+    readonly endpoint: string | null;
+    /** Sent with every request there; may be secrets. */
+    readonly headers: Readonly<Record<string, string>>;
+    /** What traces call this program. Default `reelay`. */
+    readonly serviceName: string;
+  };
   readonly accounts: readonly AccountConfig[];
 }
 

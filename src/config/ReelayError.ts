@@ -57,6 +57,7 @@ export const errorCodes = {
   upstream_lost: 'The connection to the bot broke',
   upstream_overflow: 'The bot reads too slowly; frames for it were dropped',
   upstream_message_invalid: 'The bot sent something that the provider refuses or cannot play',
+  prompt_unplayable: 'The prompt that an account has for its callers can’t be played on this stream',
   returns_not_configured: 'The bot sent audio in a form that the account does not configure',
   // Recording
   tap_overflow: 'The ring between relay and recorder was full; recording frames were dropped',
@@ -82,13 +83,24 @@ export const errorCodes = {
   thread_lost: 'A worker thread ended or stopped answering and was started again',
   // Control port
   unauthorized: 'The key is missing or wrong',
+  forbidden: 'The key may not be used for this',
+  too_many_attempts: 'Too many wrong keys came from this address',
   not_found: 'There is nothing under this name for this key',
   range_unsatisfiable: 'The requested range lies outside the recording',
   recording_failed: 'The recording failed and has no audio',
+  recording_held: 'The recording is held and may not be deleted',
+  recording_unstored: 'The recording is not over, or not yet in its store',
+  recording_deleted: 'The recording was deleted',
+  recording_not_live: 'The recording is not one that is under way here, or not in a state for this',
   internal: 'The request could not be answered; the log says why',
   starting: 'The list of recordings is still being rebuilt',
   too_many_downloads: 'As much audio is being sent as the control port sends at once',
   request_invalid: 'The request is not one this route understands',
+  // The catalogue
+  catalogue_unavailable: 'The list of recordings cannot be asked now',
+  catalogue_locked: 'The file of the catalogue is open in another process',
+  catalogue_refused: 'The catalogue does not take a recording',
+  catalogue_unreadable: 'The file of the catalogue cannot be read; it was set aside and is built anew',
   // Verification
   verify_failed: 'A recording is not whole',
   recording_unknown: 'No recording with this id lies where it was searched',

@@ -2,7 +2,7 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { type Document, LineCounter, parseDocument } from 'yaml';
 import { bucketStore, isBucketUrl } from './bucketStore.js';
-import { type AccountConfig, type Config, type StoreConfig } from './Config.js';
+import { beepName, type AccountConfig, type Config, type StoreConfig } from './Config.js';
 import { type Environment, type Problem, overlayEnvironment, substitute } from './environment.js';
 import { ReelayError } from './ReelayError.js';
 import { accountSchema, configOf, configSchema } from './schema.js';
@@ -142,7 +142,7 @@ function nameOf(path: readonly PropertyKey[], whole = 'the configuration'): stri
   return text.replace(/^\./, '') || whole;
 }
 
-const secret = /password|token|keys?$|secret|credentials|connectionString|sasUrl/i;
+const secret = /password|token|keys?$|secret|credentials|headers|connectionString|sasUrl/i;
 /** A URL with a user or a query, or a connection string, whatever key it was written under. */
 const secretValue = /:\/\/[^/]*@|\?|(?:key|signature|sig|secret|token|password)=/i;
 
@@ -210,7 +210,7 @@ function contradictions(config: Config): Problem[] {
 }
 
 function togetherProblems(config: Config): Problem[] {
-  return [...doubleKeys(config), ...nestedFolders(config)];
+  return [...doubleKeys(config), ...nestedFolders(config), ...unknownPrompts(config)];
 }
 
 function doubleIds({ accounts }: Config): Problem[] {
@@ -229,17 +229,26 @@ function doubleIds({ accounts }: Config): Problem[] {
 
 /** A key that opens two accounts would show one tenant the other's calls. */
 function doubleKeys(config: Config): Problem[] {
-  const owners = new Map(config.control.adminKeys.map((key) => [key, 'control.adminKeys']));
+  const owners = new Map(config.control.adminKeys.map(({ sha256 }) => [sha256, 'control.adminKeys']));
   const problems: Problem[] = [];
   for (const [index, { apiKeys }] of config.accounts.entries()) {
     const path = `accounts[${index}].apiKeys`;
-    for (const key of new Set(apiKeys)) {
-      const owner = owners.get(key);
-      if (owner === undefined) owners.set(key, path);
+    for (const digest of new Set(apiKeys.map(({ sha256 }) => sha256))) {
+      const owner = owners.get(digest);
+      if (owner === undefined) owners.set(digest, path);
       else problems.push({ path, message: `has a key that is in ${owner} too; give each its own` });
     }
   }
   return problems;
+}
+
+function unknownPrompts({ prompts, accounts }: Config): Problem[] {
+  const known = [...Object.keys(prompts), beepName];
+  return accounts.flatMap(({ prompt }, index) => {
+    if (prompt === null || known.includes(prompt)) return [];
+    const message = `is "${prompt}"; it must be one of ${known.join(', ')}`;
+    return [{ path: `accounts[${index}].prompt`, message }];
+  });
 }
 
 /** What lies in the spool is deleted once it is in the store, so the two must never be the same files. */

@@ -1,6 +1,8 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
-import type { AccountConfig, Config } from './Config.js';
+import { apiKeyOf, keyScopes, type ApiKey } from './ApiKey.js';
+import { beepName, type AccountConfig, type Config } from './Config.js';
+import { eventTypes } from './eventTypes.js';
 import {
   accountsUrl,
   host,
@@ -18,6 +20,7 @@ import {
 } from './scalar.js';
 import { closed, section } from './section.js';
 import { storeSchema } from './storeSchema.js';
+import { tracingSchema } from './tracingSchema.js';
 
 const KiB = 2 ** 10;
 const MiB = 2 ** 20;
@@ -43,7 +46,8 @@ export function configSchema(folder: string) {
     control: section({
       host: host().default('127.0.0.1'),
       port: port().default(8081),
-      adminKeys: keys().default([]),
+      adminKeys: apiKeys().default([]),
+      linkSecret: linkSecret().nullable().default(null),
     }),
     spool: section({
       dir: path().default(resolve(folder, 'spool')),
@@ -58,9 +62,13 @@ export function configSchema(folder: string) {
       chunkSeconds: whole('seconds', 1, 3600).default(60),
       channels: oneOf('dual', 'mixed').default('dual'),
       layout: oneOf('chunks', 'single', 'both').default('chunks'),
+      stalledMinutes: whole('minutes', 1, 1440).default(5),
+      signingKeyFile: path().nullable().default(null),
+      dtmf: oneOf('keep', 'mask').default('keep'),
     }),
+    prompts: prompts(folder).default({}),
     recordEndpoint: recordEndpoint(),
-    catalogue: section({ url: catalogueUrl().default('memory:') }),
+    catalogue: section({ url: catalogueUrl(folder).default(`sqlite:${resolve(folder, 'reelay.db')}`) }),
     limits: section({
       calls: whole('calls', 1, 100_000).default(500),
       pendingStreams: whole('sockets', 1, 100_000).default(200),
@@ -79,6 +87,7 @@ export function configSchema(folder: string) {
     log: section({
       level: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
     }),
+    tracing: tracingSchema(),
     accounts: z.array(account(path)).optional(),
     accountsUrl: accountsUrl().nullable().default(null),
     accountLookup: section({
@@ -127,9 +136,11 @@ function account(path: () => z.ZodType<string>) {
     jambonz: jambonz(),
     livekit: notYet('LiveKit', 'Leave it out'),
     store: storeSchema(path).nullable().default(null),
-    apiKeys: keys().default([]),
-    webhooks: notYet('webhooks', 'Leave them out'),
-    record: record().default('always'),
+    apiKeys: apiKeys().default([]),
+    webhooks: z.array(webhook()).default([]),
+    record: oneOf('always', 'never', 'onRequest').default('always'),
+    prompt: text('a name that prompts has, or beep').nullable().default(null),
+    retentionDays: whole('days', 1, 36_500).nullable().default(null),
   }).transform((input): AccountConfig => ({
     id: input.id,
     upstream: input.upstream,
@@ -139,8 +150,31 @@ function account(path: () => z.ZodType<string>) {
     jambonz: input.jambonz,
     store: input.store,
     apiKeys: input.apiKeys,
+    webhooks: input.webhooks,
     record: input.record,
+    prompt: input.prompt,
+    retentionDays: input.retentionDays,
   }));
+}
+
+function webhook() {
+  const secret = 'whsec_ and 24 to 64 bytes in base64; openssl rand -base64 32 makes one';
+  return closed({
+    url: scalar('an http:// or https:// URL without user and fragment', (value) => {
+      const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : null;
+      if (url === null || !/^https?:$/.test(url.protocol)) return undefined;
+      return url.username + url.password + url.hash === '' ? (value as string) : undefined;
+    }),
+    secret: scalar(secret, (value) => {
+      const [, key] = /^whsec_([A-Za-z0-9+/]+={0,2})$/.exec(typeof value === 'string' ? value : '') ?? [];
+      const bytes = key === undefined ? 0 : Buffer.from(key, 'base64').length;
+      return bytes >= 24 && bytes <= 64 ? (value as string) : undefined;
+    }),
+    events: z
+      .array(oneOf(...eventTypes))
+      .nullable()
+      .default(null),
+  });
 }
 
 function jambonz() {
@@ -217,6 +251,23 @@ function keys() {
   });
 }
 
+function linkSecret() {
+  return scalar('a text of at least 32 characters that nobody can guess', (value) =>
+    typeof value === 'string' && /^\S(?:.*\S)?$/.test(value) && value.length >= 32 ? value : undefined,
+  );
+}
+
+function apiKeys() {
+  const expected =
+    'a key without white space around it, "sha256:" and the digest that `reelay key` gives, { key, name, scopes }, or a list of these; ' +
+    `scopes are ${keyScopes.join(', ')}`;
+  return scalar(expected, (value): readonly ApiKey[] | undefined => {
+    const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+    const read = list.map(apiKeyOf);
+    return read.every((each) => each !== undefined) ? read : undefined;
+  });
+}
+
 /** The characters of a safe part of an object key; ids on the wire are held against the same set. */
 function accountId() {
   const expected =
@@ -227,36 +278,37 @@ function accountId() {
   });
 }
 
-function record() {
-  return refusing(oneOf('always', 'never'), {
-    onRequest: `${notDone('record: onRequest')} Use always or never.`,
+/** `{ name: file }`, besides the one that needs no file. */
+function prompts(folder: string) {
+  const expected = `{ name: file } with names of letters, digits and hyphens other than ${beepName}, for example { consent: ./consent.wav }`;
+  return scalar(expected, (value): Config['prompts'] | undefined => {
+    if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+    const given = Object.entries(value as Readonly<Record<string, unknown>>);
+    const isRight = ([name, file]: [string, unknown]): boolean =>
+      /^[A-Za-z0-9][A-Za-z0-9-]{0,63}$/.test(name) &&
+      name !== beepName &&
+      typeof file === 'string' &&
+      file.trim() !== '';
+    if (!given.every(isRight)) return undefined;
+    return Object.fromEntries(
+      given.map(([name, file]) => [name, { file: resolve(folder, String(file)), samples: {} }]),
+    );
   });
 }
 
-function catalogueUrl() {
-  const remedy = 'Use "memory:"; the catalogue is rebuilt from spool and stores at every start.';
-  return z.unknown().transform((value, context): string => {
-    if (value === 'memory:') return value;
-    const scheme = /^([a-z]+):/.exec(typeof value === 'string' ? value : '')?.[1];
-    const known = scheme !== undefined && ['sqlite', 'postgres', 'postgresql'].includes(scheme);
-    const message = known
-      ? `${notDone(`a catalogue in ${scheme}`)} ${remedy}`
-      : `must be "memory:". ${remedy}`;
-    context.issues.push({ code: 'custom', message, input: value });
-    return z.NEVER;
+/** Where the list of recordings is kept; a path in it is made absolute. */
+function catalogueUrl(folder: string) {
+  const expected = 'memory:, sqlite: and the path of a file, or a URL postgres://user:password@host/database';
+  return scalar(expected, (value) => {
+    if (typeof value !== 'string') return undefined;
+    const [, scheme, rest = ''] = /^([a-z]+):(.*)$/s.exec(value) ?? [];
+    if (scheme === 'memory') return rest === '' ? value : undefined;
+    // What looks like a file's name to us is a database in memory to SQLite.
+    if (scheme === 'sqlite')
+      return rest.trim() === '' || rest === ':memory:' ? undefined : `sqlite:${resolve(folder, rest)}`;
+    const isPostgres = scheme === 'postgres' || scheme === 'postgresql';
+    return isPostgres && rest.startsWith('//') && URL.canParse(value) ? value : undefined;
   });
-}
-
-/** A value that is documented for a later version gets a sentence of its own instead of "must be one of". */
-function refusing<T extends z.ZodType>(inner: T, later: Readonly<Record<string, string>>) {
-  return z
-    .unknown()
-    .superRefine((value, context) => {
-      const message = typeof value === 'string' ? later[value] : undefined;
-      if (message === undefined) return;
-      context.issues.push({ code: 'custom', message, input: value, continue: false });
-    })
-    .pipe(inner);
 }
 
 /** A key that is documented for a later version: refused when it says anything, rather than silently ignored. */
@@ -291,7 +343,10 @@ export function catchAll(folder: string): AccountConfig {
     },
     store: { type: 'file', dir: resolve(folder, 'recordings') },
     apiKeys: [],
+    webhooks: [],
     record: 'always',
+    prompt: null,
+    retentionDays: null,
   };
 }
 

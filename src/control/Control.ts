@@ -1,23 +1,18 @@
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { MessagePort } from 'node:worker_threads';
-import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
-import { MemoryCatalogue } from '../catalogue/MemoryCatalogue.js';
-import type { Config, RecordFormat } from '../config/Config.js';
+import { accountOf, type Config } from '../config/Config.js';
 import { isLoopback } from '../config/isFromHere.js';
-import { loadConfig } from '../config/load.js';
 import { StartTokens } from '../providers/twilio/startToken.js';
 import type { Manifest } from '../spool/Manifest.js';
 import { daemonsFolder } from '../spool/layout.js';
-import { Quarantine, type SetAside } from '../spool/Quarantine.js';
-import type { Announcement } from '../spool/SpoolEvent.js';
-import { clockOf } from '../storage/Clock.js';
+import { signatureOf } from '../spool/ManifestSignature.js';
+import type { Announcement, RecordingProgress } from '../spool/SpoolEvent.js';
+import { type Clock, clockOf, wallClockOf } from '../storage/Clock.js';
+import { readSpooled } from '../storage/SpooledRecording.js';
 import { SpoolReserve } from '../storage/SpoolReserve.js';
 import { Stores } from '../storage/Stores.js';
-import { Uploader } from '../storage/Uploader.js';
 import { Counters } from '../tap/Counters.js';
 import type {
   ControlData,
@@ -28,29 +23,30 @@ import type {
   ToControl,
 } from './ControlMessage.js';
 import { AccountDirectory } from './AccountDirectory.js';
-import { Alerts } from './Alerts.js';
-import { FailedRecordings } from './FailedRecordings.js';
-import { ForeignRecordings } from './ForeignRecordings.js';
+import { Archive } from './library/Archive.js';
+import { Alerts } from './monitoring/Alerts.js';
+import { CallLog, callLogBytes } from './monitoring/CallLog.js';
+import { ConfigInForce } from './ConfigInForce.js';
+import { ControlPort } from './ControlPort.js';
+import { EventWatch, type Uploading } from './events/EventWatch.js';
+import { FailedRecordings } from './library/FailedRecordings.js';
 import { commitFault } from './Fault.js';
-import { httpApi } from './HttpApi.js';
-import { Keyring } from './Keyring.js';
-import { Library } from './Library.js';
-import { LiveCalls } from './LiveCalls.js';
+import { httpApi } from './api/HttpApi.js';
+import { LiveCalls } from './library/LiveCalls.js';
 import { answerMediaHttp } from './MediaHttp.js';
-import { Metrics } from './Metrics.js';
-import { OverloadAlert } from './OverloadAlert.js';
-import { SpoolOwnership } from './SpoolOwnership.js';
-import { SpoolWatch } from './SpoolWatch.js';
-import { ThreadAlerts } from './ThreadAlerts.js';
+import { Metrics } from './monitoring/Metrics.js';
+import { OverloadAlert } from './monitoring/OverloadAlert.js';
+import { RecordingRequests } from './RecordingRequests.js';
+import { SystemReport } from './monitoring/SystemReport.js';
+import { SpoolOwnership } from './uploads/SpoolOwnership.js';
+import { ThreadAlerts } from './monitoring/ThreadAlerts.js';
+import { type Traces, tracesFor } from './monitoring/Tracing.js';
 import { uploadFaults, type UploadFaults } from './uploadFaults.js';
-import { UploadWatch } from './UploadWatch.js';
+import { Uploads } from './uploads/Uploads.js';
+import { Webhooks } from './events/Webhooks.js';
 
 /** How often the spool is looked through without being told to, in case an announcement was lost, ms. */
 const lookMs = 30_000;
-/** After how long stores that could not be read are read again, ms. */
-const readAgainMs = 300_000;
-/** Pause between a successor's tries to listen, ms. */
-const listenAgainMs = 100;
 
 /**
  * The control thread's work: configuration, HTTP, catalogue and uploads. It keeps nothing that isn't in spool, stores and
@@ -58,90 +54,96 @@ const listenAgainMs = 100;
  */
 export class Control {
   readonly #data: ControlData;
+  readonly #settings: ConfigInForce;
   readonly #post: (message: FromControl) => void;
   readonly #log: Logger;
-  /** Where it was at the start; a reload doesn't move it. */
+  /** Where it was at the start; a reload moves neither it nor the catalogue. */
   readonly #spoolDir: string;
+  readonly #callLog: CallLog;
+  readonly #traces: Traces;
   readonly #calls = new LiveCalls();
+  readonly #requests = new RecordingRequests((id, request) => this.#post({ type: 'record', id, request }));
   readonly #stores: Stores;
   readonly #ownership: SpoolOwnership;
-  readonly #library: Library;
-  readonly #foreign: ForeignRecordings;
+  readonly #archive: Archive;
+  readonly #webhooks: Webhooks;
+  readonly #events: EventWatch;
   readonly #alerts: Alerts;
   readonly #overload: OverloadAlert;
   readonly #threadAlerts: ThreadAlerts;
-  readonly #spool: SpoolWatch;
+  readonly #uploads: Uploads;
   readonly #failed: FailedRecordings;
-  readonly #watch: UploadWatch;
-  readonly #reserve: SpoolReserve;
-  readonly #uploader: Uploader;
   readonly #metrics: Metrics;
   readonly #tokens: StartTokens;
   readonly #directory: AccountDirectory;
-  readonly #app: FastifyInstance;
-  #config: Config;
-  #keyring: Keyring;
+  readonly #port: ControlPort;
   #recorderPort: MessagePort | null = null;
   /** Null before `begin`. */
   #looking: NodeJS.Timeout | null = null;
-  /** Set while some store could not be read. */
-  #readingAgain: NodeJS.Timeout | null = null;
+  /** One after the other. */
+  #reloading: Promise<void> = Promise.resolve();
   readonly #late = new AbortController();
   #isStopping = false;
-  /** Unless another daemon has taken the port. */
-  #listens = true;
   #threads: ThreadStates = { media: 'ready', recorder: 'starting', control: 'ready' };
 
   private constructor(
     data: ControlData,
-    config: Config,
+    settings: ConfigInForce,
     faults: UploadFaults,
+    callLog: CallLog,
     log: Logger,
     post: (message: FromControl) => void,
   ) {
     this.#data = data;
     this.#post = post;
     this.#log = log;
-    this.#config = config;
-    this.#spoolDir = config.spool.dir;
-    this.#keyring = new Keyring(config);
+    this.#callLog = callLog;
+    this.#traces = tracesFor(settings.config.tracing, log);
+    this.#settings = settings;
+    this.#spoolDir = settings.config.spool.dir;
     this.#tokens = new StartTokens(data.tokenKey);
     const clock = clockOf(faults.clockSpeed);
     this.#directory = new AccountDirectory({ config: () => this.#config, clock, log });
-    this.#stores = new Stores(config, { find: (accountId) => this.#directory.find(accountId), clock });
+    this.#stores = new Stores(settings.config, {
+      find: (accountId) => this.#directory.find(accountId),
+      clock,
+    });
     this.#ownership = new SpoolOwnership(data.alone, data.own);
-    this.#library = new Library(new MemoryCatalogue(), this.#spoolDir, this.#stores);
-    this.#foreign = new ForeignRecordings({ spoolDir: this.#spoolDir, library: this.#library, log });
     this.#metrics = this.#makeMetrics(data);
     this.#alerts = new Alerts(log, ({ code }) => this.#metrics.alerts.inc({ alert: code }));
+    const reserve = new SpoolReserve(join(this.#spoolDir, daemonsFolder));
+    this.#archive = new Archive({
+      config: () => this.#config,
+      stores: this.#stores,
+      reserve,
+      alerts: this.#alerts,
+      found: (folder, manifest) => this.#found(folder, manifest),
+      log,
+    });
+    this.#webhooks = this.#makeWebhooks(clock, wallClockOf(faults.clockSpeed));
+    this.#events = this.#makeEventWatch(clock);
     this.#threadAlerts = new ThreadAlerts(this.#alerts);
     this.#overload = new OverloadAlert(new Counters(data.counters), this.#alerts);
     this.#failed = new FailedRecordings((manifest) => this.#tellFailed(manifest));
-    this.#spool = this.#makeSpoolWatch();
-    this.#watch = new UploadWatch({
-      metrics: this.#metrics,
-      alerts: this.#alerts,
-      spool: this.#spool,
-      library: this.#library,
+    this.#uploads = new Uploads({
+      config: () => this.#config,
+      directory: this.#directory,
+      stores: this.#stores,
+      reserve,
       ownership: this.#ownership,
+      library: this.#archive.library,
+      calls: this.#calls,
+      events: this.#events,
+      metrics: this.#metrics,
+      traces: this.#traces,
+      alerts: this.#alerts,
+      sign: (manifest) => this.#sign(manifest),
+      full: (full) => post({ type: 'spool', full }),
+      clock,
       killPoint: faults.killPoint,
       log,
     });
-    this.#reserve = new SpoolReserve(join(this.#spoolDir, daemonsFolder));
-    this.#uploader = new Uploader({
-      write: (path, data) => this.#reserve.write(path, data),
-      spoolDir: this.#spoolDir,
-      storeOf: (accountId) => this.#stores.of(accountId),
-      portalOf: (accountId) => this.#portalOf(accountId),
-      quarantine: new Quarantine(this.#spoolDir, (item) => {
-        this.#log.error({ ...item, code: 'spool_unreadable' }, 'something in the spool was set aside');
-        this.#tellSetAside(item);
-      }),
-      owns: (folder) => this.#ownership.owns(folder),
-      clock,
-      observer: this.#watch,
-    });
-    this.#app = this.#makeApp();
+    this.#port = this.#makePort();
     this.#listenTo(data.recorderPort);
   }
 
@@ -150,23 +152,34 @@ export class Control {
    *
    * @returns undefined after a `configError`
    */
-  static configure(
+  static async configure(
     data: ControlData,
-    log: (config: Config) => Logger,
+    log: (config: Config, aside: (line: string) => void) => Logger,
     post: (message: FromControl) => void,
-  ): Control | undefined {
-    let config: Config;
+  ): Promise<Control | undefined> {
+    let settings: ConfigInForce;
     let faults: UploadFaults;
     try {
       faults = uploadFaults(process.env);
       // A restart of the thread is not a reload: the successor takes what is in force.
-      config = data.config ?? loadConfig(data.flags);
+      settings = await ConfigInForce.read(data.flags, data.config);
     } catch (error) {
       post({ type: 'configError', message: (error as Error).message });
       return undefined;
     }
-    post({ type: 'config', config });
-    return new Control(data, config, faults, log(config), post);
+    post({ type: 'config', config: settings.config });
+    const { dir, maxBytes } = settings.config.spool;
+    const callLog = new CallLog({
+      dir: join(dir, daemonsFolder),
+      mostBytes: callLogBytes(maxBytes),
+      counters: new Counters(data.counters),
+    });
+    const logger = log(settings.config, (line) => callLog.take([line]));
+    return new Control(data, settings, faults, callLog, logger, post);
+  }
+
+  get #config(): Config {
+    return this.#settings.config;
   }
 
   /** Whatever main says. */
@@ -185,13 +198,16 @@ export class Control {
         void this.#handOver();
         return;
       case 'reload':
-        return this.#reload();
+        this.#reloading = this.#reloading.then(() => this.#reload());
+        return;
       case 'http':
         void this.#answerMedia(message.id, message.request);
         return;
       case 'lookup':
         void this.#lookUp(message.id, message.accountId);
         return;
+      case 'recorded':
+        return this.#requests.answered(message.id, message.outcome);
       case 'calls':
         return this.#calls.take(message);
       case 'threads':
@@ -201,6 +217,8 @@ export class Control {
         this.#listenTo(message.port);
         void this.#look();
         return;
+      case 'lines':
+        return this.#callLog.take(message.lines);
       case 'stop':
         this.#stop(message.patienceMs);
         return;
@@ -211,19 +229,20 @@ export class Control {
   async #begin(listens: boolean): Promise<void> {
     if (this.#looking !== null) return;
     this.#looking = setInterval(() => void this.#look(), lookMs);
-    // Before anybody can ask: a recording that was known to the predecessor is known from the first request on.
-    await this.#library.scanSpool((folder, manifest) => this.#found(folder, manifest));
+    this.#callLog.start();
+    await this.#archive.begin(listens);
     this.#post({ type: 'begun' });
-    this.#readStores();
-    void this.#reserve.fill();
+    this.#uploads.start();
     this.#overload.start();
-    void this.#spool.start();
+    this.#webhooks.start();
+    this.#events.start();
     if (listens) await this.#open();
     await this.#look();
   }
 
   /** Listens, and posts `ready`. */
   async #open(): Promise<void> {
+    this.#archive.open();
     const port = await this.#listen();
     if (port === null) return;
     this.#post({ type: 'ready', port });
@@ -232,7 +251,7 @@ export class Control {
       'control port is open',
     );
     if (
-      this.#keyring.isEmpty &&
+      this.#settings.keyring.isEmpty &&
       !isLoopback(this.#config.control.host) &&
       this.#config.control.host !== 'localhost'
     )
@@ -242,50 +261,39 @@ export class Control {
   /** A recording that lies in the spool. */
   #found(folder: string, manifest: Manifest): void {
     this.#failed.found(manifest);
-    if (this.#ownership.owns(folder)) this.#spool.found(folder, manifest);
-    else this.#foreign.found(folder);
+    if (this.#ownership.owns(folder)) this.#events.started(folder, manifest);
+    if (this.#ownership.owns(folder)) this.#uploads.found(folder, manifest);
+    else this.#archive.foreign(folder);
   }
 
   /** Whatever other daemons have left in the spool is this one's. */
   async #takeUp(): Promise<void> {
-    await this.#foreign.takeUp((folder, manifest) => this.#found(folder, manifest));
-    await this.#library.scanSpool((folder, manifest) => this.#found(folder, manifest));
+    await this.#archive.takeUp();
     await this.#look();
     this.#log.info('the spool is this daemon’s own');
   }
 
-  /** Another daemon needs the port. Answers that are under way go on. */
+  /** Another daemon needs the port, and what else only one can have. */
   async #handOver(): Promise<void> {
-    const { server } = this.#app;
-    this.#listens = false;
-    // One that listens on several addresses has a server for each, and only all of it can be closed.
-    if (this.#app.addresses().length > 1) await this.#app.close();
-    else if (server.listening) server.close();
+    await this.#port.handOver();
+    await this.#archive.handOver();
     this.#post({ type: 'handedOver', own: this.#ownership.known });
   }
 
-  /** A successor tries for as long as it takes, since its predecessor's socket has to go first; at the start it says what is wrong. */
+  /** Null: it isn't this daemon's, or main was told what is wrong. */
   async #listen(): Promise<number | null> {
-    const { host, port } = this.#config.control;
-    while (this.#listens) {
-      try {
-        await this.#app.listen({ host, port: this.#data.listenPort ?? port });
-        return (this.#app.server.address() as AddressInfo).port;
-      } catch (error) {
-        const reason = (error as Error).message;
-        if (this.#data.config === null && this.#data.listens !== false) {
-          const message = `control.host and control.port: cannot listen on ${host}:${port} (${reason}).`;
-          this.#post({
-            type: 'configError',
-            message: `${message} Choose others, or end what listens there.`,
-          });
-          return null;
-        }
-        this.#log.warn({ reason }, 'the control port is not free yet');
-        await sleep(listenAgainMs);
-      }
+    const { control } = this.#config;
+    const port = this.#data.listenPort ?? control.port;
+    // At the start it is somebody's mistake.
+    const isPatient = this.#data.config !== null || this.#data.listens === false;
+    try {
+      return await this.#port.open(control, port, isPatient);
+    } catch (error) {
+      const reason = (error as Error).message;
+      const message = `control.host and control.port: cannot listen on ${control.host}:${control.port} (${reason}).`;
+      this.#post({ type: 'configError', message: `${message} Choose others, or end what listens there.` });
+      return null;
     }
-    return null;
   }
 
   async #answerMedia(id: number, request: PlainRequest): Promise<void> {
@@ -308,83 +316,67 @@ export class Control {
   #listenTo(port: MessagePort): void {
     this.#recorderPort?.close();
     this.#recorderPort = port;
-    port.on('message', (event: Announcement) => void this.#announced(event));
+    port.on('message', (event: Announcement) => this.#announced(event));
   }
 
-  async #announced(event: Announcement): Promise<void> {
+  #announced(event: Announcement): void {
     if (event.type === 'setAside') {
-      this.#tellSetAside(event.item);
+      this.#uploads.setAside(event.item);
+      return;
+    }
+    if (event.type === 'lines') return this.#callLog.take(event.lines);
+    if (event.type === 'progress') {
+      for (const recording of event.recordings) this.#progressed(recording);
       return;
     }
     this.#ownership.take(event.folder);
-    this.#foreign.announced(event.folder);
-    this.#spool.take(event);
-    await this.#library.take(event);
-    if (event.type === 'ended') this.#failed.ended(event.manifest);
-    if (event.type === 'sealed' || event.type === 'ended') this.#uploader.wake(event.folder);
+    this.#archive.take(event);
+    this.#uploads.take(event);
+    if (event.type === 'started') this.#events.started(event.folder, event.manifest);
+    if (event.type === 'ended') {
+      this.#failed.ended(event.manifest);
+      this.#events.ended(event.manifest);
+    }
   }
 
-  /** In the log it was told by whoever moved it. */
-  #tellSetAside(item: SetAside): void {
-    this.#metrics.quarantined.inc();
-    this.#alerts.raise('quarantine', {
-      code: 'spool_unreadable',
-      message: 'something in the spool could not be read; somebody has to look into its quarantine',
-      details: { ...item },
-    });
+  #progressed(recording: RecordingProgress): void {
+    this.#ownership.take(recording.folder);
+    this.#uploads.progressed(recording);
+    this.#archive.progressed(recording);
   }
 
-  #reload(): void {
+  async #reload(): Promise<void> {
     try {
-      this.#config = loadConfig(this.#data.flags);
+      await this.#settings.reload();
     } catch (error) {
       this.#log.error({ err: error }, 'the configuration was not reloaded; the one in force stays');
       this.#post({ type: 'configError', message: (error as Error).message });
       return;
     }
     this.#stores.reload(this.#config);
-    this.#keyring = new Keyring(this.#config);
     this.#directory.refresh();
     this.#post({ type: 'config', config: this.#config });
     this.#log.info({ accounts: this.#config.accounts.length }, 'the configuration was reloaded');
-    this.#watch.reloading(() => this.#uploader.unpark());
-    if (this.#looking !== null) this.#readStores();
+    this.#uploads.reload();
+    if (this.#looking !== null) this.#archive.readStores();
     void this.#look();
-  }
-
-  #readStores(): void {
-    void this.#library.scanStores(this.#config.accounts, {
-      failed: (store, error) => {
-        this.#log.error(
-          { err: error, store: store.name },
-          'a store cannot be listed; its recordings are not shown',
-        );
-        this.#readAgain();
-      },
-      cut: (store) =>
-        this.#log.warn({ store: store.name }, 'a store holds so much that not everything in it is shown'),
-    });
-  }
-
-  #readAgain(): void {
-    this.#readingAgain ??= setTimeout(() => {
-      this.#readingAgain = null;
-      if (this.#looking !== null) this.#readStores();
-    }, readAgainMs).unref();
   }
 
   /** What lies in the spool is the truth; announcements only save the time until the next look. */
   async #look(): Promise<void> {
     if (this.#looking === null) return;
-    await this.#uploader.wakeAll();
-    await this.#foreign.look();
+    await this.#uploads.look();
+    await this.#archive.look();
   }
 
   /** A recording of which no audio is kept. */
-  #tellFailed({ recordingId, accountId, claimedAccountId, callId, reason }: Manifest): void {
+  #tellFailed(manifest: Manifest): void {
+    const { recordingId, accountId, claimedAccountId, callId, provider, reason } = manifest;
     this.#metrics.recordingsFailed.inc({ reason: reason ?? 'unknown' });
-    const about = { code: reason, recordingId, accountId, claimedAccountId, callId };
+    const about = { code: reason, recordingId, accountId, claimedAccountId, callId, provider };
     this.#log.error(about, 'a recording failed; no audio of it is kept');
+    this.#traces.failed(manifest);
+    this.#events.failed(manifest);
   }
 
   /** Asked again, it has that much patience from then on, if that is less. */
@@ -396,9 +388,9 @@ export class Control {
   }
 
   async #end(): Promise<void> {
-    if (this.#readingAgain !== null) clearTimeout(this.#readingAgain);
+    this.#archive.end();
     const unstored = this.#looking === null ? 0 : await this.#finish(this.#looking);
-    await this.#app.close().catch(() => undefined);
+    await this.#port.close();
     this.#stores.close();
     this.#recorderPort?.close();
     this.#post({ type: 'stopped', unstored });
@@ -407,61 +399,103 @@ export class Control {
   /** @returns recordings that stay in the spool until the next start */
   async #finish(looking: NodeJS.Timeout): Promise<number> {
     clearInterval(looking);
-    this.#reserve.stop();
     this.#overload.stop();
-    await this.#spool.stop();
-    await this.#uploader.wakeAll();
+    this.#events.stop();
     const { signal } = this.#late;
+    const unstored = await this.#uploads.stop(signal);
     const patience = signal.aborted ? Promise.resolve() : once(signal, 'abort');
-    await Promise.race([this.#uploader.settled(), patience]);
-    await Promise.race([this.#uploader.stop(), patience]);
+    await Promise.race([this.#webhooks.stop(), patience]);
+    await Promise.race([this.#archive.close(), patience]);
+    await Promise.race([this.#callLog.flush(), patience]);
+    await Promise.race([this.#traces.stop(), patience]);
     this.#late.abort();
-    return await this.#uploader.unstored();
-  }
-
-  /** What jambonz's portal expects of an account's recordings on `/record`. */
-  async #portalOf(accountId: string): Promise<{ format: RecordFormat; timeZone: string }> {
-    const account = await this.#directory.find(accountId);
-    return {
-      format: account?.jambonz.recordFormat ?? 'mp3',
-      timeZone: this.#config.recordEndpoint.timeZone,
-    };
+    return unstored;
   }
 
   #makeMetrics(data: ControlData): Metrics {
     return new Metrics({
       counters: new Counters(data.counters),
       threads: () => this.#threads,
-      spool: () => this.#spool,
-      parkedAccounts: () => this.#watch.parkedAccounts,
-      oldestUnstoredMs: () => this.#uploader.oldestUnstoredMs,
+      spool: () => this.#uploads.spool,
+      catalogue: () => this.#archive.catalogue,
+      linesLost: () => this.#callLog.lost,
+      spans: () => this.#traces.spans,
+      parkedAccounts: () => this.#uploads.parkedAccounts,
+      oldestUnstoredMs: () => this.#uploads.oldestUnstoredMs,
     });
   }
 
-  #makeSpoolWatch(): SpoolWatch {
-    return new SpoolWatch({
-      spoolDir: this.#spoolDir,
-      config: () => this.#config,
-      calls: this.#calls,
-      owns: (folder) => this.#ownership.owns(folder),
-      alerts: this.#alerts,
-      relieve: () => this.#uploader.relieve(),
-      changed: (full) => this.#post({ type: 'spool', full }),
+  #makeReport(): SystemReport {
+    return new SystemReport({
+      counters: new Counters(this.#data.counters),
+      threads: () => this.#threads,
+      alerts: () => this.#alerts,
+      spool: () => this.#uploads.spool,
+      catalogue: () => this.#archive.catalogue,
+      stuck: () => this.#uploads.stuck,
+      stored: async () => await this.#metrics.stored(),
+      oldestUnstoredMs: () => this.#uploads.oldestUnstoredMs,
+    });
+  }
+
+  #makeWebhooks(clock: Clock, nowMs: () => number): Webhooks {
+    return new Webhooks({
+      outbox: this.#archive.catalogue.outbox,
+      find: async (accountId) => await this.#directory.find(accountId),
+      clock,
+      nowMs,
+      keep: async (delivery) => await (await this.#archive.ledgerOf(delivery.accountId))?.keep(delivery),
+      letGo: async (delivery) => await (await this.#archive.ledgerOf(delivery.accountId))?.letGo(delivery),
+      tried: (outcome) => this.#metrics.eventTries.inc({ outcome }),
       log: this.#log,
     });
   }
 
-  #makeApp(): FastifyInstance {
-    return httpApi({
-      library: this.#library,
+  #makeEventWatch(clock: Clock): EventWatch {
+    return new EventWatch({
+      clock,
+      tell: (event) => this.#webhooks.tell(event),
+      // Of an account that is looked up it isn't known here.
+      isWanted: (accountId) =>
+        (accountOf(this.#config, accountId)?.webhooks.length ?? 0) > 0 || this.#config.accountLookup !== null,
+      read: async (folder) => await this.#uploading(folder),
+      stalledMs: () => this.#config.recording.stalledMinutes * 60_000,
+      log: this.#log,
+    });
+  }
+
+  async #uploading(folder: string): Promise<Uploading | null> {
+    const { manifest, note } = (await readSpooled(this.#spoolDir, folder)) ?? { manifest: null };
+    return manifest === null ? null : { manifest, stored: note.chunks.map(({ index }) => index) };
+  }
+
+  #makePort(): ControlPort {
+    const app = httpApi({
+      library: this.#archive.library,
       calls: this.#calls,
       metrics: this.#metrics,
-      keyring: () => this.#keyring,
+      system: this.#makeReport(),
+      keyring: () => this.#settings.keyring,
       threads: () => this.#threads,
+      requests: this.#requests,
+      removal: this.#archive.removal,
+      audit: this.#archive.audit,
+      outbox: this.#archive.catalogue.outbox,
+      callLog: this.#callLog,
+      traces: this.#traces,
+      webhooks: this.#webhooks,
+      linkKey: () => this.#settings.linkKey,
+      sessionKey: () => this.#settings.linkKey,
       bytesPerSecond: () => this.#config.limits.downloadBytesPerSecond,
       fault: process.env['REELAY_FAULTS'] === '1' ? (thread, fault) => this.#fault(thread, fault) : null,
       log: this.#log,
     });
+    return new ControlPort(app, this.#log);
+  }
+
+  #sign(manifest: string): Buffer | null {
+    const { signingKey } = this.#settings;
+    return signingKey === null ? null : signatureOf(manifest, signingKey);
   }
 
   #fault(thread: 'recorder' | 'control', fault: FaultKind): void {

@@ -1,6 +1,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { AccountConfig, Config } from '../config/Config.js';
 import type { ThreadStates, WorkerName } from '../config/readiness.js';
+import type { RecordingOutcome, RecordingRequest, RecordingSwitch } from '../tap/RecordingRequest.js';
 
 export type { ThreadStates };
 
@@ -44,6 +45,7 @@ export interface ControlData {
 /** A live call as `GET /v1/calls` lists it. */
 export interface LiveCall {
   readonly recordingId: string | null;
+  readonly recording: RecordingSwitch;
   readonly accountId: string;
   readonly provider: string;
   readonly callId: string;
@@ -106,6 +108,10 @@ export type ToControl =
   | { readonly type: 'recorder'; readonly port: MessagePort }
   /** A call names an account that the configuration doesn't list; answered with `account`. */
   | { readonly type: 'lookup'; readonly id: number; readonly accountId: string }
+  /** Answer to `record`. */
+  | { readonly type: 'recorded'; readonly id: number; readonly outcome: RecordingOutcome }
+  /** What main has logged about recordings. */
+  | { readonly type: 'lines'; readonly lines: readonly string[] }
   /** Finish what can be finished within this time, ms, and post `stopped`. Sent again when there is less patience. */
   | { readonly type: 'stop'; readonly patienceMs: number };
 
@@ -128,6 +134,8 @@ export type FromControl =
     }
   /** Whether the spool's budget is used up: from now on new calls are relayed and not recorded, or recorded again. */
   | { readonly type: 'spool'; readonly full: boolean }
+  /** The recording of a call that is up shall be started, paused, resumed or stopped; answered with `recorded`. */
+  | { readonly type: 'record'; readonly id: number; readonly request: RecordingRequest }
   /** `POST /v1/faults` for the recorder; control applies its own itself. */
   | { readonly type: 'fault'; readonly fault: FaultKind }
   /** Answer to `begin`: what lies in the spool is known. */

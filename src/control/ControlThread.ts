@@ -25,9 +25,9 @@ heartbeat[1] = systemThread();
 setInterval(() => Atomics.add(heartbeat, 0, 1), beatMs);
 new ThreadGauges(new Counters(data.counters), 'control').start();
 
-const control = Control.configure(
+const control = await Control.configure(
   data,
-  (config) => threadLog('control', config.log.level),
+  (config, aside) => threadLog('control', config.log.level, aside),
   (message: FromControl) => parentPort?.postMessage(message),
 );
 parentPort?.on('message', (message: ToControl) => control?.receive(message));

@@ -4,7 +4,7 @@ import { readinessOf } from '../config/readiness.js';
 import { ReelayError } from '../config/ReelayError.js';
 import type { StartTokens } from '../providers/twilio/startToken.js';
 import type { PlainRequest, PlainResponse, ThreadStates } from './ControlMessage.js';
-import { httpErrorOf } from './HttpError.js';
+import { httpErrorOf } from './api/HttpError.js';
 import { answerVoice, type FindAccount } from './VoiceWebhook.js';
 
 export interface MediaHttpSources {

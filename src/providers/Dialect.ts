@@ -1,3 +1,4 @@
+import type { JambonzAccount } from '../config/Config.js';
 import type { ErrorCode } from '../config/ReelayError.js';
 
 /**
@@ -11,7 +12,34 @@ export interface Dialect {
   readProvider(data: Buffer, isBinary: boolean): ProviderEvent;
   /** Reads a message of the bot. */
   readUpstream(data: Buffer, isBinary: boolean): UpstreamEvent;
+  /**
+   * The messages by which a bot would play audio to the caller, in order.
+   *
+   * @param audioAt - 16-bit mono samples at a rate in Hz; undefined where there are none at that rate
+   * @returns null where the stream can't be played to
+   */
+  play(
+    stream: PlayedStream,
+    audioAt: (sampleRate: number) => Int16Array | undefined,
+  ): readonly PlayMessage[] | null;
 }
+
+/** A stream that something is played on. */
+export interface PlayedStream {
+  readonly streamId: string | null;
+  /** Of the stream, Hz. */
+  readonly sampleRate: number;
+  readonly jambonz: Pick<JambonzAccount, 'returns' | 'returnSampleRate' | 'legSampleRate'>;
+}
+
+/** One WebSocket message. */
+export interface PlayMessage {
+  readonly data: Buffer;
+  readonly isBinary: boolean;
+}
+
+/** The id of what reelay itself has played, where a dialect gives clips ids: its end is none of the bot's business. */
+export const ownClipId = 'reelay-prompt';
 
 export interface Capabilities {
   /** Audio frames carry the provider's own time. */

@@ -1,3 +1,4 @@
+import { gapsBetween } from '../spool/gaps.js';
 import type { Gap } from '../spool/Manifest.js';
 
 /**
@@ -24,10 +25,6 @@ export class GapList {
 
   /** The parts of gaps that lie in `[from, to)`, sorted by channel and position. */
   within(from: number, to: number): Gap[] {
-    return this.#byChannel.flat().flatMap((gap) => {
-      const start = Math.max(gap.startSample, from);
-      const end = Math.min(gap.startSample + gap.samples, to);
-      return start < end ? [{ ...gap, startSample: start, samples: end - start }] : [];
-    });
+    return gapsBetween(this.#byChannel.flat(), from, to);
   }
 }

@@ -52,7 +52,8 @@ export class Journal {
   /** Nobody needs these, but until their names are gone for good, a loss of power may bring them back. */
   readonly #deleted: Segment[] = [];
   #deleting: Promise<void> | null = null;
-  /** Folders in which names are that may be lost with the power. */
+  /** Folders whose names count, and those of them in which there may be some that can be lost with the power. */
+  readonly #folders: readonly string[];
   readonly #unsafeFolders: Set<string>;
   /** What was here at the beginning, too. */
   #isSecured = false;
@@ -74,7 +75,8 @@ export class Journal {
     this.#segmentBytes = segmentBytes;
     this.#daemon = crc32(basename(dirname(folder)));
     mkdirSync(folder, { recursive: true });
-    this.#unsafeFolders = new Set([dirname(folder), folder, ...beside]);
+    this.#folders = [dirname(folder), folder, ...beside];
+    this.#unsafeFolders = new Set(this.#folders);
     for (const name of readdirSync(folder).sort()) {
       const segment = Segment.named(folder, name);
       if (segment !== undefined) this.#segments.push(segment);
@@ -257,7 +259,8 @@ export class Journal {
   close(): void {
     const segments = this.#segments.filter(isOpen);
     if (segments.length === 0) return;
-    for (const folder of this.#unsafeFolders) syncFolderHere(folder);
+    // All of them: a sync that is under way has taken its own off the list, and may fail yet.
+    for (const folder of this.#folders) syncFolderHere(folder);
     for (const { file } of segments) fdatasyncSync(file);
     this.#unsafeFolders.clear();
     this.#unsynced = this.#isWriting = false;

@@ -2,8 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import { ReelayError } from '../config/ReelayError.js';
+import type { Manifest } from '../spool/Manifest.js';
 import { Quarantine, type SetAside } from '../spool/Quarantine.js';
-import type { Announcement } from '../spool/SpoolEvent.js';
+import type { Announcement, RecordingProgress } from '../spool/SpoolEvent.js';
 import { TapReader } from '../tap/TapReader.js';
 import { DiskState } from './DiskState.js';
 import type { Journal } from './Journal.js';
@@ -79,12 +80,9 @@ export class Recorder {
       run: (job) => limit(job),
       started: (folder, manifest) => options.announce({ type: 'started', folder, manifest }),
       sealed: (folder, sidecar) => options.announce({ type: 'sealed', folder, sidecar }),
-      ended: (folder, manifest) => options.announce({ type: 'ended', folder, manifest }),
-      failed: (recordingId, error) =>
-        this.#log.error(
-          { err: error, recordingId, code: 'spool_unwritable' },
-          'the spool refuses; trying again',
-        ),
+      ended: (folder, manifest) => this.#ended(folder, manifest),
+      failed: (ids, error) =>
+        this.#log.error({ err: error, ...ids, code: 'spool_unwritable' }, 'the spool refuses; trying again'),
     };
   }
 
@@ -154,7 +152,7 @@ export class Recorder {
     this.#disk.look(now);
     if (now - this.#lastProgressMs >= progressMs) {
       this.#lastProgressMs = now;
-      for (const recording of recordings.live) this.#progress(recording);
+      this.#progress(recordings.live);
       this.#release(journal, recordings);
     }
   }
@@ -184,14 +182,18 @@ export class Recorder {
     this.#tap.release();
   }
 
-  #progress(recording: Recording): void {
-    try {
-      const peaks = recording.progress();
-      const { recordingId, folder, samples } = recording;
-      this.#options.announce({ type: 'progress', recordingId, folder, samples, peaks });
-    } catch (error) {
-      this.#refused(error);
+  #progress(live: readonly Recording[]): void {
+    const recordings: RecordingProgress[] = [];
+    for (const recording of live) {
+      try {
+        const peaks = recording.progress();
+        const { recordingId, folder, samples } = recording;
+        recordings.push({ recordingId, folder, samples, peaks });
+      } catch (error) {
+        this.#refused(error);
+      }
     }
+    if (recordings.length > 0) this.#options.announce({ type: 'progress', recordings });
   }
 
   /**
@@ -224,6 +226,13 @@ export class Recorder {
     const { spoolDir, daemonDir, announce } = this.#options;
     const has = (recordingId: string) => this.#recordings?.has(recordingId) !== false;
     return mendSpool({ spoolDir, daemonDir, quarantine: this.#quarantine, has, announce, log: this.#log });
+  }
+
+  #ended(folder: string, manifest: Manifest): void {
+    const { recordingId, callId, accountId, provider, state, reason, durationSeconds, gaps } = manifest;
+    const about = { recordingId, callId, accountId, provider, state, reason, durationSeconds };
+    this.#log.info({ ...about, gaps: gaps.length }, 'recording sealed');
+    this.#options.announce({ type: 'ended', folder, manifest });
   }
 
   async #breathe(): Promise<void> {

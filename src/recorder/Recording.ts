@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { raisePeaks } from '../audio/peaks.js';
 import { DurableFolders } from '../spool/DurableFolders.js';
 import { writeDurably } from '../spool/durable.js';
+import { gapsBetween, sortedGaps } from '../spool/gaps.js';
 import { manifestName, openExtension, recordingFolder } from '../spool/layout.js';
 import { makeWay } from '../spool/makeWay.js';
 import type { Gap, Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
@@ -15,8 +16,12 @@ import { GrowingChunks } from './GrowingChunks.js';
 import { encodeCheckpoint, type Checkpoint, type RecordingSnapshot } from './Checkpoint.js';
 import { manifestOf } from './manifestOf.js';
 import { sealChunk } from './sealChunk.js';
+import { callTimeMs, skipGaps } from './timeline/Pause.js';
 import { channelsOf, gapsWithin, render } from './timeline/render.js';
 import { Timeline } from './timeline/Timeline.js';
+
+/** Whose a recording is: what every log line about it carries. */
+export type RecordingIds = Pick<CallFacts, 'recordingId' | 'callId' | 'accountId' | 'provider'>;
 
 /** Where a recording puts its files, and whom it tells. */
 export interface RecordingHome {
@@ -32,7 +37,7 @@ export interface RecordingHome {
   readonly started: (folder: string, manifest: Manifest) => void;
   readonly ended: (folder: string, manifest: Manifest) => void;
   /** A job on the disk failed; it will be tried again. */
-  readonly failed: (recordingId: string, error: unknown) => void;
+  readonly failed: (ids: RecordingIds, error: unknown) => void;
   /** Where what is in a recording's way is set aside. */
   readonly quarantine?: Quarantine;
   /** The journal is damaged: a growing chunk of a former life may hold what it doesn't give any more. */
@@ -90,7 +95,7 @@ export class Recording {
     this.timeline = new Timeline('facts' in start ? { facts: start.facts } : { state: stateOf(start) });
     const { facts } = this.timeline.state;
     this.folder = recordingFolder({ ...facts, startMs: facts.wallClockMs });
-    this.#disk = new DiskWork(home.run, (error) => home.failed(facts.recordingId, error));
+    this.#disk = new DiskWork(home.run, (error) => home.failed(this.ids, error));
     this.#growing = new GrowingChunks(this.#path(), facts);
     this.#startedMs = 'facts' in start ? start.arrivalMs : (snapshot?.failedMs ?? null);
     this.#lastMs = this.#startedMs ?? 0;
@@ -124,6 +129,11 @@ export class Recording {
 
   get recordingId(): string {
     return this.timeline.state.facts.recordingId;
+  }
+
+  get ids(): RecordingIds {
+    const { recordingId, callId, accountId, provider } = this.timeline.state.facts;
+    return { recordingId, callId, accountId, provider };
   }
 
   /** Nobody has told of a stream, though audio may come. */
@@ -267,7 +277,7 @@ export class Recording {
     snapshot: Omit<RecordingSnapshot, 'chunks'>,
     sequence: number,
   ): void {
-    const gaps = this.#gaps.within(start, snapshot.position);
+    const gaps = this.#gapsOf(start, snapshot.position);
     let sidecar: Sidecar | null = null;
     this.#disk.add(async () => {
       await this.#home.synced();
@@ -289,6 +299,11 @@ export class Recording {
     this.#gaps.add(gapsWithin(this.timeline.state, this.#channels, this.#settled, final));
     this.timeline.trim(final);
     this.#settled = final;
+  }
+
+  #gapsOf(from: number, to: number): Gap[] {
+    const skipped = gapsBetween(skipGaps(this.timeline.state, this.#channels), from, to);
+    return sortedGaps([...this.#gaps.within(from, to), ...skipped]);
   }
 
   /** Its beginning is safe, so that its files may be made. */
@@ -317,7 +332,7 @@ export class Recording {
 
   async #writeManifest(state: Manifest['state'], reason: string | null): Promise<Manifest> {
     const samples = this.#chunks.reduce((sum, chunk) => sum + chunk.samples, 0);
-    const gaps = this.#gaps.within(0, samples);
+    const gaps = this.#gapsOf(0, samples);
     const sealed = { state, reason, chunks: this.#chunks, gaps };
     const manifest = manifestOf(this.timeline.state, sealed);
     // After a crash control may have taken the folder away between two of these writes.
@@ -340,7 +355,7 @@ export class Recording {
     gaps: Gap[],
   ): Omit<Sidecar, 'bytes' | 'sha256'> {
     const { facts } = this.timeline.state;
-    const { recordingId, callId, accountId, provider, sampleRate, wallClockMs } = facts;
+    const { recordingId, callId, accountId, provider, sampleRate } = facts;
     return {
       schema: 1,
       recordingId,
@@ -348,7 +363,7 @@ export class Recording {
       accountId,
       provider,
       index,
-      startTime: new Date(wallClockMs + (start / sampleRate) * 1000).toISOString(),
+      startTime: new Date(callTimeMs(this.timeline.state, start)).toISOString(),
       startSample: start,
       samples,
       sampleRate,
@@ -376,7 +391,7 @@ export class Recording {
       for (const name of readdirSync(this.#path()).filter((each) => each.endsWith(openExtension)))
         quarantine.setAside(join(this.#path(), name), 'it grew while the journal, now damaged, was whole');
     } catch (error) {
-      this.#home.failed(this.recordingId, error);
+      this.#home.failed(this.ids, error);
     }
   }
 

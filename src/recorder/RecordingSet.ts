@@ -80,7 +80,8 @@ export class RecordingSet {
         this.#applyOne(record);
       } catch (error) {
         const { call, kind, sequence } = record;
-        this.#log.error({ err: error, call, kind, sequence }, 'a record could not be applied');
+        const about = { ...this.#byCall.get(call)?.ids, call, kind, sequence };
+        this.#log.error({ err: error, ...about }, 'a record could not be applied');
       }
     });
   }
@@ -107,7 +108,7 @@ export class RecordingSet {
       try {
         recording.progress();
       } catch (error) {
-        this.#home.failed(recording.recordingId, error);
+        this.#home.failed(recording.ids, error);
       }
     }
   }
@@ -156,7 +157,7 @@ export class RecordingSet {
       value: `${records} records`,
       remedy: 'Look for what held the recorder up, or raise limits.ringBytes.',
     });
-    this.#log.warn({ code, recordingId: recording.recordingId, records }, message);
+    this.#log.warn({ code, ...recording.ids, records }, message);
   }
 
   #start(record: TapRecord): void {

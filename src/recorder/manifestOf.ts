@@ -1,3 +1,4 @@
+import { completenessOf } from '../spool/gaps.js';
 import type {
   Gap,
   Manifest,
@@ -6,6 +7,7 @@ import type {
   PlayoutError,
   RecordingState,
 } from '../spool/Manifest.js';
+import { callTimeMs } from './timeline/Pause.js';
 import { channelsOf } from './timeline/render.js';
 import type { TimelineState } from './timeline/TimelineState.js';
 
@@ -23,8 +25,7 @@ export function manifestOf(
   const samples = sealed.chunks.reduce((sum, chunk) => sum + chunk.samples, 0);
   const channels = channelsOf(state);
   const { gaps } = sealed;
-  const timeOf = (sample: number): string =>
-    new Date(facts.wallClockMs + (sample / facts.sampleRate) * 1000).toISOString();
+  const timeOf = (sample: number): string => new Date(callTimeMs(state, sample)).toISOString();
   return {
     schema: 1,
     recordingId: facts.recordingId,
@@ -54,17 +55,11 @@ export function manifestOf(
     })),
     events: eventsOf(state),
     gaps,
-    completeness: channels.map((_, channel) => completeness(gaps, channel, samples)),
+    completeness: channels.map((_, channel) => completenessOf(gaps, channel, samples)),
     playout: playoutOf(state),
     layout: facts.layout ?? 'chunks',
     ...(facts.claimedAccountId === undefined ? {} : { claimedAccountId: facts.claimedAccountId }),
   };
-}
-
-function completeness(gaps: readonly Gap[], channel: number, samples: number): number {
-  if (samples === 0) return 1;
-  const lost = gaps.filter((gap) => gap.channel === channel).reduce((sum, gap) => sum + gap.samples, 0);
-  return (samples - lost) / samples;
 }
 
 function eventsOf(state: TimelineState): ManifestEvent[] {

@@ -6,6 +6,7 @@ import { writeDurably } from '../spool/durable.js';
 import {
   chunkName,
   daemonsFolder,
+  idsIn,
   isRecordingName,
   manifestName,
   openExtension,
@@ -50,7 +51,10 @@ export async function* mendSpool(options: MendOptions): AsyncGenerator<void, voi
     } catch (error) {
       // One that is stored goes, perhaps while it is looked at.
       if (existsSync(join(options.spoolDir, folder)))
-        options.log.warn({ err: error, folder }, 'a recording in the spool cannot be looked at');
+        options.log.warn(
+          { err: error, ...idsIn(folder), folder },
+          'a recording in the spool cannot be looked at',
+        );
     }
     yield;
   }
@@ -91,8 +95,9 @@ async function mendFolder(folder: string, options: MendOptions): Promise<void> {
   const stored = isHere || noted === 'finished' ? [] : noted;
   const ended = await end({ folder, path, manifest, sidecars, stored, isHere }, options);
   options.announce({ type: 'ended', folder, manifest: ended });
-  const { state, reason } = ended;
-  options.log.warn({ recordingId, state, reason }, 'a recording that had lost its recorder has been ended');
+  const { callId, accountId, provider, state, reason } = ended;
+  const about = { recordingId, callId, accountId, provider, state, reason };
+  options.log.warn(about, 'a recording that had lost its recorder has been ended');
 }
 
 /** Its recorder meant to write it once more. */

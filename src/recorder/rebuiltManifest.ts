@@ -1,4 +1,6 @@
-import type { Gap, Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
+import { completenessOf, gapsBetween } from '../spool/gaps.js';
+import type { Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
+import { wallClockAt } from '../spool/wallClock.js';
 
 /**
  * What can be said of a recording whose manifest is gone, from what its sidecars say of it: whose it is, when it began, and what
@@ -54,9 +56,9 @@ export function endedManifest(
 ): Manifest {
   const { sampleRate, startTime, channels, state } = manifest;
   const samples = chunks.reduce((sum, chunk) => sum + chunk.samples, 0);
-  const endTime = new Date(Date.parse(startTime) + (samples / sampleRate) * 1000).toISOString();
+  const gaps = gapsBetween(manifest.gaps, 0, samples);
+  const endTime = wallClockAt({ startTime, sampleRate, gaps }, samples);
   if (state === 'failed') return { ...manifest, endTime };
-  const gaps = manifest.gaps.flatMap((gap) => within(gap, samples));
   return {
     ...manifest,
     state: 'interrupted',
@@ -71,17 +73,6 @@ export function endedManifest(
       endReason: stream.endReason ?? 'lost',
     })),
     gaps,
-    completeness: channels.map((_, channel) => completeness(gaps, channel, samples)),
+    completeness: channels.map((_, channel) => completenessOf(gaps, channel, samples)),
   };
-}
-
-function within(gap: Gap, end: number): Gap[] {
-  const length = Math.min(gap.startSample + gap.samples, end) - gap.startSample;
-  return length > 0 ? [{ ...gap, samples: length }] : [];
-}
-
-function completeness(gaps: readonly Gap[], channel: number, samples: number): number {
-  if (samples === 0) return 1;
-  const lost = gaps.filter((gap) => gap.channel === channel).reduce((sum, gap) => sum + gap.samples, 0);
-  return Math.max(0, (samples - lost) / samples);
 }

@@ -1,6 +1,7 @@
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads';
 import { systemThread } from '../config/systemThread.js';
 import { lowerPriority } from '../config/threadPriority.js';
+import type { Announcement } from '../spool/SpoolEvent.js';
 import type { FromRecorder, RecorderData, ToRecorder } from './RecorderMessage.js';
 
 /* The recorder's thread: a Recorder and the message ports around it. */
@@ -9,6 +10,7 @@ import type { FromRecorder, RecorderData, ToRecorder } from './RecorderMessage.j
 const niceness = 2;
 
 lowerPriority(niceness);
+const { CallLines } = await import('../config/CallLines.js');
 const { threadLog } = await import('../config/threadLog.js');
 const { Recorder } = await import('./Recorder.js');
 const { Counters } = await import('../tap/Counters.js');
@@ -17,12 +19,21 @@ const { ThreadGauges } = await import('../tap/ThreadGauges.js');
 const data = workerData as RecorderData;
 const heartbeat = new Int32Array(data.heartbeat);
 heartbeat[1] = systemThread();
-let controlPort: MessagePort = data.controlPort;
-new ThreadGauges(new Counters(data.counters), 'recorder').start();
+let isHeard = false;
+let controlPort = heard(data.controlPort);
+const counters = new Counters(data.counters);
+new ThreadGauges(counters, 'recorder').start();
+const lines = new CallLines(
+  (sent) => {
+    controlPort.postMessage({ type: 'lines', lines: sent } satisfies Announcement);
+    return isHeard;
+  },
+  (dropped) => counters.add('recorderLinesDropped', dropped),
+);
 
 const recorder = new Recorder({
   ...data,
-  log: threadLog('recorder', data.logLevel),
+  log: threadLog('recorder', data.logLevel, (line) => lines.take(line)),
   announce: (event) => controlPort.postMessage(event),
   mended: () => post({ type: 'mended' }),
   blocked: (isBlocked) => post({ type: 'blocked', isBlocked }),
@@ -32,7 +43,7 @@ const recorder = new Recorder({
 });
 
 parentPort?.on('message', (message: ToRecorder) => {
-  if (message.type === 'control') controlPort = message.port;
+  if (message.type === 'control') controlPort = heard(message.port);
   else if (message.type === 'stop') void stop();
   else if (message.type === 'recover') void recover();
   else commit(message.fault);
@@ -43,8 +54,19 @@ if (data.mends) await import('./mendSpool.js');
 recorder.start();
 post({ type: 'ready' });
 
+/** Whether there is anybody at the other end of the port in use matters to nobody but who counts what is lost. */
+function heard(port: MessagePort): MessagePort {
+  isHeard = true;
+  port.once('close', () => {
+    if (port === controlPort) isHeard = false;
+  });
+  return port;
+}
+
 async function stop(): Promise<void> {
-  post({ type: 'stopped', sealed: await recorder.stop() });
+  const sealed = await recorder.stop();
+  lines.flush();
+  post({ type: 'stopped', sealed });
 }
 
 /** Posts `recovered` also when something could not be: that is told, and waits for the next start. */

@@ -1,9 +1,11 @@
 import type { Logger } from 'pino';
+import type { RecordingSwitch } from '../tap/RecordingRequest.js';
 import type { CallTap } from '../tap/Tap.js';
 import type { EventFacts, StreamEndFacts, StreamFacts } from '../tap/TapRecord.js';
+import { CallRecording, type BegunRecording, type RecordedStream } from './CallRecording.js';
 
 /** What a call knows of one of its streams. */
-export interface CallStream {
+export interface CallStream extends RecordedStream {
   readonly streamId: string;
   readonly role: StreamFacts['role'];
   readonly upstreamState: UpstreamState;
@@ -14,6 +16,7 @@ export type UpstreamState = 'none' | 'connecting' | 'open' | 'lost';
 /** A call as it is listed, plain data. */
 export interface CallView {
   readonly recordingId: string | null;
+  readonly recording: RecordingSwitch;
   readonly accountId: string;
   readonly provider: string;
   readonly callId: string;
@@ -28,7 +31,6 @@ export interface CallView {
 
 /** Who is calling whom, through whom. */
 export interface CallIdentity {
-  readonly recordingId: string | null;
   readonly accountId: string;
   readonly provider: string;
   readonly callId: string;
@@ -44,10 +46,10 @@ export interface CallIdentity {
  */
 export class Call {
   readonly identity: CallIdentity;
-  readonly tap: CallTap;
   readonly log: Logger;
-  /** Whether audio is worth handing to the tap at all. */
-  readonly keepsAudio: boolean;
+  readonly recording: CallRecording;
+  /** Keys that are pressed are told nobody but the bot. */
+  readonly masksDigits: boolean;
   readonly #streams = new Set<CallStream>();
   readonly #onLive: (change: 1 | -1) => void;
   readonly #onOver: () => void;
@@ -59,9 +61,12 @@ export class Call {
 
   constructor(options: {
     readonly identity: CallIdentity;
-    readonly tap: CallTap;
     readonly log: Logger;
-    readonly keepsAudio: boolean;
+    /** Writes down that there is a recording from now on; null: there never is. */
+    readonly begin: (() => BegunRecording) | null;
+    /** The recording begins only when somebody asks for it. */
+    readonly isAwaited: boolean;
+    readonly masksDigits: boolean;
     readonly resumeMs: number;
     /** Called when it gets its first stream, and when it has lost its last one. */
     readonly onLive: (change: 1 | -1) => void;
@@ -69,12 +74,16 @@ export class Call {
     readonly onOver: () => void;
   }) {
     this.identity = options.identity;
-    this.tap = options.tap;
     this.log = options.log;
-    this.keepsAudio = options.keepsAudio;
+    this.masksDigits = options.masksDigits;
+    this.recording = new CallRecording(options.begin, options.isAwaited, () => this.#streams);
     this.#resumeMs = options.resumeMs;
     this.#onLive = options.onLive;
     this.#onOver = options.onOver;
+  }
+
+  get tap(): CallTap {
+    return this.recording.tap;
   }
 
   get live(): boolean {
@@ -128,6 +137,8 @@ export class Call {
     const { startedMs, ...identity } = this.identity;
     const streams = [...this.#streams];
     return {
+      recordingId: this.recording.recordingId,
+      recording: this.recording.state,
       ...identity,
       startTime: new Date(startedMs).toISOString(),
       streams: streams.map((stream) => stream.streamId),
@@ -143,7 +154,7 @@ export class Call {
     this.log.info({ ended }, 'call ended');
     this.#onOver();
     try {
-      this.tap.end({ ended }, performance.now());
+      this.recording.end(ended);
     } catch (error) {
       this.log.error({ code: 'stream_failed', err: error, part: 'tap' }, 'the end of a call is not recorded');
     }

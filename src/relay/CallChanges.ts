@@ -40,6 +40,13 @@ export class CallChanges {
     this.#timer ??= setTimeout(() => this.#flush(), pauseMs);
   }
 
+  /** Somebody is about to be told that something was done, and may look for it at once. */
+  hurry(): void {
+    if (this.#timer === undefined || this.#next !== undefined) return;
+    clearTimeout(this.#timer);
+    this.#flush();
+  }
+
   /** Whoever is told has forgotten everything. */
   tellAll(): void {
     this.#isWhole = true;
@@ -64,6 +71,7 @@ export class CallChanges {
     this.#isWhole = false;
     this.#tell({ isWhole, changes });
     clearImmediate(this.#next);
+    this.#next = undefined;
     if (this.#changed.size > 0) this.#next = setImmediate(() => this.#flush());
     else this.#timer = undefined;
   }

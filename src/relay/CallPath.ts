@@ -5,12 +5,14 @@ import type { LiveLinkOptions, LiveLinkOwner } from './LiveLoop.js';
 import type { MediaSocket } from './MediaSocket.js';
 
 /** What a call's frames are, as its dialect and its account have it. */
-export type CallFrames = Omit<LiveLinkOptions, 'call' | 'stream' | 'botBytes' | 'providerBytes'>;
+export type CallFrames = Omit<LiveLinkOptions, 'call' | 'stream' | 'isMuted' | 'botBytes' | 'providerBytes'>;
 
 /** What the path has to know of the call's tap, and tell it. */
 export interface CallPathTap {
   /** Null: the call's beginning isn't written yet, or half a sample waits for its other half. */
   readonly address: TapAddress | null;
+  /** The recording is paused: of the audio only its length is told. */
+  readonly isMuted: boolean;
   /** Audio has come that doesn't end with a whole sample. */
   readonly isSplit: boolean;
   missed(records: number, sinceMs: number): void;
@@ -21,7 +23,8 @@ export interface CallPathTap {
  * alone; every other message comes here first, and what follows it waits for that, so both ways give the same messages in the same order.
  *
  * A call begins here, and changes over as soon as both of its sockets are the thread's. It comes back when one of them closes; when the
- * stream ends; and for good when a message of raw audio ends in half a sample, because the rest of it comes with the next one.
+ * stream ends; for good when a message of raw audio ends in half a sample, because the rest of it comes with the next one; and for a
+ * moment when the recording is paused, or goes on.
  */
 export class CallPath implements LiveLinkOwner {
   readonly #provider: MediaSocket;
@@ -31,7 +34,7 @@ export class CallPath implements LiveLinkOwner {
   readonly #onOverflow: (isOverflowing: boolean) => void;
   #unlink: (() => void) | null = null;
   #isOver = false;
-  #then: (() => void) | null = null;
+  #waiting: (() => void)[] = [];
 
   constructor(options: {
     readonly provider: MediaSocket;
@@ -60,9 +63,14 @@ export class CallPath implements LiveLinkOwner {
    */
   leave(then?: () => void): void {
     this.#isOver = true;
-    if (this.#unlink === null) then?.();
+    this.comeBack(then);
+  }
+
+  /** The same for a moment: the call changes over again with the next message that is handled here, if it may. */
+  comeBack(then: () => void = () => undefined): void {
+    if (this.#unlink === null) then();
     else {
-      this.#then = then ?? null;
+      this.#waiting.push(then);
       this.#unlink();
     }
   }
@@ -74,16 +82,19 @@ export class CallPath implements LiveLinkOwner {
   unlinked(missed: number, sinceMs: number): void {
     this.#unlink = null;
     if (missed > 0) this.#tap.missed(missed, sinceMs);
-    this.#then?.();
-    this.#then = null;
+    for (const then of this.#waiting.splice(0)) then();
   }
 
   #enter(bot: MediaSocket | undefined): void {
     const provider = this.#provider;
     if (!(provider instanceof FastSocket) || !(bot instanceof FastSocket)) return;
-    const { address } = this.#tap;
+    const { address, isMuted } = this.#tap;
     if (address === null || !provider.isOpen || !bot.isOpen) return;
     const { upstreamBufferBytes: botBytes, providerBufferBytes: providerBytes } = this.#limits;
-    this.#unlink = provider.link(bot, { ...this.#frames, ...address, botBytes, providerBytes }, this);
+    this.#unlink = provider.link(
+      bot,
+      { ...this.#frames, ...address, isMuted, botBytes, providerBytes },
+      this,
+    );
   }
 }

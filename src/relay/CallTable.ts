@@ -5,10 +5,11 @@ import { ReelayError, errorCodes } from '../config/ReelayError.js';
 import type { Unrecorded } from '../config/readiness.js';
 import type { Dialect, StartEvent } from '../providers/Dialect.js';
 import type { Counters } from '../tap/Counters.js';
-import type { CallTap, Tap } from '../tap/Tap.js';
+import type { Tap } from '../tap/Tap.js';
 import type { CallFacts, StreamFacts } from '../tap/TapRecord.js';
 import { Call } from './Call.js';
 import type { CallView } from './Call.js';
+import type { BegunRecording } from './CallRecording.js';
 import type { Endpoint } from './MediaRoute.js';
 import { publicParameters } from './parameters.js';
 import { silentCall } from './SilentTap.js';
@@ -78,6 +79,11 @@ export class CallTable {
     return this.#all().map((call) => call.view());
   }
 
+  /** Calls that are up, or wait for another stream. */
+  find(isIt: (call: Call) => boolean): Call | undefined {
+    return this.#all().find(isIt);
+  }
+
   /** @throws ReelayError `too_many_streams` when a further call would exceed the limit */
   callFor(arrival: Arrival): Call {
     const { accountId, dialect, endpoint, start, failed = '' } = arrival;
@@ -109,34 +115,49 @@ export class CallTable {
   }
 
   #open(arrival: Arrival, onOver: () => void): Call {
-    const facts = callFacts(arrival, this.unrecorded);
-    const recorded = arrival.account?.record !== 'never';
-    const recordingId = recorded ? facts.recordingId : null;
+    const facts = callFacts(arrival);
+    const record = recordOf(arrival);
     const { accountId, provider, callId, from, to, direction, wallClockMs } = facts;
-    const log = this.#log.child({ callId, accountId, recordingId });
-    if (recorded && facts.failed !== undefined) {
-      const { claimedAccountId } = facts;
-      log.error({ code: facts.failed, claimedAccountId }, errorCodes[facts.failed]);
-    }
+    const recordingId = record === 'never' ? null : facts.recordingId;
+    const log = this.#log.child({ callId, accountId, recordingId, provider });
+    const isAwaited = record === 'onRequest';
     this.#counters.add('callsTotal');
     return new Call({
-      identity: { recordingId, accountId, provider, callId, from, to, direction, startedMs: wallClockMs },
-      tap: recorded ? this.#startRecording(facts, arrival.arrivalMs, log) : silentCall,
+      identity: { accountId, provider, callId, from, to, direction, startedMs: wallClockMs },
       log,
-      keepsAudio: recorded && facts.failed === undefined,
+      begin: record === 'never' ? null : () => this.#begin(facts, isAwaited ? null : arrival.arrivalMs, log),
+      isAwaited,
+      masksDigits: arrival.config.recording.dtmf === 'mask',
       resumeMs: this.#resumes ? (arrival.account?.resumeSeconds ?? resumeSeconds) * 1000 : 0,
       onLive: (change) => (this.#live += change),
       onOver,
     });
   }
 
-  /** A tap that throws breaks its own promise; the call is relayed all the same. */
-  #startRecording(facts: CallFacts, arrivalMs: number, log: Logger): CallTap {
+  /**
+   * A tap that throws breaks its own promise; the call is relayed all the same.
+   *
+   * @param arrivalMs - null: the recording begins now, in the middle of its call
+   */
+  #begin(known: CallFacts, arrivalMs: number | null, log: Logger): BegunRecording {
+    const failed = known.failed ?? this.unrecorded;
+    const startMs = arrivalMs ?? performance.now();
+    const facts = {
+      ...known,
+      wallClockMs: wallClockAt(startMs),
+      ...(failed === undefined ? {} : { failed }),
+    };
+    const { recordingId, claimedAccountId } = facts;
+    if (failed !== undefined) log.error({ code: failed, claimedAccountId }, errorCodes[failed]);
     try {
-      return this.#tap.startCall(facts, arrivalMs);
+      return {
+        recordingId,
+        tap: this.#tap.startCall(facts, startMs),
+        keepsAudio: failed === undefined,
+      };
     } catch (error) {
       log.error({ code: 'stream_failed', err: error, part: 'tap' }, 'the call is not recorded');
-      return silentCall;
+      return { recordingId, tap: silentCall, keepsAudio: false };
     }
   }
 
@@ -164,10 +185,21 @@ export class CallTable {
   }
 }
 
-function callFacts(arrival: Arrival, unrecorded: Unrecorded | undefined): CallFacts {
+/** The parameter of a stream's start message that goes before what its account is configured to have recorded. */
+const recordParameter = 'reelay.record';
+
+function recordOf({ account, endpoint, start }: Arrival): AccountConfig['record'] {
+  // Whoever sends jambonz's own recordings here has asked for them.
+  if (account === null) return 'always';
+  const asked = start.parameters[recordParameter];
+  const record = asked === 'always' || asked === 'never' || asked === 'onRequest' ? asked : account.record;
+  return endpoint === 'record' && record === 'onRequest' ? 'always' : record;
+}
+
+function callFacts(arrival: Arrival): CallFacts {
   const { account, config, dialect, endpoint, start, claimedAccountId } = arrival;
   const noStore = account !== null && account.store === null ? 'no_store' : undefined;
-  const failed = arrival.failed ?? noStore ?? unrecorded;
+  const failed = arrival.failed ?? noStore;
   return {
     recordingId: uuidv7(),
     accountId: arrival.accountId,
@@ -178,6 +210,7 @@ function callFacts(arrival: Arrival, unrecorded: Unrecorded | undefined): CallFa
     channels: config.recording.channels,
     chunkSeconds: config.recording.chunkSeconds,
     layout: endpoint === 'record' ? config.recordEndpoint.layout : config.recording.layout,
+    ...(config.recording.dtmf === 'mask' ? { masksDigits: true } : {}),
     from: bounded(start.from),
     to: bounded(start.to),
     direction: bounded(start.direction),

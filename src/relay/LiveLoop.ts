@@ -29,6 +29,8 @@ export interface LiveLinkOptions {
   /** The tap's numbers of both; call 0: nothing is kept. */
   readonly call: number;
   readonly stream: number;
+  /** The recording is paused: of the audio only its length is told. */
+  readonly isMuted: boolean;
   /** Start of the stream, and how far the provider's times may be ahead of what has passed since. */
   readonly startedMs: number;
   readonly aheadMs: number;

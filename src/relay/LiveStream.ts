@@ -3,7 +3,8 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Logger } from 'pino';
 import type { AccountConfig } from '../config/Config.js';
 import type { ErrorCode, ReelayError } from '../config/ReelayError.js';
-import type { ProviderEvent, StartEvent, UpstreamEvent } from '../providers/Dialect.js';
+import { promptAt } from '../audio/Prompt.js';
+import { ownClipId, type ProviderEvent, type StartEvent, type UpstreamEvent } from '../providers/Dialect.js';
 import type { StreamEndFacts, StreamFacts } from '../tap/TapRecord.js';
 import type { Admitted } from './Admission.js';
 import type { Call, CallStream, UpstreamState } from './Call.js';
@@ -90,7 +91,8 @@ export class LiveStream implements UpstreamOwner, CallStream {
       onOverflow: (isOverflowing) => this.#overflow(isOverflowing),
     });
     this.#context.counters.add('streams');
-    this.#log.info({ role, provider: dialect.name, sampleRate: start.sampleRate }, 'stream started');
+    this.#log.info({ role, sampleRate: start.sampleRate }, 'stream started');
+    this.#announce();
     this.#context.onChange(this.#call);
     void this.#upstream?.run();
   }
@@ -105,7 +107,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
     this.#context.counters.add('framesFromProvider');
     this.#context.counters.add('bytesFromProvider', data.length);
     if (!this.#passesToUpstream(event)) return;
-    this.#toUpstream(event, data, isBinary, arrivalMs);
+    if (!isOwnClip(event)) this.#toUpstream(event, data, isBinary, arrivalMs);
     this.#feed.provider(event, data, arrivalMs);
     if (event.kind === 'audio') this.#warn(event.warnings);
     if (event.kind === 'stop') this.#stopped();
@@ -126,6 +128,20 @@ export class LiveStream implements UpstreamOwner, CallStream {
     if (this.#state === 'ended') return;
     this.#problems.tell('provider_stalled', { value: `${waitingBytes} bytes waited` });
     this.#feed.event('provider_stalled');
+  }
+
+  comeBack(then: () => void): void {
+    this.#path.comeBack(then);
+  }
+
+  beginRecording(): void {
+    this.#feed.join();
+    // What is said here has to be behind what is on its way.
+    this.#path.comeBack(() => this.#announce());
+  }
+
+  endRecording(): void {
+    this.#feed.end({ reason: 'relay', closeCode: null });
   }
 
   /** The daemon is ending: both sides are told so. */
@@ -264,11 +280,29 @@ export class LiveStream implements UpstreamOwner, CallStream {
         ? this.#admitted.dialect.readUpstream(data, isBinary)
         : { kind: 'invalid', code: 'frame_not_json', drop: true };
     if (!this.#passesToProvider(event)) return;
-    this.#provider.send(data, isBinary, this.#onFlushed);
+    this.#toProvider(event, data, isBinary, arrivalMs);
     this.#context.counters.latency.to_provider.observe(performance.now() - arrivalMs);
+    if (event.kind === 'audio' || event.kind === 'clip') this.#warn(event.warnings);
+  }
+
+  #toProvider(event: UpstreamEvent, data: Buffer, isBinary: boolean, arrivalMs: number): void {
+    this.#provider.send(data, isBinary, this.#onFlushed);
     this.#holdBack();
     this.#feed.upstream(event, arrivalMs);
-    if (event.kind === 'audio' || event.kind === 'clip') this.#warn(event.warnings);
+  }
+
+  /** Tells the caller that the recording begins, if the account has it so; what the bot says comes behind it. */
+  #announce(): void {
+    const { prompt, jambonz } = this.#account;
+    if (prompt === null || this.#state !== 'live' || !this.#call.recording.announce()) return;
+    const { config, dialect } = this.#admitted;
+    const stream = { streamId: this.#start.streamId, sampleRate: this.#start.sampleRate, jambonz };
+    const messages =
+      this.role === 'call' ? dialect.play(stream, (rate) => promptAt(config.prompts[prompt], rate)) : null;
+    if (messages === null) this.#problems.tell('prompt_unplayable', { value: prompt });
+    this.#feed.event(messages === null ? 'prompt_unplayable' : 'prompt', { name: prompt });
+    for (const { data, isBinary } of messages ?? [])
+      this.#toProvider(dialect.readUpstream(data, isBinary), data, isBinary, performance.now());
   }
 
   #passesToProvider(event: UpstreamEvent): boolean {
@@ -342,4 +376,9 @@ export class LiveStream implements UpstreamOwner, CallStream {
     this.#call.detach(this, facts.reason);
     this.#context.onChange(this.#call);
   }
+}
+
+/** The bot doesn't know of the clip that has ended. */
+function isOwnClip(event: ProviderEvent): boolean {
+  return event.kind === 'clipDone' && event.id === ownClipId;
 }

@@ -11,6 +11,7 @@ import type { ThreadStates } from '../config/readiness.js';
 import type { Dialect } from '../providers/Dialect.js';
 import { jambonzDialect } from '../providers/jambonz/dialect.js';
 import type { Counters } from '../tap/Counters.js';
+import type { RecordingOutcome, RecordingRequest } from '../tap/RecordingRequest.js';
 import { ThreadGauges } from '../tap/ThreadGauges.js';
 import type { Tap } from '../tap/Tap.js';
 import { AccountFinder } from './AccountFinder.js';
@@ -34,6 +35,7 @@ import { OverloadWatch } from './OverloadWatch.js';
 import { ProviderBuffers } from './ProviderBuffers.js';
 import { ProviderStream } from './ProviderStream.js';
 import { RecordStream } from './RecordStream.js';
+import { obey } from './recordingDeeds.js';
 import { RefusalLog } from './RefusalLog.js';
 import type { RelayContext } from './RelayContext.js';
 import { StalledSockets } from './StalledSockets.js';
@@ -179,6 +181,13 @@ export class MediaServer {
   /** Somebody else listens from now on; sockets that are up go on. */
   giveUpPort(): void {
     this.#server.close();
+  }
+
+  /** Starts, pauses, resumes or stops the recording of a call that is up; resolves when that holds for whatever comes. Never rejects. */
+  async record(request: RecordingRequest): Promise<RecordingOutcome> {
+    const outcome = await obey(this.#context, request);
+    this.#changes?.hurry();
+    return outcome;
   }
 
   /** Takes no further sockets. Resolves when the calls that are up have ended by themselves. */

@@ -91,6 +91,18 @@ export class RecordStream implements CallStream {
     this.#listen();
   }
 
+  comeBack(then: () => void): void {
+    then();
+  }
+
+  beginRecording(): void {
+    this.#feed?.join();
+  }
+
+  endRecording(): void {
+    this.#feed?.end({ reason: 'relay', closeCode: null });
+  }
+
   /** The daemon is ending. What waits for its account is written down first. */
   shutDown(): void {
     if (this.#held.length > 0) this.#guard(() => this.#hurry());

@@ -9,6 +9,7 @@ export const silentStream: StreamTap = {
   address: { call: 0, stream: 0 },
   missed: nothing,
   audio: nothing,
+  muted: nothing,
   clear: nothing,
   mark: nothing,
   markEcho: nothing,

@@ -7,6 +7,7 @@ import { PcmAlignment } from './PcmAlignment.js';
 import type { Problems } from './Problems.js';
 import { silentStream } from './SilentTap.js';
 import { publicParameters } from './parameters.js';
+import { wallClockAt } from './streamFacts.js';
 
 export const trackOf = {
   caller: Track.caller,
@@ -33,6 +34,7 @@ export class TapFeed {
   readonly #startedMs: number;
   readonly #fromProvider: PcmAlignment | undefined;
   readonly #fromUpstream: PcmAlignment | undefined;
+  readonly #facts: StreamFacts;
   #tap: StreamTap = silentStream;
   #unknown = 0;
 
@@ -47,6 +49,7 @@ export class TapFeed {
     const { call, facts, start, capabilities } = options;
     const raw = capabilities.encoding === 'pcm16';
     this.#call = call;
+    this.#facts = facts;
     this.#problems = options.problems;
     this.#encoding = raw ? Encoding.pcm16 : Encoding.mulaw;
     this.#onlyTrack = capabilities.framing === 'binary' ? trackOf[start.tracks[0] ?? 'caller'] : undefined;
@@ -71,7 +74,11 @@ export class TapFeed {
 
   /** Where the native thread writes this stream's audio; null while it must not. */
   get address(): TapAddress | null {
-    return this.#call.keepsAudio ? this.#tap.address : silentStream.address;
+    return this.#keepsAudio ? this.#tap.address : silentStream.address;
+  }
+
+  get isMuted(): boolean {
+    return this.#call.recording.isMuted;
   }
 
   /** Half a sample has come, and waits for its other half. */
@@ -84,15 +91,26 @@ export class TapFeed {
     this.#guard(() => this.#tap.missed(records, sinceMs, performance.now()));
   }
 
+  /** The recording begins in the middle of the stream. */
+  join(): void {
+    const nowMs = performance.now();
+    const facts = { ...this.#facts, wallClockMs: wallClockAt(nowMs), isJoined: true };
+    this.#guard(() => (this.#tap = this.#call.tap.startStream(facts, nowMs)));
+  }
+
   end(facts: StreamEndFacts): void {
     this.#guard(() => this.#tap.end(facts, performance.now()));
     this.#tap = silentStream;
   }
 
+  get #keepsAudio(): boolean {
+    return this.#call.recording.keepsAudio;
+  }
+
   #provider(event: ProviderEvent, data: Buffer, arrivalMs: number): void {
     switch (event.kind) {
       case 'audio': {
-        if (!this.#call.keepsAudio || this.#isAbsurd(event.timestampMs, arrivalMs)) return;
+        if (!this.#keepsAudio || this.#isAbsurd(event.timestampMs, arrivalMs)) return;
         const payload = this.#fromProvider?.push(event.payload) ?? event.payload;
         const track = this.#onlyTrack ?? trackOf[event.track];
         this.#audio(track, payload, event.timestampMs, arrivalMs);
@@ -101,9 +119,11 @@ export class TapFeed {
       case 'mark':
         this.#tap.markEcho(event.name, arrivalMs);
         return;
-      case 'dtmf':
-        this.#tap.dtmf({ digit: event.digit, durationMs: event.durationMs }, arrivalMs);
+      case 'dtmf': {
+        const digit = this.#call.masksDigits ? '' : event.digit;
+        this.#tap.dtmf({ digit, durationMs: event.durationMs }, arrivalMs);
         return;
+      }
       case 'clipDone':
         this.#tap.clipDone({ id: event.id, playedMs: event.playedMs }, arrivalMs);
         return;
@@ -117,13 +137,13 @@ export class TapFeed {
   #upstream(event: UpstreamEvent, arrivalMs: number): void {
     switch (event.kind) {
       case 'audio':
-        if (!this.#call.keepsAudio || this.#playout === 'none') return;
+        if (!this.#keepsAudio || this.#playout === 'none') return;
         this.#audio(Track.botSent, this.#fromUpstream?.push(event.payload) ?? event.payload, NaN, arrivalMs);
         return;
       case 'clip': {
         const { id, queued, sampleRate, payload } = event;
         this.#tap.clip({ id, queued, sampleRate }, arrivalMs);
-        if (this.#call.keepsAudio && this.#playout === 'clips') {
+        if (this.#keepsAudio && this.#playout === 'clips') {
           this.#audio(Track.botSent, payload, NaN, arrivalMs);
         }
         return;
@@ -139,7 +159,9 @@ export class TapFeed {
   }
 
   #audio(track: Track, payload: Uint8Array, providerMs: number, arrivalMs: number): void {
-    if (payload.length > 0) this.#tap.audio(track, this.#encoding, payload, providerMs, arrivalMs);
+    if (payload.length === 0) return;
+    if (this.isMuted) this.#tap.muted(track, this.#encoding, payload.length, providerMs, arrivalMs);
+    else this.#tap.audio(track, this.#encoding, payload, providerMs, arrivalMs);
   }
 
   /** A timestamp far ahead would make hours of silence out of one message; the frame goes to the bot all the same. */

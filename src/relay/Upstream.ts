@@ -165,10 +165,6 @@ export class Upstream {
   /** One connection, from the dial to its end. Resolves when the bot closed it properly, rejects when it was lost. */
   #session(): Promise<void> {
     return new Promise<void>((resolve, reject) => {
-      const dialled = this.#dial(reject);
-      if (dialled === undefined) return;
-      const reference = new WsSocket(dialled, this.#heartbeats);
-      let socket: MediaSocket = (this.#socket = reference);
       let openedMs = NaN;
       let cause: Error | undefined;
       const owner: MediaSocketOwner = {
@@ -176,7 +172,7 @@ export class Upstream {
         failed: (error) => (cause = error),
         stalled: (waitingBytes) => {
           cause = this.#stalled(waitingBytes);
-          socket.terminate();
+          this.#socket?.terminate();
         },
         closed: (code) => {
           if (this.#isOver || code === 1000 || code === 1005) resolve();
@@ -187,14 +183,22 @@ export class Upstream {
           }
         },
       };
-      reference.listen(owner);
-      dialled.once('upgrade', ({ socket: wire }) => {
-        reference.watch(this.#stalls, wire, this.#limits.stalledMs);
-        dialled.once('open', () => {
-          openedMs = performance.now();
-          socket = this.#socket = this.#taken(dialled, wire, reference, owner);
-          this.#opened(socket);
-        });
+      const dialled = this.#dial(reject);
+      if (dialled !== undefined) this.#await(dialled, owner, () => (openedMs = performance.now()));
+    });
+  }
+
+  /** Apart from what lasts as long as the call, which would keep `ws` and its connection in memory when neither is needed any more. */
+  #await(dialled: WebSocket, owner: MediaSocketOwner, onOpen: () => void): void {
+    const reference = new WsSocket(dialled, this.#heartbeats);
+    this.#socket = reference;
+    reference.listen(owner);
+    dialled.once('upgrade', ({ socket: wire }) => {
+      reference.watch(this.#stalls, wire, this.#limits.stalledMs);
+      dialled.once('open', () => {
+        onOpen();
+        this.#socket = this.#taken(dialled, wire, reference, owner);
+        this.#opened(this.#socket);
       });
     });
   }

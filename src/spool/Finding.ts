@@ -2,6 +2,8 @@
 export const findingCodes = {
   manifest_missing: 'There is no manifest',
   manifest_invalid: 'The manifest cannot be read',
+  signature_missing: 'The manifest is not signed, and a key was given to check it by',
+  signature_wrong: 'The manifest is not what somebody with one of the given keys has signed',
   manifest_sums_wrong: 'Totals of the manifest contradict its own list of chunks',
   not_finished: 'The call is still being recorded',
   failed: 'The recording failed',

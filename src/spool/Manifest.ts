@@ -4,8 +4,11 @@
 export interface Gap {
   readonly channel: number;
   readonly startSample: number;
+  /** 0 where something was skipped. */
   readonly samples: number;
   readonly cause: GapCause;
+  /** Samples that were left out right here, so that what follows comes earlier in the recording than it did in the call. */
+  readonly skippedSamples?: number | undefined;
 }
 
 export type GapCause =
@@ -18,7 +21,9 @@ export type GapCause =
   /** The ring between relay and recorder was full. */
   | 'dropped_by_reelay'
   /** The journal was damaged on the disk before what it held had been rendered. */
-  | 'journal_damaged';
+  | 'journal_damaged'
+  /** Somebody paused the recording. */
+  | 'paused';
 
 export interface Channel {
   readonly role: 'caller' | 'bot' | 'mixed';
@@ -122,7 +127,7 @@ export interface Manifest {
   readonly streams: readonly ManifestStream[];
   readonly events: readonly ManifestEvent[];
   readonly gaps: readonly Gap[];
-  /** Recorded samples ÷ samples of the call, per channel. */
+  /** Recorded samples ÷ samples of the call, those that were skipped included; per channel. */
   readonly completeness: readonly number[];
   readonly playout: PlayoutError;
   /** Which objects the recording becomes; a manifest without it is of a version that knew `chunks` only. */

@@ -289,7 +289,8 @@ async function readDocument<T>(
   return parseDocument(Buffer.concat(pieces), schema);
 }
 
-function parseDocument<T>(bytes: Buffer, schema: ZodType<T>): DocumentOnDisk<T> {
+/** A document as it lies somewhere, from its bytes. */
+export function parseDocument<T>(bytes: Buffer, schema: ZodType<T>): DocumentOnDisk<T> {
   const sha256 = createHash('sha256').update(bytes).digest('hex');
   let json: unknown;
   try {

@@ -1,8 +1,10 @@
 import { wavHeader, wavHeaderBytes } from '../audio/wav.js';
 import { audioFindings, hasChunkFiles } from './AudioVerification.js';
 import { type Finding, finding, short } from './Finding.js';
+import { completenessOf, skippedUpTo, sortedGaps } from './gaps.js';
 import type { ChunkOnDisk, RecordingOnDisk, WavOnDisk } from './RecordingFolder.js';
 import type { Gap, Manifest, ManifestChunk, Sidecar } from './Manifest.js';
+import { wallClockMs } from './wallClock.js';
 
 export { type Finding, type FindingCode, findingCodes } from './Finding.js';
 
@@ -165,7 +167,7 @@ function sidecarFindings(chunk: ChunkOnDisk, entry: ManifestChunk, manifest: Man
   }
   const differing = differingKeys(value, entry, manifest);
   if (differing.length > 0) findings.push(finding('sidecar_differs', where, differing.join(', ')));
-  const expectedMs = Date.parse(manifest.startTime) + (entry.startSample / manifest.sampleRate) * 1000;
+  const expectedMs = wallClockMs(manifest, entry.startSample);
   if (Math.abs(Date.parse(value.startTime) - expectedMs) > timeToleranceMs) {
     const detail = `startTime ${value.startTime}, its position says ${timeText(expectedMs)}`;
     findings.push(finding('chunk_time_wrong', where, detail));
@@ -209,7 +211,7 @@ function chunkGapFindings(sidecar: Sidecar, where: string): Finding[] {
   const outside = sidecar.gaps.filter(
     (gap) =>
       gap.channel >= sidecar.channels.length ||
-      gap.samples === 0 ||
+      (gap.samples === 0 && gap.skippedSamples === undefined) ||
       gap.startSample < from ||
       gap.startSample + gap.samples > to,
   );
@@ -224,7 +226,7 @@ function chunkGapFindings(sidecar: Sidecar, where: string): Finding[] {
 /** Every gap that begins before an earlier one of its channel ends. */
 function overlaps(gaps: readonly Gap[]): Gap[] {
   const ends = new Map<number, number>();
-  return byPosition(gaps).filter((gap) => {
+  return sortedGaps(gaps).filter((gap) => {
     const end = ends.get(gap.channel) ?? 0;
     ends.set(gap.channel, Math.max(end, gap.startSample + gap.samples));
     return gap.startSample < end;
@@ -262,11 +264,7 @@ function isSealed(gap: Gap, manifest: Manifest): boolean {
 function completenessFindings(manifest: Manifest): Finding[] {
   const { samples, channels, completeness } = manifest;
   const expected = channels.map((_, channel) => {
-    const missing = manifest.gaps.reduce(
-      (sum, gap) => (gap.channel === channel ? sum + gap.samples : sum),
-      0,
-    );
-    return samples === 0 ? null : 1 - missing / samples;
+    return samples === 0 ? null : completenessOf(manifest.gaps, channel, samples);
   });
   if (manifest.state === 'recording') return [];
   const isRight =
@@ -283,7 +281,8 @@ function completenessFindings(manifest: Manifest): Finding[] {
 function durationFindings(manifest: Manifest): Finding[] {
   if (manifest.endTime === null || manifest.state === 'failed') return [];
   const callMs = Date.parse(manifest.endTime) - Date.parse(manifest.startTime);
-  const audioMs = (manifest.samples / manifest.sampleRate) * 1000;
+  const skipped = skippedUpTo(manifest.gaps, 0, manifest.samples);
+  const audioMs = ((manifest.samples + skipped) / manifest.sampleRate) * 1000;
   if (Math.abs(callMs - audioMs) <= durationToleranceMs) return [];
   return [
     finding(
@@ -297,11 +296,13 @@ function durationFindings(manifest: Manifest): Finding[] {
 /** Gaps in order, with neighbours of one cause made one: a chunk's edge cuts a gap in two. */
 function joined(gaps: readonly Gap[]): Gap[] {
   const result: Gap[] = [];
-  for (const gap of byPosition(gaps)) {
+  for (const gap of sortedGaps(gaps)) {
     const last = result.at(-1);
     const continues =
       last?.channel === gap.channel &&
       last.cause === gap.cause &&
+      last.skippedSamples === undefined &&
+      gap.skippedSamples === undefined &&
       last.startSample + last.samples === gap.startSample;
     if (continues) result[result.length - 1] = { ...last, samples: last.samples + gap.samples };
     else result.push(gap);
@@ -309,12 +310,9 @@ function joined(gaps: readonly Gap[]): Gap[] {
   return result;
 }
 
-function byPosition(gaps: readonly Gap[]): Gap[] {
-  return [...gaps].sort((a, b) => a.channel - b.channel || a.startSample - b.startSample);
-}
-
-function gapText(gap: Gap): string {
-  return `channel ${gap.channel}: ${gap.samples} samples at ${gap.startSample} (${gap.cause})`;
+function gapText({ channel, samples, startSample, cause, skippedSamples }: Gap): string {
+  const skipped = skippedSamples === undefined ? '' : ` and ${skippedSamples} skipped`;
+  return `channel ${channel}: ${samples} samples${skipped} at ${startSample} (${cause})`;
 }
 
 function wavName(index: number): string {

@@ -20,8 +20,15 @@ const gapCauses = {
   client_overrun: 'client_overrun',
   dropped_by_reelay: 'dropped_by_reelay',
   journal_damaged: 'journal_damaged',
+  paused: 'paused',
 } satisfies { readonly [Cause in GapCause]: Cause };
-const gap = z.looseObject({ channel: count, startSample: count, samples: count, cause: z.enum(gapCauses) });
+const gap = z.looseObject({
+  channel: count,
+  startSample: count,
+  samples: count,
+  cause: z.enum(gapCauses),
+  skippedSamples: count.optional(),
+});
 
 const whose = {
   schema: z.literal(1),

@@ -17,7 +17,11 @@ export const checkpointFolder = 'checkpoints';
 export const adoptedFolder = 'adopted';
 /** Below the daemons' folder: what could not be read. */
 export const quarantineFolder = 'quarantine';
+/** Beside them: control's note of what the catalogue may lack. */
+export const catalogueNoteName = 'catalogue.json';
 export const manifestName = 'manifest.json';
+/** Who has signed the manifest, where somebody has; in the store only. */
+export const signatureName = 'manifest.json.sig';
 /** The whole call, in the store only. */
 export const wholeAudioName = 'audio.wav';
 export const uploadName = 'upload.json';
@@ -34,6 +38,20 @@ export function recordingFolder(recording: {
 }): string {
   const date = new Date(recording.startMs).toISOString().slice(0, 10).replaceAll('-', '');
   return [recording.accountId, date, recording.callId, recording.recordingId].join('/');
+}
+
+/** Whose a recording is, as its folder says: what every log line about it carries. */
+export interface FolderIds {
+  readonly accountId: string;
+  /** The provider's. */
+  readonly callId: string;
+  readonly recordingId: string;
+}
+
+/** @param folder - of {@link recordingFolder} */
+export function idsIn(folder: string): FolderIds {
+  const [accountId = '', , callId = '', recordingId = ''] = folder.split('/');
+  return { accountId, callId, recordingId };
 }
 
 export function chunkName(index: number): string {
@@ -58,4 +76,4 @@ export function isRecordingName(name: string): boolean {
 }
 
 const recordingName =
-  /^(?:\d+-(?:audio\.wav(?:\.open)?|metadata\.json)|manifest(?:\.final)?\.json|upload\.json|audio\.wav|portal\.\w+)(?:\.tmp|\.part)?$/;
+  /^(?:\d+-(?:audio\.wav(?:\.open)?|metadata\.json)|manifest(?:\.final)?\.json|manifest\.json\.sig|upload\.json|audio\.wav|portal\.\w+)(?:\.tmp|\.part)?$/;

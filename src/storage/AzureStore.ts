@@ -78,6 +78,18 @@ export class AzureStore implements ObjectStore {
     return stream;
   }
 
+  /** An account key signs; who has only a signature can't make others of it. */
+  async presign(key: string, seconds: number): Promise<string | null> {
+    const { BlobSASPermissions, StorageSharedKeyCredential } = await import('@azure/storage-blob');
+    const permissions = BlobSASPermissions.parse('r');
+    const expiresOn = new Date(Date.now() + seconds * 1000);
+    return await this.#connection.attempt(0, async (container) => {
+      const blob = container.getBlobClient(this.#keyOf(key));
+      if (!(blob.credential instanceof StorageSharedKeyCredential)) return null;
+      return await blob.generateSasUrl({ permissions, expiresOn });
+    });
+  }
+
   async size(key: string): Promise<number | null> {
     const name = this.#keyOf(key);
     return await this.#connection.attempt(0, async (container, abortSignal) => {

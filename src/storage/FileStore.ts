@@ -27,6 +27,8 @@ const readsAtOnce = 3;
 export class FileStore implements ObjectStore {
   readonly name: string;
   readonly multipart: Multipart;
+  /** Nobody else reads a folder. */
+  readonly presign: ObjectStore['presign'] = () => Promise.resolve(null);
   readonly #dir: string;
   readonly #folders: DurableFolders;
   readonly #reads = pLimit(readsAtOnce);

@@ -2,7 +2,7 @@ import { rmdir, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ReelayError } from '../config/ReelayError.js';
 import { syncFolder } from '../spool/durable.js';
-import { manifestName, uploadName } from '../spool/layout.js';
+import { manifestName, signatureName, uploadName } from '../spool/layout.js';
 import type { Quarantine } from '../spool/Quarantine.js';
 import { portalFileName, portalTemporarySuffix } from './renderPortal.js';
 import type { SpooledRecording } from './SpooledRecording.js';
@@ -15,6 +15,7 @@ export const finalName = 'manifest.final.json';
 const ownNames: readonly string[] = [
   manifestName,
   finalName,
+  signatureName,
   uploadName,
   portalFileName('mp3'),
   portalFileName('wav'),

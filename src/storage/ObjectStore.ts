@@ -90,6 +90,13 @@ export interface ObjectStore {
   put(key: string, file: string, expected: PutExpectations): Promise<StoredObject>;
   /** @throws ReelayError `object_missing` */
   read(key: string, range?: ByteRange): Promise<Readable>;
+  /**
+   * A URL at which anybody can read the object for so long, without reelay; whether there is one isn't asked.
+   *
+   * @param seconds - 1 to 604 800
+   * @returns null where the store can make none
+   */
+  presign(key: string, seconds: number): Promise<string | null>;
   /** Bytes, or null when there is no such object. */
   size(key: string): Promise<number | null>;
   /**

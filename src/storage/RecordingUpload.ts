@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ReelayError } from '../config/ReelayError.js';
 import { writeDurably } from '../spool/durable.js';
-import { manifestName } from '../spool/layout.js';
+import { manifestName, signatureName } from '../spool/layout.js';
 import type { Manifest, RecordingLayout } from '../spool/Manifest.js';
 import type { Quarantine } from '../spool/Quarantine.js';
 import { type ChunkHandling, ChunkUpload } from './ChunkUpload.js';
@@ -36,6 +37,8 @@ export interface RecordingUploadOptions extends PortalUploadOptions {
   readonly quarantine?: Quarantine | undefined;
   /** Writes notes. Default: `writeDurably`. */
   readonly write?: DurableWrite | undefined;
+  /** Signs manifests; null: nobody does. */
+  readonly sign?: ((manifest: string) => Buffer | null) | undefined;
   readonly chunkWidth?: number | undefined;
   readonly leastPartBytes?: number | undefined;
 }
@@ -243,13 +246,27 @@ export class RecordingUpload {
     const file = join(recording.path, finalName);
     await (this.#options.write ?? writeDurably)(file, text);
     visit.step('final_written');
-    const sha256 = createHash('sha256').update(text).digest('hex');
+    // Whoever sees the manifest finds its signature.
+    await this.#storeSignature(work, text);
+    const sha256 = sha256Of(text);
     const key = `${recording.folder}/${manifestName}`;
     await deliver(work, { kind: 'manifest', name: manifestName, key, file, sha256, sealedMs: null });
     visit.step('manifest_put');
     await note.change((content) => ({ ...content, finished: true }));
     visit.step('manifest_noted');
     return 'again';
+  }
+
+  async #storeSignature(work: Workpiece, manifest: string): Promise<void> {
+    const signature = this.#options.sign?.(manifest) ?? null;
+    if (signature === null) return;
+    const { recording } = work;
+    const file = join(recording.path, signatureName);
+    // The same key signs the same text alike, so one that was cut off by a crash is written over.
+    await writeFile(file, signature);
+    const key = `${recording.folder}/${signatureName}`;
+    const sha256 = sha256Of(signature);
+    await deliver(work, { kind: 'signature', name: signatureName, key, file, sha256, sealedMs: null });
   }
 
   /** The store has everything. */
@@ -325,6 +342,10 @@ export class RecordingUpload {
  */
 function isUntouched({ chunks, multiparts, whole, audio, portal }: UploadNote): boolean {
   return chunks.length + multiparts.length + audio.length === 0 && whole === null && portal === null;
+}
+
+function sha256Of(data: string | Uint8Array): string {
+  return createHash('sha256').update(data).digest('hex');
 }
 
 /** Whether a part of the audio is neither here nor in the store. */

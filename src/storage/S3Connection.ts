@@ -106,6 +106,25 @@ export class S3Connection {
     });
   }
 
+  /**
+   * Signs a GET for whoever gets the URL; the store is asked nothing.
+   *
+   * @throws StoreFault when there are no credentials
+   */
+  async presign(fullKey: string, expiresIn: number): Promise<string> {
+    try {
+      const [{ sdk, client }, { getSignedUrl }] = await Promise.all([
+        this.#open(),
+        import('@aws-sdk/s3-request-presigner'),
+      ]);
+      const command = new sdk.GetObjectCommand({ Bucket: this.#config.bucket, Key: fullKey });
+      // The two packages are released apart, and their types keep apart what is the same.
+      return await getSignedUrl(client as never, command as never, { expiresIn });
+    } catch (error) {
+      throw s3FaultOf(error);
+    }
+  }
+
   /** Idle sockets are closed now, those in use when their request is done. */
   close(): void {
     for (const agent of this.#agents) {

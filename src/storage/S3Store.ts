@@ -91,6 +91,10 @@ export class S3Store implements ObjectStore {
     return Readable.from(pieces, { objectMode: false, highWaterMark: 256 * 1024 });
   }
 
+  async presign(key: string, seconds: number): Promise<string> {
+    return await this.#connection.presign(this.#keyOf(key), seconds);
+  }
+
   async size(key: string): Promise<number | null> {
     return (await this.#reading.head(this.#keyOf(key)))?.bytes ?? null;
   }

@@ -23,6 +23,8 @@ export interface StoreScope {
   readonly prefix?: string;
   /** Leaves out recordings of earlier days, `YYYYMMDD`. */
   readonly since?: string;
+  /** Leaves out recordings of this day and later, `YYYYMMDD`; default: none. */
+  readonly before?: string;
   /** Objects that are listed before it is given up; default: no limit. */
   readonly most?: number;
   /** Told when it was given up. */
@@ -49,14 +51,15 @@ export async function* storedRecordings(
 
 async function* storedFolders(
   store: ObjectStore,
-  { prefix = '', since = '', most = Infinity, cut }: StoreScope,
+  { prefix = '', since = '', before, most = Infinity, cut }: StoreScope,
 ): AsyncGenerator<string> {
   // Within one account the keys are in the order of their days, and the store can leave out what comes before.
   const after = prefix === '' || since === '' ? undefined : `${prefix}${since}`;
   let listed = 0;
   for await (const { key } of store.list(prefix, after)) {
     if (++listed > most) return cut?.();
-    if (manifestKey.test(key) && (key.split('/')[1] ?? '') >= since)
+    const [, day = ''] = key.split('/');
+    if (manifestKey.test(key) && day >= since && (before === undefined || day < before))
       yield key.slice(0, -manifestName.length - 1);
   }
 }

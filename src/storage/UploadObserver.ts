@@ -7,7 +7,7 @@ import type { UploadStep } from './UploadStep.js';
 export interface ConfirmedObject {
   readonly folder: string;
   /** What it is: `part` is a piece of an `audio.wav` that is not complete yet. */
-  readonly kind: 'chunk' | 'sidecar' | 'part' | 'audio' | 'portal' | 'manifest';
+  readonly kind: 'chunk' | 'sidecar' | 'part' | 'audio' | 'portal' | 'signature' | 'manifest';
   /** Below the recording's folder; of a portal's object the whole key. */
   readonly name: string;
   /** Bytes that were sent for it just now: 0 for an `audio.wav` whose parts were counted one by one. */
@@ -18,6 +18,8 @@ export interface ConfirmedObject {
 
 export interface FailedAttempt {
   readonly folder: string;
+  /** Below the recording's folder: what was being stored; null where it wasn't one object. */
+  readonly name: string | null;
   readonly error: Error;
   readonly delayMs: number;
   readonly blame: Blame;

@@ -39,6 +39,8 @@ export interface UploaderOptions {
   readonly quarantine?: Quarantine;
   /** Writes notes. Default: `writeDurably`. */
   readonly write?: DurableWrite;
+  /** Signs the manifests that go into stores; null: it isn't signed. */
+  readonly sign?: (manifest: string) => Buffer | null;
   /** Default: the wall clock. */
   readonly clock?: Clock;
   /** Recordings of one account that are worked on at once. Default 4. */
@@ -140,6 +142,7 @@ export class Uploader {
       seen: (recording, note) => this.#age(recording, note),
       quarantine: options.quarantine,
       write: options.write,
+      sign: options.sign,
       chunkWidth: options.chunkWidth,
       leastPartBytes: options.leastPartBytes,
       mostPortalBytes: options.mostPortalBytes,

@@ -83,16 +83,17 @@ export class Visit {
   /**
    * Asks the account's store for something, for as long as it takes.
    *
+   * @param name - of the one object that this is about
    * @throws an error whose blame is not `transient`; the signal's reason
    */
-  async ask<T>(action: () => Promise<T>): Promise<T> {
-    const answer = await this.askWhere(action);
+  async ask<T>(action: () => Promise<T>, name?: string): Promise<T> {
+    const answer = await this.askWhere(action, name);
     if (this.isProbe) this.#home.parking.proved(this.accountId);
     return answer;
   }
 
   /** Asks which store the account has, in the same way; the answer says nothing about the store. */
-  async askWhere<T>(action: () => Promise<T>): Promise<T> {
+  async askWhere<T>(action: () => Promise<T>, name?: string): Promise<T> {
     this.proceed();
     return await this.again(async () => {
       this.#asking++;
@@ -101,22 +102,22 @@ export class Visit {
         // A turn later: usually the next attempt has begun by then.
         setImmediate(() => this.#fallAsleep());
       });
-    });
+    }, name);
   }
 
   /** Does something that asks the store in its turn, and all of it again when that fails for now. */
-  async again<T>(action: () => Promise<T>): Promise<T> {
+  async again<T>(action: () => Promise<T>, name: string | null = null): Promise<T> {
     return await persist(action, this.#home.backoff, {
       signal: this.#permit.signal,
-      pause: async (error, delayMs) => await this.#pause(error, delayMs),
+      pause: async (error, delayMs) => await this.#pause(error, delayMs, name),
     });
   }
 
   /** When nothing of this recording goes on meanwhile, it sleeps outside the lane: what fails doesn't hold up what doesn't. */
-  async #pause(error: Error, delayMs: number): Promise<void> {
+  async #pause(error: Error, delayMs: number, name: string | null): Promise<void> {
     const { observer, lanes, clock } = this.#home;
     const { folder, accountId } = this;
-    observer.retrying({ folder, error, delayMs, blame: blameOf(error), code: codeOf(error) });
+    observer.retrying({ folder, name, error, delayMs, blame: blameOf(error), code: codeOf(error) });
     this.#asleep++;
     this.#fallAsleep();
     try {

@@ -69,7 +69,7 @@ export async function deliver(
         ? new ReelayError('checksum_mismatch', { value: file, cause: error })
         : error;
     }
-  });
+  }, name);
   visit.observer.stored({ folder: recording.folder, kind, name, bytes, sealedMs });
   return { bytes, mayBeOpen: attempts > 1 || wasBegun };
 }

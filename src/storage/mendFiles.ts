@@ -5,9 +5,11 @@ import { join } from 'node:path';
 import { wavHeader, wavHeaderBytes } from '../audio/wav.js';
 import { renameDurably, writeDurably } from '../spool/durable.js';
 import { filePieces } from '../spool/filePieces.js';
+import { gapsBetween } from '../spool/gaps.js';
 import { chunkName, sidecarName } from '../spool/layout.js';
 import type { Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
 import type { Quarantine } from '../spool/Quarantine.js';
+import { wallClockAt } from '../spool/wallClock.js';
 import type { SpooledRecording } from './SpooledRecording.js';
 import { hashOf } from './unlinkConfirmed.js';
 import { notedOf } from './UploadNote.js';
@@ -101,9 +103,8 @@ async function mendSidecar(
 
 /** The sidecar as the recorder writes it, byte for byte. */
 function sidecarText(manifest: Manifest, chunk: ManifestChunk, previousSha256: string | null): string {
-  const { recordingId, callId, accountId, provider, startTime, sampleRate, channels } = manifest;
+  const { recordingId, callId, accountId, provider, sampleRate, channels } = manifest;
   const { index, startSample, samples, bytes, sha256 } = chunk;
-  const startMs = Date.parse(startTime) + (startSample / sampleRate) * 1000;
   const sidecar: Sidecar = {
     schema: 1,
     recordingId,
@@ -111,16 +112,12 @@ function sidecarText(manifest: Manifest, chunk: ManifestChunk, previousSha256: s
     accountId,
     provider,
     index,
-    startTime: new Date(startMs).toISOString(),
+    startTime: wallClockAt(manifest, startSample),
     startSample,
     samples,
     sampleRate,
     channels,
-    gaps: manifest.gaps.flatMap((gap) => {
-      const start = Math.max(gap.startSample, startSample);
-      const end = Math.min(gap.startSample + gap.samples, startSample + samples);
-      return start < end ? [{ ...gap, startSample: start, samples: end - start }] : [];
-    }),
+    gaps: gapsBetween(manifest.gaps, startSample, startSample + samples),
     bytes,
     sha256,
     previousSha256,

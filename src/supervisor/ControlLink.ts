@@ -112,6 +112,7 @@ export function needsRestart(before: Config, after: Config): string[] {
     ['spool.syncMs', before.spool.syncMs, after.spool.syncMs],
     ['limits.ringBytes', before.limits.ringBytes, after.limits.ringBytes],
     ['log.level', before.log.level, after.log.level],
+    ['tracing', JSON.stringify(before.tracing), JSON.stringify(after.tracing)],
   ] as const;
   return fixed.filter(([, old, now]) => old !== now).map(([key]) => key);
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { implementation } from '../audio/kernels.js';
+import { CallLines } from '../config/CallLines.js';
 import type { Config } from '../config/Config.js';
 import type { WorkerName } from '../config/readiness.js';
 import { lastLines, threadLog } from '../config/threadLog.js';
@@ -20,6 +21,8 @@ import { NotedTap } from './NotedTap.js';
 import { Succession } from './Succession.js';
 import { SupervisedControl } from './SupervisedControl.js';
 import { SupervisedRecorder } from './SupervisedRecorder.js';
+
+const notRecorded = { code: 'recording_not_live', value: 'the daemon is starting' } as const;
 
 /** How long the end waits for uploads at least, ms, and how long when somebody is in a hurry. */
 const uploadPatienceMs = 5000;
@@ -41,7 +44,11 @@ export class Daemon {
   readonly #counters = new Counters();
   readonly #tokenKey = randomBytes(32);
   readonly #control: SupervisedControl;
-  readonly #log = threadLog('media');
+  readonly #lines = new CallLines(
+    (lines) => this.#control.post({ type: 'lines', lines }),
+    (dropped) => this.#counters.add('mediaLinesDropped', dropped),
+  );
+  readonly #log = threadLog('media', 'info', (line) => this.#lines.take(line));
   readonly #drain: Drain;
   #config: Config | null = null;
   #folder: DaemonFolder | null = null;
@@ -82,6 +89,7 @@ export class Daemon {
         stuck: () => this.#setStates({ control: 'stuck' }),
         trouble: (isInTrouble) => this.#noteTrouble('control', isInTrouble),
         spoolFull: (isFull) => this.#spoolFull(isFull),
+        record: async (request) => await (this.#media?.record(request) ?? notRecorded),
         fault: (message) => process.env['REELAY_FAULTS'] === '1' && this.#recorder?.post(message),
       },
       log: this.#log,
@@ -176,6 +184,7 @@ export class Daemon {
     const patienceMs = this.#drain.isHurried
       ? hurriedPatienceMs
       : Math.max(uploadPatienceMs, this.#drain.leftMs);
+    this.#lines.flush();
     const left = await this.#control.store(patienceMs);
     this.#canExit = (await this.#control.stop()) && this.#canExit;
     await this.#folder?.release();

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { implementation } from '../audio/kernels.js';
 import type { Config } from '../config/Config.js';
 import type { ControlData, FromControl, ServeFlags, ToControl } from '../control/ControlMessage.js';
+import type { RecordingOutcome, RecordingRequest } from '../tap/RecordingRequest.js';
 import { ControlLink, isFromControl } from './ControlLink.js';
 import { SupervisedThread } from './SupervisedThread.js';
 
@@ -19,6 +20,8 @@ export interface ControlEvents {
   stuck(): void;
   trouble(isInTrouble: boolean): void;
   spoolFull(isFull: boolean): void;
+  /** Somebody wants the recording of a call started, paused, resumed or stopped. Never rejects. */
+  record(request: RecordingRequest): Promise<RecordingOutcome>;
   /** An admin wants the recorder broken. */
   fault(message: Extract<FromControl, { type: 'fault' }>): void;
 }
@@ -217,6 +220,11 @@ export class SupervisedControl {
         return this.link.found(message.id, message.account);
       case 'spool':
         return events.spoolFull(message.full);
+      case 'record':
+        void events
+          .record(message.request)
+          .then((outcome) => this.post({ type: 'recorded', id: message.id, outcome }));
+        return;
       case 'fault':
         return events.fault(message);
       case 'handedOver':

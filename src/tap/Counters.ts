@@ -38,6 +38,8 @@ const names = [
   'overloadSignal',
   'overloadValue',
   'overloadLimit',
+  'mediaLinesDropped',
+  'recorderLinesDropped',
 ] as const;
 export type CounterName = (typeof names)[number];
 

@@ -9,6 +9,7 @@ import {
   RecordKind,
   Track,
   maxPayloadBytes,
+  mutedBytes,
   recordBytes,
   recordHeaderBytes,
   type CallEndFacts,
@@ -276,6 +277,12 @@ class RingStreamTap implements StreamTap {
         providerMs: time,
       });
     }
+  }
+
+  muted(track: Track, encoding: Encoding, bytes: number, providerMs: number, arrivalMs: number): void {
+    const length = new Uint8Array(mutedBytes);
+    new DataView(length.buffer).setUint32(0, bytes, true);
+    this.#call.write(RecordKind.muted, this.#stream, length, arrivalMs, { track, encoding, providerMs });
   }
 
   clear(arrivalMs: number): void {

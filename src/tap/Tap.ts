@@ -48,6 +48,8 @@ export interface StreamTap {
    * @param providerMs - the provider's time of the first sample, ms since stream start; NaN where it gives none
    */
   audio(track: Track, encoding: Encoding, payload: Uint8Array, providerMs: number, arrivalMs: number): void;
+  /** Audio of so many bytes came that isn't to be kept. */
+  muted(track: Track, encoding: Encoding, bytes: number, providerMs: number, arrivalMs: number): void;
   clear(arrivalMs: number): void;
   mark(name: string, arrivalMs: number): void;
   markEcho(name: string, arrivalMs: number): void;

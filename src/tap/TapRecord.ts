@@ -56,6 +56,11 @@ export const RecordKind = {
   dropped: 14,
   /** Something for the manifest's event list. Payload: JSON {@link EventFacts}. */
   event: 15,
+  /**
+   * Audio that isn't to be kept, of a recording that is paused: only how long it was, so that what follows lies where it belongs.
+   * Payload: u32, bytes that it had in `encoding`.
+   */
+  muted: 16,
 } as const;
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];
 
@@ -99,6 +104,8 @@ export interface CallFacts {
   readonly chunkSeconds: number;
   /** Which objects the recording becomes; journals of former versions don't say and mean `chunks`. */
   readonly layout?: 'chunks' | 'single' | 'both' | 'jambonz';
+  /** Keys that the caller presses are neither written down nor heard. */
+  readonly masksDigits?: boolean;
   readonly from: string | null;
   readonly to: string | null;
   readonly direction: string | null;
@@ -138,9 +145,12 @@ export interface StreamFacts {
   readonly marksTellPlayout: boolean;
   /** Whether a whole-buffer loss of the client can be recognised by a message 16 bytes short of a tick (jambonz). */
   readonly overrunFingerprint: boolean;
+  /** The stream was there before its recording: the provider's time of the first frame is where the recording stands then. */
+  readonly isJoined?: boolean;
 }
 
 export interface DtmfFacts {
+  /** Empty where it is masked. */
   readonly digit: string;
   /** ms, null where the dialect gives none. */
   readonly durationMs: number | null;
@@ -159,8 +169,13 @@ export interface ClipDoneFacts {
   readonly playedMs: number | null;
 }
 
+/** `silence`: the recording goes on in silence. `skip`: it goes on where it stood, shorter by the pause. */
+export type PauseMode = 'silence' | 'skip';
+
 export interface PauseFacts {
   readonly paused: boolean;
+  /** Of a pause that begins; default `silence`. */
+  readonly mode?: PauseMode;
 }
 
 export interface StreamEndFacts {
@@ -203,3 +218,14 @@ export interface TapRecord {
 export function recordBytes(payloadBytes: number): number {
   return (recordHeaderBytes + payloadBytes + 7) & ~7;
 }
+
+/** Bytes of audio that a record tells of, kept or not. */
+export function audioBytes({ kind, payload }: TapRecord): number {
+  if (kind !== RecordKind.muted) return payload.length;
+  return payload.length < mutedBytes
+    ? 0
+    : new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
+}
+
+/** Length of the payload of a `muted` record. */
+export const mutedBytes = 4;

@@ -18,6 +18,8 @@ export interface DaemonOptions {
   readonly flushMs?: number;
   /** Calls at once; default: the daemon's own. */
   readonly calls?: number;
+  /** What the control port is asked with; default: no keys are configured, and this machine is answered without. */
+  readonly adminKey?: string;
   /** Added to the command line. */
   readonly flags?: readonly string[];
   /** Added to the environment. */
@@ -33,8 +35,11 @@ export interface AccountEntry {
   readonly id: string;
   readonly upstream?: string | { readonly twilio: string; readonly jambonz: string };
   readonly resumeSeconds?: number;
-  readonly record?: 'always' | 'never';
+  readonly record?: 'always' | 'never' | 'onRequest';
+  readonly prompt?: string;
   readonly jambonz?: Readonly<Record<string, unknown>>;
+  readonly apiKeys?: readonly unknown[];
+  readonly webhooks?: readonly Readonly<Record<string, unknown>>[];
   /** Null: none. Default: the test's own folder. */
   readonly store?: Readonly<Record<string, unknown>> | null;
 }
@@ -72,6 +77,7 @@ export class DaemonProcess {
   readonly #flags: readonly string[];
   readonly #output: DaemonOptions['output'];
   readonly #config: Readonly<Record<string, unknown>>;
+  readonly #keyHeader: Readonly<Record<string, string>>;
   #child: ChildProcess | null = null;
   #closed: Promise<unknown> = Promise.resolve();
   #killedMs = Infinity;
@@ -84,10 +90,12 @@ export class DaemonProcess {
     this.#env = { ...process.env, ...env };
     this.#flags = options.flags ?? [];
     this.#output = options.output;
+    const { adminKey } = options;
+    this.#keyHeader = adminKey === undefined ? {} : { authorization: `Bearer ${adminKey}` };
     mkdirSync(dir, { recursive: true });
     const own: Record<string, Readonly<Record<string, unknown>>> = {
       media: { host: '127.0.0.1', port: 0 },
-      control: { host: '127.0.0.1', port: 0 },
+      control: { host: '127.0.0.1', port: 0, ...(adminKey === undefined ? {} : { adminKeys: [adminKey] }) },
       spool: { dir: this.spoolDir, flushMs },
       recording: { chunkSeconds },
       // The machine is shared with other tests; that it is short of CPU must not cost a recording that is looked at here.
@@ -215,10 +223,27 @@ export class DaemonProcess {
     return `ws://127.0.0.1:${this.mediaPort}${path}`;
   }
 
+  /** @param body - sent as JSON; undefined: none */
+  async post(path: string, body?: unknown): Promise<Response> {
+    return await this.ask('POST', path, body);
+  }
+
+  /** Asks the control port with any method. @param body - sent as JSON; undefined: none */
+  async ask(method: string, path: string, body?: unknown): Promise<Response> {
+    const json = body === undefined ? {} : { 'content-type': 'application/json' };
+    return await fetch(`http://127.0.0.1:${this.controlPort}${path}`, {
+      method,
+      headers: { ...this.#keyHeader, ...json },
+      body: body === undefined ? null : JSON.stringify(body),
+    });
+  }
+
   /** Asks the control port, once more where the connection broke: it may have been kept from a control thread that is no more. */
   async get(path: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> {
     const ask = async (): Promise<Response> =>
-      await fetch(`http://127.0.0.1:${this.controlPort}${path}`, { headers });
+      await fetch(`http://127.0.0.1:${this.controlPort}${path}`, {
+        headers: { ...this.#keyHeader, ...headers },
+      });
     try {
       return await ask();
     } catch (error) {

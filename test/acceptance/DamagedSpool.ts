@@ -4,7 +4,7 @@ import { basename, dirname, join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { MemoryCatalogue } from '../../src/catalogue/MemoryCatalogue.js';
-import { Library } from '../../src/control/Library.js';
+import { Library } from '../../src/control/library/Library.js';
 import { openJournal } from '../../src/recorder/JournalReader.js';
 import { Recorder } from '../../src/recorder/Recorder.js';
 import { DaemonFolder } from '../../src/spool/DaemonFolder.js';

@@ -48,6 +48,8 @@ export interface ProxiedRequest extends S3Request {
   readonly atMs: number;
   /** Of the request's body. */
   bytes: number;
+  /** Of the answer's body, as the store gave it. */
+  given: number;
   /** When the client had its whole answer; null where it got none, or not yet. */
   doneMs: number | null;
   /** What the client was answered. */
@@ -138,6 +140,7 @@ export class FaultProxy {
       fault: fault?.type ?? null,
       atMs: performance.now(),
       bytes: 0,
+      given: 0,
       doneMs: null,
       status: null,
       applied: null,
@@ -204,6 +207,7 @@ export class FaultProxy {
   async #pass(request: IncomingMessage, response: ServerResponse, entry: ProxiedRequest): Promise<void> {
     const answered = await this.#forward(request, entry);
     response.writeHead(answered.statusCode ?? 502, answered.statusMessage, ownless(answered.rawHeaders));
+    answered.on('data', (chunk: Buffer) => (entry.given += chunk.length));
     pipeline(answered, response, () => undefined);
   }
 

@@ -95,6 +95,31 @@ await t.test('WASM codecs are limited in number and give their place back', (t) 
   t.end();
 });
 
+for (const implementation of available)
+  await t.test(`${implementation}: an encoder makes as much of a second as it was told`, (t) => {
+    const sizes = [16_000, 64_000].map((bitrate) => {
+      const encoder = { bitrate, complexity: 5 };
+      const codec = createOpusCodec({ sampleRate: 48_000, channels: 2, encoder }, implementation);
+      t.teardown(() => codec.delete());
+      const pcm = tone(48_000, 2);
+      let bytes = 0;
+      for (let at = 0; at < pcm.length; at += 1920) bytes += codec.encode(pcm.subarray(at, at + 1920)).length;
+      t.ok(bytes * 8 < bitrate * 1.5, `${bytes} bytes for ${bitrate} bit/s`);
+      return bytes;
+    });
+    t.ok((sizes[1] ?? 0) > 1.5 * (sizes[0] ?? Infinity));
+    for (let round = 0; round < 40; round++)
+      for (const encoder of [
+        { bitrate: 64_000, complexity: 11 },
+        { bitrate: -5, complexity: 5 },
+      ])
+        t.throws(() => createOpusCodec({ sampleRate: 48_000, channels: 2, encoder }, implementation), {
+          code: 'opus_invalid',
+        });
+    createOpusCodec({ sampleRate: 8000, channels: 1 }, implementation).delete();
+    t.end();
+  });
+
 await t.test('rates and channels that Opus does not have are refused', (t) => {
   for (const [sampleRate, channels] of [
     [44_100, 1],

@@ -204,6 +204,29 @@ for (const [name, tested] of implementations) {
       t.end();
     });
 
+    await t.test('find the extremes of each bin', (t) => {
+      const pairs = new Int16Array(6);
+      tested.extremes(Int16Array.of(3, -7, 5, 32_767, -32_768, 0, 9), 3, pairs);
+      t.same([...pairs], [-7, 5, -32_768, 32_767, 9, 9], 'the last bin has one sample, and none of silence');
+      const one = new Int16Array(2);
+      tested.extremes(Int16Array.of(-5, -9), 2 ** 22, one);
+      t.same([...one], [-9, -5], 'a bin without a positive sample has no 0');
+      t.end();
+    });
+
+    await t.test('find the mean square of each bin', (t) => {
+      const squares = new Float64Array(3);
+      tested.energies(Int16Array.of(1, 2, 3, -32_768, -32_768, -32_768, 5), 3, squares);
+      t.same([...squares], [14 / 3, 2 ** 30, 25], 'the last bin is the mean of what it has');
+      const full = new Int16Array(2 ** 22).fill(-32_768);
+      full[0] = 1;
+      const one = new Float64Array(1);
+      tested.energies(full, 2 ** 22, one);
+      const exact = ((2n ** 22n - 1n) * 2n ** 30n + 1n).toString();
+      t.equal(one[0], Number(exact) / 2 ** 22, 'the longest bin at full scale is exact');
+      t.end();
+    });
+
     await t.test('work on shared memory and on a Buffer', (t) => {
       const payload = new Uint8Array(new SharedArrayBuffer(64), 40, 3);
       payload.set([0xff, 0x80, 0x00]);
@@ -222,6 +245,8 @@ for (const [name, tested] of implementations) {
       t.doesNotThrow(() => tested.interleave(none, none, none));
       t.doesNotThrow(() => tested.deinterleave(none, none, none));
       t.doesNotThrow(() => tested.mix(none, none, none));
+      t.doesNotThrow(() => tested.extremes(none, 1, none));
+      t.doesNotThrow(() => tested.energies(none, 80, new Float64Array(0)));
       t.end();
     });
 
@@ -229,6 +254,7 @@ for (const [name, tested] of implementations) {
       for (const [text, call] of badCalls(tested)) t.throws(call, { name: 'TypeError', message: text });
       const target = Int16Array.of(5, 5);
       t.throws(() => tested.decodeMulaw(new Uint8Array(3), target), TypeError);
+      t.throws(() => tested.extremes(new Int16Array(9), 3, target), TypeError);
       t.same([...target], [5, 5]);
       t.end();
     });
@@ -299,6 +325,17 @@ if (notBuilt === undefined) {
     t.end();
   });
 
+  await t.test('both kernels give the same for bins of any length', (t) => {
+    fc.assert(
+      fc.property(samplesAnywhere, fc.integer({ min: 1, max: 450 }), (samples, perBin) => {
+        t.same(binned(native, samples, perBin), binned(kernelsTypescript, samples, perBin));
+        t.same(binned(native, samples, perBin), plainlyBinned(samples, perBin));
+      }),
+      { numRuns: 300 },
+    );
+    t.end();
+  });
+
   await t.test('both kernels give the same where source and target overlap', (t) => {
     fc.assert(
       fc.property(fc.nat(40), fc.nat(40), fc.integer({ min: 0, max: 200 }), (from, to, length) => {
@@ -350,6 +387,25 @@ function everything(tested: Kernels, a: Int16Array, b: Int16Array): unknown {
   return [...results, [...left], [...right]];
 }
 
+/** Extremes, then energies. */
+function binned(tested: Kernels, samples: Int16Array, perBin: number): number[] {
+  const bins = Math.ceil(samples.length / perBin);
+  const [pairs, squares] = [new Int16Array(2 * bins), new Float64Array(bins)];
+  tested.extremes(samples, perBin, pairs);
+  tested.energies(samples, perBin, squares);
+  return [...pairs, ...squares];
+}
+
+/** The same as a definition says it. */
+function plainlyBinned(samples: Int16Array, perBin: number): number[] {
+  const bins: number[][] = [];
+  for (let at = 0; at < samples.length; at += perBin) bins.push([...samples.subarray(at, at + perBin)]);
+  return [
+    ...bins.flatMap((bin) => [Math.min(...bin), Math.max(...bin)]),
+    ...bins.map((bin) => bin.reduce((sum, sample) => sum + sample * sample, 0) / bin.length),
+  ];
+}
+
 function overlapping(tested: Kernels, from: number, to: number, length: number): number[] {
   const memory = Int16Array.from({ length: 300 }, (_, index) => (index * 7919) % 65_536);
   const bytes = new Uint8Array(memory.buffer);
@@ -371,6 +427,7 @@ function badCalls(tested: Kernels): [string, () => void][] {
   const weights = new Float64Array(6);
   const resampled = (rows: Float64Array, up: number, down: number, phase: number, source: Int16Array) =>
     tested.resample(rows, up, down, phase, source, samples);
+  const squares = new Float64Array(2);
   return [
     ['decodeMulaw: src must be a Uint8Array', () => tested.decodeMulaw(wrong(samples), samples)],
     ['decodeMulaw: dst must be an Int16Array', () => tested.decodeMulaw(bytes, wrong(bytes))],
@@ -416,5 +473,17 @@ function badCalls(tested: Kernels): [string, () => void][] {
     ['resample: src must have at least 9 elements, not 4', () => resampled(weights, 1, 1, 0, samples)],
     ['peak: src must be an Int16Array', () => tested.peak(wrong(bytes))],
     ['peak: src must be an Int16Array', () => tested.peak(wrong(new Float32Array(4)))],
+    ['extremes: src must be an Int16Array', () => tested.extremes(wrong(bytes), 1, samples)],
+    ['extremes: dst must be an Int16Array', () => tested.extremes(samples, 2, wrong(new Uint16Array(4)))],
+    ['extremes: dst must have 4 elements, not 3', () => tested.extremes(samples, 3, short)],
+    ['energies: src must be an Int16Array', () => tested.energies(wrong(null), 1, squares)],
+    ['energies: dst must be a Float64Array', () => tested.energies(samples, 2, wrong(new Float32Array(2)))],
+    ['energies: dst must have 1 elements, not 2', () => tested.energies(samples, 4, squares)],
+    ...[0, -1, 1.5, NaN, 2 ** 22 + 1, 2 ** 32 + 1, Infinity, '3', undefined].map(
+      (perBin): [string, () => void] => [
+        'energies: perBin must be a whole number from 1 to 4194304',
+        () => tested.energies(samples, perBin as number, squares),
+      ],
+    ),
   ];
 }

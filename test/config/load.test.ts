@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
+import { apiKeyOf } from '../../src/config/ApiKey.js';
 import type { Config } from '../../src/config/Config.js';
 import { accountOf } from '../../src/config/Config.js';
 import { variablesOf } from '../../src/config/environment.js';
@@ -52,7 +53,7 @@ await t.test('the documented file becomes plain, frozen, fully defaulted data', 
   const config = loadConfig({ config: await fileOf(folder, whole) }, secrets, '/elsewhere');
   t.equal(config.spool.dir, join(folder, 'spool'), 'paths are those of the file, not of the process');
   t.equal(config.spool.maxBytes, 10 * 2 ** 30);
-  t.strictSame(config.control.adminKeys, ['admin-key']);
+  t.strictSame(config.control.adminKeys, [apiKeyOf('admin-key')]);
   const [first, second] = config.accounts;
   if (first === undefined || second === undefined) throw new Error('two accounts are missing');
   t.strictSame(first.upstream, {
@@ -114,6 +115,9 @@ await t.test('every key can come from the environment', (t) => {
       REELAY_SPOOL_MAX_BYTES: '500 MB',
       REELAY_RECORDING_CHANNELS: 'mixed',
       REELAY_LIMITS_RING_BYTES: '1MiB',
+      REELAY_TRACING_ENDPOINT: 'https://collector.example/v1/traces/',
+      REELAY_TRACING_HEADERS: '{ authorization: Bearer x }',
+      REELAY_TRACING_SERVICE_NAME: 'calls',
       REELAY_ACCOUNTS_0_ID: 'AC1',
       REELAY_ACCOUNTS_0_TWILIO_AUTH_TOKEN: 'new,old',
       REELAY_ACCOUNTS_0_TWILIO_REQUIRE_TOKEN: 'true',
@@ -124,9 +128,14 @@ await t.test('every key can come from the environment', (t) => {
     },
     '/run',
   );
+  t.strictSame(config.tracing, {
+    endpoint: 'https://collector.example/v1/traces',
+    headers: { authorization: 'Bearer x' },
+    serviceName: 'calls',
+  });
   t.match(config, {
     media: { publicUrl: 'https://relay.example.com:8443' },
-    control: { adminKeys: ['one', 'two'] },
+    control: { adminKeys: [apiKeyOf('one'), apiKeyOf('two')] },
     spool: { maxBytes: 500e6 },
     recording: { channels: 'mixed' },
     limits: { ringBytes: 2 ** 20 },
@@ -272,14 +281,39 @@ const wrong: readonly (readonly [name: string, content: string, says: RegExp])[]
     'accounts: [{ id: a, jambonz: { recordFormat: ogg } }]',
     /recordFormat is "ogg"; .*mp3, wav/,
   ],
-  ['recording on request', 'accounts: [{ id: a, record: onRequest }]', /onRequest comes later/],
   [
-    'a catalogue in a database',
-    'catalogue: { url: "sqlite:./reelay.db" }',
-    /sqlite comes later\. Use "memory:"/,
+    'another way to record',
+    'accounts: [{ id: a, record: sometimes }]',
+    /record is "sometimes"; it must be one of/,
   ],
-  ['a catalogue elsewhere', 'catalogue: { url: "postgres://x" }', /postgres comes later/],
-  ['webhooks', 'accounts: [{ id: a, webhooks: [{ url: https://x }] }]', /webhooks .*comes later/],
+  [
+    'a catalogue of another kind',
+    'catalogue: { url: "mysql://x" }',
+    /catalogue\.url is "mysql:\/\/x"; .*memory:, sqlite:/,
+  ],
+  ['a catalogue without a file', 'catalogue: { url: "sqlite:" }', /catalogue\.url is "sqlite:"; it must be/],
+  ['a catalogue in SQLite’s memory', 'catalogue: { url: "sqlite::memory:" }', /catalogue\.url .*memory:/],
+  ['a catalogue without a server', 'catalogue: { url: "postgres:x" }', /catalogue\.url .*postgres:\/\//],
+  [
+    'a catalogue’s password',
+    'catalogue: { url: "postgres://u:hush@:x" }',
+    /catalogue\.url must be .*(?!hush)/,
+  ],
+  [
+    'a webhook without a secret',
+    'accounts: [{ id: a, webhooks: [{ url: https://x }] }]',
+    /webhooks\[0\]\.secret is missing; it must be whsec_/,
+  ],
+  [
+    'traces that go nowhere',
+    'tracing: { endpoint: "collector:4318" }',
+    /tracing\.endpoint is "collector:4318"; it must be an http:/,
+  ],
+  [
+    'a header of traces that is none',
+    'tracing: { headers: { "x y": hush } }',
+    /^(?![\s\S]*hush)[\s\S]*tracing\.headers must be headers/,
+  ],
   ['livekit', 'accounts: [{ id: a, livekit: { url: wss://x } }]', /LiveKit comes later/],
   [
     'secrets asked for in the clear',
@@ -308,6 +342,19 @@ const wrong: readonly (readonly [name: string, content: string, says: RegExp])[]
     'a store inside the spool',
     'accounts: [{ id: a, store: { type: file, dir: spool/x } }]',
     /overlaps spool\.dir/,
+  ],
+  ...['{ beep: x.wav }', '{ a/b: x.wav }', '{ a: 5 }', '[a]', 'x.wav'].map(
+    (prompts) =>
+      [
+        `prompts ${prompts}`,
+        `prompts: ${prompts}`,
+        /prompts (?:is "x.wav"; it )?must be \{ name: file \}/,
+      ] as const,
+  ),
+  [
+    'a prompt that is nowhere',
+    'accounts: [{ id: AC1, prompt: constent }]',
+    /accounts\[0\]\.prompt is "constent"; it must be one of beep/,
   ],
   ['one port for both', 'control: { port: 8080 }', /control\.port is 8080, like media\.port/],
 ];
@@ -361,7 +408,7 @@ await t.test(
     const config = await fileOf(t.testdir({}), content);
     const { message } = complaint(() => loadConfig({ config }, { KEY: 'hush\n' }, '/'));
     for (const path of ['control.adminKeys', 'authToken', 'apiKeys'])
-      t.match(message, new RegExp(`${path} must be a text without white space around it`));
+      t.match(message, new RegExp(`${path} must be a (?:text|key) without white space around it`));
     t.notMatch(message, 'hush');
   },
 );
@@ -514,7 +561,7 @@ await t.test('an account from elsewhere is read like one of the file', (t) => {
   t.match(account, {
     id: 'AC1',
     store: { type: 'file', dir: '/run/kept' },
-    apiKeys: ['k'],
+    apiKeys: [apiKeyOf('k')],
     record: 'always',
   });
   t.ok(Object.isFrozen(account.twilio));
@@ -568,13 +615,13 @@ await t.test('a misspelt variable is told, one that the file itself names is not
   );
   const config = await fileOf(t.testdir({}), 'control: { adminKeys: ["${REELAY_CONTROL_SECRET}"] }');
   const loaded = loadConfig({ config }, { REELAY_CONTROL_SECRET: 'k', REELAY_KERNELS: 'typescript' }, '/');
-  t.strictSame(loaded.control.adminKeys, ['k']);
+  t.strictSame(loaded.control.adminKeys, [apiKeyOf('k')]);
 });
 
 await t.test('a value from the environment adds no keys, and a dollar sign can be written', async (t) => {
   const config = await fileOf(t.testdir({}), 'control: { adminKeys: ["${A}", "$${B}"] }');
   const loaded = loadConfig({ config }, { A: 'x"], port: 1 #' }, '/');
-  t.strictSame(loaded.control.adminKeys, ['x"], port: 1 #', '${B}']);
+  t.strictSame(loaded.control.adminKeys, [apiKeyOf('x"], port: 1 #'), apiKeyOf('${B}')]);
   t.equal(loaded.control.port, 8081);
 });
 
@@ -584,6 +631,19 @@ await t.test('JSON is read as well', async (t) => {
   const config = join(folder, 'etc', 'reelay.json');
   await writeFile(config, JSON.stringify({ media: { port: 0 }, spool: { dir: '../s' } }));
   t.equal(loadConfig({ config }, {}, '/').spool.dir, join(folder, 's'));
+});
+
+await t.test('prompts are named, and accounts take one of them', async (t) => {
+  const folder = t.testdir({});
+  const content = `
+prompts: { consent: ./consent.ogg }
+accounts: [{ id: AC1, prompt: consent }, { id: AC2, prompt: beep }, { id: AC3 }]`;
+  const { prompts, accounts } = loadConfig({ config: await fileOf(folder, content) }, {}, '/');
+  t.strictSame(prompts, { consent: { file: join(folder, 'consent.ogg'), samples: {} } });
+  t.same(
+    accounts.map(({ prompt }) => prompt),
+    ['consent', 'beep', null],
+  );
 });
 
 await t.test('the documentation lists exactly the variables that exist', async (t) => {

@@ -112,3 +112,31 @@ await t.test('into a file every line is written', async (t) => {
   t.equal(lines.length, 500);
   t.match(JSON.parse(lines.at(-1) ?? ''), { thread: 'control', line: 499 });
 });
+
+await t.test('lines about recordings are set aside, too, and no others', async (t) => {
+  const folder = t.testdir();
+  const script = `
+    const log = threadLog('media', 'info', (line) => process.stderr.write(line));
+    log.info({ callId: 'CA1', recordingId: null }, 'never recorded');
+    log.info({ text: '"recordingId":"r1"' }, 'only said');
+    const call = log.child({ callId: 'CA1', recordingId: 'r1' });
+    call.debug('below the level');
+    call.info({ streamId: 'MZ1' }, 'about r1');
+    await lastLines(log);
+    process.exit(0);
+  `;
+  const child = run(t, folder, script, 'pipe');
+  let aside = '';
+  let all = '';
+  child.stderr?.on('data', (part: Buffer) => (aside += part.toString()));
+  child.stdout?.on('data', (part: Buffer) => (all += part.toString()));
+  await once(child, 'close');
+  t.match(JSON.parse(aside), {
+    thread: 'media',
+    callId: 'CA1',
+    recordingId: 'r1',
+    streamId: 'MZ1',
+    msg: 'about r1',
+  });
+  t.equal(all.trimEnd().split('\n').length, 3, 'and every line is on stdout');
+});

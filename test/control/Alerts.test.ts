@@ -1,7 +1,7 @@
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import t from 'tap';
-import { Alerts } from '../../src/control/Alerts.js';
+import { Alerts } from '../../src/control/monitoring/Alerts.js';
 
 await t.test('an alert is told when it begins and when it is over, and never in between', (t) => {
   const lines: Record<string, unknown>[] = [];

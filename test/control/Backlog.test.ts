@@ -1,6 +1,6 @@
 import t from 'tap';
-import { Backlog } from '../../src/control/Backlog.js';
-import { FailedRecordings } from '../../src/control/FailedRecordings.js';
+import { Backlog } from '../../src/control/monitoring/Backlog.js';
+import { FailedRecordings } from '../../src/control/library/FailedRecordings.js';
 import type { Manifest } from '../../src/spool/Manifest.js';
 import { fabricateRecording } from '../fixtures/recording.js';
 

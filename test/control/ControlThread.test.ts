@@ -1,18 +1,27 @@
-import { existsSync } from 'node:fs';
-import { readFile, truncate, unlink, writeFile } from 'node:fs/promises';
+import { existsSync, mkdtempSync } from 'node:fs';
+import { readFile, rm, truncate, unlink, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
+import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import type { ControlData, FromControl, ToControl } from '../../src/control/ControlMessage.js';
 import type { Manifest, Sidecar } from '../../src/spool/Manifest.js';
-import type { SpoolEvent } from '../../src/spool/SpoolEvent.js';
+import { apiKeyOf } from '../../src/config/ApiKey.js';
+import type { Announcement } from '../../src/spool/SpoolEvent.js';
 import { Counters } from '../../src/tap/Counters.js';
 import { bytesOf } from '../fixtures/ApiBench.js';
 import { fabricateRecording, wavOf } from '../fixtures/recording.js';
 import { S3Server } from '../storage/fixtures/S3Server.js';
 
 type Message<Type extends FromControl['type']> = Extract<FromControl, { type: Type }>;
+
+/** Of the test's own and not tap's, which takes a folder away while its thread still writes what it has heard. */
+function folderOf(t: Test): string {
+  const dir = mkdtempSync(join(tmpdir(), 'reelay-control-'));
+  t.teardown(async () => await rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }));
+  return dir;
+}
 
 /** A real control thread, and everything that it has posted. */
 class Thread {
@@ -64,7 +73,7 @@ class Thread {
     this.worker.postMessage(message);
   }
 
-  announce(event: SpoolEvent): void {
+  announce(event: Announcement): void {
     this.#recorder.postMessage(event);
   }
 
@@ -94,7 +103,7 @@ async function until<T>(ask: () => Promise<T>, isDone: (answer: T) => boolean): 
 }
 
 await t.test('the configuration comes first, and nothing is touched before main has begun', async (t) => {
-  const dir = t.testdir({});
+  const dir = folderOf(t);
   const { folder } = await fabricateRecording(join(dir, 'spool'), {
     state: 'uploading',
     samplesPerChunk: 80,
@@ -115,13 +124,13 @@ await t.test('the configuration comes first, and nothing is touched before main 
 });
 
 await t.test('a configuration that is wrong is told, and nothing starts', async (t) => {
-  const dir = t.testdir({});
+  const dir = folderOf(t);
   const thread = new Thread(t, { config: await configIn(dir, 'media: { prot: 1 }') });
   t.match((await thread.next('configError')).message, /did you mean "port"/);
 });
 
 await t.test('a recording is known, growing, stored and whole as the recorder announces it', async (t) => {
-  const dir = t.testdir({});
+  const dir = folderOf(t);
   const thread = new Thread(t, { ...ports, config: await configIn(dir) });
   const url = await thread.begin();
   const spool = join(dir, 'spool');
@@ -138,7 +147,7 @@ await t.test('a recording is known, growing, stored and whole as the recorder an
   t.equal((await fetch(path)).status, 404);
   thread.announce({ type: 'started', folder, manifest: { ...manifest, chunks: [], samples: 0 } });
   const { recordingId } = manifest;
-  thread.announce({ type: 'progress', recordingId, folder, samples: 180, peaks: [1, 2] });
+  thread.announce({ type: 'progress', recordings: [{ recordingId, folder, samples: 180, peaks: [1, 2] }] });
   await until(
     async () => (await fetch(path)).status,
     (status) => status === 200,
@@ -170,7 +179,7 @@ await t.test('a recording is known, growing, stored and whole as the recorder an
 
 for (const fault of ['throw', 'exit', 'hang', 'heap'] as const) {
   await t.test(`after ${fault} a successor knows everything that its predecessor knew`, async (t) => {
-    const dir = t.testdir({});
+    const dir = folderOf(t);
     const live = await fabricateRecording(join(dir, 'spool'), {
       state: 'recording',
       chunks: 1,
@@ -211,7 +220,7 @@ for (const fault of ['throw', 'exit', 'hang', 'heap'] as const) {
 }
 
 await t.test('a fault of the recorder is main’s to pass on', async (t) => {
-  const dir = t.testdir({});
+  const dir = folderOf(t);
   const thread = new Thread(t, { ...ports, config: await configIn(dir) });
   const url = await thread.begin();
   await fetch(`${url}/v1/faults`, {
@@ -223,7 +232,7 @@ await t.test('a fault of the recorder is main’s to pass on', async (t) => {
 });
 
 await t.test('a reload takes effect, and a wrong one changes nothing', async (t) => {
-  const dir = t.testdir({});
+  const dir = folderOf(t);
   const config = await configIn(dir);
   const thread = new Thread(t, { ...ports, config });
   await thread.next('config');
@@ -231,7 +240,7 @@ await t.test('a reload takes effect, and a wrong one changes nothing', async (t)
   t.equal((await fetch(`${url}/v1/calls`)).status, 200);
   await configIn(dir, 'control: { adminKeys: [k] }');
   thread.post({ type: 'reload' });
-  t.match((await thread.next('config')).config, { control: { adminKeys: ['k'] } });
+  t.match((await thread.next('config')).config, { control: { adminKeys: [apiKeyOf('k')] } });
   t.equal((await fetch(`${url}/v1/calls`)).status, 401);
   await writeFile(config, 'media: []');
   thread.post({ type: 'reload' });
@@ -240,7 +249,7 @@ await t.test('a reload takes effect, and a wrong one changes nothing', async (t)
 });
 
 await t.test('plain requests of the media port are answered over the message port', async (t) => {
-  const dir = t.testdir({});
+  const dir = folderOf(t);
   const thread = new Thread(t, { ...ports, config: await configIn(dir) });
   await thread.next('config');
   const headers = { host: 'localhost:1' };
@@ -253,7 +262,7 @@ await t.test('plain requests of the media port are answered over the message por
 });
 
 await t.test('stop stores what can be stored and says what cannot', async (t) => {
-  const dir = t.testdir({});
+  const dir = folderOf(t);
   const file = join(dir, 'no-folder');
   await writeFile(file, 'in the way');
   await writeFile(
@@ -275,7 +284,7 @@ await t.test('stop stores what can be stored and says what cannot', async (t) =>
 });
 
 await t.test('a recording that fails is told once, with its reason, and stays to be asked for', async (t) => {
-  const dir = t.testdir({});
+  const dir = folderOf(t);
   const thread = new Thread(t, { ...ports, config: await configIn(dir) });
   const url = await thread.begin();
   const spool = join(dir, 'spool');
@@ -334,7 +343,7 @@ accounts: [{ id: AC1, store: { type: file, dir: no-folder } }]`,
 await t.test(
   'a store that refuses its keys parks the account until a reload brings better ones',
   async (t) => {
-    const dir = t.testdir({});
+    const dir = folderOf(t);
     const server = await S3Server.start({
       buckets: [{ name: 'calls', accessKeyId: 'KEY', secretAccessKey: 'right' }],
     });
@@ -432,7 +441,7 @@ function shared(isAlone: boolean): { alone: SharedArrayBuffer; set(isAlone: bool
 await t.test(
   'beside another daemon it stores what its recorder announces, and the rest when alone',
   async (t) => {
-    const dir = t.testdir({});
+    const dir = folderOf(t);
     const spool = join(dir, 'spool');
     const fabricate = () => fabricateRecording(spool, { state: 'uploading', samplesPerChunk: 80 });
     const [foreign, predecessors, own] = [await fabricate(), await fabricate(), await fabricate()];

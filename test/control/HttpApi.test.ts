@@ -33,6 +33,7 @@ await t.test('every key sees its own recordings on every route, and no other', a
     wholeList(
       ['AC1', 'AC2', 'AC9'].map((accountId) => ({
         recordingId: recordings.get(accountId) ?? null,
+        recording: 'running' as const,
         accountId,
         provider: 'twilio',
         callId: 'CA1',
@@ -171,8 +172,8 @@ await t.test('live calls show how far their recording is', async (t) => {
     direction: null,
     startTime,
   };
-  bench.calls.take(wholeList([{ ...about, streams: ['MZ1'], upstream: 'open' }]));
-  await bench.library.take({ type: 'progress', recordingId, folder, samples: 12_000, peaks: [100, 32_768] });
+  bench.calls.take(wholeList([{ ...about, recording: 'running', streams: ['MZ1'], upstream: 'open' }]));
+  bench.library.progressed({ recordingId, folder, samples: 12_000, peaks: [100, 32_768] });
   const answer = await (await bench.get('/v1/calls')).json();
   t.match(answer, {
     calls: [{ callId, samples: 12_000, seconds: 1.5, peaks: [100, 32_768], upstream: 'open' }],
@@ -305,4 +306,77 @@ await t.test('the documentation lists exactly the metrics that exist', async (t)
   const shown = new Set([...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name));
   const listed = new Set((await readFile('docs/control-api.md', 'utf8')).match(/reelay_[a-z_]*[a-z]/g));
   t.strictSame([...listed].sort(), [...shown].sort());
+});
+
+await t.test('a key is good for what its scopes name', async (t) => {
+  const bench = await ApiBench.start(t, t.testdir({}), {
+    faults: true,
+    accounts: [{ id: 'AC1', apiKeys: [{ key: 'steers', scopes: ['control'] }] }],
+    adminKeys: [
+      { key: 'reads', scopes: ['read'] },
+      { key: 'controls', scopes: ['control'] },
+    ],
+  });
+  const fault = (key: string) =>
+    fetch(`${bench.url}/v1/faults`, {
+      method: 'POST',
+      headers: { ...bearer(key), 'content-type': 'application/json' },
+      body: JSON.stringify({ thread: 'recorder', fault: 'throw' }),
+    });
+  t.equal((await bench.get('/v1/recordings', bearer('reads'))).status, 200);
+  const refused = await bench.get('/v1/recordings', bearer('controls'));
+  t.equal(refused.status, 403);
+  t.match(await refused.json(), { code: 'forbidden', remedy: /scopes have read/ });
+  t.equal((await bench.get('/v1/calls', bearer('steers'))).status, 403);
+  t.equal((await fault('reads')).status, 403);
+  t.equal((await fault('steers')).status, 404, 'an account never learns of it');
+  t.equal((await fault('controls')).status, 202);
+});
+
+await t.test('whoever tries keys is told to wait, and heard again only afterwards', async (t) => {
+  const bench = await ApiBench.start(t, t.testdir({}), { adminKeys: ['admin'] });
+  const statusFor = async (key: string) => (await bench.get('/v1/calls', bearer(key))).status;
+  for (let at = 0; at < 19; at++) t.equal(await statusFor(`guess-${at}`), 401);
+  for (let at = 0; at < 5; at++) t.equal(await statusFor('guess-1'), 401, 'the same one again');
+  t.equal((await bench.get('/v1/calls')).status, 401, 'one without a key tries none');
+  t.equal(await statusFor('admin'), 200);
+  t.equal(await statusFor('guess-19'), 401);
+  const barred = await bench.get('/v1/calls', bearer('admin'));
+  t.equal(barred.status, 429, 'or guessing would go on');
+  t.equal(barred.headers.get('retry-after'), '60');
+  t.equal((await bench.get('/healthz')).status, 200);
+});
+
+await t.test('a link plays one recording to whoever has it, and nothing else', async (t) => {
+  const dir = t.testdir({});
+  const mine = await fabricateRecording(join(dir, 'recordings'), { accountId: 'AC1' });
+  const other = await fabricateRecording(join(dir, 'recordings'), { accountId: 'AC2' });
+  const bench = await ApiBench.start(t, dir, { accounts, adminKeys: ['admin'] });
+  const linkOf = async (recordingId: string, key: string, body: object = {}) =>
+    await fetch(`${bench.url}/v1/recordings/${recordingId}/links`, {
+      method: 'POST',
+      headers: { ...bearer(key), 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  const { recordingId } = mine.manifest;
+  t.equal((await linkOf(other.manifest.recordingId, 'key-one')).status, 404);
+  t.equal((await linkOf(recordingId, 'key-one', { seconds: 0 })).status, 400);
+  t.equal((await linkOf(recordingId, 'wrong')).status, 401);
+  const made = await linkOf(recordingId, 'key-one', { seconds: 60 });
+  t.equal(made.status, 201);
+  const { path, expires } = (await made.json()) as { path: string; expires: string };
+  t.ok(Math.abs(Date.parse(expires) - Date.now() - 60_000) < 10_000);
+  const heard = await bench.get(path);
+  t.equal(heard.status, 200);
+  const own = await bench.get(`/v1/recordings/${recordingId}/audio.wav`, bearer('key-one'));
+  t.ok(Buffer.from(await heard.arrayBuffer()).equals(Buffer.from(await own.arrayBuffer())));
+  t.equal(
+    (await bench.get(`${path}?channel=0&format=opus`)).headers.get('content-type'),
+    'audio/ogg; codecs=opus',
+  );
+  t.equal((await bench.get(path.replace('audio.wav', 'waveform.json'))).status, 200);
+  for (const name of ['', 'manifest.json', 'links', 'chunks/0.wav', 'chunks/0.json'])
+    t.equal((await bench.get(path.replace('audio.wav', name))).status, 404, name);
+  t.equal((await bench.get(path, {}, 'POST')).status, 404);
+  t.equal((await bench.get('/v1/recordings')).status, 401);
 });

@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import t from 'tap';
-import { Alerts } from '../../src/control/Alerts.js';
-import { OverloadAlert } from '../../src/control/OverloadAlert.js';
+import { Alerts } from '../../src/control/monitoring/Alerts.js';
+import { OverloadAlert } from '../../src/control/monitoring/OverloadAlert.js';
 import { Counters } from '../../src/tap/Counters.js';
 
 void t.test('overload is told once when it begins and once when it has been over for half a minute', (t) => {

@@ -1,8 +1,8 @@
 import { mkdir, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { type Disk, SpoolBudget } from '../../src/control/SpoolBudget.js';
-import type { SpoolEvent } from '../../src/spool/SpoolEvent.js';
+import { type Disk, SpoolBudget } from '../../src/control/uploads/SpoolBudget.js';
+import type { RecordingProgress } from '../../src/spool/SpoolEvent.js';
 import { fabricateRecording } from '../fixtures/recording.js';
 
 const MiB = 2 ** 20;
@@ -45,8 +45,8 @@ class Bench {
 
 const folder = 'AC1/20261120/CA1/r1';
 
-function progress(samples: number): SpoolEvent {
-  return { type: 'progress', recordingId: 'r1', folder, samples, peaks: [] };
+function progress(samples: number): RecordingProgress {
+  return { recordingId: 'r1', folder, samples, peaks: [] };
 }
 
 await t.test('everything in the spool counts: recordings, journals and what nobody knows', async (t) => {
@@ -67,9 +67,9 @@ await t.test(
     const bench = new Bench(t.testdir({}));
     await bench.put(`${folder}/0-audio.wav.open`, 1000);
     await bench.budget.look();
-    bench.budget.take(progress(250));
+    bench.budget.progressed(progress(250));
     await bench.budget.look();
-    bench.budget.take(progress(8250));
+    bench.budget.progressed(progress(8250));
     t.equal(bench.budget.bytes, 1000 + 8000 * 4, 'at once, and without looking');
     await bench.put(`${folder}/0-audio.wav.open`, 33_044);
     await bench.put('AC1/20261120/CA1/r2/0-audio.wav', 500);

@@ -5,17 +5,26 @@ import { pino } from 'pino';
 import t from 'tap';
 import { wholeList } from '../fixtures/wholeList.js';
 import { loadConfig } from '../../src/config/load.js';
-import { Alerts } from '../../src/control/Alerts.js';
+import { Alerts } from '../../src/control/monitoring/Alerts.js';
 import type { LiveCall } from '../../src/control/ControlMessage.js';
-import { LiveCalls } from '../../src/control/LiveCalls.js';
-import { SpoolWatch } from '../../src/control/SpoolWatch.js';
+import { LiveCalls } from '../../src/control/library/LiveCalls.js';
+import { SpoolWatch } from '../../src/control/uploads/SpoolWatch.js';
 import { fabricateRecording } from '../fixtures/recording.js';
 
 const MiB = 2 ** 20;
 
 function callOf(recordingId: string | null): LiveCall {
   const nobody = { from: null, to: null, direction: null, startTime: '', streams: [] };
-  return { ...nobody, recordingId, accountId: 'AC1', provider: 'twilio', callId: 'CA1', upstream: 'open' };
+  const recording = recordingId === null ? 'off' : 'running';
+  return {
+    recording,
+    ...nobody,
+    recordingId,
+    accountId: 'AC1',
+    provider: 'twilio',
+    callId: 'CA1',
+    upstream: 'open',
+  };
 }
 
 await t.test(

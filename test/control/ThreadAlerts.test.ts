@@ -1,7 +1,7 @@
 import { pino } from 'pino';
 import t from 'tap';
-import { Alerts } from '../../src/control/Alerts.js';
-import { ThreadAlerts } from '../../src/control/ThreadAlerts.js';
+import { Alerts } from '../../src/control/monitoring/Alerts.js';
+import { ThreadAlerts } from '../../src/control/monitoring/ThreadAlerts.js';
 
 const ready = { media: 'ready', recorder: 'ready', control: 'ready' } as const;
 

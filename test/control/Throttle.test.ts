@@ -1,5 +1,5 @@
 import t from 'tap';
-import { Throttle } from '../../src/control/Throttle.js';
+import { Throttle } from '../../src/control/api/Throttle.js';
 
 const piece = new Uint8Array(10_000);
 

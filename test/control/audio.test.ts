@@ -4,9 +4,9 @@ import { request } from 'node:http';
 import { once } from 'node:events';
 import { join, relative } from 'node:path';
 import fc from 'fast-check';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { wholeList } from '../fixtures/wholeList.js';
-import { readWavHeader } from '../../src/audio/wav.js';
+import { readWavHeader, wavHeaderBytes, wholeHeaderBytes } from '../../src/audio/wav.js';
 import { FileStore } from '../../src/storage/FileStore.js';
 import { S3Store } from '../../src/storage/S3Store.js';
 import { Uploader } from '../../src/storage/Uploader.js';
@@ -42,6 +42,27 @@ async function upload(spoolDir: string, kept: string): Promise<void> {
   const uploader = new Uploader({ spoolDir, storeOf: () => Promise.resolve(store), observer: idle });
   await uploader.wakeAll();
   await uploader.idle();
+}
+
+/** A store in a bucket of a server of its own. */
+async function bucketOf(t: Test): Promise<S3Store> {
+  const keys = { accessKeyId: 'K', secretAccessKey: 'S' };
+  const server = await S3Server.start({ buckets: [{ name: 'b', ...keys }], minPartBytes: 1000 });
+  t.teardown(() => server.close());
+  const store = new S3Store({
+    type: 's3',
+    bucket: 'b',
+    region: null,
+    endpoint: server.endpoint,
+    prefix: 'p',
+    pathStyle: true,
+    credentials: { ...keys, sessionToken: null },
+    storageClass: null,
+    encryption: null,
+    tags: {},
+  });
+  t.teardown(() => store.close());
+  return store;
 }
 
 /** The file that the whole recording is, by the fixture's own header. */
@@ -139,22 +160,7 @@ await t.test(
   'a bucket’s recording plays as the spool’s did, before, while and after it is stored',
   async (t) => {
     const dir = t.testdir({ spool: {} });
-    const keys = { accessKeyId: 'K', secretAccessKey: 'S' };
-    const server = await S3Server.start({ buckets: [{ name: 'b', ...keys }], minPartBytes: 1000 });
-    t.teardown(() => server.close());
-    const store = new S3Store({
-      type: 's3',
-      bucket: 'b',
-      region: null,
-      endpoint: server.endpoint,
-      prefix: 'p',
-      pathStyle: true,
-      credentials: { ...keys, sessionToken: null },
-      storageClass: null,
-      encryption: null,
-      tags: {},
-    });
-    t.teardown(() => store.close());
+    const store = await bucketOf(t);
     const spool = join(dir, 'spool');
     const bench = await ApiBench.start(t, dir, { store });
     for (const layout of ['chunks', 'single', 'both'] as const) {
@@ -198,6 +204,54 @@ await t.test(
     }
   },
 );
+
+await t.test('who asks for it is sent to the store itself, where one object has just that', async (t) => {
+  const dir = t.testdir({ spool: {} });
+  const store = await bucketOf(t);
+  const spool = join(dir, 'spool');
+  const bench = await ApiBench.start(t, dir, { store });
+  for (const layout of ['chunks', 'both'] as const) {
+    const recording = await fabricateRecording(spool, {
+      state: 'uploading',
+      chunks: 2,
+      samplesPerChunk: 3000,
+    });
+    const { recordingId } = recording.manifest;
+    await writeFile(
+      join(recording.folder, 'manifest.json'),
+      JSON.stringify({ ...recording.manifest, layout }),
+    );
+    await bench.library.scanSpool();
+    const ask = async (path: string) =>
+      await fetch(`${bench.url}/v1/recordings/${recordingId}/${path}`, { redirect: 'manual' });
+    const here = await ask('audio.wav?direct=true');
+    t.equal(here.status, 200, 'what is in the spool is given here');
+    await here.body?.cancel();
+    const uploader = new Uploader({ spoolDir: spool, storeOf: () => Promise.resolve(store), observer: idle });
+    await uploader.wakeAll();
+    await uploader.idle();
+    await uploader.stop();
+    const whole = await ask('audio.wav?direct=true');
+    t.equal(whole.status, layout === 'both' ? 302 : 200, `${layout}: audio.wav`);
+    if (layout === 'both') {
+      t.equal(whole.headers.get('cache-control'), 'no-store');
+      const audio = await fetch(whole.headers.get('location') ?? '');
+      const pcm = (await bytesOf(audio)).subarray(wholeHeaderBytes);
+      t.ok(pcm.equals(wholeOf(recording).subarray(wavHeaderBytes)));
+    } else t.ok((await bytesOf(whole)).equals(wholeOf(recording)));
+    const part = await ask('audio.wav?direct=true&from=10&to=20');
+    t.equal(part.status, 200, 'a part is nobody else’s');
+    await part.body?.cancel();
+    const chunk = await ask('chunks/1.wav?direct=true');
+    t.equal(chunk.status, 302);
+    const { sha256 } = recording.manifest.chunks[1] ?? {};
+    const bytes = await bytesOf(await fetch(chunk.headers.get('location') ?? ''));
+    t.equal(createHash('sha256').update(bytes).digest('hex'), sha256);
+    const plain = await ask('chunks/1.wav');
+    t.equal(plain.status, 200);
+    await plain.body?.cancel();
+  }
+});
 
 await t.test('a recording that waits for its account’s store to let it in can be heard', async (t) => {
   const dir = t.testdir({});
@@ -470,6 +524,7 @@ await t.test('the recording of a call is known before the recorder says so', asy
     direction: null,
     startTime: new Date().toISOString(),
     streams: ['MZ1'],
+    recording: 'running' as const,
     upstream: 'open' as const,
   };
   bench.calls.take(wholeList([call]));

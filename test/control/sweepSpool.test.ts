@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { sweepSpool } from '../../src/control/sweepSpool.js';
+import { sweepSpool } from '../../src/control/uploads/sweepSpool.js';
 
 await t.test(
   'old temporary files and empty folders go; what is young, live or anything else stays',

@@ -1,5 +1,6 @@
 import {
   Encoding,
+  mutedBytes,
   RecordKind,
   Track,
   type CallFacts,
@@ -62,6 +63,13 @@ export class CallScript {
   /** Audio of 16 bit; Twilio's own encoding loses bits, which would blur what the tests compare. */
   caller(pcm: Int16Array, providerMs = NaN, track: Track = Track.caller): this {
     return this.#add(RecordKind.audio, bytes(pcm), { track, encoding: Encoding.pcm16, providerMs });
+  }
+
+  /** Audio of which only the length is told. */
+  muted(samples: number, providerMs = NaN, track: Track = Track.caller): this {
+    const payload = Buffer.alloc(mutedBytes);
+    payload.writeUInt32LE(2 * samples);
+    return this.#add(RecordKind.muted, payload, { track, encoding: Encoding.pcm16, providerMs });
   }
 
   bot(pcm: Int16Array): this {

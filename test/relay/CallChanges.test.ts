@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { pino } from 'pino';
 import t from 'tap';
-import { LiveCalls } from '../../src/control/LiveCalls.js';
+import { LiveCalls } from '../../src/control/library/LiveCalls.js';
 import { Call } from '../../src/relay/Call.js';
 import type { CallStream } from '../../src/relay/Call.js';
 import { CallChanges } from '../../src/relay/CallChanges.js';
@@ -13,19 +13,31 @@ const log = pino({ level: 'silent' });
 
 function callOf(name: number, onOver: () => void): Call {
   const identity = { accountId: 'AC1', provider: 'twilio', callId: `CA${name}`, startedMs: 0 };
-  const unknown = { from: null, to: null, direction: null, recordingId: `r${name}` };
+  const unknown = { from: null, to: null, direction: null };
   return new Call({
     identity: { ...identity, ...unknown },
-    tap: silentCall,
     log,
-    keepsAudio: true,
+    begin: () => ({ recordingId: `r${name}`, tap: silentCall, keepsAudio: true }),
+    isAwaited: false,
+    masksDigits: false,
     resumeMs: 0,
     onLive: () => undefined,
     onOver,
   });
 }
 
-const stream = { streamId: 'MZ1', role: 'call', upstreamState: 'open' } as const;
+function nothing(): void {
+  // It isn't recorded.
+}
+
+const stream = {
+  streamId: 'MZ1',
+  role: 'call',
+  upstreamState: 'open',
+  comeBack: (then: () => void) => then(),
+  beginRecording: nothing,
+  endRecording: nothing,
+} as const;
 
 await t.test(
   'whatever calls do, who is told in slices knows in the end which are up, in their order',

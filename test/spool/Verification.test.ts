@@ -300,7 +300,10 @@ await t.test('every kind of damage is found under its own code', async (t) => {
     await damage(folder);
     t.ok((await codesIn(folder)).includes(code), `${name} gives ${code}`);
   }
-  const provoked = new Set([...damages.map(([code]) => code), ...audioDamages.flatMap(([, codes]) => codes)]);
+  // Those of signatures need a key to be asked for: signed.test.ts.
+  const signed: FindingCode[] = ['signature_missing', 'signature_wrong'];
+  const own = damages.map(([code]) => code);
+  const provoked = new Set([...own, ...audioDamages.flatMap(([, codes]) => codes), ...signed]);
   t.same(
     Object.keys(findingCodes).filter((code) => !provoked.has(code as FindingCode)),
     [],

@@ -6,6 +6,7 @@ import type { Manifest } from '../../src/spool/Manifest.js';
 import { FileStore } from '../../src/storage/FileStore.js';
 import type { ObjectStore, StoredObject } from '../../src/storage/ObjectStore.js';
 import { Uploader } from '../../src/storage/Uploader.js';
+import type { FailedAttempt } from '../../src/storage/UploadObserver.js';
 import type { UploadNote } from '../../src/storage/UploadNote.js';
 import { Signal } from '../fixtures/Signal.js';
 import { UploadWatcher as Watcher } from './fixtures/UploadWatcher.js';
@@ -379,15 +380,25 @@ await t.test('stopping ends the retries at once', async (t) => {
   down.before = () => Promise.reject(new Error('away'));
   const retried = new Signal();
   const watcher = new Watcher();
+  const names = new Set<string | null>();
+  const retrying = ({ name }: FailedAttempt): void => {
+    names.add(name);
+    if (names.size === 3) retried.fire();
+  };
   const uploader = new Uploader({
     spoolDir: at.spoolDir,
     storeOf: () => Promise.resolve(down),
-    observer: { ...watcher.observer, retrying: () => retried.fire() },
+    observer: { ...watcher.observer, retrying },
     backoffMs: { first: 3_600_000, most: 3_600_000 },
   });
   uploader.wake(at.folder);
   await retried.fired;
   await uploader.stop();
+  t.strictSame(
+    [...names].sort(),
+    ['0-audio.wav', '1-audio.wav', '2-audio.wav'],
+    'it is said of which object',
+  );
   t.strictSame(watcher.troubles, []);
   t.strictSame((await readdir(at.recording.folder)).sort(), [...at.originals.keys(), 'upload.json'].sort());
 });

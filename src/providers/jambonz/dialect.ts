@@ -5,6 +5,7 @@ import type { JsonObject } from '../JsonMessage.js';
 import { pcmWarnings } from '../Payload.js';
 import { readClip } from './clip.js';
 import { isStart, salvageStart, startEvent } from './start.js';
+import { playOnJambonz } from './play.js';
 
 /**
  * jambonz `listen`/`stream` (FreeSWITCH's mod_audio_fork): binary frames of signed 16-bit little-endian PCM without header,
@@ -29,6 +30,7 @@ export const jambonzDialect: Dialect = {
   },
   readProvider: (data, isBinary) => (isBinary ? providerAudio(data) : providerText(data.toString('utf8'))),
   readUpstream: (data, isBinary) => (isBinary ? upstreamAudio(data) : upstreamText(data.toString('utf8'))),
+  play: playOnJambonz,
 };
 
 /** RTP's clock for telephone events at 8 kHz: eight units per ms. */

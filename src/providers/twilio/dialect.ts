@@ -14,6 +14,8 @@ import { invalid, isObject, numberAt, objectAt, parseObject, stringAt } from '..
 import type { JsonObject } from '../JsonMessage.js';
 import { boundedParameters } from '../Parameters.js';
 import { headerWarnings } from '../Payload.js';
+import { playOnTwilio } from './play.js';
+import { twilioSampleRate } from './sampleRate.js';
 
 /**
  * Twilio Media Streams: JSON text frames, audio as base64 of raw G.711 mu-law at 8 kHz (Twilio, "Media Streams -
@@ -41,10 +43,8 @@ export const twilioDialect: Dialect = {
   },
   readProvider: (data, isBinary) => read(data, isBinary, providerEvent),
   readUpstream: (data, isBinary) => read(data, isBinary, upstreamEvent),
+  play: playOnTwilio,
 };
-
-/** The sample rate of every Twilio stream, Hz. */
-export const twilioSampleRate = 8000;
 
 /** Whether a fault keeps a message from the other side. */
 const forwarded = false;

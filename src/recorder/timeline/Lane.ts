@@ -16,6 +16,9 @@ export interface LaneState {
   dirty: number;
 }
 
+/** Room that a lane begins with: most of four never have audio in them for longer than a moment. */
+const leastSamples = 512;
+
 export function createLane(): LaneState {
   return { base: 0, samples: new Int16Array(0), coverage: [], dirty: Infinity };
 }
@@ -116,7 +119,7 @@ export function trimLane(lane: LaneState, position: number): void {
 function reserve(lane: LaneState, end: number): void {
   const need = end - lane.base;
   if (need <= lane.samples.length) return;
-  const grown = new Int16Array(Math.max(need, lane.samples.length * 2, 4096));
+  const grown = new Int16Array(Math.max(need, lane.samples.length * 2, leastSamples));
   grown.set(lane.samples);
   lane.samples = grown;
 }

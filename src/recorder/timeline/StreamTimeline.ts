@@ -11,6 +11,12 @@ export interface LostRecords {
   readonly cause: GapCause;
 }
 
+/** `[from, to)`. */
+export interface Stretch {
+  readonly from: number;
+  readonly to: number;
+}
+
 /** One provider stream on the recording's axis. Positions are samples of the recording. */
 export interface StreamState {
   readonly facts: StreamFacts;
@@ -40,6 +46,8 @@ export interface StreamState {
     bot: ResamplerState | null;
     sent: ResamplerState | null;
   };
+  /** Stretches of pauses that are over: audio that belongs there and comes only now isn't kept. */
+  hushed?: readonly Stretch[];
   endSample: number | null;
   endReason: ManifestStream['endReason'];
 }

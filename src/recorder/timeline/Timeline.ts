@@ -16,8 +16,18 @@ import {
 import type { GapCause } from '../../spool/Manifest.js';
 import { cover, cutBefore } from './Coverage.js';
 import { eraseLane, takeDirty, trimLane } from './Lane.js';
+import { maskDigit, trimMasks } from './DigitMask.js';
+import { endPause, mute, pause, pauseLimit, resume } from './Pause.js';
 import { endOf, placeAudio, sentAudio } from './placement.js';
-import { clearPlayout, echoMark, finishClip, play, putMark, startClip } from './Playout.js';
+import {
+  clearPlayout,
+  echoMark,
+  finishClip,
+  play,
+  putMark,
+  startClip,
+  type PlayoutState,
+} from './Playout.js';
 import {
   assumesBotSilence,
   assumesCallerSilence,
@@ -105,6 +115,8 @@ export class Timeline {
   finish(): number {
     const { state } = this;
     for (const stream of this.#live) this.#endStream(stream, 'lost');
+    endPause(state);
+    this.#regard();
     state.length ??= this.#ended;
     for (const lane of Object.values(state.lanes)) eraseLane(lane, state.length);
     state.final = state.length;
@@ -117,10 +129,11 @@ export class Timeline {
     if (state.length !== null) return state.length;
     const perMs = state.facts.sampleRate / 1000;
     // Between two streams nobody knows yet whether the call goes on.
-    if (this.#live.length === 0) return Math.max(state.final, this.#ended);
+    const limit = pauseLimit(state);
+    if (this.#live.length === 0) return Math.max(state.final, Math.min(this.#ended, limit));
     const slowest = Math.min(...this.#live.map(slowestTrack));
     const shown = Math.min(state.now, Math.max(slowest, state.now - previewWaitMs * perMs));
-    return Math.max(state.final, Math.floor(shown));
+    return Math.max(state.final, Math.floor(Math.min(shown, limit)));
   }
 
   /** From where on the audio has changed since this was last asked; Infinity when it has not. */
@@ -133,6 +146,7 @@ export class Timeline {
     const { lanes, silence, causes } = this.state;
     for (const lane of Object.values(lanes)) trimLane(lane, position);
     for (const coverage of silence) cutBefore(coverage, position);
+    trimMasks(this.state, position);
     while ((causes[0]?.to ?? Infinity) <= position) causes.shift();
   }
 
@@ -157,6 +171,7 @@ export class Timeline {
       return;
     switch (record.kind) {
       case RecordKind.audio:
+      case RecordKind.muted:
         return this.#audio(record, stream);
       case RecordKind.clear:
         return this.#clear(stream);
@@ -166,16 +181,13 @@ export class Timeline {
       case RecordKind.markEcho:
         return this.#markEcho(record, stream);
       case RecordKind.dtmf:
-        stream.lastHeard = state.now;
-        return addEvent(state, 'dtmf', stream.ends.caller ?? state.now, {
-          ...(readFacts(record) as DtmfFacts),
-        });
+        return this.#digit(readFacts(record) as DtmfFacts, stream);
       case RecordKind.clip:
         return this.#clip(readFacts(record) as ClipFacts, stream);
       case RecordKind.clipDone:
         return this.#clipDone(readFacts(record) as ClipDoneFacts, stream);
       case RecordKind.pause:
-        return addEvent(state, (readFacts(record) as PauseFacts).paused ? 'paused' : 'resumed', state.now);
+        return this.#pause(readFacts(record) as PauseFacts);
       case RecordKind.streamEnd:
         return this.#endStream(stream, (readFacts(record) as StreamEndFacts).reason);
       case RecordKind.dropped:
@@ -193,6 +205,8 @@ export class Timeline {
 
   #audio(record: TapRecord, stream: StreamState): void {
     const { state } = this;
+    // Nobody says anything aloud before the pause has ended: its end is lost, with a part of the journal.
+    if (record.kind === RecordKind.audio && state.pause != null) this.#pause({ paused: false });
     if (record.track !== Track.botSent) {
       placeAudio(state, stream, record);
       stream.lastHeard = Math.max(stream.lastHeard, this.#position(stream, record.arrivalMs));
@@ -202,6 +216,33 @@ export class Timeline {
     const pcm = sentAudio(stream, stream.playout, record, state.facts.sampleRate);
     const lost = play(stream.playout, state.lanes.botSent, Math.max(state.now, state.final), pcm);
     if (lost > 0) addEvent(state, 'provider_queue_full', state.now, { samples: lost });
+    if (record.kind === RecordKind.muted) this.#forget(stream.playout, pcm.length - lost);
+  }
+
+  /** The bot's last samples are in the provider's queue, and are not to be heard in the recording. */
+  #forget(playout: PlayoutState, samples: number): void {
+    const { state } = this;
+    const end = playout.queueEnd;
+    // Of what is held back it isn't known where it lies; in a pause nothing does.
+    const said = playout.kind === 'prebuffered' ? end : end - samples;
+    const from = Math.max(state.pause?.from ?? said, state.final);
+    eraseLane(state.lanes.botSent, from);
+    mute(state, from, end);
+  }
+
+  #pause({ paused, mode }: PauseFacts): void {
+    if (paused) pause(this.state, mode ?? 'silence');
+    else resume(this.state);
+    this.#regard();
+  }
+
+  #digit(facts: DtmfFacts, stream: StreamState): void {
+    const { state } = this;
+    stream.lastHeard = state.now;
+    const sample = stream.ends.caller ?? state.now;
+    if (state.facts.masksDigits !== true) return addEvent(state, 'dtmf', sample, { ...facts });
+    maskDigit(state, Math.max(sample, state.now), facts.durationMs);
+    addEvent(state, 'dtmf', sample, { durationMs: facts.durationMs, isMasked: true });
   }
 
   #clear(stream: StreamState): void {
@@ -319,6 +360,6 @@ export class Timeline {
     const border = Math.max(slowest - this.#amendMs * perMs, state.now - longestWaitMs * perMs);
     // After the last stream's end nobody knows yet whether the call goes on: it may have ended right there.
     const end = this.#live.length > 0 ? Infinity : this.#ended;
-    state.final = Math.max(state.final, Math.floor(Math.min(border, end)));
+    state.final = Math.max(state.final, Math.floor(Math.min(border, end, pauseLimit(state) - 1)));
   }
 }

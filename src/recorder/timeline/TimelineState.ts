@@ -1,7 +1,9 @@
 import type { CallFacts } from '../../tap/TapRecord.js';
 import type { GapCause, ManifestEvent } from '../../spool/Manifest.js';
 import { cover, type Coverage } from './Coverage.js';
+import type { DigitMask } from './DigitMask.js';
 import { createLane, type LaneState } from './Lane.js';
+import type { PauseState, Skip } from './Pause.js';
 import type { StreamState } from './StreamTimeline.js';
 
 /**
@@ -39,6 +41,11 @@ export interface TimelineState {
   lossy: boolean;
   /** Length of the recording once it is over. */
   length: number | null;
+  /** What somebody has paused and not yet resumed; checkpoints of former versions have neither this nor skips. */
+  pause?: PauseState | null;
+  skips?: readonly Skip[];
+  /** Where keys were pressed that nobody is to hear. */
+  masks?: readonly DigitMask[];
 }
 
 export interface KnownCause {

@@ -1,8 +1,16 @@
 import { Resampler, type ResamplerState } from '../../audio/Resampler.js';
 import { kernels } from '../../audio/kernels.js';
-import { Encoding, maxPayloadBytes, Track, type TapRecord } from '../../tap/TapRecord.js';
+import {
+  audioBytes,
+  Encoding,
+  maxPayloadBytes,
+  RecordKind,
+  Track,
+  type TapRecord,
+} from '../../tap/TapRecord.js';
 import { missing } from './Coverage.js';
 import { moveLane, writeLane, type LaneState } from './Lane.js';
+import { mute } from './Pause.js';
 import type { PlayoutState } from './Playout.js';
 import { createStreamClock, observe, streamTime } from './StreamClock.js';
 import { positionAt, receivedEnd, type StreamState } from './StreamTimeline.js';
@@ -30,7 +38,7 @@ const nearMs = 500;
 /** After a client overrun the next message is this many bytes short of whole ticks. */
 const overrunBytes = 16;
 
-/** Lays down an audio record of the provider. */
+/** Lays down an audio record of the provider; of a muted one only where it would lie. */
 export function placeAudio(state: TimelineState, stream: StreamState, record: TapRecord): void {
   const pcm = decode(record);
   if (record.track === Track.both) {
@@ -52,12 +60,14 @@ function placeTrack(
   const track = record.track === Track.botHeard ? 'bot' : 'caller';
   const samples = resampled(stream, track, first, sampleRate, state.facts.sampleRate);
   const { length } = samples;
+  joinAt(stream, record, state.facts.sampleRate / 1000);
   const position = from(state, stream, record, track, length);
   nameLost(state, stream, track, position);
-  writeLane(laneOf(state, stream, record.track), position, samples, state.final);
-  if (second !== null) {
-    const other = resampled(stream, 'bot', second, sampleRate, state.facts.sampleRate);
-    writeLane(state.lanes.botHeard, position, other, state.final);
+  const other = second === null ? null : resampled(stream, 'bot', second, sampleRate, state.facts.sampleRate);
+  if (record.kind === RecordKind.muted) mute(state, Math.max(position, state.final), position + length);
+  else {
+    writeAloud(state, stream, laneOf(state, stream, record.track), position, samples);
+    if (other !== null) writeAloud(state, stream, state.lanes.botHeard, position, other);
   }
   const ends = stream.ends[track];
   if (ends === undefined && track === 'caller') assumeSilence(state, 0, stream.startSample, position);
@@ -66,6 +76,34 @@ function placeTrack(
   }
   stream.ends[track] = Math.max(ends ?? stream.startSample, position + length);
   stream.lastArrivalMs = record.arrivalMs;
+}
+
+/** Writes what wasn't said in a pause. */
+function writeAloud(
+  { final }: TimelineState,
+  { hushed = [] }: StreamState,
+  lane: LaneState,
+  position: number,
+  samples: Int16Array,
+): void {
+  const end = position + samples.length;
+  let from = position;
+  for (const hush of hushed) {
+    if (hush.to <= from || hush.from >= end) continue;
+    if (hush.from > from)
+      writeLane(lane, from, samples.subarray(from - position, hush.from - position), final);
+    from = Math.min(end, hush.to);
+  }
+  writeLane(lane, from, from === position ? samples : samples.subarray(from - position), final);
+}
+
+/** Of a stream that was there before its recording the first frame lies where the recording begins, whatever time it has. */
+function joinAt(stream: StreamState, { providerMs }: TapRecord, perMs: number): void {
+  if (stream.facts.isJoined !== true || stream.clock.offsetMs !== null || Number.isNaN(providerMs)) return;
+  const startMs = stream.clock.startArrivalMs;
+  // As if the stream had begun here: its clock is asked how far times may be ahead.
+  observe(stream.clock, startMs, providerMs);
+  stream.base = stream.startSample - Math.round(providerMs * perMs);
 }
 
 /**
@@ -226,7 +264,7 @@ function isOverrun(stream: StreamState, record: TapRecord): boolean {
   if (!stream.facts.overrunFingerprint) return false;
   const channels = record.track === Track.both ? 2 : 1;
   const tick = (stream.facts.sampleRate / 50) * 2 * channels;
-  return (record.payload.length + overrunBytes) % tick === 0;
+  return (audioBytes(record) + overrunBytes) % tick === 0;
 }
 
 /** Where the audio of a track goes; of a record that holds both parties, the caller's. */
@@ -248,11 +286,13 @@ const mostDecoded = 32;
 /** Longer audio comes in a message now and then. */
 const longestDecoded = 8192;
 
-/** The record's audio as samples, in an array that is used again for the next record. */
+/** The record's audio as samples, in an array that is used again for the next record; silence for audio that wasn't kept. */
 export function decode(record: TapRecord): Int16Array {
   const { payload, encoding } = record;
-  const { pcm, bytes } = roomFor(encoding === Encoding.mulaw ? payload.length : payload.length >> 1);
-  if (encoding === Encoding.mulaw) kernels.decodeMulaw(payload, pcm);
+  const length = audioBytes(record);
+  const { pcm, bytes } = roomFor(encoding === Encoding.mulaw ? length : length >> 1);
+  if (record.kind === RecordKind.muted) pcm.fill(0);
+  else if (encoding === Encoding.mulaw) kernels.decodeMulaw(payload, pcm);
   else bytes.set(payload.length === bytes.length ? payload : payload.subarray(0, bytes.length));
   return pcm;
 }
@@ -304,7 +344,7 @@ export function sentAudio(
   const from = isClip ? playout.clipSampleRate : stream.facts.returnSampleRate;
   const body = resampled(stream, 'sent', decode(record), from, rate);
   const { sent } = stream.resamplers;
-  if (!isClip || sent === null || record.payload.length === maxPayloadBytes) return body;
+  if (!isClip || sent === null || audioBytes(record) === maxPayloadBytes) return body;
   stream.resamplers.sent = null;
   const tail = new Resampler(from, rate, sent).flush();
   const whole = new Int16Array(body.length + tail.length);

@@ -1,6 +1,7 @@
 import { kernels } from '../../audio/kernels.js';
 import type { Channel, Gap, GapCause } from '../../spool/Manifest.js';
 import { cover, missing, within, type Coverage } from './Coverage.js';
+import { silenceDigits } from './DigitMask.js';
 import { layLane } from './Lane.js';
 import type { TimelineState } from './TimelineState.js';
 
@@ -13,6 +14,9 @@ export function channelsOf(state: TimelineState): readonly Channel[] {
     : [{ role: 'caller' }, { role: 'bot' }];
 }
 
+/** Both parties of whatever is rendered, one behind the other; used again, since every call is rendered twice a second. */
+let parties = new Int16Array(0);
+
 /**
  * The audio of `[from, to)`, channels interleaved, 16 bit.
  *
@@ -20,19 +24,18 @@ export function channelsOf(state: TimelineState): readonly Channel[] {
  */
 export function render(state: TimelineState, channels: number, from: number, to: number): Int16Array {
   const length = Math.max(0, to - from);
-  const caller = new Int16Array(length);
-  const bot = new Int16Array(length);
+  if (parties.length < 2 * length) parties = new Int16Array(2 * length);
+  const [caller, bot] = [parties.subarray(0, length), parties.subarray(length, 2 * length)];
+  parties.fill(0, 0, 2 * length);
   const { lanes } = state;
   layLane(lanes.caller, from, to, caller, false);
   layLane(lanes.callerTap, from, to, caller, false);
+  silenceDigits(state, from, caller);
   layLane(lanes.botSent, from, to, bot, false);
   layLane(lanes.botHeard, from, to, bot, state.heard === 'adds');
-  if (channels === 1) {
-    kernels.mix(caller, bot, caller);
-    return caller;
-  }
-  const out = new Int16Array(length * 2);
-  kernels.interleave(caller, bot, out);
+  const out = new Int16Array(length * channels);
+  if (channels === 1) kernels.mix(caller, bot, out);
+  else kernels.interleave(caller, bot, out);
   return out;
 }
 
@@ -48,6 +51,8 @@ export function gapsWithin(state: TimelineState, channels: number, from: number,
   return named(state, 0, either);
 }
 
+const unheard: readonly GapCause[] = ['dropped_by_reelay', 'journal_damaged', 'paused'];
+
 function callerCoverage(state: TimelineState, from: number, to: number): Coverage {
   const { caller, callerTap } = state.lanes;
   return union([caller.coverage, callerTap.coverage, knownSilence(state, 0, from, to)], from, to);
@@ -58,12 +63,11 @@ function botCoverage(state: TimelineState, from: number, to: number): Coverage {
   return union([botHeard.coverage, botSent.coverage, knownSilence(state, 1, from, to)], from, to);
 }
 
-/** Where reelay dropped or lost records, nobody knows whether a party was silent: only what is there counts. */
+/** Where reelay dropped or lost records, or kept none, nobody knows whether a party was silent: only what is there counts. */
 function knownSilence(state: TimelineState, channel: 0 | 1, from: number, to: number): Coverage {
   const dropped: Coverage = [];
   for (const each of state.causes) {
-    if (each.cause === 'dropped_by_reelay' || each.cause === 'journal_damaged')
-      cover(dropped, each.from, each.to);
+    if (unheard.includes(each.cause)) cover(dropped, each.from, each.to);
   }
   const known: Coverage = [];
   const sure = missing(dropped, from, to);

@@ -143,9 +143,9 @@ class Stage {
     return isAdded;
   }
 
-  void link(uint32_t number, std::size_t botBytes = 1 << 20, std::size_t providerBytes = 1 << 24) {
+  void link(uint32_t number, std::size_t botBytes = 1 << 20, std::size_t providerBytes = 1 << 24, bool isMuted = false) {
     Command command{CommandKind::link, 1, 2, number};
-    command.options = std::make_shared<LinkOptions>(LinkOptions{Framing::twilio, "MZ1", Track::caller, 2, true, 7, 8,
+    command.options = std::make_shared<LinkOptions>(LinkOptions{Framing::twilio, "MZ1", Track::caller, 2, true, 7, 8, isMuted,
                                                                 Loop::clockMs(), 3600000, botBytes, providerBytes});
     loop->command(std::move(command));
   }
@@ -329,6 +329,32 @@ void passesOn() {
   }
   CHECK(records[1].providerMs == 40);
   CHECK(call.stage.counter(0) == 2);
+}
+
+// Of a recording that is paused nothing is kept but how long everything was; the frames go on as ever.
+void mutes() {
+  Call call;
+  Command unlink{CommandKind::unlink};
+  unlink.number = 1;
+  call.stage.loop->command(std::move(unlink));
+  call.stage.next(EventKind::unlinked);
+  call.stage.link(2, 1 << 20, 1 << 24, true);
+  call.settle();
+  const Bytes in = frame(media(1), true);
+  call.provider.say(in);
+  CHECK(call.bot.hear(in.size()) == in);
+  const Bytes out = frame(media(3), false);
+  call.bot.say(out);
+  CHECK(call.provider.hear(out.size()) == out);
+  std::vector<Record> records;
+  call.stage.until(
+      [&] {
+        for (Record& record : call.stage.records()) records.push_back(std::move(record));
+        return records.size() == 2;
+      },
+      "the records");
+  for (const Record& record : records) CHECK(record.kind == 16 && record.payload == std::string("\x03\0\0\0", 4));
+  CHECK(records[0].track == 1 && records[0].providerMs == 20 && records[1].track == 5);
 }
 
 // Wherever a read ends, the same messages come.
@@ -741,7 +767,7 @@ int main(int count, char** names) {
     const char* name;
     void (*test)();
   } tests[] = {
-      {"passesOn", passesOn},           {"splits", splits},
+      {"passesOn", passesOn},           {"mutes", mutes},                 {"splits", splits},
       {"keepsOrder", keepsOrder},       {"refusesOthers", refusesOthers},
       {"violations", violations},       {"closes", closes},
       {"closeTimesOut", closeTimesOut}, {"breaks", breaks},

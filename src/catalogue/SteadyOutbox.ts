@@ -1,0 +1,50 @@
+import type { Delivery, DeliveryKey, DeliveryResult, Outbox } from './Delivery.js';
+
+/** Runs work while the catalogue is up, one thing that writes after the other. @throws ReelayError `catalogue_unavailable` */
+export interface CatalogueGate {
+  readonly write: <T>(work: () => Promise<T>) => Promise<T>;
+  readonly read: <T>(work: () => Promise<T>) => Promise<T>;
+}
+
+/** The outbox of a catalogue that may be away. */
+export class SteadyOutbox implements Outbox {
+  readonly #inner: () => Outbox;
+  readonly #gate: CatalogueGate;
+
+  constructor(inner: () => Outbox, gate: CatalogueGate) {
+    this.#inner = inner;
+    this.#gate = gate;
+  }
+
+  async post(deliveries: readonly Delivery[]): Promise<void> {
+    await this.#gate.write(() => this.#inner().post(deliveries));
+  }
+
+  async due(nowMs: number, most: number): Promise<readonly Delivery[]> {
+    return await this.#gate.read(() => this.#inner().due(nowMs, most));
+  }
+
+  async nextDueMs(): Promise<number | null> {
+    return await this.#gate.read(() => this.#inner().nextDueMs());
+  }
+
+  async claim(delivery: Delivery, untilMs: number): Promise<boolean> {
+    return await this.#gate.write(() => this.#inner().claim(delivery, untilMs));
+  }
+
+  async settle(key: DeliveryKey, result: DeliveryResult): Promise<boolean> {
+    return await this.#gate.write(() => this.#inner().settle(key, result));
+  }
+
+  async markKept(key: DeliveryKey, isKept: boolean): Promise<void> {
+    await this.#gate.write(() => this.#inner().markKept(key, isKept));
+  }
+
+  async deliveriesOf(recordingId: string): Promise<readonly Delivery[]> {
+    return await this.#gate.read(() => this.#inner().deliveriesOf(recordingId));
+  }
+
+  async forgetBefore(ms: number): Promise<void> {
+    await this.#gate.write(() => this.#inner().forgetBefore(ms));
+  }
+}

@@ -1,0 +1,218 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { ChannelSelection } from '../../audio/ChannelSelection.js';
+import type { CatalogueEntry } from '../../catalogue/Catalogue.js';
+import { ReelayError } from '../../config/ReelayError.js';
+import { wholeAudioName } from '../../spool/layout.js';
+import type { Manifest } from '../../spool/Manifest.js';
+import { answerSchemas } from './answerSchemas.js';
+import { type Answer, described, type RouteDescription } from './ApiDescription.js';
+import { sendBytes, sendElsewhere, sendMade, sendNotYet, sendStream, statusOf } from './AudioAnswer.js';
+import type { AudioSnapshot } from '../rendition/AudioSnapshot.js';
+import { RecordingAnalyses } from '../rendition/RecordingAnalyses.js';
+import { findRecording, type RecordingSources } from './RecordingSources.js';
+import { Rendition, renditionFormats } from '../rendition/Rendition.js';
+import { sampleRange } from './samplePosition.js';
+import { speechDocument } from '../rendition/speechDocument.js';
+import { direct, objectUrl } from './objectUrl.js';
+import { Turnstile } from './Turnstile.js';
+import { waveformData, waveformDocument } from '../rendition/waveformDocument.js';
+
+/** Answers that are encoded at once. Each takes as much of this thread as its client takes of it, and an Opus codec of the few there are. */
+const mostEncoded = 4;
+
+/** A recording that has audio. */
+interface Heard {
+  /** Of its objects. */
+  readonly folder: string;
+  readonly manifest: Manifest;
+  readonly snapshot: AudioSnapshot;
+}
+
+type ById = FastifyRequest<{ Params: { id: string } }>;
+type AudioDescription = Pick<RouteDescription, 'summary' | 'querystring' | 'answers'>;
+type Handler = (heard: Heard, request: ById, reply: FastifyReply) => Promise<FastifyReply>;
+
+const part = z.object({
+  channel: z.string().optional(),
+  format: z.enum(renditionFormats).optional(),
+  from: z.string().optional(),
+  to: z.string().optional(),
+  direct,
+});
+const resolution = z.object({ samplesPerBin: z.coerce.number().int().min(1).default(1) });
+
+/**
+ * The audio of recordings, whole and in part, and what is found out about it.
+ *
+ * @param downloads - that every answer with audio has to pass
+ */
+export function audioRoutes(app: FastifyInstance, sources: RecordingSources, downloads: Turnstile): void {
+  const encoders = new Turnstile(mostEncoded);
+  const analyses = new RecordingAnalyses();
+  const route = (name: string, about: AudioDescription, handler: Handler) =>
+    app.route({
+      ...described({ tag: 'audio', params: { id: 'the recording' }, ...about }),
+      method: ['GET', 'HEAD'],
+      url: `/v1/recordings/:id/${name}`,
+      handler: async (request: ById, reply) => {
+        const { id } = request.params;
+        const entry = await findRecording(sources, sources.scopeOf(request, null), id);
+        if (entry === null) return await sendNotYet(reply, { recordingId: id, state: 'recording' });
+        downloads.enter(reply.raw);
+        const heard = await heardOf(sources, entry);
+        if (heard === null) return await sendNotYet(reply, statusOf(entry));
+        reply.header('x-reelay-state', heard.manifest.state);
+        return await handler(heard, request, reply);
+      },
+    });
+  const { notYet, segments, waveform } = answerSchemas;
+  const known = { 202: notYet, 304: 'The client has it.' };
+  const audio = {
+    ...known,
+    200: ['audio/wav: the audio so far', 'audio/ogg: with format=opus', 'audio/mpeg: with format=mp3'],
+    206: 'audio/wav: a range of it',
+    302: 'With direct=true: where the store has it.',
+  };
+  const about = {
+    summary: 'The audio, whole or in part, while the call is up, too',
+    querystring: part,
+    answers: audio,
+  };
+  route('audio.wav', about, async (heard, request, reply) => {
+    const { channel, format, from, to, direct } = asked(part, request.query);
+    const isWhole = [channel, format, from, to].every((each) => each === undefined);
+    if (isWhole && direct === 'true') {
+      const url = await wholeUrl(sources, heard);
+      if (url !== null) return await sendElsewhere(reply, url);
+    }
+    if (isWhole) return await sendWhole(sources, heard, request, reply);
+    return await sendPart(
+      sources,
+      encoders,
+      renditionOf(heard, { channel, format, from, to }),
+      request,
+      reply,
+    );
+  });
+  const analysisOf = async ({ manifest, snapshot }: Heard) =>
+    await analyses.of(manifest.recordingId, snapshot.audio);
+  const made = (summary: string, answer: Answer) => ({ summary, answers: { ...known, 200: answer } });
+  route(
+    'waveform.json',
+    made('Peaks per channel, in several resolutions', waveform),
+    async (heard, request, reply) =>
+      sendMade(request, reply, {
+        ...json(heard, 'waveform'),
+        make: async () =>
+          JSON.stringify(waveformDocument(heard.manifest, (await analysisOf(heard)).waveform)),
+      }),
+  );
+  const peaks = made('Peaks of one resolution', 'application/octet-stream: as audiowaveform writes it');
+  const data = { ...peaks, querystring: resolution };
+  route('waveform.dat', data, async (heard, request, reply) => {
+    const { samplesPerBin } = asked(resolution, request.query);
+    return await sendMade(request, reply, {
+      ...json(heard, `waveform-${samplesPerBin}`),
+      type: 'application/octet-stream',
+      make: async () => waveformData((await analysisOf(heard)).waveform, samplesPerBin),
+    });
+  });
+  route('segments.json', made('Who speaks when', segments), async (heard, request, reply) =>
+    sendMade(request, reply, {
+      ...json(heard, 'segments'),
+      make: async () => JSON.stringify(speechDocument(heard.manifest, (await analysisOf(heard)).speech)),
+    }),
+  );
+}
+
+/** @returns null while there is nothing yet. @throws ReelayError `recording_failed` when nothing will come */
+async function heardOf({ library }: RecordingSources, entry: CatalogueEntry): Promise<Heard | null> {
+  const manifest = await library.manifest(entry);
+  if (manifest === null) return null;
+  const { state, reason } = manifest;
+  // One with chunks is only shown as failed, while its account's store refuses it: its audio is in the spool.
+  if (state === 'failed' && manifest.chunks.length === 0) {
+    const remedy = 'Its manifest has the reason; there is no audio to wait for.';
+    throw new ReelayError('recording_failed', { value: reason ?? state, remedy });
+  }
+  const snapshot = await library.audio(entry, manifest);
+  const isEmpty = snapshot.samples === 0 && (state === 'recording' || manifest.chunks.length > 0);
+  return isEmpty ? null : { folder: entry.folder, manifest, snapshot };
+}
+
+/** Of the one object that has all of it, where the recording became one. */
+async function wholeUrl({ library }: RecordingSources, { folder, manifest }: Heard): Promise<string | null> {
+  // Not whatever its manifest names: that lies where others may write.
+  const whole = manifest.audio?.find(({ key }) => key === `${folder}/${wholeAudioName}`);
+  return whole === undefined ? null : await objectUrl(await library.storeOf(manifest.accountId), whole);
+}
+
+async function sendWhole(
+  { throttle }: RecordingSources,
+  { manifest, snapshot }: Heard,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  return await sendBytes(request, reply, {
+    type: 'audio/wav',
+    bytes: snapshot.bytes,
+    etag: `"${manifest.recordingId}-${snapshot.samples}"`,
+    read: (start, end) => throttle.through(snapshot.read({ start, end })),
+  });
+}
+
+/** @throws ReelayError `request_invalid`, `range_unsatisfiable` */
+function renditionOf(
+  { manifest, snapshot }: Heard,
+  { channel, format, from, to }: z.output<typeof part>,
+): Rendition {
+  const { audio } = snapshot;
+  const { channels, samples } = audio;
+  return new Rendition(audio, {
+    format: format ?? 'wav',
+    selection: ChannelSelection.read(channel, channels),
+    range: sampleRange({ from, to }, manifest, samples),
+    name: manifest.recordingId,
+    clock: manifest,
+  });
+}
+
+async function sendPart(
+  { throttle }: RecordingSources,
+  encoders: Turnstile,
+  rendition: Rendition,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const { bytes, contentType: type, tag } = rendition;
+  const etag = `"${tag}"`;
+  // The path ends in .wav, whatever comes.
+  reply.header('content-disposition', `inline; filename="${rendition.fileName}"`);
+  if (bytes !== null) {
+    const read = (start: number, end: number) => throttle.through(rendition.read({ start, end }));
+    return await sendBytes(request, reply, { type, etag, bytes, read });
+  }
+  const read = () => {
+    encoders.enter(reply.raw);
+    return throttle.through(rendition.read());
+  };
+  return await sendStream(request, reply, { type, etag, read });
+}
+
+/** What every document about a recording has: a tag that changes with whatever the document is made of. */
+function json({ manifest, snapshot }: Heard, name: string): { readonly type: string; readonly etag: string } {
+  const { recordingId, state, events } = manifest;
+  const tag = [recordingId, snapshot.samples, state, events.length, name].join('-');
+  return { type: 'application/json; charset=utf-8', etag: `"${tag}"` };
+}
+
+/** @throws ReelayError `request_invalid` */
+function asked<T>(schema: z.ZodType<T>, query: unknown): T {
+  const { success, data, error } = schema.safeParse(query);
+  if (success) return data;
+  const value = error.issues.map(({ path, message }) => `${path.join('.')} ${message}`.trim()).join('; ');
+  const remedy =
+    'The query takes channel (0, 1, mix), format (wav, opus, mp3), from, to and direct; a waveform.dat takes samplesPerBin.';
+  throw new ReelayError('request_invalid', { value, remedy });
+}

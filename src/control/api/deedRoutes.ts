@@ -1,0 +1,79 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import { ReelayError } from '../../config/ReelayError.js';
+import { answerSchemas } from './answerSchemas.js';
+import { described } from './ApiDescription.js';
+import type { RecordingRequests } from '../RecordingRequests.js';
+import { findRecording, insistOn, notFound, type RecordingSources } from './RecordingSources.js';
+
+type ById = FastifyRequest<{ Params: { id: string } }>;
+type ByCall = FastifyRequest<{ Params: { callId: string } }>;
+
+const pausing = z.strictObject({ mode: z.enum(['silence', 'skip']).default('silence') });
+const starting = z.strictObject({ account: z.string().optional() });
+const nothing = z.strictObject({});
+const { told: done } = answerSchemas;
+
+/** What may be done with the recording of a call that is up: begin it, pause it, go on with it, end it. */
+export function deedRoutes(
+  app: FastifyInstance,
+  sources: RecordingSources,
+  requests: RecordingRequests,
+): void {
+  app.post(
+    '/v1/recordings/:id/pause',
+    about('Pauses the recording of a call that is up', pausing),
+    async (request: ById) => {
+      const recordingId = await told(sources, request);
+      const { mode } = understood(pausing, request.body, 'Send { "mode": "silence" or "skip" }, or nothing.');
+      return await requests.ask({ deed: 'pause', recordingId, mode });
+    },
+  );
+  for (const deed of ['resume', 'stop'] as const) {
+    app.post(`/v1/recordings/:id/${deed}`, about(`Has it ${deed}`, nothing), async (request: ById) => {
+      const recordingId = await told(sources, request);
+      understood(nothing, request.body, 'Send no body.');
+      return await requests.ask({ deed, recordingId });
+    });
+  }
+  const beginning = described({
+    summary: 'Begins the recording of a call that waits for it',
+    tag: 'calls',
+    params: { callId: 'the call, as its provider names it' },
+    body: starting.optional(),
+    answers: { 201: done },
+  });
+  app.post('/v1/calls/:callId/record', beginning, async (request: ByCall, reply) => {
+    const scope = sources.scopeOf(request, null);
+    const { callId } = request.params;
+    const remedy = 'Send { "account": "…" } where several accounts have a call of this id, else nothing.';
+    const { account } = understood(starting, request.body, remedy);
+    const calls = sources.calls.all.filter((call) => call.callId === callId && scope.sees(call.accountId));
+    const accounts = new Set(calls.map(({ accountId }) => accountId));
+    const accountId = account ?? [...accounts][0];
+    if (accountId === undefined || !accounts.has(accountId)) throw notFound(callId);
+    insistOn(scope, 'control');
+    if (account === undefined && accounts.size > 1)
+      throw new ReelayError('request_invalid', { value: callId, remedy });
+    return await reply.code(201).send(await requests.ask({ deed: 'start', accountId, callId }));
+  });
+}
+
+function about(summary: string, body: z.ZodType): ReturnType<typeof described> {
+  const params = { id: 'the recording' };
+  return described({ summary, tag: 'calls', params, body: body.optional(), answers: { 200: done } });
+}
+
+/** @throws ReelayError `not_found`, also for what somebody else may control; what `scopeOf` throws */
+async function told(sources: RecordingSources, request: ById): Promise<string> {
+  const { id } = request.params;
+  await findRecording(sources, sources.scopeOf(request, null), id, 'control');
+  return id;
+}
+
+/** @throws ReelayError `request_invalid` */
+function understood<T>(schema: z.ZodType<T>, body: unknown, remedy: string): T {
+  const { success, data } = schema.safeParse(body ?? {});
+  if (!success) throw new ReelayError('request_invalid', { value: body, remedy });
+  return data;
+}

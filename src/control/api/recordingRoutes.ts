@@ -1,0 +1,182 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
+import type { CatalogueEntry } from '../../catalogue/Catalogue.js';
+import { ReelayError } from '../../config/ReelayError.js';
+import { documentSchemas } from '../../spool/documentSchemas.js';
+import { chunkName } from '../../spool/layout.js';
+import { answerSchemas } from './answerSchemas.js';
+import { described, type RouteDescription } from './ApiDescription.js';
+import { sendBytes, sendElsewhere, sendNotYet, statusOf } from './AudioAnswer.js';
+import { audioRoutes } from './audioRoutes.js';
+import { AudioSnapshot, type Whereabouts } from '../rendition/AudioSnapshot.js';
+import type { Scope } from './Keyring.js';
+import type { Library } from '../library/Library.js';
+import { readSidecar } from '../library/readSidecar.js';
+import { findRecording, notFound, type RecordingSources } from './RecordingSources.js';
+import { direct, objectUrl } from './objectUrl.js';
+import { Turnstile } from './Turnstile.js';
+
+/** Audio that is sent at once. Each answer holds some 200 kB while its client reads slowly, and an open file. */
+const mostDownloads = 128;
+
+type ById = FastifyRequest<{ Params: { id: string } }>;
+type ByFile = FastifyRequest<{ Params: { id: string; file: string } }>;
+
+const time = z.iso.datetime({ offset: true }).transform((text) => Date.parse(text));
+const query = z.strictObject({
+  account: z.string().optional(),
+  callId: z.string().optional(),
+  state: z.enum(['recording', 'uploading', 'complete', 'interrupted', 'failed']).optional(),
+  from: time.optional(),
+  to: time.optional(),
+  search: z.string().max(100).optional(),
+  limit: z.coerce.number().int().min(1).max(1000).default(100),
+  cursor: z.string().optional(),
+});
+
+const chunkQuery = z.object({ direct });
+
+const aboutCalls: RouteDescription = {
+  summary: 'Calls that are up',
+  tag: 'calls',
+  answers: { 200: answerSchemas.calls },
+};
+const aboutList: RouteDescription = {
+  summary: 'Recordings, the newest first',
+  tag: 'recordings',
+  querystring: query,
+  answers: { 200: answerSchemas.recordings },
+};
+const aboutOne: RouteDescription = {
+  summary: 'The manifest of a recording',
+  tag: 'recordings',
+  params: { id: 'the recording' },
+  answers: { 200: answerSchemas.manifest, 202: answerSchemas.notYet },
+};
+const aboutChunk: RouteDescription = {
+  summary: 'A sealed chunk, or its sidecar',
+  tag: 'audio',
+  params: { id: 'the recording', file: 'its index and .wav or .json' },
+  querystring: chunkQuery,
+  answers: {
+    200: ['audio/wav: the chunk', answerSchemas.sidecar],
+    206: 'audio/wav: a range of it',
+    302: 'With direct=true: where the store has it.',
+    304: 'The client has it.',
+  },
+};
+
+/** Calls that are up, and everything under `/v1/recordings`. */
+export function recordingRoutes(app: FastifyInstance, sources: RecordingSources): void {
+  const { scopeOf } = sources;
+  const downloads = new Turnstile(mostDownloads);
+  app.get('/v1/calls', described(aboutCalls), async (request) => ({
+    calls: await liveCalls(sources, scopeOf(request)),
+  }));
+  app.get(
+    '/v1/recordings',
+    described(aboutList),
+    async (request) => await list(sources, scopeOf(request), request.query),
+  );
+  app.get('/v1/recordings/:id', described(aboutOne), async (request: ById, reply) => {
+    const entry = await findRecording(sources, scopeOf(request, null), request.params.id);
+    if (entry === null)
+      return await sendNotYet(reply, { recordingId: request.params.id, state: 'recording' });
+    const manifest = await sources.library.manifest(entry);
+    return manifest ?? (await sendNotYet(reply, statusOf(entry)));
+  });
+  audioRoutes(app, sources, downloads);
+  app.route({
+    ...described(aboutChunk),
+    method: ['GET', 'HEAD'],
+    url: '/v1/recordings/:id/chunks/:file',
+    handler: async (request: ByFile, reply) => {
+      const entry = await findRecording(sources, scopeOf(request, null), request.params.id);
+      const [, index, kind] = /^(0|[1-9]\d{0,8})\.(wav|json)$/.exec(request.params.file) ?? [];
+      if (entry === null || index === undefined) throw notFound(request.url);
+      const where = sources.library.whereabouts(entry);
+      if (kind === 'json') return await sendSidecar(where, Number(index), request, reply);
+      downloads.enter(reply.raw);
+      return await sendChunk(sources, entry, Number(index), request, reply);
+    },
+  });
+}
+
+async function liveCalls({ calls, library }: RecordingSources, scope: Scope): Promise<object[]> {
+  const seen = calls.all.filter(({ accountId }) => scope.sees(accountId));
+  return await Promise.all(
+    seen.map(async (call) => {
+      const entry = call.recordingId === null ? undefined : await library.known(call.recordingId);
+      const progress = call.recordingId === null ? undefined : library.progress(call.recordingId);
+      const samples = progress?.samples ?? 0;
+      const seconds = entry === undefined ? 0 : samples / entry.sampleRate;
+      return { ...call, samples, seconds, peaks: progress?.peaks ?? [] };
+    }),
+  );
+}
+
+async function list({ library }: RecordingSources, scope: Scope, asked: unknown): Promise<object> {
+  const { success, data, error } = query.safeParse(asked);
+  if (!success) {
+    const value = error.issues.map(({ path, message }) => `${path.join('.')} ${message}`.trim()).join('; ');
+    const remedy =
+      'The query takes account, callId, from, to (ISO 8601), state, search, limit (1 to 1000) and cursor.';
+    throw new ReelayError('request_invalid', { value, remedy });
+  }
+  const { from, to, ...rest } = data;
+  const page = await library.list({ ...rest, fromMs: from, toMs: to, visible: scope.visible });
+  return { recordings: page.entries.map((entry) => shown(library, entry)), next: page.next };
+}
+
+/** An entry as lists show it: a live recording with what has come in so far. */
+function shown(library: Library, entry: CatalogueEntry): object {
+  const progress = library.progress(entry.recordingId);
+  if (entry.state !== 'recording' || progress === undefined) return entry;
+  return { ...entry, samples: progress.samples, durationSeconds: progress.samples / entry.sampleRate };
+}
+
+async function sendChunk(
+  { library, throttle }: RecordingSources,
+  entry: CatalogueEntry,
+  index: number,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const where = library.whereabouts(entry);
+  const sidecar = await readSidecar(where, index);
+  if (sidecar === null) throw notFound(request.url);
+  const { success, data } = documentSchemas.sidecar.safeParse(parsed(sidecar));
+  if (!success || data.index !== index) throw notFound(request.url);
+  const chunk = AudioSnapshot.ofChunk(where, data);
+  if (chunk.bytes !== data.bytes) throw notFound(request.url);
+  if (chunkQuery.safeParse(request.query).data?.direct === 'true') {
+    const key = `${entry.folder}/${chunkName(index)}`;
+    const url = await objectUrl(await where.store(), { key, bytes: data.bytes });
+    if (url !== null) return await sendElsewhere(reply, url);
+  }
+  return await sendBytes(request, reply, {
+    type: 'audio/wav',
+    bytes: chunk.bytes,
+    etag: `"${data.sha256}"`,
+    read: (start, end) => throttle.through(chunk.read({ start, end })),
+  });
+}
+
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+}
+
+async function sendSidecar(
+  where: Whereabouts,
+  index: number,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const sidecar = await readSidecar(where, index);
+  if (sidecar === null) throw notFound(request.url);
+  return await reply.type('application/json; charset=utf-8').send(request.method === 'HEAD' ? '' : sidecar);
+}

@@ -1,0 +1,79 @@
+import type { GapCause, Manifest } from '../spool/Manifest.js';
+
+const gaps = {
+  lost_by_provider: 'lost by the provider: its own clock shows frames that never came',
+  between_streams: 'between two streams of the call',
+  client_overrun: 'jambonz threw its send buffer away',
+  dropped_by_reelay: 'lost by reelay: the recorder or its disk could not keep up',
+  journal_damaged: 'the journal was damaged on the disk',
+  paused: 'the recording was paused',
+} satisfies Record<GapCause, string>;
+
+const states = {
+  recording: 'live',
+  uploading: 'uploading',
+  complete: 'complete',
+  interrupted: 'interrupted',
+  failed: 'failed',
+} satisfies Record<Manifest['state'], string>;
+
+/** Of `reason`, docs/recordings.md has them all. */
+const reasons: Readonly<Record<string, string>> = {
+  end_missed: 'the end of the call was missed; all that came is stored',
+  process_ended: 'the daemon ended before the call did',
+  audio_dropped: 'reelay lost audio itself; the gaps say where',
+  journal_damaged: 'the journal was damaged on the disk; the gaps say where',
+  manifest_lost: 'its manifest was lost and made anew',
+  no_store: 'its account has no store; give it one, what is in the spool follows',
+  store_denied:
+    'the store refuses the account’s credentials, or its bucket does not exist; what was recorded waits in the spool',
+  store_changed: 'part of it lies in a store that is not the account’s any more; configure that place again',
+  unknown_account: 'nobody knows the account that the call named',
+  account_mismatch: 'the call named another account than the one that it proved to be',
+  spool_full: 'the spool was full when the call began',
+  overloaded: 'the machine was overloaded when the call began',
+};
+
+const recordings: Readonly<Record<string, string>> = {
+  running: 'recording',
+  paused: 'paused',
+  stopped: 'recording stopped',
+  awaited: 'waits to be recorded',
+  off: 'not recorded',
+};
+
+const upstreams: Readonly<Record<string, string>> = {
+  none: 'no bot',
+  connecting: 'bot is being called',
+  open: 'bot connected',
+  lost: 'bot lost',
+};
+
+const events: Readonly<Record<string, string>> = {
+  stream_started: 'stream began',
+  stream_ended: 'stream ended',
+  paused: 'paused',
+  resumed: 'resumed',
+  recording_stopped: 'recording stopped',
+  dtmf: 'key pressed',
+  mark: 'mark',
+  mark_echo: 'mark played',
+  clear: 'clear (barge-in)',
+  upstream_lost: 'bot lost',
+  upstream_ended: 'bot hung up',
+  upstream_overflow: 'bot too slow',
+};
+
+/** The code of something, in words; one that this version doesn't know stays as it is. */
+export const explain = {
+  gap: (cause: string): string => inWords(gaps, cause),
+  state: (state: string): string => inWords(states, state),
+  reason: (reason: string): string => inWords(reasons, reason),
+  recording: (recording: string): string => inWords(recordings, recording),
+  upstream: (upstream: string): string => inWords(upstreams, upstream),
+  event: (type: string): string => inWords(events, type),
+};
+
+function inWords(words: Readonly<Record<string, string>>, code: string): string {
+  return words[code] ?? code.replaceAll('_', ' ');
+}
