@@ -1,46 +1,31 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
-import type { MessagePort } from 'node:worker_threads';
 import type { Logger } from 'pino';
 import { accountOf, type Config } from '../config/Config.js';
 import { isLoopback } from '../config/isFromHere.js';
 import { StartTokens } from '../providers/twilio/startToken.js';
-import type { Manifest } from '../spool/Manifest.js';
 import { daemonsFolder } from '../spool/layout.js';
 import { signatureOf } from '../spool/ManifestSignature.js';
-import type { Announcement, RecordingProgress } from '../spool/SpoolEvent.js';
 import { type Clock, clockOf, wallClockOf } from '../storage/Clock.js';
 import { readSpooled } from '../storage/SpooledRecording.js';
 import { SpoolReserve } from '../storage/SpoolReserve.js';
 import { Stores } from '../storage/Stores.js';
 import { Counters } from '../tap/Counters.js';
-import type {
-  ControlData,
-  FaultKind,
-  FromControl,
-  PlainRequest,
-  ThreadStates,
-  ToControl,
-} from './ControlMessage.js';
+import type { ControlData, FaultKind, FromControl, PlainRequest, ToControl } from './ControlMessage.js';
 import { AccountDirectory } from './AccountDirectory.js';
 import { Archive } from './library/Archive.js';
-import { Alerts } from './monitoring/Alerts.js';
 import { CallLog, callLogBytes } from './monitoring/CallLog.js';
 import { ConfigInForce } from './ConfigInForce.js';
 import { ControlPort } from './ControlPort.js';
 import { EventWatch, type Uploading } from './events/EventWatch.js';
-import { FailedRecordings } from './library/FailedRecordings.js';
 import { commitFault } from './Fault.js';
 import { httpApi } from './api/HttpApi.js';
 import { LiveCalls } from './library/LiveCalls.js';
 import { answerMediaHttp } from './MediaHttp.js';
-import { Metrics } from './monitoring/Metrics.js';
-import { OverloadAlert } from './monitoring/OverloadAlert.js';
+import { Monitoring } from './monitoring/Monitoring.js';
+import { RecorderLink } from './RecorderLink.js';
 import { RecordingRequests } from './RecordingRequests.js';
-import { SystemReport } from './monitoring/SystemReport.js';
 import { SpoolOwnership } from './uploads/SpoolOwnership.js';
-import { ThreadAlerts } from './monitoring/ThreadAlerts.js';
-import { type Traces, tracesFor } from './monitoring/Tracing.js';
 import { uploadFaults, type UploadFaults } from './uploadFaults.js';
 import { Uploads } from './uploads/Uploads.js';
 import { Webhooks } from './events/Webhooks.js';
@@ -59,8 +44,7 @@ export class Control {
   readonly #log: Logger;
   /** Where it was at the start; a reload moves neither it nor the catalogue. */
   readonly #spoolDir: string;
-  readonly #callLog: CallLog;
-  readonly #traces: Traces;
+  readonly #monitoring: Monitoring;
   readonly #calls = new LiveCalls();
   readonly #requests = new RecordingRequests((id, request) => this.#post({ type: 'record', id, request }));
   readonly #stores: Stores;
@@ -68,23 +52,17 @@ export class Control {
   readonly #archive: Archive;
   readonly #webhooks: Webhooks;
   readonly #events: EventWatch;
-  readonly #alerts: Alerts;
-  readonly #overload: OverloadAlert;
-  readonly #threadAlerts: ThreadAlerts;
   readonly #uploads: Uploads;
-  readonly #failed: FailedRecordings;
-  readonly #metrics: Metrics;
+  readonly #recorder: RecorderLink;
   readonly #tokens: StartTokens;
   readonly #directory: AccountDirectory;
   readonly #port: ControlPort;
-  #recorderPort: MessagePort | null = null;
   /** Null before `begin`. */
   #looking: NodeJS.Timeout | null = null;
   /** One after the other. */
   #reloading: Promise<void> = Promise.resolve();
   readonly #late = new AbortController();
   #isStopping = false;
-  #threads: ThreadStates = { media: 'ready', recorder: 'starting', control: 'ready' };
 
   private constructor(
     data: ControlData,
@@ -97,8 +75,6 @@ export class Control {
     this.#data = data;
     this.#post = post;
     this.#log = log;
-    this.#callLog = callLog;
-    this.#traces = tracesFor(settings.config.tracing, log);
     this.#settings = settings;
     this.#spoolDir = settings.config.spool.dir;
     this.#tokens = new StartTokens(data.tokenKey);
@@ -109,22 +85,19 @@ export class Control {
       clock,
     });
     this.#ownership = new SpoolOwnership(data.alone, data.own);
-    this.#metrics = this.#makeMetrics(data);
-    this.#alerts = new Alerts(log, ({ code }) => this.#metrics.alerts.inc({ alert: code }));
+    this.#monitoring = this.#makeMonitoring(callLog);
+    const { alerts, metrics, traces } = this.#monitoring;
     const reserve = new SpoolReserve(join(this.#spoolDir, daemonsFolder));
     this.#archive = new Archive({
       config: () => this.#config,
       stores: this.#stores,
       reserve,
-      alerts: this.#alerts,
-      found: (folder, manifest) => this.#found(folder, manifest),
+      alerts,
+      found: (folder, manifest) => this.#recorder.found(folder, manifest),
       log,
     });
     this.#webhooks = this.#makeWebhooks(clock, wallClockOf(faults.clockSpeed));
     this.#events = this.#makeEventWatch(clock);
-    this.#threadAlerts = new ThreadAlerts(this.#alerts);
-    this.#overload = new OverloadAlert(new Counters(data.counters), this.#alerts);
-    this.#failed = new FailedRecordings((manifest) => this.#tellFailed(manifest));
     this.#uploads = new Uploads({
       config: () => this.#config,
       directory: this.#directory,
@@ -134,17 +107,24 @@ export class Control {
       library: this.#archive.library,
       calls: this.#calls,
       events: this.#events,
-      metrics: this.#metrics,
-      traces: this.#traces,
-      alerts: this.#alerts,
+      metrics,
+      traces,
+      alerts,
       sign: (manifest) => this.#sign(manifest),
       full: (full) => post({ type: 'spool', full }),
       clock,
       killPoint: faults.killPoint,
       log,
     });
+    this.#recorder = new RecorderLink({
+      ownership: this.#ownership,
+      archive: this.#archive,
+      uploads: this.#uploads,
+      events: this.#events,
+      monitoring: this.#monitoring,
+    });
     this.#port = this.#makePort();
-    this.#listenTo(data.recorderPort);
+    this.#recorder.listenTo(data.recorderPort);
   }
 
   /**
@@ -211,14 +191,13 @@ export class Control {
       case 'calls':
         return this.#calls.take(message);
       case 'threads':
-        this.#threads = message.states;
-        return this.#threadAlerts.take(message.states, message.inTrouble ?? []);
+        return this.#monitoring.threadsChanged(message.states, message.inTrouble ?? []);
       case 'recorder':
-        this.#listenTo(message.port);
+        this.#recorder.listenTo(message.port);
         void this.#look();
         return;
       case 'lines':
-        return this.#callLog.take(message.lines);
+        return this.#monitoring.callLog.take(message.lines);
       case 'stop':
         this.#stop(message.patienceMs);
         return;
@@ -229,11 +208,10 @@ export class Control {
   async #begin(listens: boolean): Promise<void> {
     if (this.#looking !== null) return;
     this.#looking = setInterval(() => void this.#look(), lookMs);
-    this.#callLog.start();
+    this.#monitoring.start();
     await this.#archive.begin(listens);
     this.#post({ type: 'begun' });
     this.#uploads.start();
-    this.#overload.start();
     this.#webhooks.start();
     this.#events.start();
     if (listens) await this.#open();
@@ -256,14 +234,6 @@ export class Control {
       this.#config.control.host !== 'localhost'
     )
       this.#log.warn('there are no keys: the control port answers this machine only; set control.adminKeys');
-  }
-
-  /** A recording that lies in the spool. */
-  #found(folder: string, manifest: Manifest): void {
-    this.#failed.found(manifest);
-    if (this.#ownership.owns(folder)) this.#events.started(folder, manifest);
-    if (this.#ownership.owns(folder)) this.#uploads.found(folder, manifest);
-    else this.#archive.foreign(folder);
   }
 
   /** Whatever other daemons have left in the spool is this one's. */
@@ -300,7 +270,7 @@ export class Control {
     const response = await answerMediaHttp(request, {
       config: this.#config,
       tokens: this.#tokens,
-      threads: this.#threads,
+      threads: this.#monitoring.threads,
       findAccount: (accountId) => this.#directory.find(accountId, true),
       log: this.#log,
     });
@@ -311,38 +281,6 @@ export class Control {
     const unavailable = (): 'unavailable' => 'unavailable';
     const account = (await this.#directory.find(accountId).catch(unavailable)) ?? null;
     this.#post({ type: 'account', id, account });
-  }
-
-  #listenTo(port: MessagePort): void {
-    this.#recorderPort?.close();
-    this.#recorderPort = port;
-    port.on('message', (event: Announcement) => this.#announced(event));
-  }
-
-  #announced(event: Announcement): void {
-    if (event.type === 'setAside') {
-      this.#uploads.setAside(event.item);
-      return;
-    }
-    if (event.type === 'lines') return this.#callLog.take(event.lines);
-    if (event.type === 'progress') {
-      for (const recording of event.recordings) this.#progressed(recording);
-      return;
-    }
-    this.#ownership.take(event.folder);
-    this.#archive.take(event);
-    this.#uploads.take(event);
-    if (event.type === 'started') this.#events.started(event.folder, event.manifest);
-    if (event.type === 'ended') {
-      this.#failed.ended(event.manifest);
-      this.#events.ended(event.manifest);
-    }
-  }
-
-  #progressed(recording: RecordingProgress): void {
-    this.#ownership.take(recording.folder);
-    this.#uploads.progressed(recording);
-    this.#archive.progressed(recording);
   }
 
   async #reload(): Promise<void> {
@@ -369,16 +307,6 @@ export class Control {
     await this.#archive.look();
   }
 
-  /** A recording of which no audio is kept. */
-  #tellFailed(manifest: Manifest): void {
-    const { recordingId, accountId, claimedAccountId, callId, provider, reason } = manifest;
-    this.#metrics.recordingsFailed.inc({ reason: reason ?? 'unknown' });
-    const about = { code: reason, recordingId, accountId, claimedAccountId, callId, provider };
-    this.#log.error(about, 'a recording failed; no audio of it is kept');
-    this.#traces.failed(manifest);
-    this.#events.failed(manifest);
-  }
-
   /** Asked again, it has that much patience from then on, if that is less. */
   #stop(patienceMs: number): void {
     const given = setTimeout(() => this.#late.abort(), patienceMs);
@@ -392,49 +320,38 @@ export class Control {
     const unstored = this.#looking === null ? 0 : await this.#finish(this.#looking);
     await this.#port.close();
     this.#stores.close();
-    this.#recorderPort?.close();
+    this.#recorder.close();
     this.#post({ type: 'stopped', unstored });
   }
 
   /** @returns recordings that stay in the spool until the next start */
   async #finish(looking: NodeJS.Timeout): Promise<number> {
     clearInterval(looking);
-    this.#overload.stop();
+    this.#monitoring.stop();
     this.#events.stop();
     const { signal } = this.#late;
     const unstored = await this.#uploads.stop(signal);
     const patience = signal.aborted ? Promise.resolve() : once(signal, 'abort');
     await Promise.race([this.#webhooks.stop(), patience]);
     await Promise.race([this.#archive.close(), patience]);
-    await Promise.race([this.#callLog.flush(), patience]);
-    await Promise.race([this.#traces.stop(), patience]);
+    await Promise.race([this.#monitoring.flush(), patience]);
     this.#late.abort();
     return unstored;
   }
 
-  #makeMetrics(data: ControlData): Metrics {
-    return new Metrics({
-      counters: new Counters(data.counters),
-      threads: () => this.#threads,
-      spool: () => this.#uploads.spool,
-      catalogue: () => this.#archive.catalogue,
-      linesLost: () => this.#callLog.lost,
-      spans: () => this.#traces.spans,
-      parkedAccounts: () => this.#uploads.parkedAccounts,
-      oldestUnstoredMs: () => this.#uploads.oldestUnstoredMs,
-    });
-  }
-
-  #makeReport(): SystemReport {
-    return new SystemReport({
-      counters: new Counters(this.#data.counters),
-      threads: () => this.#threads,
-      alerts: () => this.#alerts,
-      spool: () => this.#uploads.spool,
-      catalogue: () => this.#archive.catalogue,
-      stuck: () => this.#uploads.stuck,
-      stored: async () => await this.#metrics.stored(),
-      oldestUnstoredMs: () => this.#uploads.oldestUnstoredMs,
+  #makeMonitoring(callLog: CallLog): Monitoring {
+    return new Monitoring({
+      counters: this.#data.counters,
+      callLog,
+      tracing: this.#config.tracing,
+      asked: {
+        spool: () => this.#uploads.spool,
+        catalogue: () => this.#archive.catalogue,
+        stuck: () => this.#uploads.stuck,
+        parkedAccounts: () => this.#uploads.parkedAccounts,
+        oldestUnstoredMs: () => this.#uploads.oldestUnstoredMs,
+      },
+      log: this.#log,
     });
   }
 
@@ -446,7 +363,7 @@ export class Control {
       nowMs,
       keep: async (delivery) => await (await this.#archive.ledgerOf(delivery.accountId))?.keep(delivery),
       letGo: async (delivery) => await (await this.#archive.ledgerOf(delivery.accountId))?.letGo(delivery),
-      tried: (outcome) => this.#metrics.eventTries.inc({ outcome }),
+      tried: (outcome) => this.#monitoring.metrics.eventTries.inc({ outcome }),
       log: this.#log,
     });
   }
@@ -470,19 +387,20 @@ export class Control {
   }
 
   #makePort(): ControlPort {
+    const { metrics, report, callLog, traces } = this.#monitoring;
     const app = httpApi({
       library: this.#archive.library,
       calls: this.#calls,
-      metrics: this.#metrics,
-      system: this.#makeReport(),
+      metrics,
+      system: report,
       keyring: () => this.#settings.keyring,
-      threads: () => this.#threads,
+      threads: () => this.#monitoring.threads,
       requests: this.#requests,
       removal: this.#archive.removal,
       audit: this.#archive.audit,
       outbox: this.#archive.catalogue.outbox,
-      callLog: this.#callLog,
-      traces: this.#traces,
+      callLog,
+      traces,
       webhooks: this.#webhooks,
       linkKey: () => this.#settings.linkKey,
       sessionKey: () => this.#settings.linkKey,
