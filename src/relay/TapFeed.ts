@@ -120,7 +120,7 @@ export class TapFeed {
         this.#tap.markEcho(event.name, arrivalMs);
         return;
       case 'dtmf': {
-        const digit = this.#call.masksDigits ? '' : event.digit;
+        const digit = this.#hidesDigits ? '' : event.digit;
         this.#tap.dtmf({ digit, durationMs: event.durationMs }, arrivalMs);
         return;
       }
@@ -173,9 +173,16 @@ export class TapFeed {
     return true;
   }
 
+  /** What nobody understands may hold a digit, or what is said in a pause: then only that it came is kept. */
   #keepUnknown(name: string, data: Buffer, arrivalMs: number): void {
     if (++this.#unknown > maxUnknown) return;
-    this.#call.event({ ...publicMessage(data), type: 'unknown_message', name }, arrivalMs);
+    const content = this.#hidesDigits ? {} : publicMessage(data);
+    this.#call.event({ ...content, type: 'unknown_message', name }, arrivalMs);
+  }
+
+  /** Which keys are pressed is told nobody just now. */
+  get #hidesDigits(): boolean {
+    return this.#call.masksDigits || this.isMuted;
   }
 
   #guard(work: () => void): void {

@@ -225,9 +225,25 @@ await t.test('later text frames', (t) => {
   for (const [text, event] of table) t.strictSame(fromProvider(text), event, text);
   for (const dtmf of [undefined, '', '11', 'x', 5, null]) {
     const text = JSON.stringify({ event: 'dtmf', dtmf, duration: '1600' });
-    t.match(fromProvider(text), { kind: 'invalid', code: 'dtmf_invalid', drop: false }, text);
+    const event = fromProvider(text);
+    t.strictSame(event, { kind: 'invalid', code: 'dtmf_invalid', drop: false }, `${text}, not shown`);
   }
   t.match(fromProvider('{"type":"mark"}'), { code: 'mark_invalid', drop: false });
+  t.end();
+});
+
+await t.test('of a text that can’t be read the log shows the beginning, unless it is of keys', (t) => {
+  t.strictSame(fromProvider('hello'), {
+    kind: 'invalid',
+    code: 'frame_not_json',
+    value: 'hello',
+    drop: true,
+  });
+  t.strictSame(fromProvider('{"event":"dtmf","dtmf":"5",'), {
+    kind: 'invalid',
+    code: 'frame_not_json',
+    drop: true,
+  });
   t.end();
 });
 

@@ -257,7 +257,8 @@ await t.test('other messages of the provider', (t) => {
   for (const [text, event] of table) t.strictSame(fromProvider(text), event, text);
   for (const digit of ['', '12', 'E', 'a', ' ', 5, null, undefined, ['1']]) {
     const text = JSON.stringify({ event: 'dtmf', dtmf: { digit } });
-    t.match(fromProvider(text), { kind: 'invalid', code: 'dtmf_invalid', drop: false }, text);
+    const event = fromProvider(text);
+    t.strictSame(event, { kind: 'invalid', code: 'dtmf_invalid', drop: false }, `${text}, not shown`);
   }
   for (const mark of [undefined, null, 'x', {}, { name: '' }, { name: 7 }, { name: 'n'.repeat(1025) }]) {
     const text = JSON.stringify({ event: 'mark', mark });
@@ -286,6 +287,21 @@ await t.test('messages of the bot', (t) => {
   t.match(fromBot(JSON.stringify({ event: 'mark', mark: { name: 'n'.repeat(1025) } })), {
     code: 'mark_invalid',
     drop: false,
+  });
+  t.end();
+});
+
+await t.test('of a text that can’t be read the log shows the beginning, unless it is of keys', (t) => {
+  t.strictSame(fromProvider('hello'), {
+    kind: 'invalid',
+    code: 'frame_not_json',
+    value: 'hello',
+    drop: true,
+  });
+  t.strictSame(fromProvider('{"event":"dtmf","dtmf":{"digit":"5"'), {
+    kind: 'invalid',
+    code: 'frame_not_json',
+    drop: true,
   });
   t.end();
 });
