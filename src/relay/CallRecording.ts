@@ -70,6 +70,11 @@ export class CallRecording {
     return this.#state === 'running' || this.#state === 'paused';
   }
 
+  /** The same, or it may yet be: half a sample that comes before the recording begins belongs to the one that comes then. */
+  get mayKeepAudio(): boolean {
+    return this.keepsAudio || this.#state === 'awaited';
+  }
+
   /** Of what is handed to the tap only the length may be. */
   get isMuted(): boolean {
     return this.#state === 'paused';

@@ -110,8 +110,9 @@ export class TapFeed {
   #provider(event: ProviderEvent, data: Buffer, arrivalMs: number): void {
     switch (event.kind) {
       case 'audio': {
-        if (!this.#keepsAudio || this.#isAbsurd(event.timestampMs, arrivalMs)) return;
+        if (!this.#call.recording.mayKeepAudio) return;
         const payload = this.#fromProvider?.push(event.payload) ?? event.payload;
+        if (!this.#keepsAudio || this.#isAbsurd(event.timestampMs, arrivalMs)) return;
         const track = this.#onlyTrack ?? trackOf[event.track];
         this.#audio(track, payload, event.timestampMs, arrivalMs);
         return;
@@ -137,8 +138,7 @@ export class TapFeed {
   #upstream(event: UpstreamEvent, arrivalMs: number): void {
     switch (event.kind) {
       case 'audio':
-        if (!this.#keepsAudio || this.#playout === 'none') return;
-        this.#audio(Track.botSent, this.#fromUpstream?.push(event.payload) ?? event.payload, NaN, arrivalMs);
+        this.#spoken(event.payload, arrivalMs);
         return;
       case 'clip': {
         const { id, queued, sampleRate, payload } = event;
@@ -156,6 +156,12 @@ export class TapFeed {
         return;
       default:
     }
+  }
+
+  #spoken(bytes: Uint8Array, arrivalMs: number): void {
+    if (this.#playout === 'none' || !this.#call.recording.mayKeepAudio) return;
+    const payload = this.#fromUpstream?.push(bytes) ?? bytes;
+    if (this.#keepsAudio) this.#audio(Track.botSent, payload, NaN, arrivalMs);
   }
 
   #audio(track: Track, payload: Uint8Array, providerMs: number, arrivalMs: number): void {

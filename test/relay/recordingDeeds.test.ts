@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap';
 import type { AccountConfig } from '../../src/config/Config.js';
+import { jambonzStart } from '../../src/providers/jambonz/messages.js';
 import { twilioBotMedia, twilioDtmf } from '../../src/providers/twilio/messages.js';
 import { Track } from '../../src/tap/TapRecord.js';
 import { account, accountId, Relay } from './fixtures/Relay.js';
@@ -144,6 +145,36 @@ for (const isFast of [true, false]) {
     const again = await relay.server.record({ deed: 'start', accountId, callId: callSid });
     t.match(again, { code: 'recording_not_live' });
   });
+
+  await t.test(
+    `one that begins between two halves of a sample keeps them together, on ${path}`,
+    async (t) => {
+      const relay = await Relay.start(t, { isFast, accounts: accountsWith({ record: 'onRequest' }) });
+      const caller = await relay.jambonz().open();
+      caller.send(jambonzStart({ sampleRate: 8000, mixType: 'mono', callSid, accountSid: accountId }));
+      const bot = await relay.bot.connection(0);
+      await until(() => bot.received.length === 1, 'the start at the bot');
+      const parts = [321, 320, 319].map((bytes) =>
+        Buffer.from(Array.from({ length: bytes }, (_none, at) => (at * bytes) & 0xff)),
+      );
+      let said = 0;
+      const say = async (part: Buffer): Promise<void> => {
+        caller.send(part);
+        bot.socket.send(part);
+        said++;
+        await until(() => bot.received.length === said + 1, 'it at the bot');
+        await until(() => caller.received.length === said, 'it at the caller');
+      };
+      await say(parts[0] ?? Buffer.alloc(0));
+      t.match(await relay.server.record({ deed: 'start', accountId, callId: callSid }), {
+        recording: 'running',
+      });
+      for (const part of parts.slice(1)) await say(part);
+      const wanted = Buffer.concat(parts).subarray(320);
+      for (const track of [Track.caller, Track.botSent])
+        t.ok(relay.tap.stream().heard(track).equals(wanted), `track ${track}`);
+    },
+  );
 }
 
 await t.test('a stream says itself whether it is recorded, before its account does', async (t) => {
