@@ -32,6 +32,7 @@ export class CallRecording {
   #begun: BegunRecording | null;
   #state: RecordingSwitch;
   #isAnnounced = false;
+  #isUnannouncedTold = false;
   #isOver = false;
   #isEnded = false;
   #turn: Promise<void> = Promise.resolve();
@@ -80,10 +81,20 @@ export class CallRecording {
     return this.#state === 'paused';
   }
 
-  /** Whether the call's parties are to be told now that it is recorded; true once. */
-  announce(): boolean {
-    if (this.#isAnnounced || !this.keepsAudio) return false;
-    this.#isAnnounced = true;
+  /** Whether the call's parties still have to be told that it is recorded. */
+  get isToBeAnnounced(): boolean {
+    return this.keepsAudio && !this.#isAnnounced;
+  }
+
+  /**
+   * They are told now; or can't be on this one of the call's streams, and perhaps on another that comes later.
+   *
+   * @returns whether that is new
+   */
+  announced(isPlayable: boolean): boolean {
+    if (isPlayable) this.#isAnnounced = true;
+    else if (this.#isUnannouncedTold) return false;
+    else this.#isUnannouncedTold = true;
     return true;
   }
 

@@ -3,8 +3,9 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Logger } from 'pino';
 import type { AccountConfig } from '../config/Config.js';
 import type { ErrorCode, ReelayError } from '../config/ReelayError.js';
-import { promptAt } from '../audio/Prompt.js';
-import { ownClipId, type ProviderEvent, type StartEvent, type UpstreamEvent } from '../providers/Dialect.js';
+import { PromptForms } from '../audio/PromptForms.js';
+import { ownClipId } from '../providers/Dialect.js';
+import type { PlayMessage, ProviderEvent, StartEvent, UpstreamEvent } from '../providers/Dialect.js';
 import type { StreamEndFacts, StreamFacts } from '../tap/TapRecord.js';
 import type { Admitted } from './Admission.js';
 import type { Call, CallStream, UpstreamState } from './Call.js';
@@ -293,16 +294,26 @@ export class LiveStream implements UpstreamOwner, CallStream {
 
   /** Tells the caller that the recording begins, if the account has it so; what the bot says comes behind it. */
   #announce(): void {
-    const { prompt, jambonz } = this.#account;
-    if (prompt === null || this.#state !== 'live' || !this.#call.recording.announce()) return;
-    const { config, dialect } = this.#admitted;
-    const stream = { streamId: this.#start.streamId, sampleRate: this.#start.sampleRate, jambonz };
-    const messages =
-      this.role === 'call' ? dialect.play(stream, (rate) => promptAt(config.prompts[prompt], rate)) : null;
+    const { prompt } = this.#account;
+    const { recording } = this.#call;
+    if (prompt === null || this.#state !== 'live' || !recording.isToBeAnnounced) return;
+    const messages = this.#playing(prompt);
+    if (!recording.announced(messages !== null)) return;
     if (messages === null) this.#problems.tell('prompt_unplayable', { value: prompt });
     this.#feed.event(messages === null ? 'prompt_unplayable' : 'prompt', { name: prompt });
-    for (const { data, isBinary } of messages ?? [])
-      this.#toProvider(dialect.readUpstream(data, isBinary), data, isBinary, performance.now());
+    for (const { event, data, isBinary } of messages ?? [])
+      this.#toProvider(event, data, isBinary, performance.now());
+  }
+
+  /** @returns null where this stream can't be played to */
+  #playing(name: string): readonly PlayMessage[] | null {
+    const { config, dialect } = this.#admitted;
+    const prompt = config.prompts[name];
+    if (this.role !== 'call' || prompt === undefined) return null;
+    const { streamId, sampleRate } = this.#start;
+    const forms = PromptForms.of(prompt);
+    const stream = { streamId, sampleRate, jambonz: this.#account.jambonz };
+    return dialect.play(stream, (rate, form) => forms.at(rate, form));
   }
 
   #passesToProvider(event: UpstreamEvent): boolean {
