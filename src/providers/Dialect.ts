@@ -161,8 +161,15 @@ export type UpstreamEvent =
   | { readonly kind: 'clearMarks' }
   /** jambonz: end the verb. */
   | { readonly kind: 'disconnect' }
+  /** Said to reelay itself, and never passed on: what is to become of the recording of the bot's own call. */
+  | { readonly kind: 'recording'; readonly request: BotRequest; readonly streamId: string | null }
   | { readonly kind: 'unknown'; readonly name: string }
   | InvalidEvent;
+
+/** What a bot wants of the recording of its call; as of a `RecordingRequest`. */
+export type BotRequest =
+  | { readonly deed: 'pause'; readonly mode: 'silence' | 'skip' }
+  | { readonly deed: 'start' | 'resume' | 'stop' };
 
 const safeId = /^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}$/;
 

@@ -36,6 +36,9 @@ export class CallRecording {
   #isOver = false;
   #isEnded = false;
   #turn: Promise<void> = Promise.resolve();
+  /** What is being done and what waits for it, and how many of these are pauses. */
+  #turns = 0;
+  #pausing = 0;
 
   /**
    * @param begin - null: the call is never recorded
@@ -78,7 +81,7 @@ export class CallRecording {
 
   /** Of what is handed to the tap only the length may be. */
   get isMuted(): boolean {
-    return this.#state === 'paused';
+    return this.#state === 'paused' || this.#pausing > 0;
   }
 
   /** Whether the call's parties still have to be told that it is recorded. */
@@ -113,7 +116,8 @@ export class CallRecording {
 
   /** @throws ReelayError `recording_not_live` */
   async pause(mode: PauseMode): Promise<void> {
-    await this.#inTurn(async () => {
+    this.#pausing++;
+    const paused = this.#inTurn(async () => {
       if (this.#state === 'paused') return;
       this.#insist();
       this.#state = 'paused';
@@ -121,6 +125,7 @@ export class CallRecording {
       await this.#comeBack();
       if (!this.#isOver) this.#begun?.tap.pause({ paused: true, mode }, performance.now());
     });
+    await paused.finally(() => this.#pausing--);
   }
 
   /** @throws ReelayError `recording_not_live` */
@@ -161,10 +166,15 @@ export class CallRecording {
     this.#begun?.tap.end({ ended }, performance.now());
   }
 
+  /** At once where nothing is under way: what a bot says behind its message must find it done. */
   async #inTurn(work: () => Promise<void>): Promise<void> {
-    const turn = this.#turn.then(work);
+    const turn = this.#turns++ === 0 ? work() : this.#turn.then(work);
     this.#turn = turn.catch(() => undefined);
-    await turn;
+    try {
+      await turn;
+    } finally {
+      this.#turns--;
+    }
   }
 
   async #comeBack(): Promise<void> {

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { twilioDialect } from '../../src/providers/twilio/dialect.js';
 import type { ErrorCode } from '../../src/config/ReelayError.js';
+import type { UpstreamEvent } from '../../src/providers/Dialect.js';
 import { readBothSides } from './EventInvariants.js';
 
 const account = 'AC0123456789abcdef0123456789abcdef';
@@ -288,6 +289,42 @@ await t.test('messages of the bot', (t) => {
     code: 'mark_invalid',
     drop: false,
   });
+  t.end();
+});
+
+await t.test('what a bot says to reelay itself', (t) => {
+  const record = (fields: object): UpstreamEvent =>
+    fromBot(JSON.stringify({ event: 'reelay.record', ...fields }));
+  const table: [object, object, string | null][] = [
+    [{ action: 'pause' }, { deed: 'pause', mode: 'silence' }, null],
+    [{ action: 'pause', mode: 'silence', streamSid: stream }, { deed: 'pause', mode: 'silence' }, stream],
+    [{ action: 'pause', mode: 'skip' }, { deed: 'pause', mode: 'skip' }, null],
+    [{ action: 'resume', streamSid: stream }, { deed: 'resume' }, stream],
+    [{ action: 'stop' }, { deed: 'stop' }, null],
+    [{ action: 'start' }, { deed: 'start' }, null],
+  ];
+  for (const [fields, request, streamId] of table)
+    t.strictSame(record(fields), { kind: 'recording', request, streamId }, JSON.stringify(fields));
+  const wrong: [object, string][] = [
+    [{}, 'null'],
+    [{ action: 'erase' }, 'erase'],
+    [{ action: ['stop'] }, 'fields 0'],
+    [{ action: 'pause', mode: 'loud' }, 'loud'],
+    [{ action: 'pause', mode: null }, 'null'],
+    [{ action: 'resume', mode: 'skip' }, 'skip'],
+    [{ action: 'stop', recordingId: 'another' }, 'recordingId'],
+  ];
+  for (const [fields, value] of wrong)
+    t.strictSame(
+      record(fields),
+      { kind: 'invalid', code: 'request_invalid', value, drop: true },
+      JSON.stringify(fields),
+    );
+  t.match(
+    fromProvider('{"event":"reelay.record","action":"stop"}'),
+    { kind: 'unknown' },
+    'bots alone say it',
+  );
   t.end();
 });
 

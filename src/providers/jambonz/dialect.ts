@@ -3,6 +3,7 @@ import type { Dialect, InvalidEvent, ProviderEvent, UpstreamEvent } from '../Dia
 import { idAt, invalid, numberAt, objectAt, parseObject, stringAt, unreadable } from '../JsonMessage.js';
 import type { JsonObject } from '../JsonMessage.js';
 import { pcmWarnings } from '../Payload.js';
+import { recordingEvent, recordingMessage } from '../recordingMessage.js';
 import { readClip } from './clip.js';
 import { isStart, salvageStart, startEvent } from './start.js';
 import { playOnJambonz } from './play.js';
@@ -123,6 +124,8 @@ function upstreamText(text: string): UpstreamEvent {
       return { kind: 'clearMarks' };
     case 'disconnect':
       return { kind: 'disconnect' };
+    case recordingMessage:
+      return recordingEvent(objectAt(message, 'data'), [], null);
     default:
       return { kind: 'unknown', name: (type ?? '').slice(0, 80) };
   }

@@ -14,6 +14,7 @@ import { invalid, isObject, numberAt, objectAt, parseObject, stringAt, unreadabl
 import type { JsonObject } from '../JsonMessage.js';
 import { boundedParameters } from '../Parameters.js';
 import { headerWarnings } from '../Payload.js';
+import { recordingEvent, recordingMessage } from '../recordingMessage.js';
 import { playOnTwilio } from './play.js';
 import { twilioSampleRate } from './sampleRate.js';
 
@@ -208,6 +209,8 @@ function upstreamEvent(message: JsonObject, name: string): UpstreamEvent {
     }
     case 'clear':
       return { kind: 'clear', streamId };
+    case recordingMessage:
+      return recordingEvent(message, ['event', 'streamSid'], streamId);
     default:
       return { kind: 'unknown', name: name.slice(0, 80) };
   }
