@@ -56,7 +56,8 @@ export const errorCodes = {
   upstream_unreachable: 'The connection to the bot could not be opened',
   upstream_lost: 'The connection to the bot broke',
   upstream_overflow: 'The bot reads too slowly; frames for it were dropped',
-  upstream_message_invalid: 'The bot sent something that the provider refuses or cannot play',
+  upstream_message_invalid:
+    'The bot sent something that the provider refuses or cannot play, or asked for what cannot be done',
   prompt_unplayable: 'The prompt that an account has for its callers can’t be played on this stream',
   returns_not_configured: 'The bot sent audio in a form that the account does not configure',
   // Recording

@@ -15,14 +15,21 @@ export interface Dialect {
   /**
    * The messages by which a bot would play audio to the caller, in order.
    *
-   * @param audioAt - 16-bit mono samples at a rate in Hz; undefined where there are none at that rate
    * @returns null where the stream can't be played to
    */
-  play(
-    stream: PlayedStream,
-    audioAt: (sampleRate: number) => Int16Array | undefined,
-  ): readonly PlayMessage[] | null;
+  play(stream: PlayedStream, audioAs: PlayedAudio): readonly PlayMessage[] | null;
 }
+
+/**
+ * What is to be played, in the form in which it is sent; undefined where there is none at that rate, Hz. Whoever has the audio may keep
+ * what a form has made of it for the next stream.
+ *
+ * @param form - makes it of 16-bit mono samples; depends on nothing else
+ */
+export type PlayedAudio = <Sent>(
+  sampleRate: number,
+  form: (samples: Int16Array, sampleRate: number) => Sent,
+) => Sent | undefined;
 
 /** A stream that something is played on. */
 export interface PlayedStream {
@@ -32,10 +39,12 @@ export interface PlayedStream {
   readonly jambonz: Pick<JambonzAccount, 'returns' | 'returnSampleRate' | 'legSampleRate'>;
 }
 
-/** One WebSocket message. */
+/** One WebSocket message. Its bytes may be those of other streams too. */
 export interface PlayMessage {
   readonly data: Buffer;
   readonly isBinary: boolean;
+  /** As {@link Dialect.readUpstream} reads it. */
+  readonly event: UpstreamEvent;
 }
 
 /** The id of what reelay itself has played, where a dialect gives clips ids: its end is none of the bot's business. */
@@ -152,8 +161,15 @@ export type UpstreamEvent =
   | { readonly kind: 'clearMarks' }
   /** jambonz: end the verb. */
   | { readonly kind: 'disconnect' }
+  /** Said to reelay itself, and never passed on: what is to become of the recording of the bot's own call. */
+  | { readonly kind: 'recording'; readonly request: BotRequest; readonly streamId: string | null }
   | { readonly kind: 'unknown'; readonly name: string }
   | InvalidEvent;
+
+/** What a bot wants of the recording of its call; as of a `RecordingRequest`. */
+export type BotRequest =
+  | { readonly deed: 'pause'; readonly mode: 'silence' | 'skip' }
+  | { readonly deed: 'start' | 'resume' | 'stop' };
 
 const safeId = /^[A-Za-z0-9][A-Za-z0-9._:@+-]{0,127}$/;
 

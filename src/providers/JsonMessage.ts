@@ -60,6 +60,15 @@ export function invalid(code: ErrorCode, value?: unknown, drop = true): InvalidE
 }
 
 /**
+ * @param text - of a frame that can't be read; shown unless it seems to be of keys that were pressed, which no log may have
+ * @param code - what is wrong with it
+ */
+export function unreadable(code: ErrorCode, text: string): InvalidEvent {
+  const begin = shown(text);
+  return invalid(code, /dtmf|digit/i.test(begin) ? undefined : begin);
+}
+
+/**
  * As much of a value as a log line needs; a whole frame could hold a caller's data or a token. Objects are not written
  * out: JSON.parse takes any depth, JSON.stringify overflows the stack.
  */

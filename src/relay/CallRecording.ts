@@ -32,9 +32,13 @@ export class CallRecording {
   #begun: BegunRecording | null;
   #state: RecordingSwitch;
   #isAnnounced = false;
+  #isUnannouncedTold = false;
   #isOver = false;
   #isEnded = false;
   #turn: Promise<void> = Promise.resolve();
+  /** What is being done and what waits for it, and how many of these are pauses. */
+  #turns = 0;
+  #pausing = 0;
 
   /**
    * @param begin - null: the call is never recorded
@@ -70,15 +74,30 @@ export class CallRecording {
     return this.#state === 'running' || this.#state === 'paused';
   }
 
-  /** Of what is handed to the tap only the length may be. */
-  get isMuted(): boolean {
-    return this.#state === 'paused';
+  /** The same, or it may yet be: half a sample that comes before the recording begins belongs to the one that comes then. */
+  get mayKeepAudio(): boolean {
+    return this.keepsAudio || this.#state === 'awaited';
   }
 
-  /** Whether the call's parties are to be told now that it is recorded; true once. */
-  announce(): boolean {
-    if (this.#isAnnounced || !this.keepsAudio) return false;
-    this.#isAnnounced = true;
+  /** Of what is handed to the tap only the length may be. */
+  get isMuted(): boolean {
+    return this.#state === 'paused' || this.#pausing > 0;
+  }
+
+  /** Whether the call's parties still have to be told that it is recorded. */
+  get isToBeAnnounced(): boolean {
+    return this.keepsAudio && !this.#isAnnounced;
+  }
+
+  /**
+   * They are told now; or can't be on this one of the call's streams, and perhaps on another that comes later.
+   *
+   * @returns whether that is new
+   */
+  announced(isPlayable: boolean): boolean {
+    if (isPlayable) this.#isAnnounced = true;
+    else if (this.#isUnannouncedTold) return false;
+    else this.#isUnannouncedTold = true;
     return true;
   }
 
@@ -97,7 +116,8 @@ export class CallRecording {
 
   /** @throws ReelayError `recording_not_live` */
   async pause(mode: PauseMode): Promise<void> {
-    await this.#inTurn(async () => {
+    this.#pausing++;
+    const paused = this.#inTurn(async () => {
       if (this.#state === 'paused') return;
       this.#insist();
       this.#state = 'paused';
@@ -105,6 +125,7 @@ export class CallRecording {
       await this.#comeBack();
       if (!this.#isOver) this.#begun?.tap.pause({ paused: true, mode }, performance.now());
     });
+    await paused.finally(() => this.#pausing--);
   }
 
   /** @throws ReelayError `recording_not_live` */
@@ -145,10 +166,15 @@ export class CallRecording {
     this.#begun?.tap.end({ ended }, performance.now());
   }
 
+  /** At once where nothing is under way: what a bot says behind its message must find it done. */
   async #inTurn(work: () => Promise<void>): Promise<void> {
-    const turn = this.#turn.then(work);
+    const turn = this.#turns++ === 0 ? work() : this.#turn.then(work);
     this.#turn = turn.catch(() => undefined);
-    await turn;
+    try {
+      await turn;
+    } finally {
+      this.#turns--;
+    }
   }
 
   async #comeBack(): Promise<void> {

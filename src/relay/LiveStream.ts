@@ -3,8 +3,8 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Logger } from 'pino';
 import type { AccountConfig } from '../config/Config.js';
 import type { ErrorCode, ReelayError } from '../config/ReelayError.js';
-import { promptAt } from '../audio/Prompt.js';
-import { ownClipId, type ProviderEvent, type StartEvent, type UpstreamEvent } from '../providers/Dialect.js';
+import { ownClipId } from '../providers/Dialect.js';
+import type { ProviderEvent, StartEvent, UpstreamEvent } from '../providers/Dialect.js';
 import type { StreamEndFacts, StreamFacts } from '../tap/TapRecord.js';
 import type { Admitted } from './Admission.js';
 import type { Call, CallStream, UpstreamState } from './Call.js';
@@ -15,8 +15,10 @@ import { FastSocket } from './FastSocket.js';
 import type { QueuedFrame } from './FrameQueue.js';
 import type { MediaSocket } from './MediaSocket.js';
 import type { Problems } from './Problems.js';
+import { promptMessages } from './promptMessages.js';
 import type { RelayContext } from './RelayContext.js';
 import { streamFacts } from './streamFacts.js';
+import { StreamRequests } from './StreamRequests.js';
 import { TapFeed, aheadMs, trackOf } from './TapFeed.js';
 import { Upstream } from './Upstream.js';
 import type { UpstreamOwner } from './Upstream.js';
@@ -41,6 +43,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
   readonly #call: Call;
   readonly #feed: TapFeed;
   readonly #path: CallPath;
+  readonly #requests: StreamRequests;
   readonly #log: Logger;
   readonly #upstream: Upstream | undefined;
   readonly #msPerByte: number;
@@ -92,6 +95,8 @@ export class LiveStream implements UpstreamOwner, CallStream {
     });
     this.#context.counters.add('streams');
     this.#log.info({ role, sampleRate: start.sampleRate }, 'stream started');
+    this.#requests = new StreamRequests(call, problems, this.#context.onChange);
+    this.#requests.start(start);
     this.#announce();
     this.#context.onChange(this.#call);
     void this.#upstream?.run();
@@ -280,6 +285,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
         ? this.#admitted.dialect.readUpstream(data, isBinary)
         : { kind: 'invalid', code: 'frame_not_json', drop: true };
     if (!this.#passesToProvider(event)) return;
+    if (event.kind === 'recording') return this.#requests.take(event.request);
     this.#toProvider(event, data, isBinary, arrivalMs);
     this.#context.counters.latency.to_provider.observe(performance.now() - arrivalMs);
     if (event.kind === 'audio' || event.kind === 'clip') this.#warn(event.warnings);
@@ -293,16 +299,16 @@ export class LiveStream implements UpstreamOwner, CallStream {
 
   /** Tells the caller that the recording begins, if the account has it so; what the bot says comes behind it. */
   #announce(): void {
-    const { prompt, jambonz } = this.#account;
-    if (prompt === null || this.#state !== 'live' || !this.#call.recording.announce()) return;
-    const { config, dialect } = this.#admitted;
-    const stream = { streamId: this.#start.streamId, sampleRate: this.#start.sampleRate, jambonz };
+    const { prompt } = this.#account;
+    const { recording } = this.#call;
+    if (prompt === null || this.#state !== 'live' || !recording.isToBeAnnounced) return;
     const messages =
-      this.role === 'call' ? dialect.play(stream, (rate) => promptAt(config.prompts[prompt], rate)) : null;
+      this.role === 'call' ? promptMessages(prompt, this.#admitted, this.#account, this.#start) : null;
+    if (!recording.announced(messages !== null)) return;
     if (messages === null) this.#problems.tell('prompt_unplayable', { value: prompt });
     this.#feed.event(messages === null ? 'prompt_unplayable' : 'prompt', { name: prompt });
-    for (const { data, isBinary } of messages ?? [])
-      this.#toProvider(dialect.readUpstream(data, isBinary), data, isBinary, performance.now());
+    for (const { event, data, isBinary } of messages ?? [])
+      this.#toProvider(event, data, isBinary, performance.now());
   }
 
   #passesToProvider(event: UpstreamEvent): boolean {

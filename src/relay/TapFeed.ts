@@ -110,8 +110,9 @@ export class TapFeed {
   #provider(event: ProviderEvent, data: Buffer, arrivalMs: number): void {
     switch (event.kind) {
       case 'audio': {
-        if (!this.#keepsAudio || this.#isAbsurd(event.timestampMs, arrivalMs)) return;
+        if (!this.#call.recording.mayKeepAudio) return;
         const payload = this.#fromProvider?.push(event.payload) ?? event.payload;
+        if (!this.#keepsAudio || this.#isAbsurd(event.timestampMs, arrivalMs)) return;
         const track = this.#onlyTrack ?? trackOf[event.track];
         this.#audio(track, payload, event.timestampMs, arrivalMs);
         return;
@@ -120,7 +121,7 @@ export class TapFeed {
         this.#tap.markEcho(event.name, arrivalMs);
         return;
       case 'dtmf': {
-        const digit = this.#call.masksDigits ? '' : event.digit;
+        const digit = this.#hidesDigits ? '' : event.digit;
         this.#tap.dtmf({ digit, durationMs: event.durationMs }, arrivalMs);
         return;
       }
@@ -137,8 +138,7 @@ export class TapFeed {
   #upstream(event: UpstreamEvent, arrivalMs: number): void {
     switch (event.kind) {
       case 'audio':
-        if (!this.#keepsAudio || this.#playout === 'none') return;
-        this.#audio(Track.botSent, this.#fromUpstream?.push(event.payload) ?? event.payload, NaN, arrivalMs);
+        this.#spoken(event.payload, arrivalMs);
         return;
       case 'clip': {
         const { id, queued, sampleRate, payload } = event;
@@ -158,6 +158,12 @@ export class TapFeed {
     }
   }
 
+  #spoken(bytes: Uint8Array, arrivalMs: number): void {
+    if (this.#playout === 'none' || !this.#call.recording.mayKeepAudio) return;
+    const payload = this.#fromUpstream?.push(bytes) ?? bytes;
+    if (this.#keepsAudio) this.#audio(Track.botSent, payload, NaN, arrivalMs);
+  }
+
   #audio(track: Track, payload: Uint8Array, providerMs: number, arrivalMs: number): void {
     if (payload.length === 0) return;
     if (this.isMuted) this.#tap.muted(track, this.#encoding, payload.length, providerMs, arrivalMs);
@@ -173,9 +179,16 @@ export class TapFeed {
     return true;
   }
 
+  /** What nobody understands may hold a digit, or what is said in a pause: then only that it came is kept. */
   #keepUnknown(name: string, data: Buffer, arrivalMs: number): void {
     if (++this.#unknown > maxUnknown) return;
-    this.#call.event({ ...publicMessage(data), type: 'unknown_message', name }, arrivalMs);
+    const content = this.#hidesDigits ? {} : publicMessage(data);
+    this.#call.event({ ...content, type: 'unknown_message', name }, arrivalMs);
+  }
+
+  /** Which keys are pressed is told nobody just now. */
+  get #hidesDigits(): boolean {
+    return this.#call.masksDigits || this.isMuted;
   }
 
   #guard(work: () => void): void {

@@ -1,5 +1,5 @@
 import { ReelayError } from '../config/ReelayError.js';
-import type { RecordingOutcome, RecordingRequest } from '../tap/RecordingRequest.js';
+import type { RecordingDeed, RecordingOutcome, RecordingRequest } from '../tap/RecordingRequest.js';
 import type { Call } from './Call.js';
 import type { RelayContext } from './RelayContext.js';
 
@@ -8,13 +8,21 @@ export async function obey(
   { calls, onChange }: Pick<RelayContext, 'calls' | 'onChange'>,
   request: RecordingRequest,
 ): Promise<RecordingOutcome> {
+  const call = calls.find((each) => isMeant(each, request));
+  if (call === undefined) return { code: 'recording_not_live', value: 'no such call is up in this process' };
+  return await steer(call, request, onChange);
+}
+
+/** The same of a call that is known. Unless something else is under way, it holds when this returns. */
+export async function steer(
+  call: Call,
+  deed: RecordingDeed,
+  onChange: (call: Call) => void,
+): Promise<RecordingOutcome> {
   try {
-    const call = calls.find((each) => isMeant(each, request));
-    if (call === undefined)
-      throw new ReelayError('recording_not_live', { value: 'no such call is up in this process' });
-    await act(call, request);
+    await act(call, deed);
     onChange(call);
-    call.log.info({ deed: request.deed, recording: call.recording.state }, 'the recording was told');
+    call.log.info({ deed: deed.deed, recording: call.recording.state }, 'the recording was told');
     return { recordingId: call.recording.recordingId ?? '', recording: call.recording.state };
   } catch (error) {
     const { code, message } =
@@ -29,7 +37,7 @@ function isMeant({ identity, recording, isOver }: Call, request: RecordingReques
   return isOf && !isOver && recording.state === 'awaited';
 }
 
-async function act({ recording }: Call, request: RecordingRequest): Promise<void> {
+async function act({ recording }: Call, request: RecordingDeed): Promise<void> {
   if (request.deed === 'start') await recording.start();
   else if (request.deed === 'pause') await recording.pause(request.mode);
   else if (request.deed === 'resume') await recording.resume();

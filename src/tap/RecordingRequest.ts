@@ -7,7 +7,11 @@ import type { PauseMode } from './TapRecord.js';
  */
 export type RecordingSwitch = 'off' | 'awaited' | 'running' | 'paused' | 'stopped';
 
-/** What somebody wants of the recording of a call that is up. */
+/** What can be done with the recording of a call that is up. */
+export type RecordingDeed =
+  { readonly deed: 'pause'; readonly mode: PauseMode } | { readonly deed: 'start' | 'resume' | 'stop' };
+
+/** What somebody wants done, and with which one. */
 export type RecordingRequest =
   | { readonly deed: 'start'; readonly accountId: string; readonly callId: string }
   | { readonly deed: 'pause'; readonly recordingId: string; readonly mode: PauseMode }

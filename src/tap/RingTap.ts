@@ -1,4 +1,5 @@
 import type { Counters } from './Counters.js';
+import { HeldRecords, type Held, type HeldRecord, type RecordHead } from './HeldRecords.js';
 import { RingWriter } from './Ring.js';
 import { RingShare } from './RingShare.js';
 import { OwnSequence } from './Sequence.js';
@@ -26,35 +27,17 @@ import {
 
 const noPayload = new Uint8Array(0);
 
-interface RecordHead {
-  readonly kind: RecordKind;
-  readonly call: number;
-  readonly stream: number;
-  readonly arrivalMs: number;
-  readonly track?: Track;
-  readonly encoding?: Encoding;
-  readonly providerMs?: number;
-}
-
-/** What waits for room: a record that must not be lost, or the place where others were dropped. */
-type Held = HeldRecord | Drop;
-
-interface HeldRecord {
-  readonly head: RecordHead;
-  readonly payload: Uint8Array;
-}
-
-interface Drop {
-  readonly sinceMs: number;
-  records: number;
-}
+/** One for all of them, since the ring copies it at once. */
+const mutedLength = new Uint8Array(mutedBytes);
+const mutedView = new DataView(mutedLength.buffer);
 
 /**
  * The tap over a shared-memory ring. An audio record costs one copy of the payload and forty bytes of header; nothing is
  * allocated for it.
  *
  * When the ring is full, or a call has its share of one that is half full, audio, marks and events are dropped and counted per call. The records that give the others their
- * meaning (starts and ends) are held here instead and go first when there is room again, with a `dropped` record wherever others are missing between them.
+ * meaning (starts, ends, pauses, digits that are masked) are held here instead and go first when there is room again, with a `dropped` record
+ * wherever others are missing between them.
  */
 export class RingTap implements Tap {
   readonly #ring: RingWriter;
@@ -84,7 +67,7 @@ export class RingTap implements Tap {
   }
 
   startCall(facts: CallFacts, arrivalMs: number): CallTap {
-    const call = new RingCallTap(this, ++this.#calls, facts.recordingId);
+    const call = new RingCallTap(this, ++this.#calls, facts);
     call.hold(RecordKind.callStart, 0, facts, arrivalMs);
     return call;
   }
@@ -155,13 +138,14 @@ class RingCallTap implements CallTap {
   readonly #tap: RingTap;
   readonly #call: number;
   readonly #share = new RingShare();
-  /** In the order in which it happened. */
-  readonly #held: Held[] = [];
+  readonly #masksDigits: boolean;
+  readonly #held = new HeldRecords();
 
-  constructor(tap: RingTap, call: number, recordingId: string) {
+  constructor(tap: RingTap, call: number, { recordingId, masksDigits }: CallFacts) {
     this.#tap = tap;
     this.#call = call;
     this.recordingId = recordingId;
+    this.#masksDigits = masksDigits === true;
   }
 
   startStream(facts: StreamFacts, arrivalMs: number): StreamTap {
@@ -184,8 +168,18 @@ class RingCallTap implements CallTap {
 
   /** Writes a record that must not be lost: at once, or as soon as there is room. */
   hold(kind: RecordKind, stream: number, facts: object, arrivalMs: number): void {
-    this.#held.push({ head: { kind, call: this.#call, stream, arrivalMs }, payload: json(facts) });
+    this.#held.push(this.#recordOf(kind, stream, facts, arrivalMs));
     this.catchUp(arrivalMs);
+  }
+
+  /** Where digits are masked, one that is lost is one whose tone is heard. */
+  digit(stream: number, facts: DtmfFacts, arrivalMs: number): void {
+    if (!this.#masksDigits) return this.write(RecordKind.dtmf, stream, json(facts), arrivalMs);
+    const record = this.#recordOf(RecordKind.dtmf, stream, facts, arrivalMs);
+    if (this.#held.push(record)) this.#tap.dropped();
+    // A call that has more than its share isn't given more for them: they wait for the next second.
+    if (this.#tap.isFair(this.#share, record.payload.length)) this.catchUp(arrivalMs);
+    else this.#tap.setBehind(this, true);
   }
 
   write(
@@ -203,34 +197,32 @@ class RingCallTap implements CallTap {
 
   /** The address of one of its streams. */
   addressOf(stream: number): TapAddress | null {
-    return this.#held.length === 0 ? { call: this.#call, stream } : null;
+    return this.#held.isEmpty ? { call: this.#call, stream } : null;
   }
 
   missed(records: number, sinceMs: number, arrivalMs: number): void {
-    this.#held.push({ sinceMs, records });
+    this.#held.drop(sinceMs, records);
     this.catchUp(arrivalMs);
   }
 
   #isUpToDate(arrivalMs: number): boolean {
-    return this.#held.length === 0 || this.catchUp(arrivalMs);
+    return this.#held.isEmpty || this.catchUp(arrivalMs);
   }
 
   /** Writes what was held and reports what was dropped. @returns whether all of it found room */
   catchUp(arrivalMs: number): boolean {
-    for (let first = this.#held[0]; first !== undefined; first = this.#held[0]) {
+    for (let first = this.#held.first; first !== undefined; first = this.#held.first) {
       if (!this.#writeHeld(first, arrivalMs)) break;
       this.#held.shift();
     }
-    const done = this.#held.length === 0;
+    const done = this.#held.isEmpty;
     this.#tap.setBehind(this, !done);
     return done;
   }
 
   #writeHeld(held: Held, arrivalMs: number): boolean {
     if ('head' in held) return this.#tap.write(held.head, held.payload, this.#share);
-    // The hole ends where the next thing that wasn't dropped begins.
-    const next = this.#held[1];
-    const untilMs = next !== undefined && 'head' in next ? next.head.arrivalMs : arrivalMs;
+    const untilMs = this.#held.holeEndMs(arrivalMs);
     const facts: DroppedFacts = { records: held.records, sinceMs: held.sinceMs };
     const head = { kind: RecordKind.dropped, call: this.#call, stream: 0, arrivalMs: untilMs };
     return this.#tap.write(head, json(facts), this.#share);
@@ -238,10 +230,12 @@ class RingCallTap implements CallTap {
 
   #drop(arrivalMs: number): void {
     this.#tap.dropped();
-    const last = this.#held.at(-1);
-    if (last !== undefined && 'records' in last) last.records++;
-    else this.#held.push({ sinceMs: arrivalMs, records: 1 });
+    this.#held.drop(arrivalMs);
     this.#tap.setBehind(this, true);
+  }
+
+  #recordOf(kind: RecordKind, stream: number, facts: object, arrivalMs: number): HeldRecord {
+    return { head: { kind, call: this.#call, stream, arrivalMs }, payload: json(facts) };
   }
 }
 
@@ -280,9 +274,8 @@ class RingStreamTap implements StreamTap {
   }
 
   muted(track: Track, encoding: Encoding, bytes: number, providerMs: number, arrivalMs: number): void {
-    const length = new Uint8Array(mutedBytes);
-    new DataView(length.buffer).setUint32(0, bytes, true);
-    this.#call.write(RecordKind.muted, this.#stream, length, arrivalMs, { track, encoding, providerMs });
+    mutedView.setUint32(0, bytes, true);
+    this.#call.write(RecordKind.muted, this.#stream, mutedLength, arrivalMs, { track, encoding, providerMs });
   }
 
   clear(arrivalMs: number): void {
@@ -298,7 +291,7 @@ class RingStreamTap implements StreamTap {
   }
 
   dtmf(facts: DtmfFacts, arrivalMs: number): void {
-    this.#call.write(RecordKind.dtmf, this.#stream, json(facts), arrivalMs);
+    this.#call.digit(this.#stream, facts, arrivalMs);
   }
 
   clip(facts: ClipFacts, arrivalMs: number): void {

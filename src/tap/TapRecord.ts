@@ -150,7 +150,7 @@ export interface StreamFacts {
 }
 
 export interface DtmfFacts {
-  /** Empty where it is masked. */
+  /** Empty where it is masked, or pressed in a pause. */
   readonly digit: string;
   /** ms, null where the dialect gives none. */
   readonly durationMs: number | null;

@@ -87,6 +87,13 @@ export function checkUpstreamEvent(event: UpstreamEvent, data: Buffer): void {
     case 'clear':
       checkStreamId(event.streamId);
       break;
+    case 'recording': {
+      const { request } = event;
+      assert.ok(['pause', 'resume', 'stop', 'start'].includes(request.deed));
+      assert.ok(request.deed !== 'pause' || request.mode === 'silence' || request.mode === 'skip');
+      checkStreamId(event.streamId);
+      break;
+    }
     case 'clearMarks':
     case 'disconnect':
       break;

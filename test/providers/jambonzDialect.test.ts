@@ -2,6 +2,7 @@ import t from 'tap';
 import { kernels } from '../../src/audio/kernels.js';
 import { wavHeader } from '../../src/audio/wav.js';
 import type { ErrorCode } from '../../src/config/ReelayError.js';
+import type { UpstreamEvent } from '../../src/providers/Dialect.js';
 import { jambonzDialect } from '../../src/providers/jambonz/dialect.js';
 import { jambonzPlayAudio } from '../../src/providers/jambonz/messages.js';
 import { readBothSides } from './EventInvariants.js';
@@ -225,9 +226,51 @@ await t.test('later text frames', (t) => {
   for (const [text, event] of table) t.strictSame(fromProvider(text), event, text);
   for (const dtmf of [undefined, '', '11', 'x', 5, null]) {
     const text = JSON.stringify({ event: 'dtmf', dtmf, duration: '1600' });
-    t.match(fromProvider(text), { kind: 'invalid', code: 'dtmf_invalid', drop: false }, text);
+    const event = fromProvider(text);
+    t.strictSame(event, { kind: 'invalid', code: 'dtmf_invalid', drop: false }, `${text}, not shown`);
   }
   t.match(fromProvider('{"type":"mark"}'), { code: 'mark_invalid', drop: false });
+  t.end();
+});
+
+await t.test('what a bot says to reelay itself', (t) => {
+  const record = (data: object): UpstreamEvent => fromBot(JSON.stringify({ type: 'reelay.record', data }));
+  const table: [object, object][] = [
+    [{ action: 'pause' }, { deed: 'pause', mode: 'silence' }],
+    [
+      { action: 'pause', mode: 'skip' },
+      { deed: 'pause', mode: 'skip' },
+    ],
+    [{ action: 'resume' }, { deed: 'resume' }],
+    [{ action: 'stop' }, { deed: 'stop' }],
+    [{ action: 'start' }, { deed: 'start' }],
+  ];
+  for (const [data, request] of table)
+    t.strictSame(record(data), { kind: 'recording', request, streamId: null }, JSON.stringify(data));
+  for (const data of [
+    {},
+    { action: 'erase' },
+    { action: 'start', mode: 'skip' },
+    { action: 'stop', callSid: call },
+  ])
+    t.match(record(data), { kind: 'invalid', code: 'request_invalid', drop: true }, JSON.stringify(data));
+  t.match(fromBot('{"type":"reelay.record"}'), { kind: 'invalid', code: 'request_invalid', drop: true });
+  t.match(fromProvider('{"type":"reelay.record","data":{"action":"stop"}}'), { kind: 'unknown' });
+  t.end();
+});
+
+await t.test('of a text that can’t be read the log shows the beginning, unless it is of keys', (t) => {
+  t.strictSame(fromProvider('hello'), {
+    kind: 'invalid',
+    code: 'frame_not_json',
+    value: 'hello',
+    drop: true,
+  });
+  t.strictSame(fromProvider('{"event":"dtmf","dtmf":"5",'), {
+    kind: 'invalid',
+    code: 'frame_not_json',
+    drop: true,
+  });
   t.end();
 });
 

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { twilioDialect } from '../../src/providers/twilio/dialect.js';
 import type { ErrorCode } from '../../src/config/ReelayError.js';
+import type { UpstreamEvent } from '../../src/providers/Dialect.js';
 import { readBothSides } from './EventInvariants.js';
 
 const account = 'AC0123456789abcdef0123456789abcdef';
@@ -257,7 +258,8 @@ await t.test('other messages of the provider', (t) => {
   for (const [text, event] of table) t.strictSame(fromProvider(text), event, text);
   for (const digit of ['', '12', 'E', 'a', ' ', 5, null, undefined, ['1']]) {
     const text = JSON.stringify({ event: 'dtmf', dtmf: { digit } });
-    t.match(fromProvider(text), { kind: 'invalid', code: 'dtmf_invalid', drop: false }, text);
+    const event = fromProvider(text);
+    t.strictSame(event, { kind: 'invalid', code: 'dtmf_invalid', drop: false }, `${text}, not shown`);
   }
   for (const mark of [undefined, null, 'x', {}, { name: '' }, { name: 7 }, { name: 'n'.repeat(1025) }]) {
     const text = JSON.stringify({ event: 'mark', mark });
@@ -286,6 +288,57 @@ await t.test('messages of the bot', (t) => {
   t.match(fromBot(JSON.stringify({ event: 'mark', mark: { name: 'n'.repeat(1025) } })), {
     code: 'mark_invalid',
     drop: false,
+  });
+  t.end();
+});
+
+await t.test('what a bot says to reelay itself', (t) => {
+  const record = (fields: object): UpstreamEvent =>
+    fromBot(JSON.stringify({ event: 'reelay.record', ...fields }));
+  const table: [object, object, string | null][] = [
+    [{ action: 'pause' }, { deed: 'pause', mode: 'silence' }, null],
+    [{ action: 'pause', mode: 'silence', streamSid: stream }, { deed: 'pause', mode: 'silence' }, stream],
+    [{ action: 'pause', mode: 'skip' }, { deed: 'pause', mode: 'skip' }, null],
+    [{ action: 'resume', streamSid: stream }, { deed: 'resume' }, stream],
+    [{ action: 'stop' }, { deed: 'stop' }, null],
+    [{ action: 'start' }, { deed: 'start' }, null],
+  ];
+  for (const [fields, request, streamId] of table)
+    t.strictSame(record(fields), { kind: 'recording', request, streamId }, JSON.stringify(fields));
+  const wrong: [object, string][] = [
+    [{}, 'null'],
+    [{ action: 'erase' }, 'erase'],
+    [{ action: ['stop'] }, 'fields 0'],
+    [{ action: 'pause', mode: 'loud' }, 'loud'],
+    [{ action: 'pause', mode: null }, 'null'],
+    [{ action: 'resume', mode: 'skip' }, 'skip'],
+    [{ action: 'stop', recordingId: 'another' }, 'recordingId'],
+  ];
+  for (const [fields, value] of wrong)
+    t.strictSame(
+      record(fields),
+      { kind: 'invalid', code: 'request_invalid', value, drop: true },
+      JSON.stringify(fields),
+    );
+  t.match(
+    fromProvider('{"event":"reelay.record","action":"stop"}'),
+    { kind: 'unknown' },
+    'bots alone say it',
+  );
+  t.end();
+});
+
+await t.test('of a text that can’t be read the log shows the beginning, unless it is of keys', (t) => {
+  t.strictSame(fromProvider('hello'), {
+    kind: 'invalid',
+    code: 'frame_not_json',
+    value: 'hello',
+    drop: true,
+  });
+  t.strictSame(fromProvider('{"event":"dtmf","dtmf":{"digit":"5"'), {
+    kind: 'invalid',
+    code: 'frame_not_json',
+    drop: true,
   });
   t.end();
 });

@@ -6,11 +6,15 @@ import { difference, renderScript } from './rendering.js';
 const perMs = 8;
 
 /** Eight seconds of a caller who presses a key at 4 s, which is told of then. */
-function script(masksDigits: boolean, durationMs: number | null = null): CallScript {
+function script(
+  masksDigits: boolean,
+  durationMs: number | null = null,
+  digit = masksDigits ? '' : '7',
+): CallScript {
   const made = new CallScript(masksDigits ? { masksDigits } : {}).at(0).stream();
   for (let ms = 0; ms < 8000; ms += 20) {
     made.at(ms + 20).caller(numbered(ms * perMs, 160), ms);
-    if (ms + 20 === 4000) made.add(RecordKind.dtmf, { digit: masksDigits ? '' : '7', durationMs });
+    if (ms + 20 === 4000) made.add(RecordKind.dtmf, { digit, durationMs });
   }
   return made.at(8000).stop().end();
 }
@@ -45,6 +49,16 @@ await t.test('a key that isn’t masked is heard, and told', (t) => {
   t.match(
     timeline.state.events.find(({ type }) => type === 'dtmf'),
     { digit: '7' },
+  );
+  t.end();
+});
+
+await t.test('a key of which nobody was told which it is has an event, and silences nothing', (t) => {
+  const { channels, timeline } = renderScript(script(false, 80, ''));
+  t.equal(difference(channels[0], numbered(0, 8000 * perMs)), -1);
+  t.same(
+    timeline.state.events.find(({ type }) => type === 'dtmf'),
+    { type: 'dtmf', sample: 32_000, durationMs: 80, isMasked: true },
   );
   t.end();
 });

@@ -6,7 +6,7 @@ import { mediaRoute } from '../../src/relay/MediaRoute.js';
 import { CallerAudio } from '../../src/simulators/CallerAudio.js';
 import { JambonzCaller } from '../../src/simulators/JambonzCaller.js';
 import { Track } from '../../src/tap/TapRecord.js';
-import { Relay, account, type Caller } from './fixtures/Relay.js';
+import { Relay, account, config, type Caller } from './fixtures/Relay.js';
 import { until } from './fixtures/until.js';
 
 t.jobs = 4;
@@ -299,6 +299,30 @@ void t.test('audio whose start message never comes is recorded after a while, as
     t.match(call?.facts, { callId: /^unknown-/, sampleRate: 8000, failed: undefined }, id);
     t.ok(call?.streams[0]?.heard(Track.both).equals(Buffer.concat(expected)), 'none is lost');
   }
+});
+
+void t.test('where digits are masked none is written down, however it is told', async (t) => {
+  const { recording } = config([]);
+  const relay = await relayWith(t, { config: { recording: { ...recording, dtmf: 'mask' } } });
+  const caller = await relay.jambonz('/record/aws_s3', endpointPair).open();
+  caller.send(first('tenant'), pcm(640), jambonzDtmf('5', 200));
+  caller.send(
+    '{"event":"dtmf","dtmf":"4#7*1","duration":"1600"}',
+    '{"type":"keypad","data":{"key":"4#7*1"}}',
+  );
+  caller.send('{"event":"dtmf","dtmf":"4#7*1"');
+  await hangUp(t, caller);
+  await until(() => relay.tap.calls[0]?.end_ !== undefined, 'the end of the call');
+  t.match(
+    relay.tap.stream().notes.find(({ kind }) => kind === 'dtmf'),
+    { digit: '', durationMs: 200 },
+  );
+  t.same(relay.tap.calls[0]?.events, [
+    { type: 'unknown_message', name: 'dtmf_invalid' },
+    { type: 'unknown_message', name: 'keypad' },
+    { type: 'unknown_message', name: 'frame_not_json' },
+  ]);
+  t.notMatch(JSON.stringify(relay.log), '4#7*1');
 });
 
 for (const lookupMs of [0, 50, 500, 2000]) {

@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap';
 import type { AccountConfig } from '../../src/config/Config.js';
-import { twilioBotMedia } from '../../src/providers/twilio/messages.js';
+import { jambonzStart } from '../../src/providers/jambonz/messages.js';
+import { twilioBotMedia, twilioDtmf } from '../../src/providers/twilio/messages.js';
 import { Track } from '../../src/tap/TapRecord.js';
 import { account, accountId, Relay } from './fixtures/Relay.js';
 import type { RelayOptions } from './fixtures/Relay.js';
@@ -34,7 +35,7 @@ async function talking(t: Test, options: RelayOptions, customParameters: Record<
     await until(() => caller.received.length === said, 'all of it at the caller');
   };
   const recordingId = relay.server.calls()[0]?.recordingId ?? '';
-  return { relay, say, recordingId };
+  return { relay, caller, bot, say, recordingId };
 }
 
 function audio(stream: NotedStream, kind: 'audio' | 'muted'): number {
@@ -70,6 +71,35 @@ for (const isFast of [true, false]) {
       { type: 'pause', paused: true, mode: 'skip' },
       { type: 'pause', paused: false },
     ]);
+  });
+
+  await t.test(`keys that are pressed in a pause are told the bot alone, on ${path}`, async (t) => {
+    const { relay, caller, bot, say, recordingId } = await talking(t, { isFast });
+    const press = async (digit: string): Promise<void> => {
+      const pressed = [
+        twilioDtmf({ streamSid: streamId, sequenceNumber: 1, digit }),
+        `{"event":"keypad","streamSid":"${streamId}","key":"key ${digit}"}`,
+        `{"event":"dtmf","streamSid":"${streamId}","dtmf":{"digit":"${digit}${digit}"}}`,
+      ];
+      caller.send(...pressed);
+      for (const text of pressed) await until(() => bot.texts().includes(text), 'it at the bot');
+    };
+    await say(1);
+    await press('1');
+    await relay.server.record({ deed: 'pause', recordingId, mode: 'silence' });
+    await press('2');
+    await relay.server.record({ deed: 'resume', recordingId });
+    await press('3');
+    const digits = relay.tap.stream().notes.filter(({ kind }) => kind === 'dtmf');
+    t.same(
+      digits.map(({ digit }) => digit),
+      ['1', '', '3'],
+    );
+    const unknown = relay.tap.calls[0]?.events.filter(({ type }) => type === 'unknown_message');
+    t.same(unknown?.[1], { type: 'unknown_message', name: 'keypad' });
+    t.match(unknown, [{ message: { key: 'key 1' } }, {}, { message: { key: 'key 3' } }]);
+    t.equal(relay.lines('dtmf_invalid').length, 1);
+    t.equal(relay.lines('dtmf_invalid')[0]?.['value'], undefined);
   });
 
   await t.test(`a recording that is stopped ends, and its call goes on, on ${path}`, async (t) => {
@@ -115,6 +145,36 @@ for (const isFast of [true, false]) {
     const again = await relay.server.record({ deed: 'start', accountId, callId: callSid });
     t.match(again, { code: 'recording_not_live' });
   });
+
+  await t.test(
+    `one that begins between two halves of a sample keeps them together, on ${path}`,
+    async (t) => {
+      const relay = await Relay.start(t, { isFast, accounts: accountsWith({ record: 'onRequest' }) });
+      const caller = await relay.jambonz().open();
+      caller.send(jambonzStart({ sampleRate: 8000, mixType: 'mono', callSid, accountSid: accountId }));
+      const bot = await relay.bot.connection(0);
+      await until(() => bot.received.length === 1, 'the start at the bot');
+      const parts = [321, 320, 319].map((bytes) =>
+        Buffer.from(Array.from({ length: bytes }, (_none, at) => (at * bytes) & 0xff)),
+      );
+      let said = 0;
+      const say = async (part: Buffer): Promise<void> => {
+        caller.send(part);
+        bot.socket.send(part);
+        said++;
+        await until(() => bot.received.length === said + 1, 'it at the bot');
+        await until(() => caller.received.length === said, 'it at the caller');
+      };
+      await say(parts[0] ?? Buffer.alloc(0));
+      t.match(await relay.server.record({ deed: 'start', accountId, callId: callSid }), {
+        recording: 'running',
+      });
+      for (const part of parts.slice(1)) await say(part);
+      const wanted = Buffer.concat(parts).subarray(320);
+      for (const track of [Track.caller, Track.botSent])
+        t.ok(relay.tap.stream().heard(track).equals(wanted), `track ${track}`);
+    },
+  );
 }
 
 await t.test('a stream says itself whether it is recorded, before its account does', async (t) => {

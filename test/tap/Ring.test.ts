@@ -10,6 +10,7 @@ import {
   Encoding,
   RecordKind,
   Track,
+  audioBytes,
   recordBytes,
   type CallFacts,
   type TapRecord,
@@ -204,6 +205,77 @@ void t.test(
     t.end();
   },
 );
+
+/** Fills the ring with what five other calls say, of which each may have its share. */
+function fill(tap: RingTap): void {
+  const others = Array.from({ length: 5 }, () => tap.startCall(facts, 1).startStream(stream, 1));
+  const frame = new Uint8Array(160);
+  for (let i = 0; i < 30_000; i++)
+    for (const other of others) other.audio(Track.caller, Encoding.mulaw, frame, NaN, 1);
+}
+
+void t.test('a digit that is to be masked waits for room, and is not dropped', (t) => {
+  const ring = createRing(capacity);
+  const tap = new RingTap(ring);
+  const reader = new RingReader(ring);
+  const masked = tap.startCall({ ...facts, masksDigits: true }, 1).startStream(stream, 1);
+  const open = tap.startCall(facts, 1).startStream(stream, 1);
+  fill(tap);
+  const arrivals = Array.from({ length: 20 }, (_, index) => 100 + index);
+  for (const arrivalMs of arrivals) {
+    masked.dtmf({ digit: '', durationMs: null }, arrivalMs);
+    masked.audio(Track.caller, Encoding.mulaw, new Uint8Array(160), NaN, arrivalMs);
+    open.dtmf({ digit: '5', durationMs: null }, arrivalMs);
+  }
+  const records = takeAll(reader);
+  tap.clock(1000);
+  records.push(...takeAll(reader));
+  const digitsOf = (call: number): number[] =>
+    records
+      .filter((record) => record.call === call && record.kind === RecordKind.dtmf)
+      .map(({ arrivalMs }) => arrivalMs);
+  t.strictSame(digitsOf(1), arrivals);
+  t.ok(digitsOf(2).length < 20, 'others are dropped like marks');
+  const { frames, dropped } = accountOf(records, 1);
+  t.equal(frames.length + dropped, 20, 'and the audio between them is a named loss');
+  t.end();
+});
+
+void t.test('of a flood of digits so many wait, and the last one', (t) => {
+  const ring = createRing(capacity);
+  const counters = new Counters();
+  const tap = new RingTap(ring, counters);
+  const reader = new RingReader(ring);
+  const masked = tap.startCall({ ...facts, masksDigits: true }, 1).startStream(stream, 1);
+  fill(tap);
+  const before = counters.get('tapDroppedRecords');
+  for (let i = 0; i < 5000; i++) {
+    masked.dtmf({ digit: '', durationMs: null }, 100 + i);
+    if (i % 3 === 0) masked.audio(Track.caller, Encoding.mulaw, new Uint8Array(160), NaN, 100 + i);
+  }
+  const lost = counters.get('tapDroppedRecords') - before;
+  const records = takeAll(reader);
+  tap.clock(6000);
+  records.push(...takeAll(reader));
+  const digits = records.filter((record) => record.call === 1 && record.kind === RecordKind.dtmf);
+  t.ok(digits.length >= 64 && digits.length < 70, `${digits.length} digits`);
+  t.equal(digits[0]?.arrivalMs, 100);
+  t.equal(digits.at(-1)?.arrivalMs, 5099);
+  const { frames, dropped } = accountOf(records, 1);
+  t.equal(frames.length + dropped, 1667, 'all of the audio is accounted for');
+  t.equal(lost, 5000 - digits.length + dropped, 'and so are the digits');
+  t.ok(records.filter(({ call, kind }) => call === 1 && kind === RecordKind.dropped).length <= 65);
+  t.end();
+});
+
+void t.test('of audio that isn’t kept the ring has the length', (t) => {
+  const ring = createRing(capacity);
+  const media = new RingTap(ring).startCall(facts, 1).startStream(stream, 1);
+  for (const bytes of [160, 320, 70_000]) media.muted(Track.caller, Encoding.mulaw, bytes, NaN, 2);
+  const muted = takeAll(new RingReader(ring)).filter(({ kind }) => kind === RecordKind.muted);
+  t.strictSame(muted.map(audioBytes), [160, 320, 70_000]);
+  t.end();
+});
 
 /** What a reader that has everything finds of a call: frames by their number, and what it is told was dropped. */
 function accountOf(records: readonly TapRecord[], call: number): { frames: number[]; dropped: number } {

@@ -1,8 +1,9 @@
 import { isDigit } from '../digit.js';
 import type { Dialect, InvalidEvent, ProviderEvent, UpstreamEvent } from '../Dialect.js';
-import { idAt, invalid, numberAt, objectAt, parseObject, stringAt } from '../JsonMessage.js';
+import { idAt, invalid, numberAt, objectAt, parseObject, stringAt, unreadable } from '../JsonMessage.js';
 import type { JsonObject } from '../JsonMessage.js';
 import { pcmWarnings } from '../Payload.js';
+import { recordingEvent, recordingMessage } from '../recordingMessage.js';
 import { readClip } from './clip.js';
 import { isStart, salvageStart, startEvent } from './start.js';
 import { playOnJambonz } from './play.js';
@@ -47,7 +48,7 @@ function providerText(text: string): ProviderEvent {
   const message = parseFromBrace(text);
   if (typeof message !== 'string') return providerEvent(message);
   const salvaged = message === 'frame_not_json' ? salvageStart(text) : null;
-  return salvaged === null ? invalid(message, text) : startEvent(salvaged, ['start_invalid']);
+  return salvaged === null ? unreadable(message, text) : startEvent(salvaged, ['start_invalid']);
 }
 
 /** Older feature servers put a name in front of the JSON. */
@@ -74,7 +75,7 @@ function providerEvent(message: JsonObject): ProviderEvent {
 
 function dtmf(message: JsonObject): ProviderEvent {
   const digit = message['dtmf'];
-  if (!isDigit(digit)) return invalid('dtmf_invalid', digit, false);
+  if (!isDigit(digit)) return invalid('dtmf_invalid', undefined, false);
   const units = numberAt(message, 'duration');
   return { kind: 'dtmf', digit, durationMs: units >= 0 ? units / dtmfUnitsPerMs : null, streamId: null };
 }
@@ -110,7 +111,7 @@ function upstreamAudio(payload: Buffer): UpstreamEvent {
 
 function upstreamText(text: string): UpstreamEvent {
   const message = parseObject(text);
-  if (typeof message === 'string') return invalid(message, text);
+  if (typeof message === 'string') return unreadable(message, text);
   const type = stringAt(message, 'type');
   switch (type) {
     case 'playAudio':
@@ -123,6 +124,8 @@ function upstreamText(text: string): UpstreamEvent {
       return { kind: 'clearMarks' };
     case 'disconnect':
       return { kind: 'disconnect' };
+    case recordingMessage:
+      return recordingEvent(objectAt(message, 'data'), [], null);
     default:
       return { kind: 'unknown', name: (type ?? '').slice(0, 80) };
   }

@@ -10,10 +10,11 @@ import type {
   StartEvent,
   UpstreamEvent,
 } from '../Dialect.js';
-import { invalid, isObject, numberAt, objectAt, parseObject, stringAt } from '../JsonMessage.js';
+import { invalid, isObject, numberAt, objectAt, parseObject, stringAt, unreadable } from '../JsonMessage.js';
 import type { JsonObject } from '../JsonMessage.js';
 import { boundedParameters } from '../Parameters.js';
 import { headerWarnings } from '../Payload.js';
+import { recordingEvent, recordingMessage } from '../recordingMessage.js';
 import { playOnTwilio } from './play.js';
 import { twilioSampleRate } from './sampleRate.js';
 
@@ -58,9 +59,9 @@ function read<Event>(
   if (isBinary) return invalid('frame_binary', `${data.length} bytes`, dropped);
   const text = data.toString('utf8');
   const message = parseObject(text);
-  if (typeof message === 'string') return invalid(message, text, dropped);
+  if (typeof message === 'string') return unreadable(message, text);
   const name = message['event'];
-  return typeof name === 'string' ? eventOf(message, name) : invalid('frame_not_object', text, dropped);
+  return typeof name === 'string' ? eventOf(message, name) : unreadable('frame_not_object', text);
 }
 
 function providerEvent(message: JsonObject, name: string): ProviderEvent {
@@ -120,7 +121,7 @@ function markName(message: JsonObject): string | null {
 function dtmf(message: JsonObject): ProviderEvent {
   const fields = objectAt(message, 'dtmf');
   const digit = fields['digit'];
-  if (!isDigit(digit)) return invalid('dtmf_invalid', digit, forwarded);
+  if (!isDigit(digit)) return invalid('dtmf_invalid', undefined, forwarded);
   const duration = numberAt(fields, 'duration');
   return {
     kind: 'dtmf',
@@ -208,6 +209,8 @@ function upstreamEvent(message: JsonObject, name: string): UpstreamEvent {
     }
     case 'clear':
       return { kind: 'clear', streamId };
+    case recordingMessage:
+      return recordingEvent(message, ['event', 'streamSid'], streamId);
     default:
       return { kind: 'unknown', name: name.slice(0, 80) };
   }

@@ -92,9 +92,10 @@ export function twilioStop(
   });
 }
 
-/** Audio from the bot: raw mu-law at 8 kHz, any length. */
-export function twilioBotMedia(streamSid: string, payload: Uint8Array): string {
-  return JSON.stringify({ event: 'media', streamSid, media: { payload: base64(payload) } });
+/** Audio from the bot. @param audio - raw mu-law at 8 kHz, any length; or that in base64 */
+export function twilioBotMedia(streamSid: string, audio: Uint8Array | string): string {
+  const payload = typeof audio === 'string' ? audio : base64(audio);
+  return JSON.stringify({ event: 'media', streamSid, media: { payload } });
 }
 
 /** Asks for an echo once everything that was sent before has been played. */
@@ -107,6 +108,6 @@ export function twilioBotClear(streamSid: string): string {
   return JSON.stringify({ event: 'clear', streamSid });
 }
 
-function base64(payload: Uint8Array): string {
+export function base64(payload: Uint8Array): string {
   return Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString('base64');
 }

@@ -240,9 +240,11 @@ export class Timeline {
     const { state } = this;
     stream.lastHeard = state.now;
     const sample = stream.ends.caller ?? state.now;
-    if (state.facts.masksDigits !== true) return addEvent(state, 'dtmf', sample, { ...facts });
-    maskDigit(state, Math.max(sample, state.now), facts.durationMs);
-    addEvent(state, 'dtmf', sample, { durationMs: facts.durationMs, isMasked: true });
+    const { digit, durationMs } = facts;
+    if (state.facts.masksDigits === true) maskDigit(state, Math.max(sample, state.now), durationMs);
+    // One that is pressed in a pause isn't told either, though nothing has to be silenced for it.
+    else if (digit !== '') return addEvent(state, 'dtmf', sample, { ...facts });
+    addEvent(state, 'dtmf', sample, { durationMs, isMasked: true });
   }
 
   #clear(stream: StreamState): void {
