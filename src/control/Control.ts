@@ -142,7 +142,7 @@ export class Control {
     try {
       faults = uploadFaults(process.env);
       // A restart of the thread is not a reload: the successor takes what is in force.
-      settings = await ConfigInForce.read(data.flags, data.config);
+      settings = await ConfigInForce.read(data.flags, data.config, data.linkKey);
     } catch (error) {
       post({ type: 'configError', message: (error as Error).message });
       return undefined;
