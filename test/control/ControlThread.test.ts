@@ -13,6 +13,7 @@ import type { Announcement } from '../../src/spool/SpoolEvent.js';
 import { Counters } from '../../src/tap/Counters.js';
 import { bytesOf } from '../fixtures/ApiBench.js';
 import { fabricateRecording, wavOf } from '../fixtures/recording.js';
+import { WebhookReceiver, webhookSecret } from '../fixtures/WebhookReceiver.js';
 import { S3Server } from '../storage/fixtures/S3Server.js';
 
 type Message<Type extends FromControl['type']> = Extract<FromControl, { type: Type }>;
@@ -220,6 +221,41 @@ for (const fault of ['throw', 'exit', 'hang', 'heap'] as const) {
     t.ok((await bytesOf(audio)).equals(wavOf(live.pcm, 8000, 2)));
   });
 }
+
+await t.test('what happened while the catalogue was away is told by a successor of the thread', async (t) => {
+  const receiver = await WebhookReceiver.start(t);
+  const dir = folderOf(t);
+  const shape = { state: 'uploading', accountId: 'AC1', samplesPerChunk: 80 } as const;
+  const { folder } = await fabricateRecording(join(dir, 'spool'), shape);
+  const config = join(dir, 'reelay.json');
+  const configure = async (url: string): Promise<void> => {
+    const webhooks = [{ url: receiver.url, secret: webhookSecret }];
+    const account = { id: 'AC1', store: { type: 'file', dir: 'recordings' }, webhooks };
+    await writeFile(config, JSON.stringify({ catalogue: { url }, accounts: [account] }));
+  };
+  // Nobody listens there.
+  await configure('postgres://127.0.0.1:9/none');
+  const thread = new Thread(t, { ...ports, config });
+  await thread.begin();
+  await until(
+    () => Promise.resolve(existsSync(folder)),
+    (exists) => !exists,
+  );
+  await thread.worker.terminate();
+  t.same(receiver.taken, []);
+  await configure('memory:');
+  const successor = new Thread(t, { ...ports, config });
+  await successor.begin();
+  await until(
+    () => Promise.resolve(receiver.taken.length),
+    (taken) => taken >= 4,
+  );
+  t.same(
+    receiver.taken.map(({ type }) => type),
+    [...Array<string>(3).fill('recording.chunk.stored'), 'recording.completed'],
+  );
+  t.same(receiver.problems, []);
+});
 
 await t.test('who is signed in, and who has a link, is known to a successor of the thread', async (t) => {
   const dir = folderOf(t);
