@@ -96,7 +96,7 @@ export function recordingRoutes(app: FastifyInstance, sources: RecordingSources)
       if (entry === null || index === undefined) throw notFound(request.url);
       const where = sources.library.whereabouts(entry);
       if (kind === 'json') return await sendSidecar(where, Number(index), request, reply);
-      downloads.enter(reply.raw);
+      downloads.enter(reply.raw, entry.accountId);
       return await sendChunk(sources, entry, Number(index), request, reply);
     },
   });
