@@ -43,6 +43,7 @@ export class EventJournal {
   /** The disk may have taken a part of the last line. */
   #isTorn = false;
   #inHand: string[] = [];
+  #inHandCharacters = 0;
   /** Of what is in hand. */
   #next: Promise<boolean> | null = null;
   #writing: Promise<unknown> = Promise.resolve();
@@ -66,7 +67,11 @@ export class EventJournal {
   append(event: ToldEvent): Promise<boolean> {
     // Its chunks are nobody's business here, and may be thousands.
     const kept = { ...event, manifest: { ...event.manifest, chunks: [] } };
-    this.#inHand.push(`${JSON.stringify(kept)}\n`);
+    const line = `${JSON.stringify(kept)}\n`;
+    // Of a disk that doesn't answer there is no end.
+    if (this.#inHandCharacters + line.length > this.#mostBytes) return Promise.resolve(false);
+    this.#inHand.push(line);
+    this.#inHandCharacters += line.length;
     this.#next ??= this.#inTurn(() => this.#write());
     return this.#next;
   }
@@ -119,6 +124,10 @@ export class EventJournal {
     });
   }
 
+  get #mostBytes(): number {
+    return this.#options.mostBytes ?? mostBytesByDefault;
+  }
+
   get #path(): string {
     return join(this.#options.dir, this.#name);
   }
@@ -126,9 +135,10 @@ export class EventJournal {
   async #write(): Promise<boolean> {
     this.#next = null;
     const text = (this.#isTorn ? '\n' : '') + this.#inHand.splice(0).join('');
-    const { dir, mostBytes = mostBytesByDefault } = this.#options;
+    this.#inHandCharacters = 0;
+    const { dir } = this.#options;
     const bytes = Buffer.byteLength(text);
-    if (this.#bytes + bytes > mostBytes) return false;
+    if (this.#bytes + bytes > this.#mostBytes) return false;
     // Also where only a part of it comes to be written: what may hold something is never taken for empty.
     this.#bytes += bytes;
     try {

@@ -51,6 +51,8 @@ interface Line {
 const lookMs = 10_000;
 /** Recordings that are watched; beyond, the one that was met first isn't any more. */
 const mostWatched = 10_000;
+/** Events that are told at once of a recording of which a predecessor may have told, or not. */
+const toldAtOnce = 32;
 /** Of what was over for longer when this thread began whoever was here before has told, ms. */
 const recentMs = 3_600_000;
 
@@ -132,12 +134,14 @@ export class EventWatch {
     if (!this.#options.isWanted(accountId)) return;
     const isInChunks = (layout === 'chunks' || layout === 'both') && state !== 'failed';
     const untold = isInChunks ? chunks.filter(({ index }) => index >= told) : [];
-    await Promise.all([
-      ...untold.map(({ index }) =>
-        this.#options.tell({ type: 'recording.chunk.stored', manifest, chunk: index }),
-      ),
-      this.#options.tell({ type: endingOf(manifest), manifest }),
-    ]);
+    const { tell } = this.#options;
+    while (untold.length > 0) {
+      const some = untold.splice(0, toldAtOnce);
+      await Promise.all(
+        some.map(({ index }) => tell({ type: 'recording.chunk.stored', manifest, chunk: index })),
+      );
+    }
+    await tell({ type: endingOf(manifest), manifest });
   }
 
   /** Nothing of it is kept. */
