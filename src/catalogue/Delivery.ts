@@ -53,14 +53,20 @@ export type DeliveryKey = Pick<Delivery, 'eventId' | 'endpoint'>;
 /** What a try has come to. */
 export type DeliveryResult = Pick<Delivery, 'state' | 'tries' | 'dueMs' | 'problem'>;
 
+/** Who has as many deliveries under way as it may have. */
+export interface Busy {
+  readonly endpoints: readonly string[];
+  readonly accounts: readonly string[];
+}
+
 /** The deliveries of all accounts, until they are delivered and for some time after that. Fails like a catalogue. */
 export interface Outbox {
   /** Takes those that it doesn't have; one that it has stays as it is. */
   post(deliveries: readonly Delivery[]): Promise<void>;
-  /** Those that wait for nobody and are due, the earliest first. */
-  due(nowMs: number, most: number): Promise<readonly Delivery[]>;
-  /** When the next one is due, ms since the Unix epoch; null when none waits. */
-  nextDueMs(): Promise<number | null>;
+  /** Those that wait for nobody and are due, the earliest first. @param busy - whose are left out; default: nobody */
+  due(nowMs: number, most: number, busy?: Busy): Promise<readonly Delivery[]>;
+  /** When the next one is due, ms since the Unix epoch; null when none waits. @param busy - whose are left out; default: nobody */
+  nextDueMs(busy?: Busy): Promise<number | null>;
   /**
    * Lets one caller try a delivery that was due, and nobody else before `untilMs`: several daemons may look into one outbox.
    *

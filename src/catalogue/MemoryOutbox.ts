@@ -1,4 +1,4 @@
-import type { Delivery, DeliveryKey, DeliveryResult, Outbox } from './Delivery.js';
+import type { Busy, Delivery, DeliveryKey, DeliveryResult, Outbox } from './Delivery.js';
 
 /** The deliveries of one daemon, in memory. */
 export class MemoryOutbox implements Outbox {
@@ -10,13 +10,13 @@ export class MemoryOutbox implements Outbox {
     return Promise.resolve();
   }
 
-  due(nowMs: number, most: number): Promise<readonly Delivery[]> {
-    const due = this.#heads().filter(({ dueMs }) => dueMs <= nowMs);
+  due(nowMs: number, most: number, busy?: Busy): Promise<readonly Delivery[]> {
+    const due = this.#heads(busy).filter(({ dueMs }) => dueMs <= nowMs);
     return Promise.resolve(due.sort((a, b) => a.dueMs - b.dueMs).slice(0, most));
   }
 
-  nextDueMs(): Promise<number | null> {
-    const next = this.#heads().reduce((least, { dueMs }) => Math.min(least, dueMs), Infinity);
+  nextDueMs(busy?: Busy): Promise<number | null> {
+    const next = this.#heads(busy).reduce((least, { dueMs }) => Math.min(least, dueMs), Infinity);
     return Promise.resolve(next === Infinity ? null : next);
   }
 
@@ -53,10 +53,11 @@ export class MemoryOutbox implements Outbox {
   }
 
   /** The first that waits of each recording and endpoint. */
-  #heads(): Delivery[] {
+  #heads({ endpoints, accounts }: Busy = { endpoints: [], accounts: [] }): Delivery[] {
     const heads = new Map<string, Delivery>();
     for (const each of this.#deliveries.values()) {
       if (each.state !== 'waiting') continue;
+      if (endpoints.includes(each.endpoint) || accounts.includes(each.accountId)) continue;
       const line = `${each.endpoint}\n${each.recordingId}`;
       const head = heads.get(line);
       if (head === undefined || each.sequence < head.sequence) heads.set(line, each);

@@ -1,5 +1,5 @@
 import type { Kysely } from 'kysely';
-import type { Delivery, DeliveryKey, DeliveryResult, Outbox } from './Delivery.js';
+import type { Busy, Delivery, DeliveryKey, DeliveryResult, Outbox } from './Delivery.js';
 import type { CatalogueTables, DeliveryRow } from './schema.js';
 
 /** Rows of one statement. */
@@ -28,9 +28,9 @@ export class SqlOutbox implements Outbox {
     });
   }
 
-  async due(nowMs: number, most: number): Promise<readonly Delivery[]> {
+  async due(nowMs: number, most: number, busy?: Busy): Promise<readonly Delivery[]> {
     const rows = await this.#ask((db) =>
-      heads(db)
+      heads(db, busy)
         .selectAll('one')
         .where('one.due_ms', '<=', nowMs)
         .orderBy('one.due_ms')
@@ -41,9 +41,9 @@ export class SqlOutbox implements Outbox {
     return rows.map(deliveryIn);
   }
 
-  async nextDueMs(): Promise<number | null> {
+  async nextDueMs(busy?: Busy): Promise<number | null> {
     const row = await this.#ask((db) =>
-      heads(db).select('one.due_ms').orderBy('one.due_ms').limit(1).executeTakeFirst(),
+      heads(db, busy).select('one.due_ms').orderBy('one.due_ms').limit(1).executeTakeFirst(),
     );
     return row === undefined ? null : row.due_ms;
   }
@@ -109,10 +109,13 @@ export class SqlOutbox implements Outbox {
 }
 
 /** The first that waits of each recording and endpoint. */
-function heads(db: Kysely<CatalogueTables>) {
+function heads(db: Kysely<CatalogueTables>, busy: Busy = { endpoints: [], accounts: [] }) {
+  const { endpoints, accounts } = busy;
   return db
     .selectFrom('deliveries as one')
     .where('one.state', '=', 'waiting')
+    .$if(endpoints.length > 0, (query) => query.where('one.endpoint', 'not in', endpoints))
+    .$if(accounts.length > 0, (query) => query.where('one.account_id', 'not in', accounts))
     .where((of) =>
       of.not(
         of.exists(

@@ -1,4 +1,4 @@
-import type { Delivery, DeliveryKey, DeliveryResult, Outbox } from './Delivery.js';
+import type { Busy, Delivery, DeliveryKey, DeliveryResult, Outbox } from './Delivery.js';
 
 /** Runs work while the catalogue is up, one thing that writes after the other. @throws ReelayError `catalogue_unavailable` */
 export interface CatalogueGate {
@@ -20,12 +20,12 @@ export class SteadyOutbox implements Outbox {
     await this.#gate.write(() => this.#inner().post(deliveries));
   }
 
-  async due(nowMs: number, most: number): Promise<readonly Delivery[]> {
-    return await this.#gate.read(() => this.#inner().due(nowMs, most));
+  async due(nowMs: number, most: number, busy?: Busy): Promise<readonly Delivery[]> {
+    return await this.#gate.read(() => this.#inner().due(nowMs, most, busy));
   }
 
-  async nextDueMs(): Promise<number | null> {
-    return await this.#gate.read(() => this.#inner().nextDueMs());
+  async nextDueMs(busy?: Busy): Promise<number | null> {
+    return await this.#gate.read(() => this.#inner().nextDueMs(busy));
   }
 
   async claim(delivery: Delivery, untilMs: number): Promise<boolean> {

@@ -2,8 +2,10 @@ import type { CatalogueEntry } from './Catalogue.js';
 
 /** Longer ones are cut: who searches for a hundred characters has found it. */
 const longestTerm = 100;
-/** What people write between the digits of a number. */
-const number = /^[+\d\s()./-]*\d[\d\s()./-]*$/;
+/** Of what a provider says who calls whom, as much is looked at. */
+const longestParty = 256;
+/** Digits, and what people write between them. */
+const likeNumber = /^[+\d\s()./-]+$/;
 /** Marks a number that is written from its end on, so that the beginning of one isn't found at the end of another. */
 const reversed = '<';
 
@@ -13,9 +15,10 @@ const reversed = '<';
  */
 export function termsOf({ recordingId, callId, from, to }: CatalogueEntry): string[] {
   const terms = new Set([plain(recordingId), plain(callId)]);
-  for (const party of [from, to]) {
-    if (party === null) continue;
-    if (number.test(party)) for (const term of numberTerms(party)) terms.add(term);
+  for (const each of [from, to]) {
+    if (each === null) continue;
+    const party = each.slice(0, longestParty);
+    if (isNumber(party)) for (const term of numberTerms(party)) terms.add(term);
     else terms.add(plain(party));
   }
   terms.delete('');
@@ -26,12 +29,16 @@ export function termsOf({ recordingId, callId, from, to }: CatalogueEntry): stri
 export function beginningsOf(search: string): string[] {
   const text = plain(search);
   if (text === '') return [];
-  return number.test(search) ? [...new Set([text, ...numberTerms(search)])] : [text];
+  return isNumber(search) ? [...new Set([text, ...numberTerms(search)])] : [text];
 }
 
 export function isFound(entry: CatalogueEntry, beginnings: readonly string[]): boolean {
   if (beginnings.length === 0) return true;
   return termsOf(entry).some((term) => beginnings.some((beginning) => term.startsWith(beginning)));
+}
+
+function isNumber(text: string): boolean {
+  return likeNumber.test(text) && /\d/.test(text);
 }
 
 function numberTerms(text: string): string[] {

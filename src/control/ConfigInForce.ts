@@ -1,4 +1,4 @@
-import { randomBytes, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { readPrompts } from '../audio/Prompt.js';
 import type { Config } from '../config/Config.js';
@@ -9,14 +9,15 @@ import { Keyring } from './api/Keyring.js';
 /** What the configuration says and what is made of it; a reload changes all of it at once, or nothing. */
 export class ConfigInForce {
   readonly #flags: ConfigFlags;
-  /** Where none is configured. A successor of this thread has another: links that were made before it open nothing any more. */
-  readonly #ownLinkKey = randomBytes(32);
+  /** Where none is configured. */
+  readonly #ownLinkKey: Uint8Array;
   #config: Config;
   #keyring: Keyring;
   #signingKey: KeyObject | null;
 
-  private constructor(flags: ConfigFlags, config: Config) {
+  private constructor(flags: ConfigFlags, config: Config, ownLinkKey: Uint8Array) {
     this.#flags = flags;
+    this.#ownLinkKey = ownLinkKey;
     this.#config = config;
     this.#signingKey = signingKeyOf(config);
     this.#keyring = new Keyring(config);
@@ -24,10 +25,15 @@ export class ConfigInForce {
 
   /**
    * @param config - what is in force already; null: it is read
+   * @param ownLinkKey - signs links and cookies where no secret is configured; the same for each successor of this thread, at least 32 bytes
    * @throws ReelayError `config_invalid`, `config_unreadable`, or the file system's error
    */
-  static async read(flags: ConfigFlags, config: Config | null): Promise<ConfigInForce> {
-    return new ConfigInForce(flags, config ?? (await whole(flags)));
+  static async read(
+    flags: ConfigFlags,
+    config: Config | null,
+    ownLinkKey: Uint8Array,
+  ): Promise<ConfigInForce> {
+    return new ConfigInForce(flags, config ?? (await whole(flags)), ownLinkKey);
   }
 
   get config(): Config {
@@ -46,7 +52,7 @@ export class ConfigInForce {
   /** Signs links by which recordings are shared and cookies of browsers that are signed in, at least 32 bytes. */
   get linkKey(): Buffer {
     const { linkSecret } = this.#config.control;
-    return linkSecret === null ? this.#ownLinkKey : Buffer.from(linkSecret);
+    return linkSecret === null ? Buffer.from(this.#ownLinkKey) : Buffer.from(linkSecret);
   }
 
   /** What was in force stays so when it throws. @throws ReelayError `config_invalid`, `config_unreadable`, or the file system's error */

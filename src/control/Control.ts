@@ -17,6 +17,7 @@ import { Archive } from './library/Archive.js';
 import { CallLog, callLogBytes } from './monitoring/CallLog.js';
 import { ConfigInForce } from './ConfigInForce.js';
 import { ControlPort } from './ControlPort.js';
+import { EventJournal } from './events/EventJournal.js';
 import { EventWatch, type Uploading } from './events/EventWatch.js';
 import { commitFault } from './Fault.js';
 import { httpApi } from './api/HttpApi.js';
@@ -142,7 +143,7 @@ export class Control {
     try {
       faults = uploadFaults(process.env);
       // A restart of the thread is not a reload: the successor takes what is in force.
-      settings = await ConfigInForce.read(data.flags, data.config);
+      settings = await ConfigInForce.read(data.flags, data.config, data.linkKey);
     } catch (error) {
       post({ type: 'configError', message: (error as Error).message });
       return undefined;
@@ -211,6 +212,7 @@ export class Control {
     this.#monitoring.start();
     await this.#archive.begin(listens);
     this.#post({ type: 'begun' });
+    if (this.#ownership.isAlone) await this.#webhooks.takeUp();
     this.#uploads.start();
     this.#webhooks.start();
     this.#events.start();
@@ -239,6 +241,7 @@ export class Control {
   /** Whatever other daemons have left in the spool is this one's. */
   async #takeUp(): Promise<void> {
     await this.#archive.takeUp();
+    await this.#webhooks.takeUp();
     await this.#look();
     this.#log.info('the spool is this daemon’s own');
   }
@@ -358,12 +361,14 @@ export class Control {
   #makeWebhooks(clock: Clock, nowMs: () => number): Webhooks {
     return new Webhooks({
       outbox: this.#archive.catalogue.outbox,
+      journal: new EventJournal({ dir: join(this.#spoolDir, daemonsFolder), log: this.#log }),
       find: async (accountId) => await this.#directory.find(accountId),
       clock,
       nowMs,
       keep: async (delivery) => await (await this.#archive.ledgerOf(delivery.accountId))?.keep(delivery),
       letGo: async (delivery) => await (await this.#archive.ledgerOf(delivery.accountId))?.letGo(delivery),
       tried: (outcome) => this.#monitoring.metrics.eventTries.inc({ outcome }),
+      dropped: () => this.#monitoring.metrics.eventsDropped.inc(),
       log: this.#log,
     });
   }

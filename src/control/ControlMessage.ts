@@ -38,6 +38,8 @@ export interface ControlData {
   readonly own?: readonly string[];
   /** Signs start tokens of accounts that have no auth token; 32 random bytes of this process. */
   readonly tokenKey: Uint8Array;
+  /** Signs links and cookies where no `control.linkSecret` is configured; 32 random bytes of this process. */
+  readonly linkKey: Uint8Array;
   /** Which implementation of the audio kernels the media process runs. */
   readonly kernels: 'native' | 'typescript';
 }

@@ -39,7 +39,7 @@ export class RecorderLink {
     const { ownership, archive, uploads, events } = this.#parts;
     this.#failed.found(manifest);
     if (!ownership.owns(folder)) return archive.foreign(folder);
-    events.started(folder, manifest);
+    events.found(folder, manifest);
     uploads.found(folder, manifest);
   }
 
@@ -61,7 +61,7 @@ export class RecorderLink {
     if (event.type === 'started') events.started(event.folder, event.manifest);
     if (event.type === 'ended') {
       this.#failed.ended(event.manifest);
-      events.ended(event.manifest);
+      events.ended(event.folder, event.manifest);
     }
   }
 

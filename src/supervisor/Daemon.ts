@@ -80,6 +80,7 @@ export class Daemon {
       flags,
       counters: this.#counters.buffer,
       tokenKey: this.#tokenKey,
+      linkKey: randomBytes(32),
       config: () => this.#config,
       recorderPort: () => this.#portToRecorder(),
       events: {

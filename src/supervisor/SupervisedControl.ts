@@ -30,6 +30,8 @@ export interface SupervisedControlOptions {
   readonly flags: ServeFlags;
   readonly counters: SharedArrayBuffer;
   readonly tokenKey: Uint8Array;
+  /** As of {@link ControlData}. */
+  readonly linkKey: Uint8Array;
   /** The configuration in force; null before the first. */
   readonly config: () => Config | null;
   /** A port to the recorder that is there now, whose other end that has. */
@@ -178,7 +180,7 @@ export class SupervisedControl {
   }
 
   #data(heartbeat: SharedArrayBuffer): { data: ControlData; transfer: MessagePort[] } {
-    const { flags, counters, tokenKey, config, recorderPort: portToRecorder } = this.#options;
+    const { flags, counters, tokenKey, linkKey, config, recorderPort: portToRecorder } = this.#options;
     const recorderPort = portToRecorder();
     const data: ControlData = {
       flags,
@@ -192,6 +194,7 @@ export class SupervisedControl {
       alone: this.#alone,
       own: [...(this.#own ?? [])],
       tokenKey,
+      linkKey,
       kernels: implementation,
     };
     return { data, transfer: [recorderPort] };

@@ -64,6 +64,19 @@ for (const kind of kinds) {
           t.equal(few.length, Math.min(2, expected.length));
         }
         t.equal(await outbox.nextDueMs(), await model.nextDueMs());
+        for (const busy of [
+          { endpoints: ['https://receiver0.example/hook'], accounts: [] },
+          { endpoints: ['https://receiver0.example/hook', 'https://receiver1.example/hook'], accounts: [] },
+          { endpoints: ['https://elsewhere.example/'], accounts: ['AC1', 'AC2'] },
+        ]) {
+          const [found, expected] = await Promise.all([
+            outbox.due(5000, 100, busy),
+            model.due(5000, 100, busy),
+          ]);
+          t.strictSame(sorted(found), sorted(expected));
+          t.notOk(found.some((each) => busy.endpoints.includes(each.endpoint) || busy.accounts.length > 0));
+          t.equal(await outbox.nextDueMs(busy), await model.nextDueMs(busy));
+        }
         for (const id of ['r0', 'r1', 'r2'])
           t.strictSame(await outbox.deliveriesOf(id), await model.deliveriesOf(id));
       }),

@@ -1,5 +1,6 @@
 import { existsSync, mkdtempSync } from 'node:fs';
 import { readFile, rm, truncate, unlink, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -12,6 +13,7 @@ import type { Announcement } from '../../src/spool/SpoolEvent.js';
 import { Counters } from '../../src/tap/Counters.js';
 import { bytesOf } from '../fixtures/ApiBench.js';
 import { fabricateRecording, wavOf } from '../fixtures/recording.js';
+import { WebhookReceiver, webhookSecret } from '../fixtures/WebhookReceiver.js';
 import { S3Server } from '../storage/fixtures/S3Server.js';
 
 type Message<Type extends FromControl['type']> = Extract<FromControl, { type: Type }>;
@@ -42,6 +44,7 @@ class Thread {
       recorderPort: port2,
       begun: false,
       tokenKey: new Uint8Array(32),
+      linkKey: new Uint8Array(32),
       kernels: 'typescript',
       ...more,
     };
@@ -218,6 +221,73 @@ for (const fault of ['throw', 'exit', 'hang', 'heap'] as const) {
     t.ok((await bytesOf(audio)).equals(wavOf(live.pcm, 8000, 2)));
   });
 }
+
+await t.test('what happened while the catalogue was away is told by a successor of the thread', async (t) => {
+  const receiver = await WebhookReceiver.start(t);
+  const dir = folderOf(t);
+  const shape = { state: 'uploading', accountId: 'AC1', samplesPerChunk: 80 } as const;
+  const { folder } = await fabricateRecording(join(dir, 'spool'), shape);
+  const config = join(dir, 'reelay.json');
+  const configure = async (url: string): Promise<void> => {
+    const webhooks = [{ url: receiver.url, secret: webhookSecret }];
+    const account = { id: 'AC1', store: { type: 'file', dir: 'recordings' }, webhooks };
+    await writeFile(config, JSON.stringify({ catalogue: { url }, accounts: [account] }));
+  };
+  // Nobody listens there.
+  await configure('postgres://127.0.0.1:9/none');
+  const thread = new Thread(t, { ...ports, config });
+  await thread.begin();
+  await until(
+    () => Promise.resolve(existsSync(folder)),
+    (exists) => !exists,
+  );
+  await thread.worker.terminate();
+  t.same(receiver.taken, []);
+  await configure('memory:');
+  const successor = new Thread(t, { ...ports, config });
+  await successor.begin();
+  await until(
+    () => Promise.resolve(receiver.taken.length),
+    (taken) => taken >= 4,
+  );
+  t.same(
+    receiver.taken.map(({ type }) => type),
+    [...Array<string>(3).fill('recording.chunk.stored'), 'recording.completed'],
+  );
+  t.same(receiver.problems, []);
+});
+
+await t.test('who is signed in, and who has a link, is known to a successor of the thread', async (t) => {
+  const dir = folderOf(t);
+  const { manifest } = await fabricateRecording(join(dir, 'recordings'), { samplesPerChunk: 80 });
+  const config = await configIn(dir, 'control: { adminKeys: [k] }');
+  const linkKey = new Uint8Array(randomBytes(32));
+  const thread = new Thread(t, { ...ports, config }, { linkKey });
+  const { config: inForce } = await thread.next('config');
+  const url = await thread.begin();
+  const headers = { 'content-type': 'application/json', authorization: 'Bearer k' };
+  const body = JSON.stringify({ key: 'k' });
+  const signedIn = await fetch(`${url}/v1/session`, { method: 'POST', headers, body });
+  const cookie = signedIn.headers.get('set-cookie')?.split(';')[0] ?? '';
+  const made = await fetch(`${url}/v1/recordings/${manifest.recordingId}/links`, {
+    method: 'POST',
+    headers: { authorization: 'Bearer k' },
+  });
+  const { path } = (await made.json()) as { path: string };
+  const statuses = async (base: string) => {
+    const answers = [
+      await fetch(`${base}/v1/session`, { headers: { cookie } }),
+      await fetch(`${base}${path}`),
+      await fetch(`${base}/v1/session`),
+    ];
+    await Promise.all(answers.map(async (answer) => await answer.arrayBuffer()));
+    return answers.map(({ status }) => status);
+  };
+  t.strictSame(await statuses(url), [200, 200, 401]);
+  await thread.worker.terminate();
+  const successor = new Thread(t, {}, { config: inForce, begun: true, linkKey });
+  t.strictSame(await statuses(`http://127.0.0.1:${(await successor.next('ready')).port}`), [200, 200, 401]);
+});
 
 await t.test('a fault of the recorder is main’s to pass on', async (t) => {
   const dir = folderOf(t);

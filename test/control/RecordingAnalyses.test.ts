@@ -9,7 +9,8 @@ import { RecordingAnalyses } from '../../src/control/rendition/RecordingAnalyses
 import { fabricateRecording } from '../fixtures/recording.js';
 import { audioOf } from './fixtures/recordedAudio.js';
 
-function found(analysis: AudioAnalysis): unknown {
+function found(analysis: AudioAnalysis | null): unknown {
+  if (analysis === null) return null;
   const { waveform, speech, samples } = analysis;
   return [samples, waveform.levels, speech.map(({ segments }) => segments)];
 }
@@ -98,14 +99,14 @@ await t.test('one that could not be read is read again from where it broke off',
   const analyses = new RecordingAnalyses();
   await t.rejects(analyses.of('r1', audio.at(60_000, 60_000, 40_000)), { message: 'the store is away' });
   t.equal(audio.read, 40_000);
-  t.equal((await analyses.of('r1', audio.at(60_000, 60_000))).samples, 60_000);
+  t.equal((await analyses.of('r1', audio.at(60_000, 60_000)))?.samples, 60_000);
   t.equal(audio.read, 60_000);
 });
 
 await t.test('the ones that were asked for last are kept', async (t) => {
   const audio = new HeldAudio(new Int16Array(2 * 80_000));
   const one = await new RecordingAnalyses().of('r', audio.at(80_000, 80_000));
-  const analyses = new RecordingAnalyses(3 * one.waveform.bytes);
+  const analyses = new RecordingAnalyses(3 * (one?.waveform.bytes ?? 0));
   for (const id of ['a', 'b', 'c', 'a', 'd']) await analyses.of(id, audio.at(80_000, 80_000));
   audio.read = 0;
   for (const id of ['a', 'c', 'd']) await analyses.of(id, audio.at(80_000, 80_000));
@@ -119,27 +120,94 @@ await t.test('the ones that were asked for last are kept', async (t) => {
   t.equal(audio.read, 0, 'the last one whatever it takes');
 });
 
-await t.test('when too many wait, more are told to come again', async (t) => {
+/** Audio that comes when it is let through. */
+class GatedAudio {
+  letThrough: () => void = () => undefined;
+  /** Pieces that were given. */
+  given = 0;
+  #isAsked: () => void = () => undefined;
+  /** Somebody waits for it. */
+  readonly asked = new Promise<void>((resolve) => (this.#isAsked = resolve));
+  readonly #gate = new Promise<void>((resolve) => (this.letThrough = resolve));
+
+  get audio(): RecordedAudio {
+    const read = (range: SampleRange) => this.#read(range);
+    return { sampleRate: 8000, channels: 2, samples: 3, sealedSamples: 3, read } as unknown as RecordedAudio;
+  }
+
+  async *#read({ start, end }: SampleRange): AsyncGenerator<Int16Array> {
+    for (let at = start; at < end; at++) {
+      this.#isAsked();
+      await this.#gate;
+      this.given++;
+      yield new Int16Array(2);
+    }
+  }
+}
+
+function asker(accountId: string): { readonly accountId: string; readonly gone: AbortSignal } {
+  return { accountId, gone: new AbortController().signal };
+}
+
+await t.test('when too many wait, more are told to come again, half as many of one account', async (t) => {
   const analyses = new RecordingAnalyses();
-  let letThrough: () => void = () => undefined;
-  const gate = new Promise<void>((resolve) => (letThrough = resolve));
-  const slow = new HeldAudio(new Int16Array(2)).at(1, 1);
-  const held = Object.assign(slow, {
-    async *read({ start, end }: SampleRange) {
-      await gate;
-      if (start < end) yield new Int16Array(2);
-    },
-  });
-  const asked = Array.from({ length: 66 }, async (_, at) => {
-    // One after the other, so that those before have taken their places.
-    for (let turn = 0; turn <= at; turn++) await new Promise(setImmediate);
-    return await analyses.of(`r${at}`, held);
-  });
-  for (let turn = 0; turn < 70; turn++) await new Promise(setImmediate);
-  await t.rejects(analyses.of('more', held), { code: 'too_many_downloads' });
-  letThrough();
-  await Promise.all(asked);
-  t.equal((await analyses.of('more', held)).samples, 1);
+  const gated = new GatedAudio();
+  const ask = async (at: number, accountId: string) =>
+    await analyses.of(`r${at}`, gated.audio, asker(accountId));
+  const mine = Array.from({ length: 33 }, (_, at) => ask(at, 'AC1'));
+  await t.rejects(ask(33, 'AC1'), { code: 'too_many_downloads' });
+  const others = Array.from({ length: 33 }, (_, at) => ask(at, 'AC2'));
+  await t.rejects(ask(0, 'AC3'), { code: 'too_many_downloads' });
+  gated.letThrough();
+  for (const analysis of await Promise.all([...mine, ...others])) t.equal(analysis?.samples, 3);
+  t.equal((await ask(33, 'AC1'))?.samples, 3);
+  t.equal((await ask(0, 'AC3'))?.samples, 3);
+});
+
+await t.test('one account’s recordings keep no other’s waiting', async (t) => {
+  const analyses = new RecordingAnalyses();
+  const [stuck, also, free] = [new GatedAudio(), new GatedAudio(), new GatedAudio()];
+  const waiting = [analyses.of('r1', stuck.audio, asker('AC1')), analyses.of('r2', also.audio, asker('AC1'))];
+  await stuck.asked;
+  free.letThrough();
+  t.equal(
+    (await analyses.of('r1', free.audio, asker('AC2')))?.samples,
+    3,
+    'the same id is another recording',
+  );
+  t.equal(also.given + stuck.given, 0);
+  stuck.letThrough();
+  also.letThrough();
+  t.same(
+    (await Promise.all(waiting)).map((each) => each?.samples),
+    [3, 3],
+  );
+});
+
+await t.test('what nobody waits for any more is left, and taken up where it was', async (t) => {
+  const analyses = new RecordingAnalyses();
+  const gated = new GatedAudio();
+  const [one, other] = [new AbortController(), new AbortController()];
+  const asked = [one, other].map(({ signal: gone }) =>
+    analyses.of('r1', gated.audio, { accountId: 'AC1', gone }),
+  );
+  await gated.asked;
+  one.abort();
+  other.abort();
+  gated.letThrough();
+  t.same(await Promise.all(asked), [null, null]);
+  t.equal(gated.given, 1, 'no more was read');
+  const third = new AbortController();
+  const again = [
+    analyses.of('r1', gated.audio, { accountId: 'AC1', gone: third.signal }),
+    analyses.of('r1', gated.audio, asker('AC1')),
+  ];
+  third.abort();
+  t.same(
+    (await Promise.all(again)).map((each) => each?.samples),
+    [3, 3],
+    'somebody else waits for it',
+  );
 });
 
 await t.test('of a real recording it looks through every file', async (t) => {

@@ -283,5 +283,6 @@ async function askAudio(ask: Asker, ids: Ids, path: (id: string, rest: string) =
     await ask(method, path(ids.stored, '/chunks/0.wav'), { headers: { 'if-none-match': etag } });
     await ask(method, path(ids.stored, '/chunks/0.wav'), ranged);
     for (const name of ['0.json', '99.wav', 'x']) await ask(method, path(ids.stored, `/chunks/${name}`));
+    for (const id of [ids.live, ids.begun]) await ask(method, path(id, '/chunks/99.wav'));
   }
 }

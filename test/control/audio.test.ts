@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { join, relative } from 'node:path';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
+import { entryOf } from '../../src/catalogue/Catalogue.js';
 import { wholeList } from '../fixtures/wholeList.js';
 import { readWavHeader, wavHeaderBytes, wholeHeaderBytes } from '../../src/audio/wav.js';
 import { FileStore } from '../../src/storage/FileStore.js';
@@ -484,8 +485,42 @@ await t.test('chunks and their sidecars are given one by one, wherever they lie'
   }
   const range = await bench.get(`${base}/1.wav`, { range: 'bytes=40-49' });
   t.ok((await bytesOf(range)).equals(files[2]?.subarray(40, 50) ?? Buffer.alloc(0)));
-  for (const path of ['2.wav', '2.json', '99.wav', '..%2F..%2Fmanifest.json', '0.txt', '00.wav', '-1.wav'])
+  for (const path of ['2.wav', '2.json', '99.wav']) {
+    const response = await bench.get(`${base}/${path}`);
+    t.equal(response.status, 202, `${path} may come`);
+    t.equal(response.headers.get('retry-after'), '1');
+    t.match(await response.json(), { recordingId: recording.manifest.recordingId, state: 'recording' });
+    t.equal((await bench.get(`${base}/${path}`, {}, 'HEAD')).status, 202);
+  }
+  for (const path of ['..%2F..%2Fmanifest.json', '0.txt', '00.wav', '-1.wav'])
     t.equal((await bench.get(`${base}/${path}`)).status, 404, path);
+});
+
+await t.test('behind the end of a recording that is over there is no chunk', async (t) => {
+  const dir = t.testdir({});
+  const shape = { chunks: 2, samplesPerChunk: 80 };
+  const [waiting, stored] = [
+    await fabricateRecording(join(dir, 'spool'), { ...shape, state: 'uploading' }),
+    await fabricateRecording(join(dir, 'recordings'), shape),
+  ];
+  const bench = await ApiBench.start(t, dir);
+  for (const { manifest } of [waiting, stored])
+    for (const path of ['2.wav', '2.json'])
+      t.equal((await bench.get(`/v1/recordings/${manifest.recordingId}/chunks/${path}`)).status, 404);
+});
+
+await t.test('a chunk of a call that is up in another daemon may come', async (t) => {
+  const dir = t.testdir({});
+  const elsewhere = await fabricateRecording(join(dir, 'elsewhere'), { state: 'recording', chunks: 1 });
+  const bench = await ApiBench.start(t, dir);
+  const folder = relative(join(dir, 'elsewhere'), elsewhere.folder);
+  // As in a catalogue that both have.
+  await bench.catalogue.write([{ entry: entryOf(elsewhere.manifest, folder) }]);
+  for (const path of ['chunks/0.wav', 'chunks/0.json', 'audio.wav']) {
+    const response = await bench.get(`/v1/recordings/${elsewhere.manifest.recordingId}/${path}`);
+    t.equal(response.status, 202, path);
+    t.match(await response.json(), { state: 'recording' });
+  }
 });
 
 await t.test('before there is audio the answer is the state and when to ask again', async (t) => {
@@ -528,7 +563,9 @@ await t.test('the recording of a call is known before the recorder says so', asy
     upstream: 'open' as const,
   };
   bench.calls.take(wholeList([call]));
-  for (const path of ['', '/audio.wav']) t.equal((await bench.get(`/v1/recordings/r1${path}`)).status, 202);
+  for (const path of ['', '/audio.wav', '/chunks/0.wav', '/chunks/0.json'])
+    t.equal((await bench.get(`/v1/recordings/r1${path}`)).status, 202, path);
+  t.equal((await bench.get('/v1/recordings/r1/chunks/x')).status, 404);
   bench.calls.take(wholeList([]));
   t.equal((await bench.audio('r1')).status, 202, 'nor is it forgotten when the call ends first');
   t.equal((await bench.audio('r2')).status, 404);

@@ -277,27 +277,30 @@ await t.test('another account’s recording is not there', async (t) => {
   }
 });
 
-await t.test('four are encoded at once, and one that goes makes room', async (t) => {
+await t.test('four are encoded at once, two of one account, and one that goes makes room', async (t) => {
   const dir = t.testdir({});
   const shape = { chunks: 3, rate: 48_000, samplesPerChunk: 4_800_000, state: 'uploading' } as const;
-  const recording = await fabricateRecording(join(dir, 'spool'), shape);
+  const made = async (accountId: string) =>
+    await fabricateRecording(join(dir, 'spool'), { ...shape, accountId });
+  const [recording, other] = [await made('AC1'), await made('AC2')];
   const bench = await ApiBench.start(t, dir);
-  const url = `${bench.url}/v1/recordings/${recording.manifest.recordingId}/audio.wav?format=opus`;
   /** An answer that nobody reads on. */
-  const held = async () => {
+  const held = async ({ manifest }: FabricatedRecording) => {
+    const url = `${bench.url}/v1/recordings/${manifest.recordingId}/audio.wav?format=opus`;
     const asked = request(url).end();
     const [response] = (await once(asked, 'response')) as [IncomingMessage];
     return response.pause();
   };
-  const four = [await held(), await held(), await held(), await held()];
+  const get = routesOf(bench, recording);
+  const four = [await held(recording), await held(recording)];
+  const third = await get('audio.wav?format=mp3');
+  t.equal(third.status, 503, 'an account has two');
+  t.match(await third.json(), { code: 'too_many_downloads' });
+  four.push(await held(other), await held(other));
   t.same(
     four.map(({ statusCode }) => statusCode),
     [200, 200, 200, 200],
   );
-  const get = routesOf(bench, recording);
-  const fifth = await get('audio.wav?format=mp3');
-  t.equal(fifth.status, 503);
-  t.match(await fifth.json(), { code: 'too_many_downloads' });
   const plain = await get('audio.wav?channel=0&to=8000');
   t.equal((await bytesOf(plain)).length, 44 + 16_000, 'a WAV needs no encoder');
   four[0]?.destroy();

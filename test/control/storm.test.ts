@@ -39,14 +39,21 @@ function openFiles(below: string): number {
 void t.test('more downloads than there is room for are told to come again, and cost no memory', async (t) => {
   const dir = t.testdir({});
   // 16 MB, so that no socket's buffers take all of it.
-  const { manifest } = await fabricateRecording(join(dir, 'recordings'), {
-    chunks: 5,
-    samplesPerChunk: 800_000,
-  });
+  const shape = { chunks: 5, samplesPerChunk: 800_000 };
+  const made = async (accountId: string) =>
+    (await fabricateRecording(join(dir, 'recordings'), { ...shape, accountId })).manifest;
+  const [manifest, other] = [await made('AC1'), await made('AC2')];
   const bench = await ApiBench.start(t, dir);
-  const url = `${bench.url}/v1/recordings/${manifest.recordingId}/audio.wav`;
   const before = buffers();
-  const under = await Promise.all(Array.from({ length: most }, () => unread(url)));
+  const half = async ({ recordingId }: { readonly recordingId: string }) => {
+    const url = `${bench.url}/v1/recordings/${recordingId}/audio.wav`;
+    return await Promise.all(Array.from({ length: most / 2 }, () => unread(url)));
+  };
+  const under = await half(manifest);
+  const more = await bench.audio(manifest.recordingId);
+  t.equal(more.status, 503, 'one account has half of the room');
+  await more.arrayBuffer();
+  under.push(...(await half(other)));
   for (const { statusCode } of under) t.equal(statusCode, 200);
   const beyond = await bench.audio(manifest.recordingId);
   t.equal(beyond.status, 503);

@@ -3,6 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { CatalogueEntry } from '../../catalogue/Catalogue.js';
 import { ReelayError } from '../../config/ReelayError.js';
 import { readRange } from './ByteRange.js';
+import { paced, patienceMs } from './paced.js';
 
 /** What an answer is about, whatever it holds. */
 interface Content {
@@ -38,7 +39,7 @@ export async function sendBytes(
   if (wanted !== undefined) reply.code(206).header('content-range', `bytes ${start}-${end}/${bytes}`);
   reply.type(type).header('content-length', end - start + 1);
   if (request.method === 'HEAD') return await reply.send();
-  return await reply.send(streamOf(content.read(start, end)));
+  return await reply.send(streamOf(reply, content.read(start, end)));
 }
 
 /** Answers with bytes that are made while they are sent: nobody knows how many they will be, so there are no ranges of them. */
@@ -51,7 +52,7 @@ export async function sendStream(
   if (isKnown(request, reply, etag)) return await reply.code(304).send();
   reply.type(type);
   if (request.method === 'HEAD') return await reply.send();
-  return await reply.send(streamOf(read()));
+  return await reply.send(streamOf(reply, read()));
 }
 
 /** Answers with what is only made when the client doesn't have it yet. */
@@ -90,7 +91,14 @@ function isKnown({ headers }: FastifyRequest, reply: FastifyReply, etag: string)
   return tags.some((tag) => [etag, '*'].includes(tag.trim().replace(/^W\//, '')));
 }
 
-/** One piece at a time, and the next when that has gone. */
-function streamOf(pieces: AsyncGenerator<Uint8Array>): Readable {
-  return Readable.from(pieces, { objectMode: false, highWaterMark: 1 });
+/** One piece at a time, and the next when that has gone. Broken off for a client that takes too little. */
+function streamOf({ raw }: FastifyReply, pieces: AsyncGenerator<Uint8Array>): Readable {
+  const tooSlow = (): void => void stream.destroy(new Error('the client takes too little'));
+  const stream = Readable.from(paced(pieces, tooSlow), { objectMode: false, highWaterMark: 1 });
+  // What comes last lies in buffers when the stream has ended.
+  stream.once('end', () => {
+    const late = setTimeout(() => raw.destroy(), patienceMs).unref();
+    raw.once('close', () => clearTimeout(late));
+  });
+  return stream;
 }

@@ -8,7 +8,8 @@ import type { ByteRange } from '../../storage/ObjectStore.js';
  * @returns undefined for the whole, null when the range lies outside of it
  */
 export function readRange(header: string | undefined, bytes: number): ByteRange | null | undefined {
-  const match = /^bytes=\s*(\d*)\s*-\s*(\d*)\s*$/i.exec(header ?? '');
+  // No two neighbours that take the same characters: a header may be as long as all headers together.
+  const match = /^bytes=[ \t]*(\d*)-(\d*)[ \t]*$/i.exec(header ?? '');
   if (match === null) return undefined;
   const [first, last] = [match[1] ?? '', match[2] ?? ''];
   if (first === '' && last === '') return undefined;

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
+import type { AudioAnalysis } from '../../audio/AudioAnalysis.js';
 import { ChannelSelection } from '../../audio/ChannelSelection.js';
 import type { CatalogueEntry } from '../../catalogue/Catalogue.js';
 import { ReelayError } from '../../config/ReelayError.js';
@@ -23,6 +24,7 @@ const mostEncoded = 4;
 
 /** A recording that has audio. */
 interface Heard {
+  readonly accountId: string;
   /** Of its objects. */
   readonly folder: string;
   readonly manifest: Manifest;
@@ -59,7 +61,7 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
         const { id } = request.params;
         const entry = await findRecording(sources, sources.scopeOf(request, null), id);
         if (entry === null) return await sendNotYet(reply, { recordingId: id, state: 'recording' });
-        downloads.enter(reply.raw);
+        downloads.enter(reply.raw, entry.accountId);
         const heard = await heardOf(sources, entry);
         if (heard === null) return await sendNotYet(reply, statusOf(entry));
         reply.header('x-reelay-state', heard.manifest.state);
@@ -87,16 +89,15 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
       if (url !== null) return await sendElsewhere(reply, url);
     }
     if (isWhole) return await sendWhole(sources, heard, request, reply);
-    return await sendPart(
-      sources,
-      encoders,
-      renditionOf(heard, { channel, format, from, to }),
-      request,
-      reply,
-    );
+    const rendition = renditionOf(heard, { channel, format, from, to });
+    const begin = (): void => encoders.enter(reply.raw, heard.accountId);
+    return await sendPart(sources, begin, rendition, request, reply);
   });
-  const analysisOf = async ({ manifest, snapshot }: Heard) =>
-    await analyses.of(manifest.recordingId, snapshot.audio);
+  const madeFrom = async <T>(heard: Heard, reply: FastifyReply, document: (found: AudioAnalysis) => T) => {
+    const found = await analysisOf(analyses, heard, reply);
+    // Nobody is there any more.
+    return found === null ? '' : document(found);
+  };
   const made = (summary: string, answer: Answer) => ({ summary, answers: { ...known, 200: answer } });
   route(
     'waveform.json',
@@ -104,8 +105,8 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
     async (heard, request, reply) =>
       sendMade(request, reply, {
         ...json(heard, 'waveform'),
-        make: async () =>
-          JSON.stringify(waveformDocument(heard.manifest, (await analysisOf(heard)).waveform)),
+        make: () =>
+          madeFrom(heard, reply, (found) => JSON.stringify(waveformDocument(heard.manifest, found.waveform))),
       }),
   );
   const peaks = made('Peaks of one resolution', 'application/octet-stream: as audiowaveform writes it');
@@ -115,15 +116,28 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
     return await sendMade(request, reply, {
       ...json(heard, `waveform-${samplesPerBin}`),
       type: 'application/octet-stream',
-      make: async () => waveformData((await analysisOf(heard)).waveform, samplesPerBin),
+      make: () => madeFrom(heard, reply, ({ waveform: peaks }) => waveformData(peaks, samplesPerBin)),
     });
   });
   route('segments.json', made('Who speaks when', segments), async (heard, request, reply) =>
     sendMade(request, reply, {
       ...json(heard, 'segments'),
-      make: async () => JSON.stringify(speechDocument(heard.manifest, (await analysisOf(heard)).speech)),
+      make: () =>
+        madeFrom(heard, reply, ({ speech }) => JSON.stringify(speechDocument(heard.manifest, speech))),
     }),
   );
+}
+
+/** @returns null when the client has gone, and everybody else who has asked for it. @throws ReelayError `too_many_downloads` */
+async function analysisOf(
+  analyses: RecordingAnalyses,
+  { accountId, manifest, snapshot }: Heard,
+  { raw }: FastifyReply,
+): Promise<AudioAnalysis | null> {
+  const gone = new AbortController();
+  if (raw.closed) gone.abort();
+  else raw.once('close', () => gone.abort());
+  return await analyses.of(manifest.recordingId, snapshot.audio, { accountId, gone: gone.signal });
 }
 
 /** @returns null while there is nothing yet. @throws ReelayError `recording_failed` when nothing will come */
@@ -138,7 +152,7 @@ async function heardOf({ library }: RecordingSources, entry: CatalogueEntry): Pr
   }
   const snapshot = await library.audio(entry, manifest);
   const isEmpty = snapshot.samples === 0 && (state === 'recording' || manifest.chunks.length > 0);
-  return isEmpty ? null : { folder: entry.folder, manifest, snapshot };
+  return isEmpty ? null : { accountId: entry.accountId, folder: entry.folder, manifest, snapshot };
 }
 
 /** Of the one object that has all of it, where the recording became one. */
@@ -178,9 +192,10 @@ function renditionOf(
   });
 }
 
+/** @param begin - takes a place among those for whom something is encoded. @throws ReelayError `too_many_downloads` */
 async function sendPart(
   { throttle }: RecordingSources,
-  encoders: Turnstile,
+  begin: () => void,
   rendition: Rendition,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -194,7 +209,7 @@ async function sendPart(
     return await sendBytes(request, reply, { type, etag, bytes, read });
   }
   const read = () => {
-    encoders.enter(reply.raw);
+    begin();
     return throttle.through(rendition.read());
   };
   return await sendStream(request, reply, { type, etag, read });

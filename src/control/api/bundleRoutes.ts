@@ -36,7 +36,7 @@ export function bundleRoutes(app: FastifyInstance, sources: RecordingSources, bu
     const scope = sources.scopeOf(request, null);
     const { id } = request.params;
     const entry = await findOrBuried(sources, scope, id);
-    bundles.enter(reply.raw);
+    bundles.enter(reply.raw, entry?.accountId ?? (await accountOf(sources, id)));
     const document = await bundle.of(id, entry, scope.isAdmin);
     return await reply
       .type('application/json; charset=utf-8')
@@ -58,6 +58,11 @@ async function findOrBuried(
     if (error instanceof ReelayError && error.code === 'recording_deleted') return null;
     throw error;
   }
+}
+
+/** Whose it is of which nothing is listed: a call names it already, or it was deleted. */
+async function accountOf({ calls, library }: RecordingSources, id: string): Promise<string> {
+  return calls.accountOfRecording(id) ?? (await library.tombstone(id))?.accountId ?? '';
 }
 
 /** For people: what is a list has a line for each of its entries, so that lines of the log stay lines. */

@@ -8,7 +8,7 @@ import { answerSchemas } from './answerSchemas.js';
 import { described, type RouteDescription } from './ApiDescription.js';
 import { sendBytes, sendElsewhere, sendNotYet, statusOf } from './AudioAnswer.js';
 import { audioRoutes } from './audioRoutes.js';
-import { AudioSnapshot, type Whereabouts } from '../rendition/AudioSnapshot.js';
+import { AudioSnapshot } from '../rendition/AudioSnapshot.js';
 import type { Scope } from './Keyring.js';
 import type { Library } from '../library/Library.js';
 import { readSidecar } from '../library/readSidecar.js';
@@ -60,6 +60,7 @@ const aboutChunk: RouteDescription = {
   querystring: chunkQuery,
   answers: {
     200: ['audio/wav: the chunk', answerSchemas.sidecar],
+    202: answerSchemas.notYet,
     206: 'audio/wav: a range of it',
     302: 'With direct=true: where the store has it.',
     304: 'The client has it.',
@@ -91,13 +92,18 @@ export function recordingRoutes(app: FastifyInstance, sources: RecordingSources)
     method: ['GET', 'HEAD'],
     url: '/v1/recordings/:id/chunks/:file',
     handler: async (request: ByFile, reply) => {
-      const entry = await findRecording(sources, scopeOf(request, null), request.params.id);
-      const [, index, kind] = /^(0|[1-9]\d{0,8})\.(wav|json)$/.exec(request.params.file) ?? [];
-      if (entry === null || index === undefined) throw notFound(request.url);
-      const where = sources.library.whereabouts(entry);
-      if (kind === 'json') return await sendSidecar(where, Number(index), request, reply);
-      downloads.enter(reply.raw);
-      return await sendChunk(sources, entry, Number(index), request, reply);
+      const { id, file } = request.params;
+      const entry = await findRecording(sources, scopeOf(request, null), id);
+      const [, digits, kind] = /^(0|[1-9]\d{0,8})\.(wav|json)$/.exec(file) ?? [];
+      if (digits === undefined) throw notFound(request.url);
+      if (entry === null) return await sendNotYet(reply, { recordingId: id, state: 'recording' });
+      const index = Number(digits);
+      if (kind === 'wav') downloads.enter(reply.raw, entry.accountId);
+      const sidecar = await readSidecar(sources.library.whereabouts(entry), index);
+      if (sidecar === null) return await sendNoChunk(sources, entry, index, request, reply);
+      if (kind === 'wav') return await sendChunk(sources, entry, { index, sidecar }, request, reply);
+      const isHead = request.method === 'HEAD';
+      return await reply.type('application/json; charset=utf-8').send(isHead ? '' : sidecar);
     },
   });
 }
@@ -138,13 +144,11 @@ function shown(library: Library, entry: CatalogueEntry): object {
 async function sendChunk(
   { library, throttle }: RecordingSources,
   entry: CatalogueEntry,
-  index: number,
+  { index, sidecar }: { readonly index: number; readonly sidecar: string },
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
   const where = library.whereabouts(entry);
-  const sidecar = await readSidecar(where, index);
-  if (sidecar === null) throw notFound(request.url);
   const { success, data } = documentSchemas.sidecar.safeParse(parsed(sidecar));
   if (!success || data.index !== index) throw notFound(request.url);
   const chunk = AudioSnapshot.ofChunk(where, data);
@@ -170,13 +174,20 @@ function parsed(json: string): unknown {
   }
 }
 
-async function sendSidecar(
-  where: Whereabouts,
+/** A chunk that wasn't there may come as long as the call is up, in this daemon or in another. @throws ReelayError `not_found` */
+async function sendNoChunk(
+  { library }: RecordingSources,
+  entry: CatalogueEntry,
   index: number,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const sidecar = await readSidecar(where, index);
-  if (sidecar === null) throw notFound(request.url);
-  return await reply.type('application/json; charset=utf-8').send(request.method === 'HEAD' ? '' : sidecar);
+  const manifest = await library.manifest(entry);
+  // Without one it lies in another daemon's spool, and the catalogue knows how far it is.
+  const { state } = manifest ?? entry;
+  // Or it was sealed a moment ago, with the end of its call.
+  const isComing = manifest === null || manifest.chunks.some((chunk) => chunk.index === index);
+  if (state === 'recording' || (state === 'uploading' && isComing))
+    return await sendNotYet(reply, { ...statusOf(entry), state });
+  throw notFound(request.url);
 }

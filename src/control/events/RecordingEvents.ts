@@ -8,7 +8,13 @@ export interface RecordingEvent {
   readonly type: EventType;
   readonly manifest: Manifest;
   /** Of `recording.chunk.stored`: its index. Of `recording.stalled`: that of the chunk that doesn't come. */
-  readonly chunk?: number;
+  readonly chunk?: number | undefined;
+}
+
+/** One that was told of. */
+export interface ToldEvent extends RecordingEvent {
+  /** When; ms since the Unix epoch. */
+  readonly toldMs: number;
 }
 
 /** Behind all chunks. */
@@ -24,11 +30,11 @@ export function endingOf({ state }: Manifest): EventType {
  * The deliveries of an event to an account's endpoints. The same event has the same id and place whenever it is made, in whichever process,
  * so that what is told twice is delivered once, or known for a repetition.
  */
-export function deliveriesOf(event: RecordingEvent, account: AccountConfig, nowMs: number): Delivery[] {
-  const { type, manifest, chunk } = event;
+export function deliveriesOf(event: ToldEvent, account: AccountConfig, nowMs: number): Delivery[] {
+  const { type, manifest, chunk, toldMs } = event;
   // The manifest without its chunks, which may be thousands; what is undefined isn't written.
   const data = { ...manifest, chunks: undefined, chunk };
-  const body = JSON.stringify({ type, timestamp: new Date(nowMs).toISOString(), data });
+  const body = JSON.stringify({ type, timestamp: new Date(toldMs).toISOString(), data });
   return account.webhooks
     .filter((webhook) => wants(webhook, type))
     .map(({ url }) => ({
@@ -39,7 +45,7 @@ export function deliveriesOf(event: RecordingEvent, account: AccountConfig, nowM
       type,
       sequence: sequenceOf(event),
       body,
-      createdMs: nowMs,
+      createdMs: toldMs,
       state: 'waiting',
       tries: 0,
       dueMs: nowMs,
@@ -63,7 +69,8 @@ function wants({ events }: WebhookConfig, type: EventType): boolean {
   return events === null || events.includes(type);
 }
 
-function eventIdOf({ type, manifest, chunk }: RecordingEvent): string {
+/** The same for the same event, told by whomever. */
+export function eventIdOf({ type, manifest, chunk }: RecordingEvent): string {
   const name = type.slice('recording.'.length).replaceAll('.', '_');
   return ['msg', manifest.recordingId, name, ...(chunk === undefined ? [] : [chunk])].join('_');
 }

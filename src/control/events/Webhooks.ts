@@ -1,12 +1,19 @@
+import { EventEmitter, once } from 'node:events';
 import type { Logger } from 'pino';
 import { Webhook } from 'standardwebhooks';
 import type { Delivery, DeliveryResult, Outbox } from '../../catalogue/Delivery.js';
 import type { AccountConfig, WebhookConfig } from '../../config/Config.js';
 import type { Clock } from '../../storage/Clock.js';
-import { deliveriesOf, idsOf, type RecordingEvent } from './RecordingEvents.js';
+import type { EventJournal } from './EventJournal.js';
+import { HeldUpLines } from './HeldUpLines.js';
+import { Places } from './Places.js';
+import { deliveriesOf, eventIdOf, idsOf, type RecordingEvent, type ToldEvent } from './RecordingEvents.js';
+import { UnpostedEvents } from './UnpostedEvents.js';
 
 export interface WebhooksOptions {
   readonly outbox: Outbox;
+  /** Where events lie until the outbox has them. */
+  readonly journal: EventJournal;
   /** Undefined where nobody knows the account. @throws when that can't be found out */
   readonly find: (accountId: string) => Promise<AccountConfig | undefined>;
   /** Of pauses. */
@@ -18,15 +25,13 @@ export interface WebhooksOptions {
   readonly letGo: (delivery: Delivery) => Promise<void>;
   /** Told of each try. */
   readonly tried: (outcome: 'delivered' | 'failed' | 'givenUp') => void;
+  /** Told of each event that nobody will ever be told. */
+  readonly dropped: () => void;
   readonly log: Logger;
 }
 
-/** Deliveries that are tried at once, of them to one endpoint, and that are read at once. */
-const triedAtOnce = 16;
-const triedAtOneEndpoint = 4;
+/** Deliveries that are read at once. */
 const readAtOnce = 256;
-/** Events that are put into the outbox at once. */
-const postedAtOnce = 32;
 /** An endpoint answers within this, or has not taken it, ms. */
 const answerMs = 15_000;
 /** Somebody else may try what one has begun to try only after this, ms. */
@@ -40,64 +45,68 @@ const patienceMs = 3 * 86_400_000;
 const rememberMs = 30 * 86_400_000;
 /** The catalogue is asked again after this when it is away, and looked into when nothing is known to be due, ms. */
 const lookMs = 5000;
-/** Events that wait for a catalogue that is away; beyond, the oldest is dropped and told of. */
-const mostUnposted = 10_000;
-/** Lines that are known to be held up; what comes to one that isn't remembered is kept at its next failure. */
-const mostHeldUp = 10_000;
-
-/** What waits for one another: a recording's events for an endpoint. */
-type Line = Pick<Delivery, 'recordingId' | 'endpoint'>;
 
 /**
  * Tells accounts what happens to their recordings: each event once or more, those of one recording in their order, signed as Standard
- * Webhooks has it. Events lie in the catalogue until they are delivered; nothing of it is waited for by whoever tells of one.
+ * Webhooks has it. Events lie on the disk until they are in the catalogue, and there until they are delivered. What hangs or fails of one
+ * account, its endpoint or its being looked up, keeps no other's waiting.
  */
 export class Webhooks {
   readonly #options: WebhooksOptions;
-  /** Not yet in the outbox. */
-  #unposted: RecordingEvent[] = [];
+  readonly #unposted: UnpostedEvents;
+  /** Accounts that could not be looked up in this round. */
+  readonly #unfindable = new Set<string>();
   #isStopped = true;
-  /** Endpoints of what is being tried. */
-  readonly #trying = new Map<string, string>();
-  #wake: () => void = () => undefined;
-  #running: Promise<void> = Promise.resolve();
+  /** Of what is being tried. */
+  readonly #places = new Places();
+  readonly #heldUp: HeldUpLines;
+  /** Rings `told` when there may be something to post, `due` when there may be something to try. */
+  readonly #bell = new EventEmitter();
+  #running: Promise<unknown> = Promise.resolve();
   #forgottenMs = 0;
-  /** Lines whose first wasn't taken. */
-  readonly #heldUp = new Set<string>();
-  /** Those of them in which something isn't kept yet. */
-  readonly #unkept = new Map<string, Line>();
-  #keeping: Promise<void> = Promise.resolve();
 
   constructor(options: WebhooksOptions) {
     this.#options = options;
+    this.#heldUp = new HeldUpLines(options);
+    this.#unposted = new UnpostedEvents({
+      journal: options.journal,
+      post: (events) => this.#post(events),
+      dropped: (event) => this.#drop(event, 'there is no room for it'),
+    });
   }
 
   start(): void {
     if (!this.#isStopped) return;
     this.#isStopped = false;
-    this.#running = this.#run();
+    this.#running = Promise.all([
+      this.#repeat('told', () => this.#postRound()),
+      this.#repeat('due', () => this.#tryRound()),
+    ]);
   }
 
-  /** Ends when what is being tried has been. What waits is tried by whoever comes next. */
+  /** Ends when what is being tried has been. What waits is posted, or tried, by whoever comes next. */
   async stop(): Promise<void> {
     this.#isStopped = true;
-    this.#wake();
+    this.#ring('told');
+    this.#ring('due');
     await this.#running;
-    while (this.#trying.size > 0) await new Promise<void>((resolve) => (this.#wake = resolve));
-    await this.#keeping;
+    await this.#unposted.post().catch((error: unknown) => this.#tellWaiting(error));
+    while (this.#places.size > 0) await once(this.#bell, 'due');
+    await this.#heldUp.idle();
+    await this.#unposted.close();
   }
 
-  /** Something has happened. Never throws, and nobody waits for it. */
-  tell(event: RecordingEvent): void {
-    this.#unposted.push(event);
-    if (this.#unposted.length > mostUnposted) {
-      const [dropped] = this.#unposted.splice(0, 1);
-      const { type, manifest } = dropped ?? event;
-      const { recordingId, callId, accountId, provider } = manifest;
-      const about = { type, recordingId, callId, accountId, provider };
-      this.#options.log.error(about, 'an event was dropped');
-    }
-    this.#wake();
+  /** What predecessors have told and not posted is this one's: no other process on the spool has any. Never rejects. */
+  async takeUp(): Promise<void> {
+    await this.#unposted.takeUp();
+    this.#ring('told');
+  }
+
+  /** Something has happened. Resolves when that will be told whatever ends now, this process included; never rejects. */
+  async tell(event: RecordingEvent): Promise<void> {
+    const kept = this.#unposted.tell({ ...event, toldMs: this.#now() });
+    this.#ring('told');
+    await kept;
   }
 
   /** Has deliveries of a recording tried again, whatever became of them. @throws ReelayError `catalogue_unavailable` */
@@ -106,72 +115,105 @@ export class Webhooks {
     const dueMs = this.#now();
     for (const each of deliveries)
       await outbox.settle(each, { state: 'waiting', tries: 0, dueMs, problem: null });
-    this.#wake();
+    this.#ring('due');
   }
 
-  async #run(): Promise<void> {
+  /** @param round - resolves with how long there is nothing to do, ms, unless the bell rings */
+  async #repeat(bell: 'told' | 'due', round: () => Promise<number>): Promise<void> {
     while (!this.#isStopped) {
-      const woken = new Promise<void>((resolve) => (this.#wake = resolve));
-      const pauseMs = await this.#round().catch((error: unknown) => {
-        this.#options.log.debug({ err: error }, 'events wait for the catalogue');
+      const rung = new AbortController();
+      const ring = (): void => rung.abort();
+      // Before the round, in which it may ring already.
+      this.#bell.once(bell, ring);
+      const pauseMs = await round().catch((error: unknown) => {
+        this.#tellWaiting(error);
         return lookMs;
       });
-      // It may have been stopped meanwhile, which wakes.
-      if (pauseMs > 0) await this.#within(pauseMs, woken);
+      if (pauseMs > 0) await this.#options.clock.sleep(pauseMs, rung.signal).catch(() => undefined);
+      this.#bell.off(bell, ring);
     }
   }
 
-  /** @returns how long there is nothing to do, ms */
-  async #round(): Promise<number> {
+  #ring(bell: 'told' | 'due'): void {
+    this.#bell.emit(bell);
+  }
+
+  async #postRound(): Promise<number> {
+    this.#unfindable.clear();
+    await this.#unposted.post();
+    return lookMs;
+  }
+
+  async #tryRound(): Promise<number> {
     const { outbox } = this.#options;
-    await this.#post();
-    const due = await outbox.due(this.#now(), readAtOnce);
+    const { busy } = this.#places;
+    const due = await outbox.due(this.#now(), readAtOnce, busy);
     const begun = due.filter((delivery) => this.#begin(delivery));
     if (begun.length > 0) return 0;
     if (this.#now() - this.#forgottenMs > longestPauseMs) {
       this.#forgottenMs = this.#now();
       await outbox.forgetBefore(this.#now() - rememberMs);
     }
-    const next = await outbox.nextDueMs();
-    // What is due and not begun waits for one that is being tried, which tells when it is over.
+    const next = await outbox.nextDueMs(busy);
+    // What is due and not begun waits for one that is being tried, which rings when it is over.
     return next === null || due.length > 0 ? lookMs : Math.min(lookMs, Math.max(1, next - this.#now()));
   }
 
   /** @returns whether it is being tried now */
   #begin(delivery: Delivery): boolean {
-    const { eventId, endpoint } = delivery;
-    const name = `${eventId} ${endpoint}`;
-    const there = [...this.#trying.values()].filter((each) => each === endpoint).length;
-    const isRoom = this.#trying.size < triedAtOnce && there < triedAtOneEndpoint;
-    if (this.#isStopped || !isRoom || this.#trying.has(name)) return false;
-    this.#trying.set(name, endpoint);
+    if (this.#isStopped || !this.#places.take(delivery)) return false;
     void this.#try(delivery)
-      .catch((error: unknown) =>
-        this.#options.log.debug(
-          { err: error, ...idsOf(delivery), eventId },
-          'an event waits for the catalogue',
-        ),
-      )
+      .catch((error: unknown) => this.#tellWaiting(error, { ...idsOf(delivery), eventId: delivery.eventId }))
       .finally(() => {
-        this.#trying.delete(name);
-        this.#wake();
+        this.#places.leave(delivery);
+        this.#ring('due');
       });
     return true;
   }
 
-  async #post(): Promise<void> {
-    const { outbox, find } = this.#options;
-    while (this.#unposted.length > 0) {
-      const events = this.#unposted.slice(0, postedAtOnce);
-      const deliveries: Delivery[] = [];
-      for (const event of events) {
-        const account = await find(event.manifest.accountId);
-        if (account !== undefined) deliveries.push(...deliveriesOf(event, account, this.#now()));
+  /** @returns those whose account can't be looked up for now */
+  async #post(events: readonly ToldEvent[]): Promise<readonly ToldEvent[]> {
+    const { outbox } = this.#options;
+    const found = await this.#accountsOf(events);
+    const deliveries = events.flatMap((event) => {
+      const account = found.get(event.manifest.accountId);
+      return account === undefined ? [] : deliveriesOf(event, account, this.#now());
+    });
+    if (deliveries.length > 0) await outbox.post(deliveries);
+    for (const each of deliveries) this.#heldUp.posted(each);
+    if (deliveries.length > 0) this.#ring('due');
+    return events.filter((event) => this.#unfindable.has(event.manifest.accountId) && !this.#isTooOld(event));
+  }
+
+  /** Those that are known. Of the others some are {@link #unfindable} afterwards, and nobody knows the rest. */
+  async #accountsOf(events: readonly ToldEvent[]): Promise<ReadonlyMap<string, AccountConfig>> {
+    const { find, log } = this.#options;
+    const found = new Map<string, AccountConfig>();
+    const asked = new Set(events.map(({ manifest }) => manifest.accountId));
+    const ask = async (accountId: string): Promise<void> => {
+      try {
+        const account = await find(accountId);
+        if (account !== undefined) found.set(accountId, account);
+      } catch (error) {
+        this.#unfindable.add(accountId);
+        log.debug({ err: error, accountId }, 'events wait until their account can be looked up');
       }
-      if (deliveries.length > 0) await outbox.post(deliveries);
-      for (const each of deliveries) if (this.#heldUp.has(nameOf(each))) this.#keepSoon(each);
-      this.#unposted = this.#unposted.filter((event) => !events.includes(event));
-    }
+    };
+    await Promise.all([...asked].filter((each) => !this.#unfindable.has(each)).map(ask));
+    return found;
+  }
+
+  #isTooOld(event: ToldEvent): boolean {
+    if (this.#now() - event.toldMs <= patienceMs) return false;
+    this.#drop(event, 'its account could not be looked up for too long');
+    return true;
+  }
+
+  #drop(event: ToldEvent, problem: string): void {
+    const { recordingId, callId, accountId, provider } = event.manifest;
+    const about = { eventId: eventIdOf(event), type: event.type, recordingId, callId, accountId, provider };
+    this.#options.dropped();
+    this.#options.log.error({ ...about, problem }, 'an event was dropped');
   }
 
   async #try(delivery: Delivery): Promise<void> {
@@ -182,6 +224,7 @@ export class Webhooks {
     const webhook = account?.webhooks.find(({ url }) => url === delivery.endpoint);
     const problem =
       webhook === undefined ? 'the endpoint is not configured any more' : await this.#send(delivery, webhook);
+    if (webhook !== undefined) this.#places.answered(delivery.endpoint, problem === null);
     const tries = delivery.tries + 1;
     const { eventId, type, endpoint } = delivery;
     const about = { ...idsOf(delivery), eventId, type, endpoint: hostOf(endpoint), tries };
@@ -196,7 +239,7 @@ export class Webhooks {
     } else {
       const dueMs = this.#now() + pauseAfter(tries);
       await outbox.settle(delivery, { state: 'waiting', tries, dueMs, problem });
-      this.#holdUp(delivery);
+      this.#heldUp.add(delivery);
       tried('failed');
       log.warn({ ...about, problem, wait: dueMs - this.#now() }, 'an event was not taken; trying again');
     }
@@ -204,47 +247,7 @@ export class Webhooks {
 
   /** Nothing of it is to be done any more. */
   async #settle(delivery: Delivery, result: DeliveryResult): Promise<void> {
-    this.#heldUp.delete(nameOf(delivery));
-    if (await this.#options.outbox.settle(delivery, result)) await this.#mindfully(this.#letGo(delivery));
-  }
-
-  async #letGo(delivery: Delivery): Promise<void> {
-    await this.#options.letGo(delivery);
-    await this.#options.outbox.markKept(delivery, false);
-  }
-
-  /** The first of its line wasn't taken, so that all of it may wait for long. */
-  #holdUp(line: Line): void {
-    this.#heldUp.add(nameOf(line));
-    const [oldest] = this.#heldUp;
-    if (this.#heldUp.size > mostHeldUp && oldest !== undefined) this.#heldUp.delete(oldest);
-    this.#keepSoon(line);
-  }
-
-  /** Has everything that waits in a line kept, one line after the other; nobody waits for it. */
-  #keepSoon(line: Line): void {
-    if (this.#unkept.has(nameOf(line))) return;
-    this.#unkept.set(nameOf(line), line);
-    this.#keeping = this.#keeping.then(async () => {
-      this.#unkept.delete(nameOf(line));
-      await this.#mindfully(this.#keep(line));
-    });
-  }
-
-  async #keep({ recordingId, endpoint }: Line): Promise<void> {
-    const { outbox, keep } = this.#options;
-    const waiting = async (): Promise<Delivery[]> =>
-      (await outbox.deliveriesOf(recordingId)).filter(
-        (each) => each.endpoint === endpoint && each.state === 'waiting',
-      );
-    const unkept = (await waiting()).filter(({ isKept }) => !isKept);
-    for (const each of unkept) {
-      await keep({ ...each, isKept: true });
-      await outbox.markKept(each, true);
-    }
-    // What was delivered meanwhile was settled before anybody knew that it is kept.
-    const left = new Set((await waiting()).map(({ eventId }) => eventId));
-    for (const each of unkept) if (!left.has(each.eventId)) await this.#letGo(each);
+    await this.#heldUp.settled(delivery, await this.#options.outbox.settle(delivery, result));
   }
 
   /** @returns what was wrong, null when it was taken */
@@ -273,23 +276,9 @@ export class Webhooks {
     return (this.#options.nowMs ?? Date.now)();
   }
 
-  /** It is in the catalogue; a store that can't be asked holds nothing up. */
-  async #mindfully(work: Promise<void>): Promise<void> {
-    await work.catch((error: unknown) =>
-      this.#options.log.debug({ err: error }, 'an event is in the catalogue alone'),
-    );
+  #tellWaiting(error: unknown, about: object = {}): void {
+    this.#options.log.debug({ err: error, ...about }, 'events wait for the catalogue');
   }
-
-  async #within(ms: number, woken: Promise<void>): Promise<void> {
-    const { clock } = this.#options;
-    const waiting = new AbortController();
-    await Promise.race([woken, clock.sleep(ms, waiting.signal).catch(() => undefined)]);
-    waiting.abort();
-  }
-}
-
-function nameOf({ recordingId, endpoint }: Line): string {
-  return `${recordingId} ${endpoint}`;
 }
 
 /** Spread a little, so that what failed together isn't tried together for ever. */

@@ -77,6 +77,7 @@ export class Metrics {
   readonly recordingsFailed: Counter<'reason'>;
   readonly alerts: Counter<'alert'>;
   readonly eventTries: Counter<'outcome'>;
+  readonly eventsDropped: Counter;
   readonly quarantined: Counter;
   readonly chunkStored: Histogram;
 
@@ -134,6 +135,10 @@ export class Metrics {
       'Tries to deliver an event to an endpoint of an account',
       'outcome',
       ['delivered', 'failed', 'givenUp'],
+    );
+    this.eventsDropped = this.#counter(
+      'reelay_webhook_events_dropped_total',
+      'Events that no account will be told of, since they could not be kept or their account not be looked up',
     );
     this.alerts = this.#labelled('reelay_alerts_total', 'Alerts that began, by code', 'alert', [
       'store_denied',

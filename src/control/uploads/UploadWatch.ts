@@ -140,7 +140,8 @@ export class UploadWatch implements UploadObserver {
     ownership.forget(folder);
     await library.finished(folder, manifest);
     this.#to.traces.finished(manifest);
-    this.#to.events.finished(manifest);
+    // Once its folder has gone, nobody could tell of it any more.
+    await this.#to.events.finished(manifest);
     spool.finished(folder);
     metrics.recordingsStored.inc({ state: manifest.state });
     const { recordingId, callId, accountId, provider, state, reason, durationSeconds } = manifest;
