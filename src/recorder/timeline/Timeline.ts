@@ -241,7 +241,8 @@ export class Timeline {
     stream.lastHeard = state.now;
     const sample = stream.ends.caller ?? state.now;
     if (state.facts.masksDigits !== true) return addEvent(state, 'dtmf', sample, { ...facts });
-    maskDigit(state, Math.max(sample, state.now), facts.durationMs);
+    const told = { from: Math.min(sample, state.now), to: Math.max(sample, state.now) };
+    maskDigit(state, told, facts.durationMs);
     addEvent(state, 'dtmf', sample, { durationMs: facts.durationMs, isMasked: true });
   }
 
