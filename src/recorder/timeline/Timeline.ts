@@ -13,10 +13,10 @@ import {
   type StreamFacts,
   type TapRecord,
 } from '../../tap/TapRecord.js';
-import type { GapCause } from '../../spool/Manifest.js';
 import { cover, cutBefore } from './Coverage.js';
 import { eraseLane, takeDirty, trimLane } from './Lane.js';
 import { maskDigit, trimMasks } from './DigitMask.js';
+import { loseRecords } from './loseRecords.js';
 import { endPause, mute, pause, pauseLimit, resume } from './Pause.js';
 import { endOf, placeAudio, sentAudio } from './placement.js';
 import {
@@ -107,7 +107,7 @@ export class Timeline {
     const stream = this.#reference;
     if (stream === undefined || this.state.length !== null) return;
     this.#advanceTo(Math.max(this.state.now, this.#position(stream, untilMs)));
-    const from = this.#lose(stream, [sinceMs, untilMs], 'journal_damaged');
+    const from = loseRecords(this.state, stream, { sinceMs, untilMs, cause: 'journal_damaged' });
     addEvent(this.state, 'journal_damaged', from);
   }
 
@@ -282,28 +282,9 @@ export class Timeline {
   }
 
   #dropped(facts: DroppedFacts, stream: StreamState, untilMs: number): void {
-    const from = this.#lose(stream, [facts.sinceMs, untilMs], 'dropped_by_reelay');
-    addEvent(this.state, 'dropped_by_reelay', from, { records: facts.records });
-  }
-
-  /** @returns the position from which on something may be missing, up to now */
-  #lose(
-    stream: StreamState,
-    [sinceMs, untilMs]: readonly [sinceMs: number, untilMs: number],
-    cause: GapCause,
-  ): number {
-    const { state } = this;
-    // A frame that was dropped on arrival began before it: what is missing begins where the last one ended.
-    const received = this.#live.map(slowestTrack);
-    const from = Math.max(Math.min(this.#position(stream, sinceMs), ...received), state.final);
-    state.causes.push({ from, to: state.now, cause });
-    state.lossy = true;
-    for (const each of this.#live) {
-      each.dropped = each.facts.placement === 'count';
-      const lost = { to: state.now, untilMs, cause };
-      each.lost = { caller: lost, bot: lost };
-    }
-    return from;
+    const { records, sinceMs } = facts;
+    const from = loseRecords(this.state, stream, { sinceMs, untilMs, cause: 'dropped_by_reelay' });
+    addEvent(this.state, 'dropped_by_reelay', from, { records });
   }
 
   #endStream(stream: StreamState, reason: StreamState['endReason']): void {
