@@ -105,6 +105,11 @@ export function skipGaps({ skips = [] }: TimelineState, channels: number): Gap[]
   );
 }
 
+/** Whether what a stream says at a position was said in a pause that is over. */
+export function isHushed({ hushed = [] }: StreamState, position: number): boolean {
+  return hushed.some(({ from, to }) => from <= position && position < to);
+}
+
 function pauseOf(state: TimelineState): PauseState | null {
   return state.pause ?? null;
 }
@@ -134,7 +139,7 @@ function moved(
   samples: number,
   now: number,
 ): StreamState {
-  const { ends } = stream;
+  const { ends, idle } = stream;
   return {
     ...stream,
     startSample: back(stream.startSample),
@@ -147,7 +152,8 @@ function moved(
     lastHeard: back(stream.lastHeard),
     // What was said before the pause and comes now would be taken for as much earlier as the pause was long.
     hushed: [{ from: 0, to: now }],
-    idle: null,
+    // Whether that is late or lost shows behind the pause, too.
+    idle: idle === null ? null : { ...idle, at: back(idle.at) },
     lost: { caller: null, bot: null },
     playout: stream.playout === null ? null : playoutMoved(stream.playout, back),
     endSample: stream.endSample === null ? null : back(stream.endSample),
