@@ -56,8 +56,7 @@ export function endPause(state: TimelineState): number | null {
   // What was on its way when it began came in it, or wasn't to be placed any more.
   if (heard < from) state.causes.push({ from: Math.max(heard, state.final), to: from, cause: 'paused' });
   // What the bot said in the pause is still being played behind it.
-  let to = state.now;
-  for (const { playout } of state.streams.values()) to = Math.max(to, playout?.queueEnd ?? 0);
+  const to = queuedUpTo(state);
   replace(state.causes, (each) => (each.from === from && each.to === nowhere ? { ...each, to } : each));
   for (const stream of liveStreams(state)) hush(stream, { from, to: state.now }, state.final);
   const left = mode === 'skip' ? state.now - from : 0;
@@ -112,6 +111,11 @@ export function isHushed({ hushed = [] }: StreamState, position: number): boolea
 
 function pauseOf(state: TimelineState): PauseState | null {
   return state.pause ?? null;
+}
+
+/** Position at which the bot has nothing more to be heard. */
+function queuedUpTo(state: TimelineState): number {
+  return liveStreams(state).reduce((most, { playout }) => Math.max(most, playout?.queueEnd ?? 0), state.now);
 }
 
 /** Whatever lies behind `from` moves back by `samples`, and what lay between isn't there. */

@@ -47,6 +47,8 @@ import {
 
 /** How far the live view waits for a caller whose frames are late before it shows silence. */
 const previewWaitMs = 2000;
+/** What is said of the call as a whole, and holds though a stream has ended. */
+const ofTheCall: readonly RecordKind[] = [RecordKind.event, RecordKind.pause, RecordKind.callEnd];
 /** Time between a caller's last frame and the stream's end that is the provider taking leave, not a loss. */
 const farewellMs = 200;
 
@@ -167,8 +169,7 @@ export class Timeline {
 
   #dispatch(record: TapRecord, stream: StreamState): void {
     const { state } = this;
-    if (stream.endSample !== null && record.kind !== RecordKind.event && record.kind !== RecordKind.callEnd)
-      return;
+    if (stream.endSample !== null && !ofTheCall.includes(record.kind)) return;
     switch (record.kind) {
       case RecordKind.audio:
       case RecordKind.muted:
@@ -206,7 +207,11 @@ export class Timeline {
   #audio(record: TapRecord, stream: StreamState): void {
     const { state } = this;
     // Nobody says anything aloud before the pause has ended: its end is lost, with a part of the journal.
-    if (record.kind === RecordKind.audio && state.pause != null) this.#pause({ paused: false });
+    if (record.kind === RecordKind.audio && state.pause != null) {
+      this.#pause({ paused: false });
+      // What was left out has moved every stream.
+      return this.#audio(record, state.streams.get(record.stream) ?? stream);
+    }
     if (record.track !== Track.botSent) {
       placeAudio(state, stream, record);
       stream.lastHeard = Math.max(stream.lastHeard, this.#position(stream, record.arrivalMs));
