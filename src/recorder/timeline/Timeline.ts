@@ -17,7 +17,7 @@ import { cover, cutBefore } from './Coverage.js';
 import { eraseLane, takeDirty, trimLane } from './Lane.js';
 import { maskDigit, trimMasks } from './DigitMask.js';
 import { loseRecords } from './loseRecords.js';
-import { endPause, mute, pause, pauseLimit, resume } from './Pause.js';
+import { endPause, forgetQueued, mute, passPause, pause, pausedUpTo, pauseLimit, resume } from './Pause.js';
 import { endOf, placeAudio, sentAudio } from './placement.js';
 import {
   clearPlayout,
@@ -212,27 +212,21 @@ export class Timeline {
       // What was left out has moved every stream.
       return this.#audio(record, state.streams.get(record.stream) ?? stream);
     }
-    if (record.track !== Track.botSent) {
-      placeAudio(state, stream, record);
-      stream.lastHeard = Math.max(stream.lastHeard, this.#position(stream, record.arrivalMs));
+    if (record.track === Track.botSent) {
+      if (stream.playout !== null) this.#sent(record, stream, stream.playout);
       return;
     }
-    if (stream.playout === null) return;
-    const pcm = sentAudio(stream, stream.playout, record, state.facts.sampleRate);
-    const lost = play(stream.playout, state.lanes.botSent, Math.max(state.now, state.final), pcm);
-    if (lost > 0) addEvent(state, 'provider_queue_full', state.now, { samples: lost });
-    if (record.kind === RecordKind.muted) this.#forget(stream.playout, pcm.length - lost);
+    placeAudio(state, stream, record);
+    stream.lastHeard = Math.max(stream.lastHeard, this.#position(stream, record.arrivalMs));
   }
 
-  /** The bot's last samples are in the provider's queue, and are not to be heard in the recording. */
-  #forget(playout: PlayoutState, samples: number): void {
+  #sent(record: TapRecord, stream: StreamState, playout: PlayoutState): void {
     const { state } = this;
-    const end = playout.queueEnd;
-    // Of what is held back it isn't known where it lies; in a pause nothing does.
-    const said = playout.kind === 'prebuffered' ? end : end - samples;
-    const from = Math.max(state.pause?.from ?? said, state.final);
-    eraseLane(state.lanes.botSent, from);
-    mute(state, from, end);
+    const pcm = sentAudio(stream, playout, record, state.facts.sampleRate);
+    const audio = record.kind === RecordKind.muted ? pcm.length : pcm;
+    const { lost, muted } = play(playout, state.lanes.botSent, Math.max(state.now, state.final), audio);
+    if (lost > 0) addEvent(state, 'provider_queue_full', state.now, { samples: lost });
+    if (muted !== null) mute(state, Math.max(muted.from, state.final), muted.to);
   }
 
   #pause({ paused, mode }: PauseFacts): void {
@@ -255,6 +249,7 @@ export class Timeline {
     const { state } = this;
     if (stream.playout === null) return addEvent(state, 'clear', state.now);
     const cut = clearPlayout(stream.playout, state.lanes.botSent, Math.max(state.now, state.final));
+    forgetQueued(state);
     addEvent(state, 'clear', cut);
   }
 
@@ -275,14 +270,20 @@ export class Timeline {
     const started =
       stream.playout !== null &&
       startClip(stream.playout, state.lanes.botSent, Math.max(state.now, state.final), facts);
+    forgetQueued(state);
     addEvent(state, started ? 'clip' : 'clip_not_played', state.now, { id: facts.id });
   }
 
   #clipDone(facts: ClipDoneFacts, stream: StreamState): void {
     const { state } = this;
     stream.lastHeard = state.now;
-    if (stream.playout !== null)
-      finishClip(stream.playout, state.lanes.botSent, state.now, facts, state.final);
+    if (stream.playout !== null) {
+      const least = Math.max(state.final, pausedUpTo(stream));
+      finishClip(stream.playout, state.lanes.botSent, state.now, facts, least);
+      // One that sounded later may have been moved into the pause.
+      passPause(state);
+      forgetQueued(state);
+    }
     addEvent(state, 'clip_done', state.now, { id: facts.id, playedMs: facts.playedMs });
   }
 
@@ -331,6 +332,7 @@ export class Timeline {
     const { state } = this;
     const before = state.now;
     state.now = position;
+    passPause(state);
     for (const stream of this.#live) {
       const from = Math.max(stream.startSample, before);
       if (assumesBotSilence(stream)) cover(state.silence[1], from, position);
