@@ -101,6 +101,14 @@ for (const [name, facts] of [
     t.end();
   });
 
+  void t.test(`nor when the pause began with the call, of ${name}`, (t) => {
+    const lateMs = Array.from({ length: 100 }, (_, frame) => (frame === 0 ? 0 : 300));
+    const call: LateCall = { pauses: [{ fromMs: 5, toMs: 1000, mode: 'skip' }], lateMs };
+    t.equal(difference(recorded(call, facts, 5, 23), numbered(1000 * perMs, 8000)), -1);
+    t.equal(difference(keptOf(call), numbered(1000 * perMs, 8000)), -1);
+    t.end();
+  });
+
   void t.test(`however late each frame is, of ${name}`, (t) => {
     const stretch = fc.record({
       beforeMs: fc.integer({ min: 1, max: 1000 }),

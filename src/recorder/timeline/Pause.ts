@@ -183,8 +183,8 @@ function moved(
       ...(ends.bot === undefined ? {} : { bot: ends.bot - samples }),
     },
     lastHeard: back(stream.lastHeard),
-    // What was said before the pause and comes now would be taken for as much earlier as the pause was long.
-    hushed: [{ from: 0, to: now }],
+    // What was said before the pause and comes now would be taken for as much earlier as the pause was long, or before the beginning.
+    hushed: [{ from: -nowhere, to: now }],
     // Whether that is late or lost shows behind the pause, too.
     idle: idle === null ? null : { ...idle, at: back(idle.at) },
     lost: { caller: null, bot: null },
