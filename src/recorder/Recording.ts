@@ -302,8 +302,14 @@ export class Recording {
   }
 
   #gapsOf(from: number, to: number): Gap[] {
-    const skipped = gapsBetween(skipGaps(this.timeline.state, this.#channels), from, to);
-    return sortedGaps([...this.#gaps.within(from, to), ...skipped]);
+    const { state } = this.timeline;
+    const skipped = gapsBetween(skipGaps(state, this.#channels), from, to);
+    // What is missing before and behind something that was left out are two gaps, though they touch here.
+    const edges = (state.skips ?? []).map(({ at }) => at).filter((at) => from < at && at < to);
+    const missing = [...edges, to].flatMap((edge, index) =>
+      this.#gaps.within(edges[index - 1] ?? from, edge),
+    );
+    return sortedGaps([...missing, ...skipped]);
   }
 
   /** Its beginning is safe, so that its files may be made. */

@@ -43,6 +43,25 @@ await t.test('a masked key is silence, and nobody is told which it was', (t) => 
   t.end();
 });
 
+await t.test('a key that is told of in a late backlog is silence where it was pressed', (t) => {
+  const made = new CallScript({ masksDigits: true }).at(0).stream();
+  for (let ms = 0; ms < 8000; ms += 20) {
+    // Two seconds come at once; half of them before the key is told of.
+    made.at(ms >= 4000 && ms < 6000 ? 6000 : ms + 20).caller(numbered(ms * perMs, 160), ms);
+    if (ms + 20 === 5000) made.add(RecordKind.dtmf, { digit: '', durationMs: null });
+  }
+  made.at(8000).stop().end();
+  const wanted = numbered(0, 8000 * perMs);
+  // From a second before what had come by then, up to where the tone may have ended if only it was told of late.
+  wanted.fill(0, 4000 * perMs, 6250 * perMs);
+  for (const pull of [0, 1, 17]) {
+    const { channels, gaps } = renderScript(made, pull, 23);
+    t.equal(difference(channels[0], wanted), -1, `taken every ${pull}`);
+    t.same(gaps, []);
+  }
+  t.end();
+});
+
 await t.test('a key that isn’t masked is heard, and told', (t) => {
   const { channels, timeline } = renderScript(script(false));
   t.equal(difference(channels[0], numbered(0, 8000 * perMs)), -1);

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { RecordKind, type StreamFacts } from '../../src/tap/TapRecord.js';
 import { CallScript, numbered } from './CallScript.js';
-import { renderScript } from './rendering.js';
+import { difference, renderScript } from './rendering.js';
 
 const byCount: Partial<StreamFacts> = {
   placement: 'count',
@@ -68,6 +68,49 @@ for (const [name, facts] of [
       }),
       { numRuns: 40 },
     );
+    t.end();
+  });
+}
+
+/** A caller of whose pause, from 1 s to 3 s, half a second found no room in the ring. */
+function pausedScript(facts: Partial<StreamFacts>, said: Int16Array): CallScript {
+  const script = new CallScript().at(0).stream(facts);
+  for (let ms = 0; ms < 4000; ms += 20) {
+    script.at(ms);
+    if (ms === 500 && said.length > 0) script.bot(said);
+    if (ms === 1000) script.add(RecordKind.pause, { paused: true });
+    if (ms === 2000) script.add(RecordKind.dropped, { records: 25, sinceMs: 1_001_520 });
+    if (ms === 3000) script.add(RecordKind.pause, { paused: false });
+    const providerMs = facts.placement === 'count' ? NaN : ms;
+    script.at(ms + 20);
+    if (ms >= 1500 && ms < 2000) continue;
+    if (ms >= 1000 && ms < 3000) script.muted(160, providerMs);
+    else script.caller(numbered(ms * 8, 160), providerMs);
+  }
+  return script.at(4000).stop().end();
+}
+
+for (const [name, facts] of [
+  ['a provider that has a clock', {}],
+  ['a provider that has none', byCount],
+] as const) {
+  void t.test(`a recording of whose pause something was dropped lacks nothing, of ${name}`, (t) => {
+    const { channels, gaps, timeline } = renderScript(pausedScript(facts, new Int16Array(0)), 5, 23);
+    t.equal(timeline.state.lossy, false);
+    const wanted = numbered(0, 32_000);
+    wanted.fill(0, 8000, 24_000);
+    t.equal(difference(channels[0], wanted), -1);
+    const gap = { startSample: 8000, samples: 16_000, cause: 'paused' };
+    t.strictSame(gaps, [
+      { channel: 0, ...gap },
+      { channel: 1, ...gap },
+    ]);
+    t.end();
+  });
+
+  void t.test(`unless the bot is still being heard behind the pause, of ${name}`, (t) => {
+    const { timeline } = renderScript(pausedScript(facts, numbered(0, 24_000)), 5, 23);
+    t.equal(timeline.state.lossy, true, 'nobody knows whether that was cleared');
     t.end();
   });
 }

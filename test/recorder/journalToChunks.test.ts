@@ -21,7 +21,7 @@ import type { RecordingSet } from '../../src/recorder/RecordingSet.js';
 import { recordingFolder } from '../../src/spool/layout.js';
 import type { Manifest, Sidecar } from '../../src/spool/Manifest.js';
 import { RecordingFolder } from '../../src/spool/RecordingFolder.js';
-import type { TapRecord } from '../../src/tap/TapRecord.js';
+import { RecordKind, Track, type TapRecord } from '../../src/tap/TapRecord.js';
 import { keepWav } from '../fixtures/keepWav.js';
 import { CallScript, numbered } from './CallScript.js';
 import { encodeRecords } from './encodeRecords.js';
@@ -136,6 +136,36 @@ void t.test('a 23 s call in chunks of 5 s and in one: the same, bit for bit', as
   t.equal(Buffer.compare(chunks, whole), 0);
   t.equal((await verdictOn(new RecordingFolder([folderOf(short, shortCall)]))).whole, true);
   for (const index of [0, 1, 2, 3, 4]) await keepWav(join(folderOf(short, shortCall), `${index}-audio.wav`));
+});
+
+void t.test('what is missing on both sides of a pause that was left out is two gaps', async (t) => {
+  const script = new CallScript({ chunkSeconds: 5, recordingId: 'rec-1' }).at(0).stream();
+  for (let ms = 0; ms < 8000; ms += 20) {
+    // A frame is on its way then, and nothing is known of the bot up to the pause.
+    if (ms === 2000) script.at(2010).add(RecordKind.pause, { paused: true, mode: 'skip' });
+    // It is heard up to half a second behind the pause.
+    if (ms === 3000) script.at(3000).muted(12_000, NaN, Track.botSent);
+    if (ms === 4000) script.at(4000).add(RecordKind.pause, { paused: false });
+    script.at(ms + 20);
+    if (ms >= 2000 && ms < 4000) script.muted(160, ms);
+    else script.caller(numbered(ms * 8, 160), ms);
+  }
+  script.at(8000).stop().end();
+  const spool = spoolIn(t.testdir(), 'spool');
+  await journalOf(spool.daemonDir, script.records, 50);
+  await render(spool);
+  const folder = folderOf(spool, script);
+  const skipped = { startSample: 16_080, samples: 0, cause: 'paused', skippedSamples: 15_920 };
+  const wanted = [
+    { channel: 0, startSample: 16_000, samples: 80, cause: 'paused' },
+    { channel: 0, ...skipped },
+    { channel: 1, startSample: 16_000, samples: 80, cause: 'paused' },
+    { channel: 1, ...skipped },
+    { channel: 1, startSample: 16_080, samples: 4000, cause: 'paused' },
+  ];
+  t.same(manifestIn(folder).gaps, wanted);
+  t.same(spool.sealed[0]?.gaps, wanted);
+  t.strictSame((await verdictOn(new RecordingFolder([folder]))).findings, []);
 });
 
 void t.test(

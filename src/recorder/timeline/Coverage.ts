@@ -37,6 +37,14 @@ export function cutFrom(coverage: Coverage, position: number): void {
   if ((coverage.at(-1) ?? -Infinity) > position) coverage[coverage.length - 1] = position;
 }
 
+/** Removes `[from, to)`. */
+export function cutOut(coverage: Coverage, from: number, to: number): void {
+  if (to <= from) return;
+  const after = within(coverage, to, Infinity);
+  cutFrom(coverage, from);
+  coverage.push(...after);
+}
+
 /** Removes everything before `position`. */
 export function cutBefore(coverage: Coverage, position: number): void {
   let drop = 0;

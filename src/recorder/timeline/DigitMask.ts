@@ -1,3 +1,4 @@
+import type { Stretch } from './StreamTimeline.js';
 import type { TimelineState } from './TimelineState.js';
 
 /**
@@ -13,12 +14,18 @@ export interface DigitMask {
 const beforeMs = 1000;
 const behindMs = 250;
 
-/** A digit was told of at `position`. @param durationMs - of the tone, null where nobody says */
-export function maskDigit(state: TimelineState, position: number, durationMs: number | null): void {
+/**
+ * A digit was told of.
+ *
+ * @param told - from the end of the caller's audio so far to where the recording stands, or the other way round. They lie apart when
+ *   the socket is late, and the tone may have ended anywhere between
+ * @param durationMs - of the tone, null where nobody says
+ */
+export function maskDigit(state: TimelineState, told: Stretch, durationMs: number | null): void {
   const perMs = state.facts.sampleRate / 1000;
   const lengthMs = Math.min(Math.max(beforeMs, durationMs ?? 0), 5 * beforeMs);
-  const from = Math.max(state.final, Math.round(position - lengthMs * perMs));
-  const to = Math.round(position + behindMs * perMs);
+  const from = Math.max(state.final, Math.round(told.from - lengthMs * perMs));
+  const to = Math.round(told.to + behindMs * perMs);
   state.masks = [...(state.masks ?? []), { from, to }];
   // What was shown of it already has to be written anew.
   state.lanes.caller.dirty = Math.min(state.lanes.caller.dirty, from);

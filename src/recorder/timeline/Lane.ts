@@ -1,5 +1,5 @@
 import { kernels } from '../../audio/kernels.js';
-import { cover, cutBefore, cutFrom, missing, within, type Coverage } from './Coverage.js';
+import { cover, cutBefore, cutOut, missing, within, type Coverage } from './Coverage.js';
 
 /**
  * One party's samples by position, from one source, in a window that moves along the recording: behind it everything is
@@ -60,13 +60,15 @@ export function writeLane(lane: LaneState, position: number, pcm: Int16Array, le
   lane.dirty = Math.min(lane.dirty, free[0] ?? Infinity);
 }
 
-/** Silences everything from `position` on, as if it had never been written. */
-export function eraseLane(lane: LaneState, position: number): void {
-  const from = Math.max(position, lane.base);
-  const end = laneEnd(lane, lane.base);
-  if (end > from) lane.samples.fill(0, from - lane.base, end - lane.base);
-  cutFrom(lane.coverage, from);
-  if (end > from) lane.dirty = Math.min(lane.dirty, from);
+/** Silences `[from, to)`, as if it had never been written. It costs what was written there, however long that stretch is. */
+export function eraseLane(lane: LaneState, from: number, to = Infinity): void {
+  const parts = within(lane.coverage, Math.max(from, lane.base), to);
+  const [first] = parts;
+  if (first === undefined) return;
+  for (let i = 0; i < parts.length; i += 2)
+    lane.samples.fill(0, (parts[i] ?? 0) - lane.base, (parts[i + 1] ?? 0) - lane.base);
+  cutOut(lane.coverage, first, to);
+  lane.dirty = Math.min(lane.dirty, first);
 }
 
 /** Moves everything from `from` on to `to`; what lay between them, when moving back, is overwritten. */
@@ -75,7 +77,9 @@ export function moveLane(lane: LaneState, from: number, to: number): void {
   const target = Math.max(to + (low - from), lane.base);
   const parts = within(lane.coverage, low, Infinity);
   const end = laneEnd(lane, low);
-  const moved = end > low ? lane.samples.slice(low - lane.base, end - lane.base) : new Int16Array(0);
+  // No room is made for what isn't there.
+  if (end <= low) return eraseLane(lane, target);
+  const moved = lane.samples.slice(low - lane.base, end - lane.base);
   eraseLane(lane, Math.min(low, target));
   reserve(lane, target + moved.length);
   for (let i = 0; i < parts.length; i += 2) {

@@ -1,7 +1,7 @@
 import type { Gap } from '../../spool/Manifest.js';
 import type { PauseMode } from '../../tap/TapRecord.js';
-import { cutFrom } from './Coverage.js';
-import { eraseLane } from './Lane.js';
+import { cutFrom, missing } from './Coverage.js';
+import { eraseLane, moveLane } from './Lane.js';
 import type { PlayoutState } from './Playout.js';
 import { slowestTrack, type StreamState, type Stretch } from './StreamTimeline.js';
 import { addEvent, liveStreams, type TimelineState } from './TimelineState.js';
@@ -9,7 +9,8 @@ import { addEvent, liveStreams, type TimelineState } from './TimelineState.js';
 /**
  * A pause that somebody asked for: nothing that sounds while it lasts is in the recording. With `silence` the recording goes on
  * meanwhile, and the pause is a gap of its length; with `skip` it stands still, and the gap has a length of none and says how much was
- * left out there. What the bot had said before and would have been heard in the pause isn't, either.
+ * left out there. What the bot had said before and would have been heard in the pause isn't, either; what of it is heard behind the
+ * pause is.
  */
 export interface PauseState {
   /** Where it began, and up to where everything said before had come by then. */
@@ -32,9 +33,15 @@ export function pause(state: TimelineState, mode: PauseMode): void {
   const from = Math.max(state.now, state.final);
   const heard = Math.min(from, ...liveStreams(state).map(slowestTrack));
   state.pause = { from, heard, mode };
-  for (const lane of Object.values(state.lanes)) eraseLane(lane, from);
+  eraseReceived(state, from);
   state.causes.push({ from, to: nowhere, cause: 'paused' });
   addEvent(state, 'paused', from, { mode });
+}
+
+/** Time has come to `state.now`: what of the bot's queue has been heard in the running pause isn't in the recording. */
+export function passPause(state: TimelineState): void {
+  const paused = pauseOf(state);
+  if (paused !== null) eraseLane(state.lanes.botSent, paused.from, state.now);
 }
 
 export function resume(state: TimelineState): void {
@@ -52,17 +59,27 @@ export function endPause(state: TimelineState): number | null {
   const paused = pauseOf(state);
   if (paused === null) return null;
   const { from, heard, mode } = paused;
+  passPause(state);
   state.pause = null;
   // What was on its way when it began came in it, or wasn't to be placed any more.
   if (heard < from) state.causes.push({ from: Math.max(heard, state.final), to: from, cause: 'paused' });
-  // What the bot said in the pause is still being played behind it.
-  let to = state.now;
-  for (const { playout } of state.streams.values()) to = Math.max(to, playout?.queueEnd ?? 0);
+  // What the bot said in the pause is still being played behind it, and behind what it had said before.
+  const to = missing(state.lanes.botSent.coverage, state.now, queuedUpTo(state)).at(-1) ?? state.now;
   replace(state.causes, (each) => (each.from === from && each.to === nowhere ? { ...each, to } : each));
   for (const stream of liveStreams(state)) hush(stream, { from, to: state.now }, state.final);
   const left = mode === 'skip' ? state.now - from : 0;
   if (left > 0) takeOut(state, from, left);
   return left;
+}
+
+/** The bot's queue may have become shorter: what it had said in a pause that is over, and isn't in there any more, isn't heard. */
+export function forgetQueued(state: TimelineState): void {
+  const end = Math.max(queuedUpTo(state), state.final);
+  replace(state.causes, (each) =>
+    each.cause === 'paused' && each.to !== nowhere && each.to > end
+      ? { ...each, to: Math.max(each.from, end) }
+      : each,
+  );
 }
 
 /**
@@ -105,8 +122,28 @@ export function skipGaps({ skips = [] }: TimelineState, channels: number): Gap[]
   );
 }
 
+/** Where a stream's last pause ended, as long as that is known: what was heard before stays where it is. */
+export function pausedUpTo({ hushed = [] }: StreamState): number {
+  return hushed.reduce((most, { to }) => Math.max(most, to), 0);
+}
+
+/** Whether what a stream says at a position was said in a pause that is over. */
+export function isHushed({ hushed = [] }: StreamState, position: number): boolean {
+  return hushed.some(({ from, to }) => from <= position && position < to);
+}
+
 function pauseOf(state: TimelineState): PauseState | null {
   return state.pause ?? null;
+}
+
+/** Position at which the bot has nothing more to be heard. */
+function queuedUpTo(state: TimelineState): number {
+  return liveStreams(state).reduce((most, { playout }) => Math.max(most, playout?.queueEnd ?? 0), state.now);
+}
+
+/** Of what the provider delivered nothing is kept from `from` on. */
+function eraseReceived({ lanes }: TimelineState, from: number): void {
+  for (const lane of [lanes.caller, lanes.callerTap, lanes.botHeard]) eraseLane(lane, from);
 }
 
 /** Whatever lies behind `from` moves back by `samples`, and what lay between isn't there. */
@@ -114,7 +151,8 @@ function takeOut(state: TimelineState, from: number, samples: number): void {
   const back = (position: number): number =>
     position <= from ? position : Math.max(from, position - samples);
   state.skips = [...(state.skips ?? []), { at: from, samples }];
-  for (const lane of Object.values(state.lanes)) eraseLane(lane, from);
+  eraseReceived(state, from);
+  moveLane(state.lanes.botSent, from + samples, from);
   for (const coverage of state.silence) cutFrom(coverage, from);
   state.masks = (state.masks ?? []).map((each) => ({ from: back(each.from), to: back(each.to) }));
   replace(state.causes, (each) => ({ ...each, from: back(each.from), to: back(each.to) }));
@@ -134,7 +172,7 @@ function moved(
   samples: number,
   now: number,
 ): StreamState {
-  const { ends } = stream;
+  const { ends, idle } = stream;
   return {
     ...stream,
     startSample: back(stream.startSample),
@@ -145,9 +183,10 @@ function moved(
       ...(ends.bot === undefined ? {} : { bot: ends.bot - samples }),
     },
     lastHeard: back(stream.lastHeard),
-    // What was said before the pause and comes now would be taken for as much earlier as the pause was long.
-    hushed: [{ from: 0, to: now }],
-    idle: null,
+    // What was said before the pause and comes now would be taken for as much earlier as the pause was long, or before the beginning.
+    hushed: [{ from: -nowhere, to: now }],
+    // Whether that is late or lost shows behind the pause, too.
+    idle: idle === null ? null : { ...idle, at: back(idle.at) },
     lost: { caller: null, bot: null },
     playout: stream.playout === null ? null : playoutMoved(stream.playout, back),
     endSample: stream.endSample === null ? null : back(stream.endSample),

@@ -1,4 +1,5 @@
 import { eraseLane, moveLane, writeLane, type LaneState } from './Lane.js';
+import type { Stretch } from './StreamTimeline.js';
 
 /**
  * When the caller hears what the bot sent. A provider queues the bot's audio and plays it in real time, so a piece sounds at
@@ -24,13 +25,24 @@ export interface PlayoutState {
   recent: number[];
   readonly errors: number[];
   /** Pre-buffer of jambonz streaming: audio held back until the threshold is reached, in samples. */
-  readonly held: Int16Array[];
+  readonly held: SentAudio[];
   heldSamples: number;
   threshold: number;
   readonly laterThreshold: number;
   clips: PendingClip[];
   /** Rate of the clip whose audio comes next, Hz. */
   clipSampleRate: number;
+}
+
+/** What the bot sent at once; of what nobody keeps, because it was said in a pause, only how many samples it had. */
+export type SentAudio = Int16Array | number;
+
+/** What became of it. */
+export interface Played {
+  /** Samples that the provider's full queue discarded. */
+  readonly lost: number;
+  /** Where that is heard of which only the length is known. */
+  readonly muted: Stretch | null;
 }
 
 interface PendingMark {
@@ -87,25 +99,46 @@ export function createPlayout(
   };
 }
 
-/** The bot sent audio. @returns the samples that the provider's full queue discarded */
-export function play(playout: PlayoutState, lane: LaneState, now: number, pcm: Int16Array): number {
-  if (playout.kind === 'clips') return playClip(playout, lane, pcm);
-  if (playout.kind === 'queue') return enqueue(playout, lane, now, pcm);
-  playout.held.push(pcm.slice());
-  playout.heldSamples += pcm.length;
-  if (playout.heldSamples < playout.threshold) return 0;
+/** The bot sent audio. Of what is muted the lane gets nothing: the queue alone becomes longer by it. */
+export function play(playout: PlayoutState, lane: LaneState, now: number, audio: SentAudio): Played {
+  if (playout.kind === 'clips') return playClip(playout, lane, audio);
+  if (playout.kind === 'queue') return enqueue(playout, lane, now, audio);
+  playout.held.push(typeof audio === 'number' ? audio : audio.slice());
+  playout.heldSamples += lengthOf(audio);
+  if (playout.heldSamples < playout.threshold) return { lost: 0, muted: null };
   playout.threshold = playout.laterThreshold;
   playout.heldSamples = 0;
-  return playout.held.splice(0).reduce((lost, piece) => lost + enqueue(playout, lane, now, piece), 0);
+  return playout.held
+    .splice(0)
+    .map((piece) => enqueue(playout, lane, now, piece))
+    .reduce(together);
 }
 
-function enqueue(playout: PlayoutState, lane: LaneState, now: number, pcm: Int16Array): number {
+function enqueue(playout: PlayoutState, lane: LaneState, now: number, audio: SentAudio): Played {
   const start = Math.max(playout.queueEnd, now + playout.delay);
   const room = Math.max(0, now + maxQueueMs * playout.perMs - start);
-  const kept = pcm.length > room ? pcm.subarray(0, Math.floor(room)) : pcm;
-  writeLane(lane, start, kept);
-  playout.queueEnd = start + kept.length;
-  return pcm.length - kept.length;
+  const length = lengthOf(audio);
+  const kept = Math.min(length, Math.floor(room));
+  playout.queueEnd = start + kept;
+  return { lost: length - kept, muted: lay(lane, start, audio, kept) };
+}
+
+/** Puts the first `kept` samples into the lane. @returns where they lie, if nobody keeps them */
+function lay(lane: LaneState, start: number, audio: SentAudio, kept: number): Stretch | null {
+  if (typeof audio === 'number') return { from: start, to: start + kept };
+  writeLane(lane, start, kept < audio.length ? audio.subarray(0, kept) : audio);
+  return null;
+}
+
+function lengthOf(audio: SentAudio): number {
+  return typeof audio === 'number' ? audio : audio.length;
+}
+
+function together(one: Played, other: Played): Played {
+  const both = one.muted !== null && other.muted !== null;
+  // Pieces come in the order in which they are heard.
+  const muted = both ? { from: one.muted.from, to: other.muted.to } : (one.muted ?? other.muted);
+  return { lost: one.lost + other.lost, muted };
 }
 
 /** The bot asked to drop what is queued. @returns the position from which on nothing of it is heard */
@@ -197,22 +230,27 @@ export function startClip(
   return true;
 }
 
-function playClip(playout: PlayoutState, lane: LaneState, pcm: Int16Array): number {
+function playClip(playout: PlayoutState, lane: LaneState, audio: SentAudio): Played {
   const clip = playout.clips.at(-1);
-  if (clip === undefined) return pcm.length;
-  writeLane(lane, clip.end, pcm);
-  clip.end += pcm.length;
+  const length = lengthOf(audio);
+  if (clip === undefined) return { lost: length, muted: null };
+  const start = clip.end;
+  clip.end += length;
   playout.queueEnd = clip.end;
-  return 0;
+  return { lost: 0, muted: lay(lane, start, audio, length) };
 }
 
-/** The provider finished or killed a clip: what of it lies ahead is not heard; one that sounded later is moved there. */
+/**
+ * The provider finished or killed a clip: what of it lies ahead is not heard; one that sounded later is moved there.
+ *
+ * @param least - nothing before this position may change
+ */
 export function finishClip(
   playout: PlayoutState,
   lane: LaneState,
   now: number,
   done: { readonly id: string | null; readonly playedMs: number | null },
-  final: number,
+  least: number,
 ): void {
   const index = done.id === null ? 0 : playout.clips.findIndex((clip) => clip.id === done.id);
   const clip = playout.clips[index];
@@ -221,7 +259,7 @@ export function finishClip(
   if (clip.killed) return;
   const end = Math.round(now);
   const start = done.playedMs === null ? null : Math.round(end - done.playedMs * playout.perMs);
-  if (start !== null && start - clip.start > tickMs * playout.perMs && clip.start >= final) {
+  if (start !== null && start - clip.start > tickMs * playout.perMs && clip.start >= least) {
     moveLane(lane, clip.start, start);
     for (const later of playout.clips) {
       later.start += start - clip.start;
@@ -230,7 +268,7 @@ export function finishClip(
     playout.queueEnd += start - clip.start;
   }
   if (clip.end > end && playout.clips.length === 0) {
-    eraseLane(lane, Math.max(end, final));
+    eraseLane(lane, Math.max(end, least));
     playout.queueEnd = Math.min(playout.queueEnd, end);
   }
 }

@@ -13,11 +13,11 @@ import {
   type StreamFacts,
   type TapRecord,
 } from '../../tap/TapRecord.js';
-import type { GapCause } from '../../spool/Manifest.js';
 import { cover, cutBefore } from './Coverage.js';
 import { eraseLane, takeDirty, trimLane } from './Lane.js';
 import { maskDigit, trimMasks } from './DigitMask.js';
-import { endPause, mute, pause, pauseLimit, resume } from './Pause.js';
+import { loseRecords } from './loseRecords.js';
+import { endPause, forgetQueued, mute, passPause, pause, pausedUpTo, pauseLimit, resume } from './Pause.js';
 import { endOf, placeAudio, sentAudio } from './placement.js';
 import {
   clearPlayout,
@@ -47,6 +47,8 @@ import {
 
 /** How far the live view waits for a caller whose frames are late before it shows silence. */
 const previewWaitMs = 2000;
+/** What is said of the call as a whole, and holds though a stream has ended. */
+const ofTheCall: readonly RecordKind[] = [RecordKind.event, RecordKind.pause, RecordKind.callEnd];
 /** Time between a caller's last frame and the stream's end that is the provider taking leave, not a loss. */
 const farewellMs = 200;
 
@@ -107,7 +109,7 @@ export class Timeline {
     const stream = this.#reference;
     if (stream === undefined || this.state.length !== null) return;
     this.#advanceTo(Math.max(this.state.now, this.#position(stream, untilMs)));
-    const from = this.#lose(stream, [sinceMs, untilMs], 'journal_damaged');
+    const from = loseRecords(this.state, stream, { sinceMs, untilMs, cause: 'journal_damaged' });
     addEvent(this.state, 'journal_damaged', from);
   }
 
@@ -167,8 +169,7 @@ export class Timeline {
 
   #dispatch(record: TapRecord, stream: StreamState): void {
     const { state } = this;
-    if (stream.endSample !== null && record.kind !== RecordKind.event && record.kind !== RecordKind.callEnd)
-      return;
+    if (stream.endSample !== null && !ofTheCall.includes(record.kind)) return;
     switch (record.kind) {
       case RecordKind.audio:
       case RecordKind.muted:
@@ -206,28 +207,26 @@ export class Timeline {
   #audio(record: TapRecord, stream: StreamState): void {
     const { state } = this;
     // Nobody says anything aloud before the pause has ended: its end is lost, with a part of the journal.
-    if (record.kind === RecordKind.audio && state.pause != null) this.#pause({ paused: false });
-    if (record.track !== Track.botSent) {
-      placeAudio(state, stream, record);
-      stream.lastHeard = Math.max(stream.lastHeard, this.#position(stream, record.arrivalMs));
+    if (record.kind === RecordKind.audio && state.pause != null) {
+      this.#pause({ paused: false });
+      // What was left out has moved every stream.
+      return this.#audio(record, state.streams.get(record.stream) ?? stream);
+    }
+    if (record.track === Track.botSent) {
+      if (stream.playout !== null) this.#sent(record, stream, stream.playout);
       return;
     }
-    if (stream.playout === null) return;
-    const pcm = sentAudio(stream, stream.playout, record, state.facts.sampleRate);
-    const lost = play(stream.playout, state.lanes.botSent, Math.max(state.now, state.final), pcm);
-    if (lost > 0) addEvent(state, 'provider_queue_full', state.now, { samples: lost });
-    if (record.kind === RecordKind.muted) this.#forget(stream.playout, pcm.length - lost);
+    placeAudio(state, stream, record);
+    stream.lastHeard = Math.max(stream.lastHeard, this.#position(stream, record.arrivalMs));
   }
 
-  /** The bot's last samples are in the provider's queue, and are not to be heard in the recording. */
-  #forget(playout: PlayoutState, samples: number): void {
+  #sent(record: TapRecord, stream: StreamState, playout: PlayoutState): void {
     const { state } = this;
-    const end = playout.queueEnd;
-    // Of what is held back it isn't known where it lies; in a pause nothing does.
-    const said = playout.kind === 'prebuffered' ? end : end - samples;
-    const from = Math.max(state.pause?.from ?? said, state.final);
-    eraseLane(state.lanes.botSent, from);
-    mute(state, from, end);
+    const pcm = sentAudio(stream, playout, record, state.facts.sampleRate);
+    const audio = record.kind === RecordKind.muted ? pcm.length : pcm;
+    const { lost, muted } = play(playout, state.lanes.botSent, Math.max(state.now, state.final), audio);
+    if (lost > 0) addEvent(state, 'provider_queue_full', state.now, { samples: lost });
+    if (muted !== null) mute(state, Math.max(muted.from, state.final), muted.to);
   }
 
   #pause({ paused, mode }: PauseFacts): void {
@@ -241,7 +240,8 @@ export class Timeline {
     stream.lastHeard = state.now;
     const sample = stream.ends.caller ?? state.now;
     const { digit, durationMs } = facts;
-    if (state.facts.masksDigits === true) maskDigit(state, Math.max(sample, state.now), durationMs);
+    const told = { from: Math.min(sample, state.now), to: Math.max(sample, state.now) };
+    if (state.facts.masksDigits === true) maskDigit(state, told, durationMs);
     // One that is pressed in a pause isn't told either, though nothing has to be silenced for it.
     else if (digit !== '') return addEvent(state, 'dtmf', sample, { ...facts });
     addEvent(state, 'dtmf', sample, { durationMs, isMasked: true });
@@ -251,6 +251,7 @@ export class Timeline {
     const { state } = this;
     if (stream.playout === null) return addEvent(state, 'clear', state.now);
     const cut = clearPlayout(stream.playout, state.lanes.botSent, Math.max(state.now, state.final));
+    forgetQueued(state);
     addEvent(state, 'clear', cut);
   }
 
@@ -271,40 +272,27 @@ export class Timeline {
     const started =
       stream.playout !== null &&
       startClip(stream.playout, state.lanes.botSent, Math.max(state.now, state.final), facts);
+    forgetQueued(state);
     addEvent(state, started ? 'clip' : 'clip_not_played', state.now, { id: facts.id });
   }
 
   #clipDone(facts: ClipDoneFacts, stream: StreamState): void {
     const { state } = this;
     stream.lastHeard = state.now;
-    if (stream.playout !== null)
-      finishClip(stream.playout, state.lanes.botSent, state.now, facts, state.final);
+    if (stream.playout !== null) {
+      const least = Math.max(state.final, pausedUpTo(stream));
+      finishClip(stream.playout, state.lanes.botSent, state.now, facts, least);
+      // One that sounded later may have been moved into the pause.
+      passPause(state);
+      forgetQueued(state);
+    }
     addEvent(state, 'clip_done', state.now, { id: facts.id, playedMs: facts.playedMs });
   }
 
   #dropped(facts: DroppedFacts, stream: StreamState, untilMs: number): void {
-    const from = this.#lose(stream, [facts.sinceMs, untilMs], 'dropped_by_reelay');
-    addEvent(this.state, 'dropped_by_reelay', from, { records: facts.records });
-  }
-
-  /** @returns the position from which on something may be missing, up to now */
-  #lose(
-    stream: StreamState,
-    [sinceMs, untilMs]: readonly [sinceMs: number, untilMs: number],
-    cause: GapCause,
-  ): number {
-    const { state } = this;
-    // A frame that was dropped on arrival began before it: what is missing begins where the last one ended.
-    const received = this.#live.map(slowestTrack);
-    const from = Math.max(Math.min(this.#position(stream, sinceMs), ...received), state.final);
-    state.causes.push({ from, to: state.now, cause });
-    state.lossy = true;
-    for (const each of this.#live) {
-      each.dropped = each.facts.placement === 'count';
-      const lost = { to: state.now, untilMs, cause };
-      each.lost = { caller: lost, bot: lost };
-    }
-    return from;
+    const { records, sinceMs } = facts;
+    const from = loseRecords(this.state, stream, { sinceMs, untilMs, cause: 'dropped_by_reelay' });
+    addEvent(this.state, 'dropped_by_reelay', from, { records });
   }
 
   #endStream(stream: StreamState, reason: StreamState['endReason']): void {
@@ -346,6 +334,7 @@ export class Timeline {
     const { state } = this;
     const before = state.now;
     state.now = position;
+    passPause(state);
     for (const stream of this.#live) {
       const from = Math.max(stream.startSample, before);
       if (assumesBotSilence(stream)) cover(state.silence[1], from, position);

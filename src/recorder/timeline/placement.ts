@@ -10,7 +10,7 @@ import {
 } from '../../tap/TapRecord.js';
 import { missing } from './Coverage.js';
 import { moveLane, writeLane, type LaneState } from './Lane.js';
-import { mute } from './Pause.js';
+import { isHushed, mute } from './Pause.js';
 import type { PlayoutState } from './Playout.js';
 import { createStreamClock, observe, streamTime } from './StreamClock.js';
 import { positionAt, receivedEnd, type StreamState } from './StreamTimeline.js';
@@ -203,8 +203,10 @@ function byCount(
   let position = behind;
   const lagMs = streamTime(stream.clock, record.arrivalMs) - (behind + samples - stream.base) / perMs;
   const overrun = isOverrun(stream, record) && lagMs > idleMs;
+  // In a pause that was left out nothing was waited for: a late frame was said in it, and has to be found there.
+  const inVain = behind < state.final && !isHushed(stream, behind);
   // What reelay dropped itself is missing for certain; and what was waited for in vain is, or will be before a verdict, final.
-  if (overrun || stream.dropped || behind < state.final || lagMs > longestWaitMs - 2 * idleVerdictMs) {
+  if (overrun || stream.dropped || inVain || lagMs > longestWaitMs - 2 * idleVerdictMs) {
     position += Math.max(0, Math.round(lagMs * perMs));
     if (overrun) {
       state.causes.push({ from: Math.max(behind, state.final), to: position, cause: 'client_overrun' });

@@ -93,9 +93,12 @@ function named(state: TimelineState, channel: number, parts: Coverage): Gap[] {
     let position = parts[i] ?? 0;
     const end = parts[i + 1] ?? 0;
     while (position < end) {
-      const here = state.causes.find((each) => each.from <= position && position < each.to);
-      const next = state.causes.filter((each) => each.from > position).map((each) => each.from);
-      const until = Math.min(end, here?.to ?? Math.min(...next, Infinity));
+      const at = state.causes.findIndex((each) => each.from <= position && position < each.to);
+      const here = state.causes[at];
+      // One that was known earlier goes before, from where it begins: wherever the interval is cut, each part has the same name.
+      const before = at < 0 ? state.causes : state.causes.slice(0, at);
+      const next = before.filter((each) => each.from > position).map((each) => each.from);
+      const until = Math.min(end, here?.to ?? Infinity, ...next);
       append(gaps, channel, position, until, here?.cause ?? 'lost_by_provider');
       position = until;
     }
