@@ -138,6 +138,11 @@ export class Archive {
         },
         cut: (store) =>
           log.warn({ store: store.name }, 'a store holds so much that not everything in it is shown'),
+        refused: (store, { recordingId, accountId }) =>
+          log.error(
+            { code: 'catalogue_refused', store: store.name, recordingId, accountId },
+            'a store says something of another account’s recording, which is not believed',
+          ),
       },
       bounds,
     );
