@@ -92,17 +92,23 @@ export interface Catalogue {
   /** @throws ReelayError also `catalogue_locked` */
   open(): Promise<void>;
   /**
-   * Adds entries or replaces those with the same recording ids. Of one recording given twice the later counts.
+   * Adds entries or replaces those with the same recording ids. Of one recording given twice the later counts. What its account has
+   * deleted isn't written again: whoever read its manifest before comes too late.
    *
+   * @returns entries that it didn't take, because another account has a recording of that id: manifests lie where others may write
    * @throws ReelayError also `catalogue_refused`, when the database is well and doesn't take one of them; then none is written
    */
-  write(writes: readonly CatalogueWrite[]): Promise<void>;
+  write(writes: readonly CatalogueWrite[]): Promise<readonly CatalogueEntry[]>;
   /** What its recordings' accounts are told; kept with it, and away when it is. */
   readonly outbox: Outbox;
   /** Does nothing where there is no such recording. */
   remove(recordingId: string): Promise<void>;
-  /** Puts a tombstone into the place of a recording, whether or not it knew it. */
-  bury(tombstone: CatalogueTombstone): Promise<void>;
+  /**
+   * Puts a tombstone into the place of a recording, whether or not it knew it.
+   *
+   * @returns false where another account has a recording of that id, which stays
+   */
+  bury(tombstone: CatalogueTombstone): Promise<boolean>;
   tombstone(recordingId: string): Promise<CatalogueTombstone | undefined>;
   get(recordingId: string): Promise<CatalogueEntry | undefined>;
   /** In order; null where chunks are not kept and only the manifest knows them. */
@@ -113,6 +119,8 @@ export interface Catalogue {
    * @throws ReelayError also `request_invalid` for a cursor that was not given out
    */
   list(query: CatalogueQuery): Promise<CataloguePage>;
+  /** The first account behind this one, in some order that stays the same, which has recordings; undefined where there is none. */
+  accountAfter(accountId: string): Promise<string | undefined>;
   /** Whether a place was read from beginning to end. @param place - a store and the part of it */
   wasRead(place: string): Promise<boolean>;
   markRead(place: string): Promise<void>;

@@ -19,7 +19,7 @@ export interface CatalogueObserver {
   down(error: Error): Promise<void>;
   /** It can be asked, and what waited is in it. @param dropped - entries that found no room meanwhile */
   up(dropped: number): void;
-  /** It is well and doesn't take this one. */
+  /** It is well and doesn't take this one: something is wrong with it, or it is another account's. */
   refused(entry: CatalogueEntry, error: Error): void;
 }
 
@@ -110,16 +110,21 @@ export class CatalogueWriter implements Catalogue {
     this.#wake();
   }
 
-  /** Resolves when it is written; while the catalogue is away, when the observer knows that. */
-  async write(writes: readonly CatalogueWrite[]): Promise<void> {
-    for (const each of writes) this.#queue.add(each);
+  /**
+   * Resolves when it is written; while the catalogue is away, when the observer knows that.
+   *
+   * @returns none: the observer is told of those that it doesn't take
+   */
+  async write(writes: readonly CatalogueWrite[]): Promise<readonly []> {
+    for (const each of writes) if (!this.#queue.add(each)) this.#observer.refused(each.entry, ofAnother());
     if (this.#state === 'closed') await this.#tell(this.#unavailable());
     if (this.#state !== 'up') {
       await this.#told;
-      return;
+      return [];
     }
     this.#wake();
     await this.#written();
+    return [];
   }
 
   async remove(recordingId: string): Promise<void> {
@@ -128,10 +133,11 @@ export class CatalogueWriter implements Catalogue {
     await this.#alone(() => this.#ask(() => this.#inner.remove(recordingId)));
   }
 
-  async bury(tombstone: CatalogueTombstone): Promise<void> {
+  async bury(tombstone: CatalogueTombstone): Promise<boolean> {
     await this.#asUp();
-    this.#queue.forget(tombstone.recordingId);
-    await this.#alone(() => this.#ask(() => this.#inner.bury(tombstone)));
+    const waiting = this.#queue.get(tombstone.recordingId);
+    if (waiting?.accountId === tombstone.accountId) this.#queue.forget(tombstone.recordingId);
+    return await this.#alone(() => this.#ask(() => this.#inner.bury(tombstone)));
   }
 
   async tombstone(recordingId: string): Promise<CatalogueTombstone | undefined> {
@@ -150,6 +156,10 @@ export class CatalogueWriter implements Catalogue {
   async list(query: CatalogueQuery): Promise<CataloguePage> {
     await this.#asUp();
     return await this.#ask(() => this.#inner.list(query));
+  }
+
+  async accountAfter(accountId: string): Promise<string | undefined> {
+    return await this.#ask(() => this.#inner.accountAfter(accountId));
   }
 
   async wasRead(place: string): Promise<boolean> {
@@ -230,11 +240,14 @@ export class CatalogueWriter implements Catalogue {
     const batch = this.#queue.take();
     if (batch.length === 0) return;
     try {
-      await this.#inner.write(batch).catch(async (error: unknown) => {
+      const foreign = await this.#inner.write(batch).catch(async (error: unknown) => {
         if (!isRefusal(error)) throw error;
         // One of them spoils it for all.
-        for (const each of batch) await this.#writeOne(each);
+        const others: CatalogueEntry[] = [];
+        for (const each of batch) others.push(...(await this.#writeOne(each)));
+        return others;
       });
+      for (const entry of foreign) this.#observer.refused(entry, ofAnother());
     } catch (error) {
       this.#queue.putBack();
       throw error;
@@ -243,12 +256,13 @@ export class CatalogueWriter implements Catalogue {
     this.#unsyncedSince ??= Date.now();
   }
 
-  async #writeOne(write: CatalogueWrite): Promise<void> {
+  async #writeOne(write: CatalogueWrite): Promise<readonly CatalogueEntry[]> {
     try {
-      await this.#inner.write([write]);
+      return await this.#inner.write([write]);
     } catch (error) {
       if (!isRefusal(error)) throw error;
       this.#observer.refused(write.entry, error);
+      return [];
     }
   }
 
@@ -329,6 +343,10 @@ export class CatalogueWriter implements Catalogue {
     const remedy = 'Ask again in a few seconds; calls and their recordings go on meanwhile.';
     return new ReelayError('catalogue_unavailable', { remedy });
   }
+}
+
+function ofAnother(): ReelayError {
+  return new ReelayError('catalogue_refused', { value: 'another account has a recording of this id' });
 }
 
 function isRefusal(error: unknown): error is ReelayError {

@@ -77,8 +77,8 @@ export interface Outbox {
   settle(delivery: DeliveryKey, result: DeliveryResult): Promise<boolean>;
   /** It lies in its account's store, too, or doesn't any more. */
   markKept(delivery: DeliveryKey, isKept: boolean): Promise<void>;
-  /** Of one recording, in their order. */
-  deliveriesOf(recordingId: string): Promise<readonly Delivery[]>;
+  /** Of one recording, in their order. @param accountId - whose it is; default: anybody's */
+  deliveriesOf(recordingId: string, accountId?: string): Promise<readonly Delivery[]>;
   /** Forgets what was settled before that, ms since the Unix epoch. */
   forgetBefore(ms: number): Promise<void>;
 }

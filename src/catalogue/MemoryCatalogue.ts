@@ -32,26 +32,38 @@ export class MemoryCatalogue implements Catalogue {
   readonly #rows: Row[] = [];
   readonly #read = new Set<string>();
   readonly #buried = new Map<string, CatalogueTombstone>();
+  /** Recordings of each account that has some. */
+  readonly #accounts = new Map<string, number>();
 
   open(): Promise<void> {
     return Promise.resolve();
   }
 
-  write(writes: readonly CatalogueWrite[]): Promise<void> {
-    for (const { entry } of writes) this.#write(entry);
-    return Promise.resolve();
+  write(writes: readonly CatalogueWrite[]): Promise<readonly CatalogueEntry[]> {
+    const refused = writes.map(({ entry }) => entry).filter((entry) => !this.#write(entry));
+    return Promise.resolve(refused);
   }
 
   remove(recordingId: string): Promise<void> {
     const known = this.#byId.get(recordingId);
-    if (known !== undefined) this.#rows.splice(this.#position(known), 1);
+    if (known === undefined) return Promise.resolve();
+    this.#rows.splice(this.#position(known), 1);
     this.#byId.delete(recordingId);
+    const { accountId } = known.entry;
+    const left = (this.#accounts.get(accountId) ?? 1) - 1;
+    if (left > 0) this.#accounts.set(accountId, left);
+    else this.#accounts.delete(accountId);
     return Promise.resolve();
   }
 
-  async bury(tombstone: CatalogueTombstone): Promise<void> {
-    await this.remove(tombstone.recordingId);
-    this.#buried.set(tombstone.recordingId, tombstone);
+  async bury(tombstone: CatalogueTombstone): Promise<boolean> {
+    const { recordingId, accountId } = tombstone;
+    const owner = this.#byId.get(recordingId)?.entry.accountId;
+    if (owner !== undefined && owner !== accountId) return false;
+    // What somebody else has said of an id gives way to the account that has had the recording.
+    if (owner === accountId || !this.#buried.has(recordingId)) this.#buried.set(recordingId, tombstone);
+    await this.remove(recordingId);
+    return true;
   }
 
   tombstone(recordingId: string): Promise<CatalogueTombstone | undefined> {
@@ -89,6 +101,13 @@ export class MemoryCatalogue implements Catalogue {
     }
   }
 
+  accountAfter(accountId: string): Promise<string | undefined> {
+    let next: string | undefined;
+    for (const each of this.#accounts.keys())
+      if (each > accountId && (next === undefined || each < next)) next = each;
+    return Promise.resolve(next);
+  }
+
   wasRead(place: string): Promise<boolean> {
     return Promise.resolve(this.#read.has(place));
   }
@@ -106,16 +125,21 @@ export class MemoryCatalogue implements Catalogue {
     return Promise.resolve();
   }
 
-  #write(entry: CatalogueEntry): void {
+  /** @returns false where the recording is another account's */
+  #write(entry: CatalogueEntry): boolean {
     const known = this.#byId.get(entry.recordingId);
+    if (known !== undefined && known.entry.accountId !== entry.accountId) return false;
+    if (this.#buried.get(entry.recordingId)?.accountId === entry.accountId) return true;
     const row: Row = { entry, ...placeOf(entry) };
     if (known?.startMs === row.startMs) {
       known.entry = entry;
-      return;
+      return true;
     }
     if (known !== undefined) this.#rows.splice(this.#position(known), 1);
+    else this.#accounts.set(entry.accountId, (this.#accounts.get(entry.accountId) ?? 0) + 1);
     this.#byId.set(row.recordingId, row);
     this.#rows.splice(this.#position(row), 0, row);
+    return true;
   }
 
   /** Index of the first row that isn't older than the place. */

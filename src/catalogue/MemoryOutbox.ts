@@ -39,8 +39,10 @@ export class MemoryOutbox implements Outbox {
     return Promise.resolve();
   }
 
-  deliveriesOf(recordingId: string): Promise<readonly Delivery[]> {
-    const mine = [...this.#deliveries.values()].filter((each) => each.recordingId === recordingId);
+  deliveriesOf(recordingId: string, accountId?: string): Promise<readonly Delivery[]> {
+    const mine = [...this.#deliveries.values()].filter(
+      (each) => each.recordingId === recordingId && each.accountId === (accountId ?? each.accountId),
+    );
     return Promise.resolve(
       mine.sort((a, b) => a.sequence - b.sequence || (a.endpoint < b.endpoint ? -1 : 1)),
     );
@@ -52,13 +54,13 @@ export class MemoryOutbox implements Outbox {
     return Promise.resolve();
   }
 
-  /** The first that waits of each recording and endpoint. */
+  /** The first that waits of each account's recording and endpoint. */
   #heads({ endpoints, accounts }: Busy = { endpoints: [], accounts: [] }): Delivery[] {
     const heads = new Map<string, Delivery>();
     for (const each of this.#deliveries.values()) {
       if (each.state !== 'waiting') continue;
       if (endpoints.includes(each.endpoint) || accounts.includes(each.accountId)) continue;
-      const line = `${each.endpoint}\n${each.recordingId}`;
+      const line = `${each.endpoint}\n${each.accountId}\n${each.recordingId}`;
       const head = heads.get(line);
       if (head === undefined || each.sequence < head.sequence) heads.set(line, each);
     }

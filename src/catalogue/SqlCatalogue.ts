@@ -11,14 +11,11 @@ import type {
 } from './Catalogue.js';
 import type { CatalogueDatabase } from './CatalogueDatabase.js';
 import { cursorOf, placeOf } from './Place.js';
+import { idsOf, RecordingRows } from './RecordingRows.js';
 import { RecordingSearch } from './RecordingSearch.js';
-import type { CatalogueTables, ChunkRow, RecordingRow, TermRow } from './schema.js';
-import { termsOf } from './searchTerms.js';
+import type { CatalogueTables } from './schema.js';
 import { newestFirst, narrowed } from './selection.js';
 import { SqlOutbox } from './SqlOutbox.js';
-
-/** Rows of one statement: SQLite numbers 32,766 parameters and PostgreSQL 65,535. */
-const rowsAtOnce = 500;
 
 /** The catalogue in a database. */
 export class SqlCatalogue implements Catalogue {
@@ -39,49 +36,53 @@ export class SqlCatalogue implements Catalogue {
     this.#db = await this.#guarded(() => this.#database.open());
   }
 
-  async write(writes: readonly CatalogueWrite[]): Promise<void> {
-    const last = new Map(writes.map(({ entry }) => [entry.recordingId, entry]));
-    const recordings = [...last.values()].map(recordingRow);
-    const terms = [...last.values()].flatMap(termRows);
-    const chunks = new Map<string, ChunkRow>();
-    for (const { entry, chunks: some = [] } of writes)
-      for (const chunk of some) chunks.set(`${entry.recordingId} ${chunk.index}`, chunkRow(entry, chunk));
-    await this.#ask(async (db) => {
-      await db.transaction().execute(async (transaction) => {
-        for (const rows of slices(recordings)) await upsertRecordings(transaction, rows);
-        for (const rows of slices(terms))
-          await transaction
-            .insertInto('terms')
-            .values(rows)
-            .onConflict((conflict) => conflict.doNothing())
-            .execute();
-        for (const rows of slices([...chunks.values()])) await upsertChunks(transaction, rows);
-      });
-    });
+  async write(writes: readonly CatalogueWrite[]): Promise<readonly CatalogueEntry[]> {
+    const ids = idsOf(writes);
+    const refused = await this.#ask((db) =>
+      db.transaction().execute(async (transaction) => {
+        const rows = new RecordingRows(transaction);
+        const refused = await rows.put(writes);
+        await rows.dropBuried(ids);
+        return refused;
+      }),
+    );
+    // What another daemon buries in the same moment this transaction doesn't see, nor does that daemon see these rows. Its tombstone is
+    // there before it looks for rows to take out, so one of the two, looking once more, sees the other.
+    if (this.isShared) await this.#ask((db) => new RecordingRows(db).dropBuried(ids));
+    return refused;
   }
 
   async remove(recordingId: string): Promise<void> {
     const entry = await this.get(recordingId);
     if (entry === undefined) return;
     await this.#ask(async (db) => {
-      await db.transaction().execute((transaction) => removeRows(transaction, entry));
+      await db.transaction().execute((transaction) => new RecordingRows(transaction).remove(entry));
     });
   }
 
-  async bury(tombstone: CatalogueTombstone): Promise<void> {
+  async bury(tombstone: CatalogueTombstone): Promise<boolean> {
     const { recordingId, accountId } = tombstone;
-    const entry = await this.get(recordingId);
-    const row = { recording_id: recordingId, account_id: accountId, tombstone: JSON.stringify(tombstone) };
+    const owner = (await this.get(recordingId))?.accountId;
+    if (owner !== undefined && owner !== accountId) return false;
+    const row = { account_id: accountId, tombstone: JSON.stringify(tombstone) };
+    // First the tombstone alone, see `write`.
+    await this.#ask((db) =>
+      db
+        .insertInto('tombstones')
+        .values({ recording_id: recordingId, ...row })
+        .onConflict((conflict) => {
+          const known = conflict.column('recording_id');
+          // What somebody else has said of an id gives way to the account that has had the recording.
+          return owner === undefined ? known.doNothing() : known.doUpdateSet(row);
+        })
+        .execute(),
+    );
     await this.#ask(async (db) => {
-      await db.transaction().execute(async (transaction) => {
-        if (entry !== undefined) await removeRows(transaction, entry);
-        await transaction
-          .insertInto('tombstones')
-          .values(row)
-          .onConflict((conflict) => conflict.column('recording_id').doNothing())
-          .execute();
-      });
+      await db
+        .transaction()
+        .execute((transaction) => new RecordingRows(transaction).dropBuried([recordingId]));
     });
+    return true;
   }
 
   async tombstone(recordingId: string): Promise<CatalogueTombstone | undefined> {
@@ -132,6 +133,20 @@ export class SqlCatalogue implements Catalogue {
     const entries = found.slice(0, query.limit).map(entryIn);
     const last = entries.at(-1);
     return { entries, next: found.length > entries.length && last ? cursorOf(placeOf(last)) : null };
+  }
+
+  async accountAfter(accountId: string): Promise<string | undefined> {
+    if (!isText(accountId)) return undefined;
+    const row = await this.#ask((db) =>
+      db
+        .selectFrom('recordings')
+        .select('account_id')
+        .where('account_id', '>', accountId)
+        .orderBy('account_id')
+        .limit(1)
+        .executeTakeFirst(),
+    );
+    return row?.account_id;
   }
 
   async wasRead(place: string): Promise<boolean> {
@@ -197,81 +212,6 @@ async function page(db: Kysely<CatalogueTables>, query: CatalogueQuery): Promise
     .execute();
 }
 
-async function removeRows(db: Kysely<CatalogueTables>, entry: CatalogueEntry): Promise<void> {
-  const { recordingId } = entry;
-  await db
-    .deleteFrom('terms')
-    .where('term', 'in', termsOf(entry))
-    .where('recording_id', '=', recordingId)
-    .execute();
-  await db.deleteFrom('chunks').where('recording_id', '=', recordingId).execute();
-  await db.deleteFrom('recordings').where('recording_id', '=', recordingId).execute();
-}
-
-async function upsertRecordings(db: Kysely<CatalogueTables>, rows: RecordingRow[]): Promise<void> {
-  await db
-    .insertInto('recordings')
-    .values(rows)
-    .onConflict((conflict) =>
-      conflict.column('recording_id').doUpdateSet((row) => ({
-        account_id: row.ref('excluded.account_id'),
-        call_id: row.ref('excluded.call_id'),
-        state: row.ref('excluded.state'),
-        start_ms: row.ref('excluded.start_ms'),
-        entry: row.ref('excluded.entry'),
-        terms: row.ref('excluded.terms'),
-      })),
-    )
-    .execute();
-}
-
-async function upsertChunks(db: Kysely<CatalogueTables>, rows: ChunkRow[]): Promise<void> {
-  await db
-    .insertInto('chunks')
-    .values(rows)
-    .onConflict((conflict) =>
-      conflict.columns(['recording_id', 'chunk_index']).doUpdateSet((row) => ({
-        start_sample: row.ref('excluded.start_sample'),
-        samples: row.ref('excluded.samples'),
-        bytes: row.ref('excluded.bytes'),
-        sha256: row.ref('excluded.sha256'),
-      })),
-    )
-    .execute();
-}
-
-function recordingRow(entry: CatalogueEntry): RecordingRow {
-  return {
-    recording_id: entry.recordingId,
-    account_id: entry.accountId,
-    call_id: entry.callId,
-    state: entry.state,
-    start_ms: placeOf(entry).startMs,
-    entry: JSON.stringify(entry),
-    terms: termsOf(entry)
-      .map((term) => `\n${term}`)
-      .join(''),
-  };
-}
-
-function termRows(entry: CatalogueEntry): TermRow[] {
-  return termsOf(entry).map((term) => ({ term, recording_id: entry.recordingId }));
-}
-
-function chunkRow(
-  { recordingId }: CatalogueEntry,
-  { index, startSample, samples, bytes, sha256 }: CatalogueChunk,
-): ChunkRow {
-  return {
-    recording_id: recordingId,
-    chunk_index: index,
-    start_sample: startSample,
-    samples,
-    bytes,
-    sha256,
-  };
-}
-
 function entryIn({ entry }: { readonly entry: string }): CatalogueEntry {
   return JSON.parse(entry) as CatalogueEntry;
 }
@@ -279,10 +219,6 @@ function entryIn({ entry }: { readonly entry: string }): CatalogueEntry {
 /** PostgreSQL takes no NUL, and SQLite none behind one: nothing has such an id. */
 function isText(text: string): boolean {
   return !text.includes('\0');
-}
-
-function* slices<T>(rows: T[]): Generator<T[]> {
-  for (let at = 0; at < rows.length; at += rowsAtOnce) yield rows.slice(at, at + rowsAtOnce);
 }
 
 function reasonOf(error: unknown): string {

@@ -88,12 +88,13 @@ export class SqlOutbox implements Outbox {
     );
   }
 
-  async deliveriesOf(recordingId: string): Promise<readonly Delivery[]> {
+  async deliveriesOf(recordingId: string, accountId?: string): Promise<readonly Delivery[]> {
     const rows = await this.#ask((db) =>
       db
         .selectFrom('deliveries')
         .selectAll()
         .where('recording_id', '=', recordingId)
+        .$if(accountId !== undefined, (query) => query.where('account_id', '=', accountId ?? ''))
         .orderBy('sequence')
         .orderBy('endpoint')
         .execute(),
@@ -108,7 +109,7 @@ export class SqlOutbox implements Outbox {
   }
 }
 
-/** The first that waits of each recording and endpoint. */
+/** The first that waits of each account's recording and endpoint. */
 function heads(db: Kysely<CatalogueTables>, busy: Busy = { endpoints: [], accounts: [] }) {
   const { endpoints, accounts } = busy;
   return db
@@ -124,6 +125,7 @@ function heads(db: Kysely<CatalogueTables>, busy: Busy = { endpoints: [], accoun
             .select('earlier.event_id')
             .whereRef('earlier.recording_id', '=', 'one.recording_id')
             .whereRef('earlier.endpoint', '=', 'one.endpoint')
+            .whereRef('earlier.account_id', '=', 'one.account_id')
             .where('earlier.state', '=', 'waiting')
             .whereRef('earlier.sequence', '<', 'one.sequence'),
         ),

@@ -40,8 +40,8 @@ export class SteadyOutbox implements Outbox {
     await this.#gate.write(() => this.#inner().markKept(key, isKept));
   }
 
-  async deliveriesOf(recordingId: string): Promise<readonly Delivery[]> {
-    return await this.#gate.read(() => this.#inner().deliveriesOf(recordingId));
+  async deliveriesOf(recordingId: string, accountId?: string): Promise<readonly Delivery[]> {
+    return await this.#gate.read(() => this.#inner().deliveriesOf(recordingId, accountId));
   }
 
   async forgetBefore(ms: number): Promise<void> {

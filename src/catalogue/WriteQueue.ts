@@ -46,12 +46,15 @@ export class WriteQueue {
     return Math.min(...this.#taken.map(({ since }) => since), next?.since ?? Infinity, this.#asked + 1) - 1;
   }
 
-  add({ entry, chunks = [] }: CatalogueWrite): void {
-    this.#asked++;
+  /** @returns false for one that isn't taken, because a recording of the same id waits and is another account's */
+  add({ entry, chunks = [] }: CatalogueWrite): boolean {
     const before = this.#waiting.get(entry.recordingId);
+    if (before !== undefined && before.entry.accountId !== entry.accountId) return false;
+    this.#asked++;
     const all = new Map([...(before?.chunks ?? []), ...chunks.map((chunk) => [chunk.index, chunk] as const)]);
     this.#waiting.set(entry.recordingId, { entry, chunks: all, since: before?.since ?? this.#asked });
     this.#bound();
+    return true;
   }
 
   /** The entry that waits, if one does. */
@@ -91,7 +94,9 @@ export class WriteQueue {
     this.#waiting = new Map();
     for (const taken of this.#taken) {
       const { recordingId } = taken.entry;
-      const newer = waiting.get(recordingId);
+      const later = waiting.get(recordingId);
+      // Another account's of the same id came too late.
+      const newer = later?.entry.accountId === taken.entry.accountId ? later : undefined;
       const chunks = new Map([...taken.chunks, ...(newer?.chunks ?? [])]);
       this.#waiting.set(recordingId, { entry: newer?.entry ?? taken.entry, chunks, since: taken.since });
       waiting.delete(recordingId);

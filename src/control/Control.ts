@@ -92,6 +92,7 @@ export class Control {
     this.#archive = new Archive({
       config: () => this.#config,
       stores: this.#stores,
+      findAccount: (accountId) => this.#directory.find(accountId),
       reserve,
       alerts,
       found: (folder, manifest) => this.#recorder.found(folder, manifest),

@@ -24,15 +24,19 @@ const oddCodes: readonly (string | undefined)[] = [
 export const odd = Symbol('odd');
 
 /**
+ * @param mostBytes - larger ones are {@link odd}
  * @returns undefined when there is no such file, {@link odd} when it is no plain file, or too large for a document
  * @throws any other error of the file system, such as `EMFILE` or `EIO`
  */
-export async function readPlain(path: string): Promise<Buffer | typeof odd | undefined> {
+export async function readPlain(
+  path: string,
+  mostBytes = mostDocumentBytes,
+): Promise<Buffer | typeof odd | undefined> {
   const file = await open(path, flags).catch(otherwise);
   if (file === undefined || file === odd) return file;
   try {
     const found = await file.stat();
-    return found.isFile() && found.size <= mostDocumentBytes ? await file.readFile() : odd;
+    return found.isFile() && found.size <= mostBytes ? await file.readFile() : odd;
   } finally {
     await file.close();
   }

@@ -6,6 +6,7 @@ import { wavHeaderBytes, wholeHeaderBytes } from '../audio/wav.js';
 import { ReelayError } from '../config/ReelayError.js';
 import { chunkName, openChunkName } from '../spool/layout.js';
 import type { Manifest } from '../spool/Manifest.js';
+import { ownWav } from '../spool/ownAudio.js';
 import { FileStream } from './FileStream.js';
 import type { ByteRange, ObjectStore } from './ObjectStore.js';
 import { chunkKey, type SpooledRecording } from './SpooledRecording.js';
@@ -17,7 +18,10 @@ export interface Whereabouts {
   readonly folder: string;
   /** Asked anew at each read, because the configuration may change meanwhile. */
   readonly store: () => ObjectStore | null | Promise<ObjectStore | null>;
-  /** Key of the object that holds the whole call losslessly, where it is known already; else the stored manifest is asked. */
+  /**
+   * Key of the object that holds the whole call losslessly, where it is known already; else the stored manifest is asked. One that the
+   * recording may name, see {@link ownWav}.
+   */
   readonly audioKey?: string | undefined;
 }
 
@@ -138,7 +142,7 @@ export class ChunkedPcm {
     const store = await this.#where.store();
     const manifest = store === null ? null : await readStoredManifest(store, this.#where.folder);
     if (manifest === null) await sleep(lookAgainMs);
-    return manifest?.audio?.[0]?.key;
+    return manifest === null ? undefined : ownWav(manifest)?.key;
   }
 
   #gone({ index }: Piece): ReelayError {

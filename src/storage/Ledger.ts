@@ -1,9 +1,9 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
 import { z } from 'zod';
 import type { ObjectStore } from './ObjectStore.js';
+import { readSmall } from './readSmall.js';
 
 /** Nobody may delete this recording. */
 export interface Hold {
@@ -93,9 +93,15 @@ export class Ledger {
     this.#outgoing = outgoing;
   }
 
+  /** Null also for one that can't be read; {@link isHeld} knows of that, too. */
   async hold(recording: Owned): Promise<Hold | null> {
     const held = await readFrom(this.#store, keyOf('holds', recording), hold);
     return held?.recordingId === recording.recordingId ? held : null;
+  }
+
+  /** Whether there is a hold, whatever it says: one that is damaged, or of a later version, holds all the same. */
+  async isHeld(recording: Owned): Promise<boolean> {
+    return (await this.#store.size(keyOf('holds', recording))) !== null;
   }
 
   async putHold(held: Hold): Promise<void> {
@@ -108,6 +114,16 @@ export class Ledger {
 
   async bury(buried: Tombstone): Promise<void> {
     await this.#put(keyOf('tombstones', buried), buried);
+  }
+
+  /** Takes a tombstone back, of a recording that nothing was deleted of yet. */
+  async exhume(recording: Owned): Promise<void> {
+    await this.#store.delete(keyOf('tombstones', recording));
+  }
+
+  /** Whether there is a tombstone, whatever it says. */
+  async isBuried(recording: Owned): Promise<boolean> {
+    return (await this.#store.size(keyOf('tombstones', recording))) !== null;
   }
 
   async tombstone(recording: Owned): Promise<Tombstone | null> {
@@ -176,11 +192,10 @@ async function buriedIn(store: ObjectStore, keys: readonly string[]): Promise<To
 
 /** Null where there is nothing that can be read. @throws the store's own error when it can't be asked */
 async function readFrom<T>(store: ObjectStore, key: string, schema: z.ZodType<T>): Promise<T | null> {
-  const bytes = await store.size(key);
-  if (bytes === null || bytes > mostBytes) return null;
-  const text = (await buffer(await store.read(key))).toString();
+  const bytes = await readSmall(store, key, mostBytes);
+  if (bytes === null) return null;
   try {
-    return schema.parse(JSON.parse(text));
+    return schema.parse(JSON.parse(bytes.toString()));
   } catch {
     return null;
   }

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
-import type { Catalogue, CatalogueEntry, CatalogueQuery } from '../../src/catalogue/Catalogue.js';
+import type {
+  Catalogue,
+  CatalogueEntry,
+  CatalogueQuery,
+  CatalogueTombstone,
+} from '../../src/catalogue/Catalogue.js';
+import { catalogueAt } from '../../src/catalogue/catalogueAt.js';
 import { MemoryCatalogue } from '../../src/catalogue/MemoryCatalogue.js';
 import { kinds, opened } from './fixtures/catalogues.js';
 import { base, entry } from './fixtures/entry.js';
@@ -13,6 +19,12 @@ async function write(catalogue: Catalogue, ...entries: CatalogueEntry[]): Promis
 async function ids(catalogue: Catalogue, query: Partial<CatalogueQuery> = {}): Promise<string[]> {
   const page = await catalogue.list({ limit: 100, ...query });
   return page.entries.map(({ recordingId }) => recordingId);
+}
+
+function tombstone(recordingId: string, accountId: string): CatalogueTombstone {
+  const { callId, startTime } = entry(recordingId, 1);
+  const deletion = { deletedTime: startTime, cause: 'request', by: 'a key' } as const;
+  return { recordingId, accountId, callId, startTime, ...deletion };
 }
 
 /** All pages of a query, turned one by one. */
@@ -222,6 +234,69 @@ for (const kind of kinds) {
     },
   );
 
+  await t.test(`${kind.name}: an id is the account’s that had it first`, async (t) => {
+    const catalogue = await opened(t, kind);
+    const own = entry('a', 1, { accountId: 'AC2' });
+    const chunk = { index: 0, startSample: 0, samples: 1, bytes: 1, sha256: 'own' };
+    await catalogue.write([{ entry: own, chunks: [chunk] }]);
+    const refused = await catalogue.write([
+      { entry: entry('a', 2, { to: '+4930777' }), chunks: [{ ...chunk, sha256: 'foreign' }] },
+      { entry: entry('b', 3) },
+      { entry: entry('b', 4, { accountId: 'AC2' }) },
+      { entry: entry('a', 5, { accountId: 'AC2', state: 'interrupted' }) },
+    ]);
+    t.strictSame(
+      refused.map(({ recordingId, accountId }) => [recordingId, accountId]),
+      [
+        ['a', 'AC1'],
+        ['b', 'AC2'],
+      ],
+    );
+    t.match(await catalogue.get('a'), { accountId: 'AC2', state: 'interrupted' }, 'its own goes on');
+    t.strictSame(await ids(catalogue, { account: 'AC1' }), ['b']);
+    t.strictSame(await ids(catalogue, { search: '777' }), []);
+    t.strictSame(await catalogue.chunks('a'), kind.name === 'memory' ? null : [chunk]);
+    t.equal(await catalogue.bury(tombstone('a', 'AC1')), false);
+    t.ok(await catalogue.get('a'), 'nor does another one bury it');
+    t.equal(await catalogue.tombstone('a'), undefined);
+  });
+
+  await t.test(`${kind.name}: what its account has deleted does not come back`, async (t) => {
+    const catalogue = await opened(t, kind);
+    await write(catalogue, entry('a', 1));
+    t.equal(await catalogue.bury(tombstone('a', 'AC1')), true);
+    t.strictSame(
+      await catalogue.write([{ entry: entry('a', 1, { from: '+4930111' }) }, { entry: entry('b', 2) }]),
+      [],
+    );
+    t.equal(await catalogue.get('a'), undefined);
+    t.strictSame(await ids(catalogue), ['b']);
+    t.strictSame(await ids(catalogue, { search: '4930' }), []);
+    t.equal(await catalogue.bury(tombstone('c', 'AC1')), true, 'nobody has it yet');
+    const theirs = entry('c', 3, { accountId: 'AC2' });
+    await write(catalogue, theirs);
+    t.strictSame(await ids(catalogue), ['c', 'b'], 'another account’s tombstone keeps nothing out');
+    await catalogue.bury(tombstone('c', 'AC2'));
+    t.equal((await catalogue.tombstone('c'))?.accountId, 'AC2', 'who has had it is believed');
+    await write(catalogue, theirs);
+    t.strictSame(await ids(catalogue), ['b']);
+  });
+
+  await t.test(`${kind.name}: every account that has recordings is come by`, async (t) => {
+    const catalogue = await opened(t, kind);
+    const owners = ['AC2', 'AC1', 'AC10', 'AC2', 'äöü', 'ac1'];
+    await write(catalogue, ...owners.map((accountId, at) => entry(`r${at}`, at, { accountId })));
+    const walk = async () => {
+      const met: string[] = [];
+      for (let at = await catalogue.accountAfter(''); at !== undefined; at = await catalogue.accountAfter(at))
+        met.push(at);
+      return met.sort();
+    };
+    t.strictSame(await walk(), ['AC1', 'AC10', 'AC2', 'ac1', 'äöü']);
+    for (const id of ['r0', 'r1', 'r1']) await catalogue.remove(id);
+    t.strictSame(await walk(), ['AC10', 'AC2', 'ac1', 'äöü'], 'as long as it has some');
+  });
+
   if (kind.name === 'memory') continue;
   await t.test(
     `${kind.name}: whatever is written and asked, the answer is that of the one in memory`,
@@ -263,3 +338,19 @@ for (const kind of kinds) {
     },
   );
 }
+
+for (const kind of kinds.filter(({ name }) => name === 'postgres'))
+  await t.test('what one daemon deletes while another writes it is gone in the end', async (t) => {
+    const url = await kind.place(t);
+    const [one, other] = [catalogueAt(url), catalogueAt(url)];
+    t.teardown(() => Promise.all([one.close(), other.close()]));
+    await one.open();
+    await other.open();
+    for (let at = 0; at < 100; at++) {
+      const id = `r${at}`;
+      if (at % 2 === 0) await write(one, entry(id, at));
+      await Promise.all([write(one, entry(id, at, { samples: 1 })), other.bury(tombstone(id, 'AC1'))]);
+      t.equal(await one.get(id), undefined, id);
+    }
+    t.strictSame(await ids(one), []);
+  });

@@ -64,6 +64,30 @@ await t.test('what is written before it is open is in it when it is', async (t) 
   t.strictSame(await ids(writer), ['a']);
 });
 
+await t.test('what is another account’s is told, and not written', async (t) => {
+  const { watcher, writer } = made(t);
+  await writer.open();
+  await writer.write([{ entry: entry('a', 1) }]);
+  const [own, foreign] = [entry('b', 1), entry('b', 1, { accountId: 'AC2' })];
+  await writer.write([{ entry: entry('a', 2, { accountId: 'AC2' }) }, { entry: own }, { entry: foreign }]);
+  t.strictSame(watcher.told, ['up 0', 'refused b', 'refused a'], 'while it waits, and when it is there');
+  t.equal((await writer.get('a'))?.accountId, 'AC1');
+  const { callId, startTime } = own;
+  const said = {
+    recordingId: 'b',
+    callId,
+    startTime,
+    deletedTime: startTime,
+    cause: 'request',
+    by: 'x',
+  } as const;
+  t.equal(await writer.bury({ ...said, accountId: 'AC2' }), false);
+  t.strictSame(await ids(writer), ['b', 'a']);
+  t.equal(await writer.bury({ ...said, accountId: 'AC1' }), true);
+  t.strictSame(await ids(writer), ['a']);
+  t.equal(await writer.accountAfter(''), 'AC1');
+});
+
 await t.test('a list has everything that was to be written before it was asked for', async (t) => {
   const { inner, writer } = made(t);
   await writer.open();

@@ -94,6 +94,17 @@ for (const kind of kinds) {
     t.match(await outbox.due(9000, 10), [{ eventId: due.eventId, dueMs: 9000 }]);
   });
 
+  await t.test(`${kind.name}: what another account’s store says of a recording is not its own`, async (t) => {
+    const { outbox } = await opened(t, kind);
+    const own = delivery(1, 5, 0);
+    const planted = { ...delivery(1, 1, 0), eventId: 'msg_planted', accountId: 'AC2', dueMs: 9000 };
+    await outbox.post([planted, own]);
+    t.strictSame(await outbox.deliveriesOf('r1', 'AC1'), [own]);
+    t.strictSame(await outbox.deliveriesOf('r1', 'AC3'), []);
+    t.equal((await outbox.deliveriesOf('r1')).length, 2);
+    t.strictSame(await outbox.due(1000, 10), [own], 'nor does it keep the own ones waiting');
+  });
+
   await t.test(`${kind.name}: a tombstone takes the place of its recording`, async (t) => {
     const catalogue = await opened(t, kind);
     await catalogue.write([{ entry: entry('a', 1) }, { entry: entry('b', 2) }]);

@@ -1,14 +1,17 @@
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import t from 'tap';
+import { entryOf } from '../../src/catalogue/Catalogue.js';
 import { MemoryCatalogue } from '../../src/catalogue/MemoryCatalogue.js';
 import type { AccountConfig, S3StoreConfig } from '../../src/config/Config.js';
 import { loadConfig } from '../../src/config/load.js';
 import { ReelayError } from '../../src/config/ReelayError.js';
 import { Library } from '../../src/control/library/Library.js';
+import { reindex } from '../../src/control/library/reindex.js';
 import type { ScanObserver } from '../../src/control/library/StoreScan.js';
 import type { Manifest } from '../../src/spool/Manifest.js';
 import { FileStore } from '../../src/storage/FileStore.js';
+import { Ledger } from '../../src/storage/Ledger.js';
 import type { ObjectStore, StoredObject } from '../../src/storage/ObjectStore.js';
 import { folderOf } from '../../src/storage/SpooledRecording.js';
 import { Signal } from '../fixtures/Signal.js';
@@ -188,6 +191,85 @@ await t.test('recordings of accounts that cannot be looked up hold up nobody els
   isDown = false;
   await library.scanStores(accounts, unexpected);
   t.strictSame(await shown(), ['far', 'far-too', 'near']);
+});
+
+await t.test('a recording that is deleted while it is looked up stays deleted', async (t) => {
+  const dir = t.testdir({});
+  const { manifest } = await fabricateRecording(join(dir, 'kept'), { accountId: 'AC1', chunks: 0 });
+  const [reached, go] = [new Signal(), new Signal()];
+  class Gated extends FileStore {
+    override async read(key: string): Promise<Readable> {
+      const stream = await super.read(key);
+      reached.fire();
+      await go.fired;
+      return stream;
+    }
+  }
+  const catalogue = new MemoryCatalogue();
+  const folder = folderOf(manifest);
+  await catalogue.write([{ entry: { ...entryOf(manifest, folder), state: 'uploading' } }]);
+  const library = new Library(catalogue, join(dir, 'spool'), only(new Gated(join(dir, 'kept'))));
+  const { recordingId, accountId, callId, startTime } = manifest;
+  const looked = library.refresh(recordingId);
+  await reached.fired;
+  const deletion = { deletedTime: startTime, cause: 'request', by: 'desk' } as const;
+  await catalogue.bury({ recordingId, accountId, callId, startTime, ...deletion });
+  go.fire();
+  await looked;
+  t.equal(await library.find(recordingId), undefined);
+  await library.finished(folder, manifest);
+  t.equal(await library.find(recordingId), undefined, 'also when its upload ends only now');
+});
+
+await t.test('what a store says of another account’s recording is not believed, and told', async (t) => {
+  const dir = t.testdir({ outgoing: {} });
+  const kept = (id: string): string => join(dir, id);
+  const own = await fabricateRecording(kept('AC2'), { accountId: 'AC2', recordingId: 'r1', chunks: 0 });
+  await fabricateRecording(kept('AC1'), { accountId: 'AC1', recordingId: 'r1', chunks: 0 });
+  const stores: Record<string, FileStore> = {
+    AC1: new FileStore(kept('AC1')),
+    AC2: new FileStore(kept('AC2')),
+  };
+  const { startTime } = own.manifest;
+  const said = {
+    recordingId: 'r1',
+    accountId: 'AC1',
+    callId: 'CAmade-up',
+    startTime,
+    deletedTime: startTime,
+  };
+  await new Ledger(new FileStore(kept('AC1')), join(dir, 'outgoing')).bury({
+    schema: 1,
+    ...said,
+    cause: 'request',
+    by: 'AC1',
+  });
+  const catalogue = new MemoryCatalogue();
+  const library = new Library(catalogue, join(dir, 'spool'), {
+    of: (id) => Promise.resolve(stores[id] ?? null),
+  });
+  await library.scanStores([inBucket('AC2')], unexpected, { isWhole: true });
+  const refused: string[] = [];
+  const observer: ScanObserver = {
+    ...unexpected,
+    refused: ({ name }, { recordingId, accountId }) => refused.push(`${name} ${accountId} ${recordingId}`),
+  };
+  await library.scanStores([inBucket('AC1')], observer, { isWhole: true });
+  t.equal((await library.find('r1'))?.accountId, 'AC2');
+  const told = `file:${kept('AC1')} AC1 r1`;
+  t.strictSame(refused, [told, told], 'of the tombstone, and of the manifest');
+  const result = await reindex(
+    { ...loadConfig({}, {}, dir), accounts: ['AC2', 'AC1'].map(inBucket) },
+    catalogue,
+    {
+      of: (id) => Promise.resolve(stores[id] ?? null),
+    },
+  );
+  t.match(result.failures, [
+    { error: { code: 'catalogue_refused' } },
+    { error: { code: 'catalogue_refused' } },
+  ]);
+  t.equal((await library.find('r1'))?.accountId, 'AC2');
 });
 
 await t.test('an announcement that comes late does not undo the end', async (t) => {

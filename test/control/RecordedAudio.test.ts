@@ -123,3 +123,19 @@ await t.test('what grows is not sealed, also when it is full', async (t) => {
   const audio = await audioOf(dir, recording);
   t.match(audio, { samples: 190, sealedSamples: 80 });
 });
+
+await t.test('what a manifest names without having a right to it is not read', async (t) => {
+  const dir = t.testdir({});
+  const kept = join(dir, 'recordings');
+  const victim = await fabricateRecording(kept, { accountId: 'AC2', layout: 'single' });
+  const thief = await fabricateRecording(kept, { accountId: 'AC1', layout: 'single' });
+  const audio = (thief.manifest.audio ?? []).map((own, at) => ({
+    ...own,
+    key: victim.manifest.audio?.[at]?.key ?? '',
+  }));
+  const manifest = { ...thief.manifest, audio };
+  await writeFile(join(thief.folder, 'manifest.json'), JSON.stringify(manifest));
+  const stolen = await audioOf(dir, { ...thief, manifest });
+  await t.rejects(samplesOf(stolen, 0, 100), { code: 'chunk_missing' });
+  t.same(await samplesOf(await audioOf(dir, thief), 0, 100), expected(thief, 0, 100), 'its own it may');
+});

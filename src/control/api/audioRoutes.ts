@@ -16,6 +16,7 @@ import { Rendition, renditionFormats } from '../rendition/Rendition.js';
 import { sampleRange } from './samplePosition.js';
 import { speechDocument } from '../rendition/speechDocument.js';
 import { direct, objectUrl } from './objectUrl.js';
+import { queryAs } from './queryAs.js';
 import { Turnstile } from './Turnstile.js';
 import { waveformData, waveformDocument } from '../rendition/waveformDocument.js';
 
@@ -42,6 +43,8 @@ const part = z.object({
   to: z.string().optional(),
   direct,
 });
+const queryRemedy =
+  'The query takes channel (0, 1, mix), format (wav, opus, mp3), from, to and direct; a waveform.dat takes samplesPerBin.';
 const resolution = z.object({ samplesPerBin: z.coerce.number().int().min(1).default(1) });
 
 /**
@@ -82,7 +85,7 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
     answers: audio,
   };
   route('audio.wav', about, async (heard, request, reply) => {
-    const { channel, format, from, to, direct } = asked(part, request.query);
+    const { channel, format, from, to, direct } = queryAs(part, request.query, queryRemedy);
     const isWhole = [channel, format, from, to].every((each) => each === undefined);
     if (isWhole && direct === 'true') {
       const url = await wholeUrl(sources, heard);
@@ -112,7 +115,7 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
   const peaks = made('Peaks of one resolution', 'application/octet-stream: as audiowaveform writes it');
   const data = { ...peaks, querystring: resolution };
   route('waveform.dat', data, async (heard, request, reply) => {
-    const { samplesPerBin } = asked(resolution, request.query);
+    const { samplesPerBin } = queryAs(resolution, request.query, queryRemedy);
     return await sendMade(request, reply, {
       ...json(heard, `waveform-${samplesPerBin}`),
       type: 'application/octet-stream',
@@ -220,14 +223,4 @@ function json({ manifest, snapshot }: Heard, name: string): { readonly type: str
   const { recordingId, state, events } = manifest;
   const tag = [recordingId, snapshot.samples, state, events.length, name].join('-');
   return { type: 'application/json; charset=utf-8', etag: `"${tag}"` };
-}
-
-/** @throws ReelayError `request_invalid` */
-function asked<T>(schema: z.ZodType<T>, query: unknown): T {
-  const { success, data, error } = schema.safeParse(query);
-  if (success) return data;
-  const value = error.issues.map(({ path, message }) => `${path.join('.')} ${message}`.trim()).join('; ');
-  const remedy =
-    'The query takes channel (0, 1, mix), format (wav, opus, mp3), from, to and direct; a waveform.dat takes samplesPerBin.';
-  throw new ReelayError('request_invalid', { value, remedy });
 }

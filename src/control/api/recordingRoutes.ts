@@ -1,7 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { z } from 'zod';
 import type { CatalogueEntry } from '../../catalogue/Catalogue.js';
-import { ReelayError } from '../../config/ReelayError.js';
 import { documentSchemas } from '../../spool/documentSchemas.js';
 import { chunkName } from '../../spool/layout.js';
 import { answerSchemas } from './answerSchemas.js';
@@ -10,14 +9,18 @@ import { sendBytes, sendElsewhere, sendNotYet, statusOf } from './AudioAnswer.js
 import { audioRoutes } from './audioRoutes.js';
 import { AudioSnapshot } from '../rendition/AudioSnapshot.js';
 import type { Scope } from './Keyring.js';
+import type { LiveCall } from '../ControlMessage.js';
 import type { Library } from '../library/Library.js';
 import { readSidecar } from '../library/readSidecar.js';
 import { findRecording, notFound, type RecordingSources } from './RecordingSources.js';
 import { direct, objectUrl } from './objectUrl.js';
+import { queryAs } from './queryAs.js';
 import { Turnstile } from './Turnstile.js';
 
 /** Audio that is sent at once. Each answer holds some 200 kB while its client reads slowly, and an open file. */
 const mostDownloads = 128;
+/** Manifests and sidecars that are sent at once. A sidecar has a megabyte at most; a manifest is long after hours of call, and then parsed whole. */
+const mostDocuments = 64;
 
 type ById = FastifyRequest<{ Params: { id: string } }>;
 type ByFile = FastifyRequest<{ Params: { id: string; file: string } }>;
@@ -71,20 +74,34 @@ const aboutChunk: RouteDescription = {
 export function recordingRoutes(app: FastifyInstance, sources: RecordingSources): void {
   const { scopeOf } = sources;
   const downloads = new Turnstile(mostDownloads);
-  app.get('/v1/calls', described(aboutCalls), async (request) => ({
-    calls: await liveCalls(sources, scopeOf(request)),
-  }));
+  const documents = new Turnstile(mostDocuments);
+  app.get('/v1/calls', described(aboutCalls), async (request) => {
+    const scope = scopeOf(request);
+    const calls = await liveCalls(sources, scope);
+    sources.trail.showed(
+      scope,
+      'calls',
+      calls.map(({ accountId }) => accountId),
+    );
+    return { calls };
+  });
   app.get(
     '/v1/recordings',
     described(aboutList),
     async (request) => await list(sources, scopeOf(request), request.query),
   );
-  app.get('/v1/recordings/:id', described(aboutOne), async (request: ById, reply) => {
-    const entry = await findRecording(sources, scopeOf(request, null), request.params.id);
-    if (entry === null)
-      return await sendNotYet(reply, { recordingId: request.params.id, state: 'recording' });
-    const manifest = await sources.library.manifest(entry);
-    return manifest ?? (await sendNotYet(reply, statusOf(entry)));
+  app.route({
+    ...described(aboutOne),
+    method: ['GET', 'HEAD'],
+    url: '/v1/recordings/:id',
+    handler: async (request: ById, reply) => {
+      const entry = await findRecording(sources, scopeOf(request, null), request.params.id);
+      if (entry === null)
+        return await sendNotYet(reply, { recordingId: request.params.id, state: 'recording' });
+      documents.enter(reply.raw, entry.accountId);
+      const manifest = await sources.library.manifest(entry);
+      return manifest ?? (await sendNotYet(reply, statusOf(entry)));
+    },
   });
   audioRoutes(app, sources, downloads);
   app.route({
@@ -98,17 +115,18 @@ export function recordingRoutes(app: FastifyInstance, sources: RecordingSources)
       if (digits === undefined) throw notFound(request.url);
       if (entry === null) return await sendNotYet(reply, { recordingId: id, state: 'recording' });
       const index = Number(digits);
-      if (kind === 'wav') downloads.enter(reply.raw, entry.accountId);
+      const { direct } = queryAs(chunkQuery, request.query, 'The query of a chunk takes direct (true or false).');
+      (kind === 'wav' ? downloads : documents).enter(reply.raw, entry.accountId);
       const sidecar = await readSidecar(sources.library.whereabouts(entry), index);
       if (sidecar === null) return await sendNoChunk(sources, entry, index, request, reply);
-      if (kind === 'wav') return await sendChunk(sources, entry, { index, sidecar }, request, reply);
+      if (kind === 'wav') return await sendChunk(sources, entry, { index, sidecar, direct }, request, reply);
       const isHead = request.method === 'HEAD';
       return await reply.type('application/json; charset=utf-8').send(isHead ? '' : sidecar);
     },
   });
 }
 
-async function liveCalls({ calls, library }: RecordingSources, scope: Scope): Promise<object[]> {
+async function liveCalls({ calls, library }: RecordingSources, scope: Scope): Promise<LiveCall[]> {
   const seen = calls.all.filter(({ accountId }) => scope.sees(accountId));
   return await Promise.all(
     seen.map(async (call) => {
@@ -121,16 +139,17 @@ async function liveCalls({ calls, library }: RecordingSources, scope: Scope): Pr
   );
 }
 
-async function list({ library }: RecordingSources, scope: Scope, asked: unknown): Promise<object> {
-  const { success, data, error } = query.safeParse(asked);
-  if (!success) {
-    const value = error.issues.map(({ path, message }) => `${path.join('.')} ${message}`.trim()).join('; ');
-    const remedy =
-      'The query takes account, callId, from, to (ISO 8601), state, search, limit (1 to 1000) and cursor.';
-    throw new ReelayError('request_invalid', { value, remedy });
-  }
-  const { from, to, ...rest } = data;
+async function list({ library, trail }: RecordingSources, scope: Scope, asked: unknown): Promise<object> {
+  const remedy =
+    'The query takes account, callId, from, to (ISO 8601), state, search, limit (1 to 1000) and cursor.';
+  const { from, to, ...rest } = queryAs(query, asked, remedy);
+  if (rest.account !== undefined && !scope.sees(rest.account)) throw notFound(rest.account);
   const page = await library.list({ ...rest, fromMs: from, toMs: to, visible: scope.visible });
+  trail.showed(
+    scope,
+    'recordings',
+    page.entries.map(({ accountId }) => accountId),
+  );
   return { recordings: page.entries.map((entry) => shown(library, entry)), next: page.next };
 }
 
@@ -144,7 +163,7 @@ function shown(library: Library, entry: CatalogueEntry): object {
 async function sendChunk(
   { library, throttle }: RecordingSources,
   entry: CatalogueEntry,
-  { index, sidecar }: { readonly index: number; readonly sidecar: string },
+  { index, sidecar, direct }: { readonly index: number; readonly sidecar: string } & z.infer<typeof chunkQuery>,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
@@ -153,7 +172,7 @@ async function sendChunk(
   if (!success || data.index !== index) throw notFound(request.url);
   const chunk = AudioSnapshot.ofChunk(where, data);
   if (chunk.bytes !== data.bytes) throw notFound(request.url);
-  if (chunkQuery.safeParse(request.query).data?.direct === 'true') {
+  if (direct === 'true') {
     const key = `${entry.folder}/${chunkName(index)}`;
     const url = await objectUrl(await where.store(), { key, bytes: data.bytes });
     if (url !== null) return await sendElsewhere(reply, url);

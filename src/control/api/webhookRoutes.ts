@@ -19,8 +19,9 @@ export function webhookRoutes(
 ): void {
   const deliveriesFor = async (request: ById, deed: KeyScope): Promise<readonly Delivery[]> => {
     const { id } = request.params;
-    await findRecording(sources, sources.scopeOf(request, null), id, deed);
-    return await outbox.deliveriesOf(id);
+    const entry = await findRecording(sources, sources.scopeOf(request, null), id, deed);
+    // Without an entry its call is the scope's own.
+    return await outbox.deliveriesOf(id, entry?.accountId ?? sources.calls.accountOfRecording(id));
   };
   const params = { id: 'the recording' };
   const some = { 202: answerSchemas.replayed };

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { CatalogueWriter } from '../../catalogue/CatalogueWriter.js';
-import type { Config } from '../../config/Config.js';
+import type { AccountConfig, Config } from '../../config/Config.js';
 import type { Manifest } from '../../spool/Manifest.js';
 import { catalogueNoteName, daemonsFolder } from '../../spool/layout.js';
 import type { RecordingProgress, SpoolEvent } from '../../spool/SpoolEvent.js';
@@ -21,6 +21,8 @@ export interface ArchiveOptions {
   /** Where spool and catalogue are was settled at the start; a reload moves neither. */
   readonly config: () => Config;
   readonly stores: Stores;
+  /** Configured or looked up; undefined where nobody knows it. @throws ReelayError `accounts_unavailable` */
+  readonly findAccount: (accountId: string) => Promise<AccountConfig | undefined>;
   readonly reserve: SpoolReserve;
   readonly alerts: Alerts;
   /** A recording that lies in the spool. */
@@ -65,6 +67,7 @@ export class Archive {
       catalogue: this.catalogue,
       removal: this.removal,
       accounts: () => config().accounts,
+      findAccount: options.findAccount,
       log,
     });
     this.audit = new AuditLog({ dir: outgoing, storeOf, log });
@@ -138,6 +141,11 @@ export class Archive {
         },
         cut: (store) =>
           log.warn({ store: store.name }, 'a store holds so much that not everything in it is shown'),
+        refused: (store, { recordingId, accountId }) =>
+          log.error(
+            { code: 'catalogue_refused', store: store.name, recordingId, accountId },
+            'a store says something of another account’s recording, which is not believed',
+          ),
       },
       bounds,
     );

@@ -1,8 +1,15 @@
-import { type Catalogue, type CatalogueWrite, entryOf } from '../../catalogue/Catalogue.js';
+import {
+  type Catalogue,
+  type CatalogueEntry,
+  type CatalogueWrite,
+  entryOf,
+} from '../../catalogue/Catalogue.js';
 import { isDelivery } from '../../catalogue/Delivery.js';
 import type { AccountConfig } from '../../config/Config.js';
 import { ReelayError } from '../../config/ReelayError.js';
-import { tombstonesIn, undeliveredIn } from '../../storage/Ledger.js';
+import { manifestName, recordingFolder } from '../../spool/layout.js';
+import { type Tombstone, tombstonesIn, undeliveredIn } from '../../storage/Ledger.js';
+import { isObjectKey } from '../../storage/objectKey.js';
 import type { ObjectStore } from '../../storage/ObjectStore.js';
 import { storedRecordings, type StoreScope } from '../../storage/StoredRecording.js';
 
@@ -14,6 +21,8 @@ export interface ScanObserver {
   cut(store: ObjectStore): void;
   /** A recording lies there, in its own account's store. */
   found?(recordingId: string): void;
+  /** Something there is said of a recording that is another account's. */
+  refused?(store: ObjectStore, said: Pick<CatalogueEntry, 'recordingId' | 'accountId'>): void;
 }
 
 /** How much of the stores is read. */
@@ -58,6 +67,8 @@ const mostListed = 1_000_000;
 const scannedAtOnce = 4;
 /** Recordings that are written into the catalogue at once. */
 const writtenAtOnce = 64;
+/** Tombstones that are looked after at once. */
+const buriedAtOnce = 8;
 /** How long a question waits for the stores to be read after a start before it is told to come again, ms. */
 const patienceMs = 5000;
 
@@ -163,7 +174,7 @@ export class StoreScan {
       const cut = (): void => observer.cut(store);
       const most = bounds.isWhole === true ? Infinity : mostListed;
       const scope = account.store?.type === 'file' ? {} : { prefix, most, cut };
-      if (!wasRead || bounds.isWhole === true) await this.#readLedger(store, account);
+      if (!wasRead || bounds.isWhole === true) await this.#readLedger(store, account, observer);
       for (const part of this.#parts(account, bounds, wasRead)) {
         await this.#scanStore(store, { ...scope, ...part }, observer);
         recentDone();
@@ -178,16 +189,35 @@ export class StoreScan {
   }
 
   /** What recordings don't say. Of a store that many accounts share only what is their own is believed. */
-  async #readLedger(store: ObjectStore, account: AccountConfig): Promise<void> {
+  async #readLedger(store: ObjectStore, account: AccountConfig, observer: ScanObserver): Promise<void> {
     const { catalogue, storeOf } = this.#options;
+    const some: Tombstone[] = [];
+    const burySome = async (): Promise<void> => {
+      await Promise.all(some.splice(0).map((tombstone) => this.#bury(store, tombstone, observer)));
+    };
     for await (const tombstone of tombstonesIn(store, isAnybodys(account) ? undefined : account.id)) {
-      const own = await storeOf(tombstone.accountId).catch(() => null);
-      if (own?.name === store.name) await catalogue.bury(tombstone);
+      some.push(tombstone);
+      if (some.length >= buriedAtOnce) await burySome();
     }
+    await burySome();
     for await (const event of undeliveredIn(store, isAnybodys(account) ? undefined : account.id)) {
       const own = await storeOf(event.accountId).catch(() => null);
-      if (own?.name === store.name && isDelivery(event)) await catalogue.outbox.post([event]);
+      if (own?.name !== store.name || !isDelivery(event)) continue;
+      const owner = (await catalogue.get(event.recordingId))?.accountId ?? event.accountId;
+      if (owner === event.accountId) await catalogue.outbox.post([event]);
+      else observer.refused?.(store, event);
     }
+  }
+
+  /** A deletion that broke off has left the manifest. Its recording is shown, so that it can be asked for again. */
+  async #bury(store: ObjectStore, tombstone: Tombstone, observer: ScanObserver): Promise<void> {
+    const { catalogue, storeOf } = this.#options;
+    const own = await storeOf(tombstone.accountId).catch(() => null);
+    if (own?.name !== store.name) return;
+    const folder = recordingFolder({ ...tombstone, startMs: Date.parse(tombstone.startTime) });
+    const manifest = `${folder}/${manifestName}`;
+    if (isObjectKey(manifest) && (await store.size(manifest)) !== null) return;
+    if (!(await catalogue.bury(tombstone))) observer.refused?.(store, tombstone);
   }
 
   async #wasRead(place: string): Promise<boolean> {
@@ -213,6 +243,7 @@ export class StoreScan {
   async #scanStore(store: ObjectStore, scope: StoreScope, observer: ScanObserver): Promise<void> {
     const unavailable = new Map<string, unknown>();
     const writes: CatalogueWrite[] = [];
+    const refused = (entry: CatalogueEntry): void => observer.refused?.(store, entry);
     for await (const { folder, manifest } of storedRecordings(store, scope)) {
       const { accountId, recordingId } = manifest;
       if (unavailable.has(accountId)) continue;
@@ -225,17 +256,18 @@ export class StoreScan {
       observer.found?.(recordingId);
       if (!this.#options.isSpooled(recordingId))
         writes.push({ entry: entryOf(manifest, folder), chunks: manifest.chunks });
-      if (writes.length >= writtenAtOnce) await this.#write(writes.splice(0));
+      if (writes.length >= writtenAtOnce) await this.#write(writes.splice(0), refused);
     }
-    await this.#write(writes);
+    await this.#write(writes, refused);
     // What is everybody else's is shown; the rest when it can be known whose it is.
     for (const error of unavailable.values()) throw error;
   }
 
-  async #write(writes: readonly CatalogueWrite[]): Promise<void> {
+  async #write(writes: readonly CatalogueWrite[], refused: (entry: CatalogueEntry) => void): Promise<void> {
     const { catalogue, isSpooled } = this.#options;
     // One may have been taken up by the spool's own scan meanwhile.
-    await catalogue.write(writes.filter(({ entry }) => !isSpooled(entry.recordingId)));
+    const foreign = await catalogue.write(writes.filter(({ entry }) => !isSpooled(entry.recordingId)));
+    foreign.forEach(refused);
   }
 }
 

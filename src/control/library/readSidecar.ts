@@ -1,15 +1,17 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
 import { sidecarName } from '../../spool/layout.js';
-import type { ObjectStore } from '../../storage/ObjectStore.js';
+import { odd, readPlain } from '../../spool/plainFile.js';
+import { readSmall } from '../../storage/readSmall.js';
 import { readSpooled } from '../../storage/SpooledRecording.js';
 import type { Whereabouts } from '../rendition/AudioSnapshot.js';
+
+/** Larger ones are somebody else's. A sidecar of a chunk with thousands of gaps has a tenth of it. */
+const mostBytes = 2 ** 20;
 
 /**
  * A chunk's sidecar from spool or store, as it was written; looked for twice, since it may be moved from the one to the other meanwhile.
  *
- * @returns null where there is none
+ * @returns null where there is none, or a file that is no sidecar for its size
  * @throws the store's own error
  */
 export async function readSidecar(
@@ -18,16 +20,12 @@ export async function readSidecar(
 ): Promise<string | null> {
   const name = sidecarName(index);
   for (let look = 0; look < 2; look++) {
-    const spooled = await readFile(join(spoolDir, folder, name), 'utf8').catch(() => null);
-    if (spooled !== null) return spooled;
-    const stored = await readObject(await store(), `${folder}/${name}`);
-    if (stored !== null) return stored;
+    const spooled = await readPlain(join(spoolDir, folder, name), mostBytes).catch(() => undefined);
+    if (spooled !== undefined && spooled !== odd) return spooled.toString();
+    const place = await store();
+    const stored = place && (await readSmall(place, `${folder}/${name}`, mostBytes));
+    if (stored !== null) return stored.toString();
     if ((await readSpooled(spoolDir, folder)) === undefined) return null;
   }
   return null;
-}
-
-async function readObject(store: ObjectStore | null, key: string): Promise<string | null> {
-  if (store === null || (await store.size(key)) === null) return null;
-  return (await buffer(await store.read(key))).toString();
 }

@@ -1,5 +1,6 @@
 import type { Catalogue } from '../../catalogue/Catalogue.js';
 import type { Config } from '../../config/Config.js';
+import { ReelayError } from '../../config/ReelayError.js';
 import type { Stores } from '../../storage/Stores.js';
 import { Library } from './Library.js';
 
@@ -9,7 +10,10 @@ export interface Reindexed {
   readonly spooled: number;
   /** Entries of recordings that are nowhere. */
   readonly removed: number;
-  /** Stores that could not be read to their end, and why. What the catalogue had of them it still has. */
+  /**
+   * Stores that could not be read to their end, and why; what the catalogue had of them it still has. And what others say of a recording
+   * that is another account's.
+   */
   readonly failures: readonly { readonly store: string; readonly error: unknown }[];
 }
 
@@ -36,6 +40,10 @@ export async function reindex(
       failed: ({ name }, error) => failures.push({ store: name, error }),
       cut: () => undefined,
       found: (recordingId) => seen.add(recordingId),
+      refused: ({ name }, { recordingId, accountId }) => {
+        const value = `${recordingId} of ${accountId}: another account has a recording of this id`;
+        failures.push({ store: name, error: new ReelayError('catalogue_refused', { value }) });
+      },
     },
     { again: '', isWhole: true },
   );

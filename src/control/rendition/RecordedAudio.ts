@@ -4,6 +4,7 @@ import { samplesOf } from '../../audio/pcm.js';
 import { readWavHeader, wavHeaderBytes, type WavShape } from '../../audio/wav.js';
 import { chunkName, openChunkName } from '../../spool/layout.js';
 import type { Manifest, Sidecar } from '../../spool/Manifest.js';
+import { ownWav } from '../../spool/ownAudio.js';
 import { ChunkedPcm, type Piece, sealedPieces, type Whereabouts } from '../../storage/ChunkedPcm.js';
 import { readSpooled, type SpooledRecording } from '../../storage/SpooledRecording.js';
 
@@ -105,8 +106,8 @@ async function audioOf(
     pieces.push({ index, startSample: samplesIn(pieces), samples, isGrowing: true });
     if (grown.samples < chunkSamples) break;
   }
-  const wholes = [...(spooled?.note.audio ?? []), ...(manifest.audio ?? [])];
-  const audioKey = wholes.find((audio) => audio.format === 'wav')?.key;
+  const audio = [...(spooled?.note.audio ?? []), ...(manifest.audio ?? [])];
+  const audioKey = ownWav({ ...manifest, audio })?.key;
   return new RecordedAudio({ ...where, audioKey }, format, pieces);
 }
 
