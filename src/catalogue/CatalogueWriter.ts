@@ -118,6 +118,7 @@ export class CatalogueWriter implements Catalogue {
   async write(writes: readonly CatalogueWrite[]): Promise<readonly []> {
     for (const each of writes) if (!this.#queue.add(each)) this.#observer.refused(each.entry, ofAnother());
     if (this.#state === 'closed') await this.#tell(this.#unavailable());
+    if (this.#state === 'down') await this.#tried;
     if (this.#state !== 'up') {
       await this.#told;
       return [];

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import type { CatalogueEntry } from '../../src/catalogue/Catalogue.js';
@@ -62,6 +63,21 @@ await t.test('what is written before it is open is in it when it is', async (t) 
   t.strictSame(watcher.told, ['up 0']);
   t.strictSame(inner.batches, [['a']]);
   t.strictSame(await ids(writer), ['a']);
+});
+
+await t.test('a write that comes while it is opened waits until it is written', async (t) => {
+  const { inner, writer } = made(t);
+  const go = new Signal();
+  inner.gate = go.fired;
+  const opening = writer.open();
+  let isThrough = false;
+  const writing = writer.write([{ entry: entry('a', 1) }]).then(() => (isThrough = true));
+  await nextTurn();
+  t.notOk(isThrough, 'what is taken out of the spool behind it would be in no list');
+  go.fire();
+  await writing;
+  t.strictSame(inner.batches, [['a']]);
+  await opening;
 });
 
 await t.test('what is another account’s is told, and not written', async (t) => {

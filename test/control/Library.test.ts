@@ -1,4 +1,4 @@
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import type { Readable } from 'node:stream';
 import t from 'tap';
 import { entryOf } from '../../src/catalogue/Catalogue.js';
@@ -280,6 +280,21 @@ await t.test('an announcement that comes late does not undo the end', async (t) 
   await library.finished('f', manifest);
   library.take({ type: 'ended', folder: 'f', manifest: { ...manifest, state: 'uploading' } });
   t.equal((await library.find(manifest.recordingId))?.state, 'complete');
+});
+
+await t.test('files that still lie in the spool do not undo the end', async (t) => {
+  const dir = t.testdir({});
+  const spool = join(dir, 'spool');
+  const ids = { recordingId: 'r1', callId: 'CA1', accountId: 'AC1' };
+  const kept = await fabricateRecording(join(dir, 'kept'), { ...ids, state: 'complete' });
+  const left = await fabricateRecording(spool, { ...ids, state: 'uploading' });
+  const library = new Library(new MemoryCatalogue(), spool, only(new FileStore(join(dir, 'kept'))));
+  const folder = relative(spool, left.folder);
+  await library.finished(folder, kept.manifest);
+  await library.scanSpool(() => t.fail('it is known'));
+  t.equal((await library.find('r1'))?.state, 'complete');
+  t.equal((await library.refresh('r1'))?.state, 'complete');
+  t.equal((await library.find('r1'))?.state, 'complete');
 });
 
 await t.test('of a bucket each account’s last thirty days are read, a few manifests at once', async (t) => {

@@ -90,7 +90,7 @@ export function checkUpstreamEvent(event: UpstreamEvent, data: Buffer): void {
     case 'recording': {
       const { request } = event;
       assert.ok(['pause', 'resume', 'stop', 'start'].includes(request.deed));
-      assert.ok(request.deed !== 'pause' || request.mode === 'silence' || request.mode === 'skip');
+      if (request.deed === 'pause') assert.ok(['silence', 'skip'].includes(request.mode));
       checkStreamId(event.streamId);
       break;
     }

@@ -115,7 +115,11 @@ export function recordingRoutes(app: FastifyInstance, sources: RecordingSources)
       if (digits === undefined) throw notFound(request.url);
       if (entry === null) return await sendNotYet(reply, { recordingId: id, state: 'recording' });
       const index = Number(digits);
-      const { direct } = queryAs(chunkQuery, request.query, 'The query of a chunk takes direct (true or false).');
+      const { direct } = queryAs(
+        chunkQuery,
+        request.query,
+        'The query of a chunk takes direct (true or false).',
+      );
       (kind === 'wav' ? downloads : documents).enter(reply.raw, entry.accountId);
       const sidecar = await readSidecar(sources.library.whereabouts(entry), index);
       if (sidecar === null) return await sendNoChunk(sources, entry, index, request, reply);
@@ -163,7 +167,11 @@ function shown(library: Library, entry: CatalogueEntry): object {
 async function sendChunk(
   { library, throttle }: RecordingSources,
   entry: CatalogueEntry,
-  { index, sidecar, direct }: { readonly index: number; readonly sidecar: string } & z.infer<typeof chunkQuery>,
+  {
+    index,
+    sidecar,
+    direct,
+  }: { readonly index: number; readonly sidecar: string } & z.infer<typeof chunkQuery>,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {

@@ -76,7 +76,8 @@ export class Library {
       if (this.#spooled.has(basename(folder))) continue;
       // One that can't be read, and the uploader tells of that, holds up no other.
       const manifest = (await readSpooled(this.#spoolDir, folder).catch(() => undefined))?.manifest;
-      if (!manifest || this.#spooled.has(manifest.recordingId)) continue;
+      if (!manifest || this.#spooled.has(manifest.recordingId) || this.#finished.has(manifest.recordingId))
+        continue;
       const entry = this.#parked.shown(entryOf(manifest, folder));
       this.#spooled.set(entry.recordingId, entry);
       writes.push({ entry, chunks: manifest.chunks });
@@ -118,7 +119,8 @@ export class Library {
     if (entry === undefined) return null;
     const { folder, accountId } = entry;
     const spooled = (await readSpooled(this.#spoolDir, folder))?.manifest;
-    if (spooled) {
+    // The files of one that is in its store lie here until they are removed, and say what it was before.
+    if (spooled && !this.#finished.has(recordingId)) {
       await this.#show(entryOf(spooled, folder), spooled.chunks);
       return spooled;
     }

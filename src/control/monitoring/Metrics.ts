@@ -99,13 +99,7 @@ export class Metrics {
         return oldest === null ? 0 : Math.max(0, (Date.now() - oldest) / 1000);
       },
     );
-    this.#read('reelay_process_resident_bytes', 'Resident memory of the process', () =>
-      process.memoryUsage.rss(),
-    );
-    this.#read('reelay_process_cpu_seconds_total', 'CPU time of the process', () => {
-      const { user, system } = process.cpuUsage();
-      return (user + system) / 1e6;
-    });
+    this.#process();
     this.#lines(sources);
     this.#spans(sources);
     this.#threads(sources.threads);
@@ -174,6 +168,16 @@ export class Metrics {
       }),
     );
     return { chunks: chunks ?? 0, bytes: bytes ?? 0, retries: retries ?? 0 };
+  }
+
+  #process(): void {
+    this.#read('reelay_process_resident_bytes', 'Resident memory of the process', () =>
+      process.memoryUsage.rss(),
+    );
+    this.#read('reelay_process_cpu_seconds_total', 'CPU time of the process', () => {
+      const { user, system } = process.cpuUsage();
+      return (user + system) / 1e6;
+    });
   }
 
   #spool({ spool }: MetricSources): void {
