@@ -192,6 +192,24 @@ await t.test('a store that is away keeps nobody else’s from where it belongs',
   t.same(readdirSync(join(dir, 'here')), []);
 });
 
+await t.test(
+  'a store that doesn’t answer holds up no end, and what it lacks waits on the disk',
+  async (t) => {
+    const dir = t.testdir({ here: {}, one: {} });
+    const store = new FileStore(join(dir, 'one'));
+    const log = new AuditLog({
+      dir: join(dir, 'here'),
+      storeOf: () => new Promise(() => undefined),
+      log: pino({ level: 'silent' }),
+    });
+    log.note(entryOf(1));
+    await log.stop();
+    const successor = logIn(join(dir, 'here'), { AC1: store });
+    await successor.stop();
+    t.same(await entriesOf(store, 'AC1', '20261120'), [entryOf(1)]);
+  },
+);
+
 await t.test('of an account without a store the daemon’s log tells it', async (t) => {
   const dir = t.testdir({ here: {} });
   const lines: string[] = [];

@@ -226,7 +226,7 @@ await t.test(
     await bench.catalogue.bury({ ...said, cause: 'request', by: 'AC1' });
     const bundle = await bundleOf(t, bench, 'r1');
     t.match(bundle, { tombstone: { accountId: 'AC1' }, call: null });
-  t.same([bundle['deliveries'], bundle.lines, bundle.problems], [[], [], []]);
+    t.same([bundle['deliveries'], bundle.lines, bundle.problems], [[], [], []]);
     t.notMatch(JSON.stringify(bundle), /AC2|15550199|theirs/);
     t.match(await bundleOf(t, bench, 'r1', 'two'), {
       tombstone: null,

@@ -1,6 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { appendFile, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { ObjectStore } from '../../storage/ObjectStore.js';
 import { type AuditEntry, entriesIn, linesOf } from './AuditEntry.js';
@@ -19,6 +20,8 @@ export interface AuditLogOptions {
 const storeMs = 60_000;
 /** How often it does so at most for somebody who asks for it, ms: each time makes an object in every store. */
 const soonestMs = 10_000;
+/** How long the end of a process is held up by stores that don't answer, ms. */
+const patienceMs = 2000;
 /** Entries in hand before they are written to the disk, and how long they wait for others, ms. */
 const mostInHand = 1000;
 const writeMs = 200;
@@ -77,10 +80,15 @@ export class AuditLog {
     await this.#round;
   }
 
+  /** What no store takes by then waits on the disk for the next process. */
   async stop(): Promise<void> {
     if (this.#storing !== null) clearInterval(this.#storing);
     this.#storing = null;
-    await this.store();
+    const stored = new AbortController();
+    const late = sleep(patienceMs, undefined, { signal: stored.signal }).catch(() => undefined);
+    await Promise.race([this.store(), late]);
+    stored.abort();
+    await this.#write();
   }
 
   #write(): Promise<void> {
