@@ -32,14 +32,15 @@ export class Bucket {
     });
   }
 
-  /** Every object, bytes by key. */
+  /** Every object of recordings, bytes by key; not what is noted beside them, whenever that comes. */
   async objects(): Promise<Map<string, number>> {
     const found = new Map<string, number>();
     for (let token: string | undefined; ;) {
       const page = await this.#client.send(
         new ListObjectsV2Command({ Bucket: this.name, ContinuationToken: token }),
       );
-      for (const { Key, Size } of page.Contents ?? []) found.set(Key ?? '', Size ?? 0);
+      for (const { Key = '', Size = 0 } of page.Contents ?? [])
+        if (!/(?:^|\/)_reelay\//.test(Key)) found.set(Key, Size);
       if (page.IsTruncated !== true) return found;
       token = page.NextContinuationToken;
     }

@@ -221,7 +221,8 @@ async function askEverything(bench: ApiBench, ask: Asker, ids: Ids): Promise<voi
   await askAudio(ask, ids, path);
   await ask('GET', path(ids.stored, '/bundle'));
   await ask('GET', path('nothing', '/bundle'));
-  for (const id of [ids.stored, ids.live, ids.begun, ids.failed, 'nothing']) await ask('GET', path(id));
+  for (const id of [ids.stored, ids.live, ids.begun, ids.failed, 'nothing'])
+    for (const method of ['GET', 'HEAD']) await ask(method, path(id));
   for (const deed of ['pause', 'resume', 'stop']) {
     bench.answer = { recordingId: ids.live, recording: 'paused' };
     await ask('POST', path(ids.live, `/${deed}`));

@@ -202,3 +202,42 @@ await t.test('what can’t be had now is named, and the rest is there', async (t
   t.match(bundle, { files: null, findings: null, manifest: { state: 'uploading' } });
   t.equal(bundle.sidecars?.length, 3);
 });
+
+await t.test(
+  'a tombstone that another account has made up opens nothing of the one whose it is',
+  async (t) => {
+    const dir = t.testdir({});
+    const bench = await ApiBench.start(t, dir, { accounts });
+    const startTime = '2026-11-20T12:00:00.000Z';
+    const of = { accountId: 'AC2', provider: 'twilio', from: null, to: '+15550199', direction: null };
+    const state = { recording: 'running', upstream: 'open', streams: [] } as const;
+    bench.calls.take(wholeList([{ ...of, ...state, recordingId: 'r1', callId: 'CA1', startTime }]));
+    await bench.catalogue.outbox.post([{ ...delivery('r1'), accountId: 'AC2' }]);
+    const line = {
+      level: 40,
+      time: 5000,
+      thread: 'media',
+      callId: 'CA1',
+      recordingId: 'r1',
+      provider: 'twilio',
+    };
+    bench.callLog.take([`${JSON.stringify({ ...line, accountId: 'AC2', msg: 'theirs' })}\n`]);
+    const said = { recordingId: 'r1', accountId: 'AC1', callId: 'CA1', startTime, deletedTime: startTime };
+    await bench.catalogue.bury({ ...said, cause: 'request', by: 'AC1' });
+    const bundle = await bundleOf(t, bench, 'r1');
+    t.match(bundle, { tombstone: { accountId: 'AC1' }, call: null });
+    t.same([bundle['deliveries'], bundle.lines, bundle.problems], [[], [], []]);
+    t.notMatch(JSON.stringify(bundle), /AC2|15550199|theirs/);
+    t.match(await bundleOf(t, bench, 'r1', 'two'), {
+      tombstone: null,
+      call: { callId: 'CA1' },
+      deliveries: [{ state: 'givenUp' }],
+      lines: [{ msg: 'theirs' }],
+    });
+    t.equal(
+      (await bench.ask('GET', '/v1/recordings/r1', 'two')).status,
+      202,
+      'nor is it told that it was deleted',
+    );
+  },
+);

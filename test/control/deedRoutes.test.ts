@@ -120,5 +120,19 @@ await t.test(
       { deed: 'start', accountId: 'AC1', callId: 'CA1' },
       { deed: 'start', accountId: 'AC2', callId: 'CA1' },
     ]);
+    bench.answer = { code: 'recording_not_live', value: 'stopped' };
+    await bench.ask('POST', '/v1/calls/CA1/record', 'one');
+    const day = new Date().toISOString().slice(0, 10).replaceAll('-', '');
+    const audit = await bench.ask('GET', `/v1/audit?account=AC1&day=${day}`, 'one');
+    t.match(
+      await audit.json(),
+      {
+        entries: [
+          { recordingId: 'r9', deed: 'POST /v1/calls/:callId/record', status: 201 },
+          { recordingId: '', deed: 'POST /v1/calls/:callId/record', status: 409 },
+        ],
+      },
+      'that it was begun is noted of the recording',
+    );
   },
 );

@@ -3,7 +3,7 @@ import t from 'tap';
 import { cursorOf } from '../../src/catalogue/Place.js';
 import { ReelayError } from '../../src/config/ReelayError.js';
 import { ShareLinks } from '../../src/control/api/ShareLinks.js';
-import { auditOf } from '../../src/control/library/AuditLog.js';
+import { auditOf } from '../../src/control/library/auditOf.js';
 import { FileStore } from '../../src/storage/FileStore.js';
 import {
   ask,
@@ -105,9 +105,6 @@ await t.test('nobody learns of another account’s recordings, and nothing is do
       'limit=1',
       'limit=1000',
       ...[given.next, ...cursors].flatMap((cursor) => [`cursor=${cursor}`, `cursor=${cursor}&limit=1`]),
-      ...['AC2', 'ac2', 'AC2%00', 'AC2%20', '*', '%25', "AC1'%20or%20'1'='1", '../AC2'].map(
-        (id) => `account=${id}`,
-      ),
       ...foreignCalls.map((callId) => `callId=${callId}`),
       `callId=${own.stored.manifest.callId}`,
       ...[...foreign.values(), 'CA', '+1555', '002', '%25', '_', '\\', 'AC2'].map((text) => `search=${text}`),
@@ -121,6 +118,14 @@ await t.test('nobody learns of another account’s recordings, and nothing is do
       }));
       t.same(await problemsOf(worlds, lists, [200]), [], key);
     }
+    const strange = ['ac2', 'AC2%00', 'AC2%20', '*', '%25', "AC1'%20or%20'1'='1", '../AC2'];
+    const ofAccount = (key: string, ids: readonly string[]) =>
+      ids.map((id) => ({ method: 'GET', path: `/v1/recordings?account=${id}`, headers: bearer(key) }));
+    for (const key of ['one', 'reader'])
+      t.same(await problemsOf(worlds, ofAccount(key, ['AC2', 'AC9', ...strange]), [404]), [], key);
+    t.same(await problemsOf(worlds, ofAccount('any', ['AC1', 'AC2']), [404]), []);
+    // Whoever has no entry is theirs, and hasn't recorded anything.
+    t.same(await problemsOf(worlds, ofAccount('any', strange), [200]), []);
     const odd = [
       'cursor=',
       'cursor=x',
@@ -241,8 +246,8 @@ await t.test('nobody learns of another account’s recordings, and nothing is do
   t.same(full.replayed, []);
   const day = new Date().toISOString().slice(0, 10).replaceAll('-', '');
   await full.audit.store();
-  const noted = await auditOf(new FileStore(full.kept), 'AC2', day);
-  t.same([...new Set(noted.map(({ who }) => who))], ['their own'], 'its own key alone is noted');
+  const noted = await auditOf(new FileStore(full.kept), { accountId: 'AC2', day });
+  t.same([...new Set(noted.entries.map(({ who }) => who))], ['their own'], 'its own key alone is noted');
 });
 
 await t.test('what can’t be known now can’t be known of anything', async (t) => {

@@ -13,6 +13,7 @@ import { answerSchemas } from './answerSchemas.js';
 import { describeApi, described } from './ApiDescription.js';
 import type { AuditLog } from '../library/AuditLog.js';
 import { auditRoutes } from './auditRoutes.js';
+import { AuditTrail } from './AuditTrail.js';
 import { bundleRoutes } from './bundleRoutes.js';
 import { deedRoutes } from './deedRoutes.js';
 import { linkRoutes } from './linkRoutes.js';
@@ -35,6 +36,7 @@ import { type SessionRequest, Sessions } from './Sessions.js';
 import { ShareLinks, type Shared } from './ShareLinks.js';
 import { Throttle } from './Throttle.js';
 import { webhookRoutes } from './webhookRoutes.js';
+import { whenAnswered } from './whenAnswered.js';
 import type { Webhooks } from '../events/Webhooks.js';
 import { WrongKeys } from './WrongKeys.js';
 
@@ -49,7 +51,7 @@ export interface HttpApiOptions {
   /** Of the recordings of calls that are up. */
   readonly requests: RecordingRequests;
   readonly removal: Removal;
-  readonly audit: Pick<AuditLog, 'note' | 'store'>;
+  readonly audit: Pick<AuditLog, 'note' | 'storeSoon'>;
   readonly outbox: Outbox;
   readonly traces: Pick<Traces, 'answered'>;
   readonly callLog: Pick<CallLog, 'linesOf' | 'lost'>;
@@ -108,11 +110,10 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
     const scope = digest === undefined ? null : options.keyring().openDigest(digest);
     return scope ?? authenticate(options.keyring(), wrongKeys, request, request.headers.authorization);
   };
-  const asked = new WeakMap<FastifyRequest, Scope>();
+  const trail = new AuditTrail();
   const scopeOf = (request: FastifyRequest, deed: KeyScope | null = 'read'): Scope => {
     const shared = links.openedBy(request.raw);
-    const scope = shared === undefined ? whoAsks(request) : scopeOfLink(shared);
-    asked.set(request, scope);
+    const scope = trail.begin(request, shared === undefined ? whoAsks(request) : scopeOfLink(shared));
     if (deed !== null) insistOn(scope, deed);
     return scope;
   };
@@ -134,17 +135,17 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
   app.setNotFoundHandler((request, reply) => refuse(nowhere(request), request, reply));
   traceAnswers(app, options.traces);
   const { library, calls, bytesPerSecond } = options;
-  const throttle = new Throttle(bytesPerSecond);
+  const sources = { library, calls, scopeOf, trail, throttle: new Throttle(bytesPerSecond) };
   describeApi(app);
   // The description is of routes that come behind it, and so are hooks.
   void app.register((api, _options, done) => {
-    auditRoutes(api, { library, calls, scopeOf, throttle }, options.audit, (request) => asked.get(request));
-    recordingRoutes(api, { library, calls, scopeOf, throttle });
-    bundleRoutes(api, { library, calls, scopeOf, throttle }, new SupportBundle(options));
-    linkRoutes(api, { library, calls, scopeOf, throttle }, links);
-    deedRoutes(api, { library, calls, scopeOf, throttle }, options.requests);
-    removalRoutes(api, { library, calls, scopeOf, throttle }, options.removal);
-    webhookRoutes(api, { library, calls, scopeOf, throttle }, options.outbox, options.webhooks);
+    auditRoutes(api, sources, options.audit);
+    recordingRoutes(api, sources);
+    bundleRoutes(api, sources, new SupportBundle(options));
+    linkRoutes(api, sources, links);
+    deedRoutes(api, sources, options.requests);
+    removalRoutes(api, sources, options.removal);
+    webhookRoutes(api, sources, options.outbox, options.webhooks);
     sessionRoutes(api, sessions, {
       of: whoAsks,
       ofKey: (request, key) => authenticate(options.keyring(), wrongKeys, request, `Bearer ${key}`),
@@ -167,12 +168,10 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
 }
 
 function traceAnswers(app: FastifyInstance, traces: Pick<Traces, 'answered'>): void {
-  app.addHook('onResponse', (request, reply, done) => {
-    const { statusCode: status, elapsedTime: tookMs } = reply;
+  whenAnswered(app, (request, { statusCode: status }, { tookMs }) => {
     const recordingId = status < 400 ? (askedFor(request).recordingId ?? null) : null;
     const route = request.routeOptions.url ?? null;
     traces.answered({ method: request.method, route, status, tookMs, recordingId });
-    done();
   });
 }
 
@@ -280,6 +279,7 @@ function scopeOfLink({ accountId }: Shared): Scope {
   return {
     name: 'a link',
     isAdmin: false,
+    isOfLink: true,
     may: (deed) => deed === 'read',
     sees: (id) => id === accountId,
     visible: { only: accountId },

@@ -8,6 +8,8 @@ export interface Scope {
   /** Of the key, for the audit log; `this machine` where there are none. */
   readonly name: string;
   readonly isAdmin: boolean;
+  /** Whoever has a link hears one recording, and is told nothing else. */
+  readonly isOfLink?: true;
   readonly may: (deed: KeyScope) => boolean;
   /** Whether recordings and calls of this account may be seen. */
   readonly sees: (accountId: string) => boolean;

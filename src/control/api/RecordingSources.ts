@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import type { CatalogueEntry } from '../../catalogue/Catalogue.js';
 import type { KeyScope } from '../../config/ApiKey.js';
 import { ReelayError } from '../../config/ReelayError.js';
+import type { AuditTrail } from './AuditTrail.js';
 import type { Scope } from './Keyring.js';
 import type { Library } from '../library/Library.js';
 import type { LiveCalls } from '../library/LiveCalls.js';
@@ -13,6 +14,8 @@ export interface RecordingSources {
   readonly calls: LiveCalls;
   /** All audio that goes out passes it. */
   readonly throttle: Throttle;
+  /** Told what a request turns out to be about. */
+  readonly trail: AuditTrail;
   /**
    * @param deed - what it wants to do; default: to read; null: that is asked later, of {@link insistOn}
    * @throws ReelayError `unauthorized`, `forbidden`, `too_many_attempts`
@@ -29,17 +32,20 @@ export interface RecordingSources {
  * @throws ReelayError `not_found`, also for what somebody else may see; `recording_deleted`, `forbidden`
  */
 export async function findRecording(
-  { library, calls }: RecordingSources,
+  sources: RecordingSources,
   scope: Scope,
   id: string,
   deed: KeyScope = 'read',
 ): Promise<CatalogueEntry | null> {
+  const { library, calls, trail } = sources;
   const caller = calls.accountOfRecording(id);
   const isOwnCall = caller !== undefined && scope.sees(caller);
   const entry = isOwnCall ? await library.known(id) : await library.find(id, scope.sees);
-  if (entry === undefined && (!isOwnCall || (await isBuried(library, id))))
-    throw await absent(library, scope, id, deed);
-  if (entry !== undefined && !scope.sees(entry.accountId)) throw notFound(id);
+  if (entry === undefined && (!isOwnCall || (await isBuried(library, id, caller))))
+    throw await absent(sources, scope, id, deed);
+  const accountId = entry?.accountId ?? caller;
+  if (accountId === undefined || !scope.sees(accountId)) throw notFound(id);
+  trail.found(scope, { accountId, recordingId: id });
   insistOn(scope, deed);
   return entry ?? null;
 }
@@ -50,15 +56,23 @@ export function insistOn(scope: Scope, deed: KeyScope): void {
     throw new ReelayError('forbidden', { remedy: `Use a key whose scopes have ${deed}.` });
 }
 
-/** Its call is remembered for some time, also when the recording is gone already. */
-async function isBuried(library: Library, id: string): Promise<boolean> {
-  return (await library.tombstone(id).catch(() => undefined)) !== undefined;
+/** Its call is remembered for some time, also when the recording is gone already. What another account says of it doesn't count. */
+async function isBuried(library: Library, id: string, accountId: string): Promise<boolean> {
+  return (await library.tombstone(id).catch(() => undefined))?.accountId === accountId;
 }
 
-/** Of a recording that was deleted its account is told so. */
-async function absent(library: Library, scope: Scope, id: string, deed: KeyScope): Promise<ReelayError> {
+/** Of a recording that was deleted its account is told so. Whoever has a link isn't the account: to them it has come to its end. */
+async function absent(
+  { library, trail }: RecordingSources,
+  scope: Scope,
+  id: string,
+  deed: KeyScope,
+): Promise<ReelayError> {
   const tombstone = await library.tombstone(id);
-  if (tombstone === undefined || !scope.sees(tombstone.accountId)) return notFound(id);
+  const isOwn = tombstone !== undefined && scope.sees(tombstone.accountId);
+  if (isOwn) trail.found(scope, { accountId: tombstone.accountId, recordingId: id });
+  if (scope.isOfLink === true) return deadLink();
+  if (!isOwn) return notFound(id);
   insistOn(scope, deed);
   return new ReelayError('recording_deleted', { value: `${id}, at ${tombstone.deletedTime}` });
 }
@@ -68,4 +82,10 @@ export function notFound(value: string): ReelayError {
     value,
     remedy: 'Check the id, and whether the key is of its account.',
   });
+}
+
+/** What becomes of every link that opens nothing, or nothing any more. */
+export function deadLink(): ReelayError {
+  const remedy = 'Ask whoever gave you the link for another one.';
+  return new ReelayError('not_found', { value: 'a link that is wrong or has expired', remedy });
 }

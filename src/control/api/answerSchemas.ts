@@ -119,6 +119,7 @@ const deed = z.looseObject({
   address: z.string(),
   deed: z.string(),
   status: z.int(),
+  isBrokenOff: z.literal(true).optional(),
 });
 
 const worker = z.enum(['starting', 'ready', 'restarting', 'stuck']);
@@ -156,7 +157,7 @@ export const answerSchemas = {
   deliveries: z.looseObject({ deliveries: z.array(delivery) }),
   replayed: z.looseObject({ deliveries: count }),
   link: z.looseObject({ path: z.string(), expires: time }),
-  audit: z.looseObject({ entries: z.array(deed) }),
+  audit: z.looseObject({ entries: z.array(deed), next: time.nullable() }),
   session: z.looseObject({ name: z.string(), isAdmin: z.boolean(), scopes: z.array(z.enum(keyScopes)) }),
   health: z.looseObject({ status: z.literal('ok') }),
   readiness,

@@ -1,73 +1,72 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import { ReelayError } from '../../config/ReelayError.js';
+import { isObjectKey } from '../../storage/objectKey.js';
+import type { AuditLog } from '../library/AuditLog.js';
+import { auditOf } from '../library/auditOf.js';
 import { answerSchemas } from './answerSchemas.js';
 import { described } from './ApiDescription.js';
-import { auditOf, type AuditLog } from '../library/AuditLog.js';
-import type { Scope } from './Keyring.js';
-import type { Library } from '../library/Library.js';
-import { isObjectKey } from '../../storage/objectKey.js';
+import type { AuditTrail } from './AuditTrail.js';
 import { insistOn, type RecordingSources } from './RecordingSources.js';
+import { Turnstile } from './Turnstile.js';
+import { whenAnswered } from './whenAnswered.js';
+
+/** Answers at once: each reads up to all that was noted on a day. */
+const mostAudits = 4;
 
 const asked = z.strictObject({
   account: z.string().min(1),
   day: z.string().regex(/^\d{8}$/),
   recordingId: z.string().optional(),
+  from: z.iso
+    .datetime({ offset: true })
+    .transform((text) => new Date(text).toISOString())
+    .optional(),
 });
 
-/** Notes what is done with recordings, and tells it: `GET /v1/audit?account&day&recordingId`. */
+/** Notes what is done with recordings, and tells it: `GET /v1/audit?account&day&recordingId&from`. */
 export function auditRoutes(
   app: FastifyInstance,
-  { library, calls, scopeOf }: RecordingSources,
-  audit: Pick<AuditLog, 'note' | 'store'>,
-  whoAsked: (request: FastifyRequest) => Scope | undefined,
+  { library, scopeOf, trail }: RecordingSources,
+  audit: Pick<AuditLog, 'note' | 'storeSoon'>,
 ): void {
-  app.addHook('onResponse', async (request, reply) => {
-    const scope = whoAsked(request);
-    const route = request.routeOptions.url ?? '';
-    if (scope === undefined || !route.startsWith('/v1/recordings/:id')) return;
-    const { id: recordingId } = request.params as { readonly id: string };
-    const known = (await library.known(recordingId))?.accountId ?? calls.accountOfRecording(recordingId);
-    const accountId = known ?? (await buried(library, recordingId));
-    // Of what somebody may not see its account isn't told that somebody asked: anybody can guess ids.
-    if (accountId === undefined || !scope.sees(accountId)) return;
-    audit.note({
-      time: new Date().toISOString(),
-      accountId,
-      recordingId,
-      who: scope.name,
-      address: request.socket.remoteAddress ?? '',
-      deed: `${request.method} ${route}`,
-      status: reply.statusCode,
-    });
-  });
+  noteAnswers(app, trail, audit);
+  const audits = new Turnstile(mostAudits);
   const about = described({
     summary: 'Who did what with recordings of an account on a day',
     tag: 'access',
     querystring: asked,
     answers: { 200: answerSchemas.audit },
   });
-  app.get('/v1/audit', about, async (request) => {
+  app.get('/v1/audit', about, async (request, reply) => {
     const scope = scopeOf(request, null);
     const { success, data } = asked.safeParse(request.query);
-    const remedy = 'The query takes account and day (YYYYMMDD), and recordingId.';
+    const remedy = 'The query takes account and day (YYYYMMDD), recordingId and from (ISO 8601).';
     if (!success) throw new ReelayError('request_invalid', { value: request.query, remedy });
-    const { account, day, recordingId } = data;
+    const { account, ...rest } = data;
     // No account has a name that no folder in a store can have.
     if (!scope.sees(account) || !isObjectKey(account)) throw new ReelayError('not_found', { value: account });
     insistOn(scope, 'read');
     const store = await library.storeOf(account);
     if (store === null) throw new ReelayError('no_store', { value: account });
-    await audit.store();
-    const entries = await auditOf(store, account, day);
-    return {
-      entries: entries.filter((each) => recordingId === undefined || each.recordingId === recordingId),
-    };
+    audits.enter(reply.raw);
+    await audit.storeSoon();
+    return await auditOf(store, { accountId: account, ...rest });
   });
 }
 
-/** Whose a recording was that was deleted; undefined also while the catalogue is away. */
-async function buried(library: Library, recordingId: string): Promise<string | undefined> {
-  const tombstone = await library.tombstone(recordingId).catch(() => undefined);
-  return tombstone?.accountId;
+function noteAnswers(app: FastifyInstance, trail: AuditTrail, audit: Pick<AuditLog, 'note'>): void {
+  whenAnswered(app, (request, reply, { address, isWhole }) => {
+    const asked = trail.of(request);
+    if (asked === undefined) return;
+    const noted = {
+      time: new Date().toISOString(),
+      who: asked.scope.name,
+      address,
+      deed: `${request.method} ${request.routeOptions.url ?? ''}`,
+      status: reply.statusCode,
+      ...(isWhole ? {} : { isBrokenOff: true as const }),
+    };
+    for (const subject of asked.subjects) audit.note({ ...noted, ...subject });
+  });
 }

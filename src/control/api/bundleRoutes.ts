@@ -5,7 +5,7 @@ import { ReelayError } from '../../config/ReelayError.js';
 import type { BundleDocument, SupportBundle } from '../library/SupportBundle.js';
 import { described } from './ApiDescription.js';
 import type { Scope } from './Keyring.js';
-import { findRecording, type RecordingSources } from './RecordingSources.js';
+import { findRecording, notFound, type RecordingSources } from './RecordingSources.js';
 import { Turnstile } from './Turnstile.js';
 
 type ById = FastifyRequest<{ Params: { id: string } }>;
@@ -36,8 +36,10 @@ export function bundleRoutes(app: FastifyInstance, sources: RecordingSources, bu
     const scope = sources.scopeOf(request, null);
     const { id } = request.params;
     const entry = await findOrBuried(sources, scope, id);
+    const [found] = sources.trail.of(request)?.subjects ?? [];
+    if (found === undefined) throw notFound(id);
     bundles.enter(reply.raw);
-    const document = await bundle.of(id, entry, scope.isAdmin);
+    const document = await bundle.of({ ...found, entry }, scope.isAdmin);
     return await reply
       .type('application/json; charset=utf-8')
       .header('cache-control', 'no-store')

@@ -52,10 +52,14 @@ export function deedRoutes(
     const accounts = new Set(calls.map(({ accountId }) => accountId));
     const accountId = account ?? [...accounts][0];
     if (accountId === undefined || !accounts.has(accountId)) throw notFound(callId);
+    if (account !== undefined || accounts.size === 1)
+      sources.trail.found(scope, { accountId, recordingId: '' });
     insistOn(scope, 'control');
     if (account === undefined && accounts.size > 1)
       throw new ReelayError('request_invalid', { value: callId, remedy });
-    return await reply.code(201).send(await requests.ask({ deed: 'start', accountId, callId }));
+    const begun = await requests.ask({ deed: 'start', accountId, callId });
+    sources.trail.found(scope, { accountId, recordingId: begun.recordingId });
+    return await reply.code(201).send(begun);
   });
 }
 

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { ReelayError } from '../../config/ReelayError.js';
 import { answerSchemas } from './answerSchemas.js';
 import { described } from './ApiDescription.js';
-import { findRecording, notFound, type RecordingSources } from './RecordingSources.js';
+import { deadLink, findRecording, notFound, type RecordingSources } from './RecordingSources.js';
 import { mostLinkSeconds, type ShareLinks } from './ShareLinks.js';
 
 type ById = FastifyRequest<{ Params: { id: string } }>;
@@ -34,7 +34,6 @@ export function linkRoutes(app: FastifyInstance, sources: RecordingSources, link
     return await reply.code(201).send({ path, expires: new Date(expiresMs).toISOString() });
   });
   app.all('/shared/*', { schema: { hide: true } }, () => {
-    const remedy = 'Ask whoever gave you the link for another one.';
-    throw new ReelayError('not_found', { value: 'a link that is wrong or has expired', remedy });
+    throw deadLink();
   });
 }

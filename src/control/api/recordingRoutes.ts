@@ -10,6 +10,7 @@ import { sendBytes, sendElsewhere, sendNotYet, statusOf } from './AudioAnswer.js
 import { audioRoutes } from './audioRoutes.js';
 import { AudioSnapshot, type Whereabouts } from '../rendition/AudioSnapshot.js';
 import type { Scope } from './Keyring.js';
+import type { LiveCall } from '../ControlMessage.js';
 import type { Library } from '../library/Library.js';
 import { readSidecar } from '../library/readSidecar.js';
 import { findRecording, notFound, type RecordingSources } from './RecordingSources.js';
@@ -18,6 +19,8 @@ import { Turnstile } from './Turnstile.js';
 
 /** Audio that is sent at once. Each answer holds some 200 kB while its client reads slowly, and an open file. */
 const mostDownloads = 128;
+/** Manifests and sidecars that are sent at once. A sidecar has a megabyte at most; a manifest is long after hours of call, and then parsed whole. */
+const mostDocuments = 64;
 
 type ById = FastifyRequest<{ Params: { id: string } }>;
 type ByFile = FastifyRequest<{ Params: { id: string; file: string } }>;
@@ -70,20 +73,34 @@ const aboutChunk: RouteDescription = {
 export function recordingRoutes(app: FastifyInstance, sources: RecordingSources): void {
   const { scopeOf } = sources;
   const downloads = new Turnstile(mostDownloads);
-  app.get('/v1/calls', described(aboutCalls), async (request) => ({
-    calls: await liveCalls(sources, scopeOf(request)),
-  }));
+  const documents = new Turnstile(mostDocuments);
+  app.get('/v1/calls', described(aboutCalls), async (request) => {
+    const scope = scopeOf(request);
+    const calls = await liveCalls(sources, scope);
+    sources.trail.showed(
+      scope,
+      'calls',
+      calls.map(({ accountId }) => accountId),
+    );
+    return { calls };
+  });
   app.get(
     '/v1/recordings',
     described(aboutList),
     async (request) => await list(sources, scopeOf(request), request.query),
   );
-  app.get('/v1/recordings/:id', described(aboutOne), async (request: ById, reply) => {
-    const entry = await findRecording(sources, scopeOf(request, null), request.params.id);
-    if (entry === null)
-      return await sendNotYet(reply, { recordingId: request.params.id, state: 'recording' });
-    const manifest = await sources.library.manifest(entry);
-    return manifest ?? (await sendNotYet(reply, statusOf(entry)));
+  app.route({
+    ...described(aboutOne),
+    method: ['GET', 'HEAD'],
+    url: '/v1/recordings/:id',
+    handler: async (request: ById, reply) => {
+      const entry = await findRecording(sources, scopeOf(request, null), request.params.id);
+      if (entry === null)
+        return await sendNotYet(reply, { recordingId: request.params.id, state: 'recording' });
+      documents.enter(reply.raw);
+      const manifest = await sources.library.manifest(entry);
+      return manifest ?? (await sendNotYet(reply, statusOf(entry)));
+    },
   });
   audioRoutes(app, sources, downloads);
   app.route({
@@ -95,14 +112,14 @@ export function recordingRoutes(app: FastifyInstance, sources: RecordingSources)
       const [, index, kind] = /^(0|[1-9]\d{0,8})\.(wav|json)$/.exec(request.params.file) ?? [];
       if (entry === null || index === undefined) throw notFound(request.url);
       const where = sources.library.whereabouts(entry);
+      (kind === 'json' ? documents : downloads).enter(reply.raw);
       if (kind === 'json') return await sendSidecar(where, Number(index), request, reply);
-      downloads.enter(reply.raw);
       return await sendChunk(sources, entry, Number(index), request, reply);
     },
   });
 }
 
-async function liveCalls({ calls, library }: RecordingSources, scope: Scope): Promise<object[]> {
+async function liveCalls({ calls, library }: RecordingSources, scope: Scope): Promise<LiveCall[]> {
   const seen = calls.all.filter(({ accountId }) => scope.sees(accountId));
   return await Promise.all(
     seen.map(async (call) => {
@@ -115,7 +132,7 @@ async function liveCalls({ calls, library }: RecordingSources, scope: Scope): Pr
   );
 }
 
-async function list({ library }: RecordingSources, scope: Scope, asked: unknown): Promise<object> {
+async function list({ library, trail }: RecordingSources, scope: Scope, asked: unknown): Promise<object> {
   const { success, data, error } = query.safeParse(asked);
   if (!success) {
     const value = error.issues.map(({ path, message }) => `${path.join('.')} ${message}`.trim()).join('; ');
@@ -124,7 +141,13 @@ async function list({ library }: RecordingSources, scope: Scope, asked: unknown)
     throw new ReelayError('request_invalid', { value, remedy });
   }
   const { from, to, ...rest } = data;
+  if (rest.account !== undefined && !scope.sees(rest.account)) throw notFound(rest.account);
   const page = await library.list({ ...rest, fromMs: from, toMs: to, visible: scope.visible });
+  trail.showed(
+    scope,
+    'recordings',
+    page.entries.map(({ accountId }) => accountId),
+  );
   return { recordings: page.entries.map((entry) => shown(library, entry)), next: page.next };
 }
 

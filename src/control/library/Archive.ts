@@ -169,8 +169,7 @@ export class Archive {
   }
 
   async close(): Promise<void> {
-    await this.audit.stop();
-    await this.#watch.stop();
+    await Promise.all([this.audit.stop(), this.#watch.stop()]);
   }
 
   #makeWatch(): CatalogueWatch {

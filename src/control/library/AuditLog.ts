@@ -1,36 +1,10 @@
 import { createHash, randomUUID } from 'node:crypto';
-import { appendFile, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { appendFile, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { z } from 'zod';
 import type { ObjectStore } from '../../storage/ObjectStore.js';
-
-/** Who did what with a recording. */
-export interface AuditEntry {
-  /** ISO 8601. */
-  readonly time: string;
-  readonly accountId: string;
-  readonly recordingId: string;
-  /** Name of the key, `a link`, or `this machine`. */
-  readonly who: string;
-  /** Address that it came from; a proxy's where there is one. */
-  readonly address: string;
-  /** Method and route, as the API has it: `GET /v1/recordings/:id/audio.wav`. */
-  readonly deed: string;
-  /** HTTP status of the answer. */
-  readonly status: number;
-}
-
-const entry: z.ZodType<AuditEntry> = z.looseObject({
-  time: z.iso.datetime(),
-  accountId: z.string().min(1),
-  recordingId: z.string(),
-  who: z.string(),
-  address: z.string(),
-  deed: z.string(),
-  status: z.number(),
-});
+import { type AuditEntry, entriesIn, linesOf } from './AuditEntry.js';
 
 export interface AuditLogOptions {
   /** Folder for what is not in a store yet; only names that begin with `audit-` are touched. */
@@ -38,30 +12,45 @@ export interface AuditLogOptions {
   /** Null: the account has none, and what was done with its recordings is in the daemon's log alone. */
   readonly storeOf: (accountId: string) => Promise<ObjectStore | null>;
   readonly log: Logger;
+  /** Ms since some moment. Default: the process's. */
+  readonly nowMs?: () => number;
 }
 
 /** How often what was noted goes into stores, ms. */
 const storeMs = 60_000;
+/** How often it does so at most for somebody who asks for it, ms: each time makes an object in every store. */
+const soonestMs = 10_000;
+/** How long the end of a process is held up by stores that don't answer, ms. */
+const patienceMs = 2000;
 /** Entries in hand before they are written to the disk, and how long they wait for others, ms. */
 const mostInHand = 1000;
 const writeMs = 200;
+/** Entries of one object; an entry is some 250 bytes, and two kilobytes with the longest names. */
+const mostInObject = 2000;
+/** Larger objects among them are somebody else's. */
+export const mostObjectBytes = 4 * 2 ** 20;
 
 /**
  * Notes who reads, steers and deletes recordings. An entry is on this machine's disk a moment later, and within a minute in the account's
- * own store, one object per minute and process:
+ * own store, an object or a few per minute and process:
  *
  *     _reelay/<account>/audit/<YYYYMMDD>/<HHMMSS>-<id>.jsonl
  */
 export class AuditLog {
   readonly #options: AuditLogOptions;
+  readonly #nowMs: () => number;
   readonly #current: string;
   #inHand: AuditEntry[] = [];
   #writing: Promise<void> = Promise.resolve();
   #soon: NodeJS.Timeout | null = null;
   #storing: NodeJS.Timeout | null = null;
+  /** One round after the other: an object is written by one of them. */
+  #round: Promise<void> = Promise.resolve();
+  #askedMs = -Infinity;
 
   constructor(options: AuditLogOptions) {
     this.#options = options;
+    this.#nowMs = options.nowMs ?? (() => performance.now());
     this.#current = join(options.dir, `audit-${randomUUID()}.jsonl`);
   }
 
@@ -76,24 +65,30 @@ export class AuditLog {
     else this.#soon ??= setTimeout(() => void this.#write(), writeMs);
   }
 
-  /** Writes what is in hand and puts all that lies here into stores, also what a former process has left. Never rejects. */
-  async store(): Promise<void> {
-    await this.#write();
-    const { dir, log } = this.#options;
-    await rename(this.#current, `${this.#current.slice(0, -'.jsonl'.length)}.${Date.now()}.done`).catch(
-      () => undefined,
-    );
-    const names = await readdir(dir).catch(() => []);
-    for (const name of names.filter((each) => isLeft(each, basename(this.#current))))
-      await this.#storeFile(join(dir, name)).catch((error: unknown) =>
-        log.warn({ err: error }, 'what was done with recordings could not be stored yet'),
-      );
+  /** For somebody who wants to read it: {@link store}, unless that was asked for just now. Never rejects. */
+  async storeSoon(): Promise<void> {
+    if (this.#nowMs() - this.#askedMs >= soonestMs) {
+      this.#askedMs = this.#nowMs();
+      void this.store();
+    }
+    await this.#round;
   }
 
+  /** Writes what is in hand and puts all that lies here into stores, also what a former process has left. Never rejects. */
+  async store(): Promise<void> {
+    this.#round = this.#round.then(async () => await this.#storeAll());
+    await this.#round;
+  }
+
+  /** What no store takes by then waits on the disk for the next process. */
   async stop(): Promise<void> {
     if (this.#storing !== null) clearInterval(this.#storing);
     this.#storing = null;
-    await this.store();
+    const stored = new AbortController();
+    const late = sleep(patienceMs, undefined, { signal: stored.signal }).catch(() => undefined);
+    await Promise.race([this.store(), late]);
+    stored.abort();
+    await this.#write();
   }
 
   #write(): Promise<void> {
@@ -101,9 +96,8 @@ export class AuditLog {
     this.#soon = null;
     const entries = this.#inHand.splice(0);
     if (entries.length === 0) return this.#writing;
-    const text = entries.map((each) => `${JSON.stringify(each)}\n`).join('');
     this.#writing = this.#writing
-      .then(async () => await appendFile(this.#current, text))
+      .then(async () => await appendFile(this.#current, linesOf(entries)))
       .catch((error: unknown) => {
         this.#options.log.error(
           { err: error, entries: entries.length },
@@ -113,14 +107,66 @@ export class AuditLog {
     return this.#writing;
   }
 
-  /** A file holds entries of several accounts; it goes when each account's are in its store. */
-  async #storeFile(file: string): Promise<void> {
-    const entries = linesIn(await readFile(file, 'utf8'));
-    for (const [accountId, mine] of grouped(entries)) {
-      const store = await this.#options.storeOf(accountId);
-      if (store !== null) await this.#put(store, accountId, mine, file);
+  async #storeAll(): Promise<void> {
+    await this.#write();
+    const { dir, log } = this.#options;
+    const others = (await readdir(dir).catch(() => [])).filter((name) => growing.test(name));
+    // No two of them have one name, however fast they come.
+    const done = (name: string): string =>
+      join(dir, `${name.slice(0, -'.jsonl'.length)}.${process.hrtime.bigint()}.done`);
+    await rename(this.#current, done(basename(this.#current))).catch(() => undefined);
+    const closed = (await readdir(dir).catch(() => [])).filter((name) => complete.test(name));
+    const failed = new Set<string>();
+    for (const name of closed)
+      await this.#storeFile(join(dir, name), failed).catch((error: unknown) =>
+        log.warn({ err: error }, 'what was done with recordings could not be stored yet'),
+      );
+    // Another process may still be writing to its own. It goes on in a new file, and this one is stored the next time.
+    for (const name of others)
+      if (name !== basename(this.#current)) await rename(join(dir, name), done(name)).catch(() => undefined);
+  }
+
+  /**
+   * A file holds entries of several accounts. What can't be stored yet stays in it.
+   *
+   * @param failed - accounts whose stores don't take anything now; those that are found out are added
+   */
+  async #storeFile(file: string, failed: Set<string>): Promise<void> {
+    const entries = entriesIn(await readFile(file, 'utf8'));
+    const left: AuditEntry[] = [];
+    for (const mine of grouped(entries)) {
+      const accountId = mine[0]?.accountId ?? '';
+      if (!failed.has(accountId) && (await this.#storeMine(accountId, mine, file))) continue;
+      failed.add(accountId);
+      for (const each of mine) left.push(each);
     }
-    await rm(file, { force: true });
+    if (left.length === 0) await rm(file, { force: true });
+    else if (left.length < entries.length) await replace(file, linesOf(left));
+  }
+
+  /** @returns whether it is where it belongs. Never rejects */
+  async #storeMine(accountId: string, entries: readonly AuditEntry[], file: string): Promise<boolean> {
+    const { storeOf, log } = this.#options;
+    try {
+      const store = await storeOf(accountId);
+      if (store === null) this.#log(entries);
+      else
+        for (let at = 0; at < entries.length; at += mostInObject)
+          await this.#put(store, accountId, entries.slice(at, at + mostInObject), file);
+      return true;
+    } catch (error) {
+      log.warn({ err: error, accountId }, 'what was done with recordings could not be stored yet');
+      return false;
+    }
+  }
+
+  /** Where there is no store this log is what keeps it. */
+  #log(entries: readonly AuditEntry[]): void {
+    for (const { accountId, recordingId, ...entry } of entries)
+      this.#options.log.info(
+        { accountId, ...(recordingId === '' ? {} : { recordingId }), audit: entry },
+        'something was done with a recording of an account without a store',
+      );
   }
 
   async #put(
@@ -129,7 +175,7 @@ export class AuditLog {
     entries: readonly AuditEntry[],
     file: string,
   ): Promise<void> {
-    const text = entries.map((each) => `${JSON.stringify(each)}\n`).join('');
+    const text = linesOf(entries);
     const sha256 = createHash('sha256').update(text).digest('hex');
     const [first] = entries;
     const [day = '', time = ''] = (first?.time ?? '').replace(/[-:]/g, '').split('T');
@@ -137,7 +183,7 @@ export class AuditLog {
     const key = `_reelay/${accountId}/audit/${day}/${time.slice(0, 6)}-${sha256.slice(0, 16)}.jsonl`;
     const part = `${file}.${sha256.slice(0, 8)}`;
     try {
-      await appendFile(part, text, { flag: 'w' });
+      await writeFile(part, text);
       await store.put(key, part, { sha256 });
     } finally {
       await rm(part, { force: true });
@@ -145,38 +191,23 @@ export class AuditLog {
   }
 }
 
-/** What was done with an account's recordings on a day, in order. @param day - `YYYYMMDD` */
-export async function auditOf(store: ObjectStore, accountId: string, day: string): Promise<AuditEntry[]> {
-  const entries: AuditEntry[] = [];
-  for await (const { key } of store.list(`_reelay/${accountId}/audit/${day}/`))
-    entries.push(...linesIn((await buffer(await store.read(key))).toString()));
-  const own = entries.filter((each) => each.accountId === accountId);
-  return own.sort((a, b) => (a.time < b.time ? -1 : a.time > b.time ? 1 : 0));
+/** A file that somebody writes to, or a former process has left; and one that nobody writes to any more. */
+const growing = /^audit-[0-9a-f-]{36}\.jsonl$/;
+const complete = /^audit-[0-9a-f-]{36}\.\d+\.done$/;
+
+async function replace(file: string, text: string): Promise<void> {
+  await writeFile(`${file}.left`, text);
+  await rename(`${file}.left`, file);
 }
 
-/** Files that a former process left, or this one has closed. */
-function isLeft(name: string, current: string): boolean {
-  return /^audit-[0-9a-f-]{36}(?:\.jsonl|\.\d+\.done)$/.test(name) && name !== current;
-}
-
-/** A line that a crash has cut isn't one. */
-function linesIn(text: string): AuditEntry[] {
-  return text.split('\n').flatMap((line) => {
-    try {
-      const { success, data } = entry.safeParse(JSON.parse(line));
-      return success ? [data] : [];
-    } catch {
-      return [];
-    }
-  });
-}
-
-function grouped(entries: readonly AuditEntry[]): Map<string, AuditEntry[]> {
-  const byAccount = new Map<string, AuditEntry[]>();
+/** Those of one account and day together, in their order. */
+function grouped(entries: readonly AuditEntry[]): AuditEntry[][] {
+  const groups = new Map<string, AuditEntry[]>();
   for (const each of entries) {
-    const mine = byAccount.get(each.accountId);
-    if (mine === undefined) byAccount.set(each.accountId, [each]);
-    else mine.push(each);
+    const name = `${each.time.slice(0, 10)} ${each.accountId}`;
+    const group = groups.get(name);
+    if (group === undefined) groups.set(name, [each]);
+    else group.push(each);
   }
-  return byAccount;
+  return [...groups.values()];
 }

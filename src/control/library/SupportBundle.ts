@@ -9,6 +9,7 @@ import { readinessOf } from '../../config/readiness.js';
 import { ReelayError } from '../../config/ReelayError.js';
 import { version } from '../../config/version.js';
 import type { Manifest } from '../../spool/Manifest.js';
+import { ownAudio } from '../../spool/ownAudio.js';
 import type { ThreadStates } from '../ControlMessage.js';
 import { deliveryView } from '../events/deliveryView.js';
 import type { CallLog, KeptLines } from '../monitoring/CallLog.js';
@@ -27,6 +28,15 @@ export interface SupportBundleOptions {
   readonly callLog: Pick<CallLog, 'linesOf' | 'lost'>;
   readonly threads: () => ThreadStates;
   readonly log: Logger;
+}
+
+/** What a bundle is about. */
+export interface Bundled {
+  readonly recordingId: string;
+  /** Whose it is, as whoever asks has found it: another account may have said something of the same id. */
+  readonly accountId: string;
+  /** Null where there is none: only its call knows the recording, or it was deleted. */
+  readonly entry: CatalogueEntry | null;
 }
 
 /** What a bundle is made of, in the order in which somebody reads it. */
@@ -58,20 +68,19 @@ export class SupportBundle {
     this.#options = options;
   }
 
-  /**
-   * @param entry - null where there is none: only its call knows the recording, or it was deleted
-   * @param isAdmin - whether who asks may see where in the program an error came from
-   */
-  async of(recordingId: string, entry: CatalogueEntry | null, isAdmin: boolean): Promise<BundleDocument> {
+  /** @param isAdmin - whether who asks may see where in the program an error came from */
+  async of({ recordingId, accountId, entry }: Bundled, isAdmin: boolean): Promise<BundleDocument> {
     const { library, calls, removal, outbox, callLog, threads } = this.#options;
     const parts = new Parts(recordingId, this.#options.log);
     const manifest = entry && (await parts.read('manifest', () => library.manifest(entry)));
-    const [files, sidecars, hold, tombstone, deliveries, kept] = await Promise.all([
+    const buried = entry === null ? await library.tombstone(recordingId) : undefined;
+    const isOwn = (each: object): boolean => !('accountId' in each) || each.accountId === accountId;
+    const call = calls.all.find((each) => each.recordingId === recordingId && isOwn(each)) ?? null;
+    const [files, sidecars, hold, deliveries, kept] = await Promise.all([
       entry && parts.read('files', () => this.#filesOf(entry, manifest)),
       entry && manifest && parts.read('sidecars', () => this.#sidecarsOf(entry, manifest)),
       entry && parts.read('hold', () => removal.held(entry)),
-      entry === null ? library.tombstone(recordingId) : null,
-      parts.read('deliveries', () => outbox.deliveriesOf(recordingId)),
+      parts.read('deliveries', () => outbox.deliveriesOf(recordingId, accountId)),
       parts.read('log', () => callLog.linesOf(recordingId)),
     ]);
     return {
@@ -80,10 +89,10 @@ export class SupportBundle {
       madeTime: new Date().toISOString(),
       daemon: { version, node: process.version, readiness: readinessOf(threads()).body },
       recording: entry,
-      progress: library.progress(recordingId) ?? null,
-      call: calls.all.find((call) => call.recordingId === recordingId) ?? null,
+      progress: ((entry ?? call) && library.progress(recordingId)) ?? null,
+      call,
       hold,
-      tombstone: tombstone ?? null,
+      tombstone: buried?.accountId === accountId ? buried : null,
       findings: manifest && findingsOf(manifest, files, sidecars),
       problems: parts.problems,
       log: kept && logOf(kept, callLog.lost),
@@ -91,7 +100,8 @@ export class SupportBundle {
       files,
       deliveries: deliveries?.map(deliveryView) ?? null,
       sidecars: sidecars && [...sidecars.values()].map(parsed),
-      lines: kept?.lines.map((line) => withoutSecrets(line, exemptFor(manifest, isAdmin))) ?? null,
+      lines:
+        kept?.lines.filter(isOwn).map((line) => withoutSecrets(line, exemptFor(manifest, isAdmin))) ?? null,
     };
   }
 
@@ -105,7 +115,7 @@ export class SupportBundle {
       if (files.length >= mostFiles) return files;
       files.push({ place: 'store', name: key.slice(folder.length + 1), bytes });
     }
-    for (const { key } of manifest?.audio ?? []) {
+    for (const { key } of manifest === null ? [] : ownAudio(manifest)) {
       const bytes = key.startsWith(`${folder}/`) ? null : await store.size(key);
       if (bytes !== null) files.push({ place: 'store', name: `/${key}`, bytes });
     }
