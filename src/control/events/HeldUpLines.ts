@@ -9,8 +9,8 @@ export interface HeldUpLinesOptions {
   readonly log: Logger;
 }
 
-/** What waits for one another: a recording's events for an endpoint. */
-type Line = Pick<Delivery, 'recordingId' | 'endpoint'>;
+/** What waits for one another: the events of an account's recording for an endpoint. */
+type Line = Pick<Delivery, 'accountId' | 'recordingId' | 'endpoint'>;
 
 /** Lines that are known to be held up; what comes to one that isn't remembered is kept at its next failure. */
 const mostHeldUp = 10_000;
@@ -61,10 +61,10 @@ export class HeldUpLines {
     });
   }
 
-  async #keep({ recordingId, endpoint }: Line): Promise<void> {
+  async #keep({ accountId, recordingId, endpoint }: Line): Promise<void> {
     const { outbox, keep } = this.#options;
     const waiting = async (): Promise<Delivery[]> =>
-      (await outbox.deliveriesOf(recordingId)).filter(
+      (await outbox.deliveriesOf(recordingId, accountId)).filter(
         (each) => each.endpoint === endpoint && each.state === 'waiting',
       );
     const unkept = (await waiting()).filter(({ isKept }) => !isKept);
@@ -90,6 +90,6 @@ export class HeldUpLines {
   }
 }
 
-function nameOf({ recordingId, endpoint }: Line): string {
-  return `${recordingId} ${endpoint}`;
+function nameOf({ accountId, recordingId, endpoint }: Line): string {
+  return `${accountId} ${recordingId} ${endpoint}`;
 }
