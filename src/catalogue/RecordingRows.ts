@@ -45,6 +45,7 @@ export class RecordingRows {
         .select('recordings.entry')
         .whereRef('tombstones.account_id', '=', 'recordings.account_id')
         .where('recordings.recording_id', 'in', some)
+        .orderBy('recordings.recording_id')
         .execute();
       for (const { entry } of rows) await this.remove(JSON.parse(entry) as CatalogueEntry);
     }
@@ -52,13 +53,14 @@ export class RecordingRows {
 
   async remove(entry: CatalogueEntry): Promise<void> {
     const { recordingId } = entry;
+    // In the order in which they are put: two daemons that are about the same recording wait for each other at its row and nowhere else.
+    await this.#db.deleteFrom('recordings').where('recording_id', '=', recordingId).execute();
     await this.#db
       .deleteFrom('terms')
       .where('term', 'in', termsOf(entry))
       .where('recording_id', '=', recordingId)
       .execute();
     await this.#db.deleteFrom('chunks').where('recording_id', '=', recordingId).execute();
-    await this.#db.deleteFrom('recordings').where('recording_id', '=', recordingId).execute();
   }
 
   async #ownersOf(ids: readonly string[]): Promise<Map<string, string>> {
@@ -75,7 +77,9 @@ export class RecordingRows {
   }
 
   async #upsert(writes: readonly CatalogueWrite[]): Promise<void> {
-    const entries = [...new Map(writes.map(({ entry }) => [entry.recordingId, entry])).values()];
+    const latest = new Map(writes.map(({ entry }) => [entry.recordingId, entry]));
+    // By id, since another daemon that takes up the same ones locks their rows, too.
+    const entries = [...latest.values()].sort((one, other) => (one.recordingId < other.recordingId ? -1 : 1));
     const chunks = new Map<string, ChunkRow>();
     for (const { entry, chunks: some = [] } of writes)
       for (const chunk of some) chunks.set(`${entry.recordingId} ${chunk.index}`, chunkRow(entry, chunk));

@@ -354,3 +354,16 @@ for (const kind of kinds.filter(({ name }) => name === 'postgres'))
     }
     t.strictSame(await ids(one), []);
   });
+
+for (const kind of kinds.filter(({ name }) => name === 'postgres'))
+  await t.test('two daemons take up the same recordings at once, whichever comes first', async (t) => {
+    const url = await kind.place(t);
+    const [one, other] = [catalogueAt(url), catalogueAt(url)];
+    t.teardown(() => Promise.all([one.close(), other.close()]));
+    await one.open();
+    await other.open();
+    const writes = Array.from({ length: 50 }, (_none, at) => ({ entry: entry(`r${at}`, at) }));
+    for (let round = 0; round < 20; round++)
+      await Promise.all([one.write(writes), other.write([...writes].reverse())]);
+    t.equal((await ids(one)).length, writes.length);
+  });

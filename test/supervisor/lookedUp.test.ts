@@ -101,6 +101,13 @@ void t.test('a question that a lost control thread took along is asked again', a
   await daemon.fault('control', 'exit').catch(() => undefined);
   await eventually('the question of the successor', () => asked.length >= 2);
   await called;
+  // It asks before it listens.
+  await eventually('the successor can be asked', async () => {
+    return await daemon.recordings().then(
+      () => true,
+      () => false,
+    );
+  });
   const stored = await storedCaller(daemon, t, 'call-far');
   t.ok(
     stored.subarray(0, said.length * 2).equals(Buffer.from(bytesOf(said))),
