@@ -1,10 +1,11 @@
 /*
- * How fast the catalogue answers: npm run bench:catalogue [-- recordings=100000 questions=300]
+ * How fast the catalogue answers: npm run bench:catalogue [-- short recordings=100000 questions=300]
  *
  * Fills a catalogue with recordings of a year, as a daemon would, and asks it what the API asks: the first page, pages further on, with
  * each filter, by numbers and ids that many, few and no recordings have, through a writer that goes on writing meanwhile. SQLite in a
  * file, and PostgreSQL where REELAY_POSTGRES names a server; the catalogue in memory is the baseline. It fails where the p99 of a
- * question to a database is 50 ms or more, or where the thread was held up for half as long as a heartbeat may stay away.
+ * question to a database is 50 ms or more, or where the thread was held up for half as long as a heartbeat may stay away; with `short`,
+ * for machines that do other work, it only tells.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -217,4 +218,4 @@ for (const { kind, rows, rate, heldUp } of results) {
   if (heldUp >= beatMs) problems.push(`${kind} held its thread up for ${heldUp.toFixed(0)} ms`);
 }
 for (const problem of problems) console.log(`TOO SLOW: ${problem}`);
-process.exitCode = problems.length === 0 ? 0 : 1;
+process.exitCode = problems.length === 0 || process.argv.includes('short') ? 0 : 1;

@@ -231,6 +231,16 @@ await t.test('what was written is made safe after a while, and nothing is writte
   t.ok(inner.calls.includes('write'));
 });
 
+await t.test('not more is left to one sync than is done in no time', async (t) => {
+  const { inner, writer } = made(t, { mostUnsynced: 100 });
+  await writer.open();
+  await writer.write(Array.from({ length: 250 }, (_none, at) => ({ entry: entry(`r${at}`, at) })));
+  t.strictSame(
+    inner.calls.filter((call) => call !== 'open'),
+    ['write', 'write', 'sync', 'write', 'write', 'sync'],
+  );
+});
+
 await t.test('closing writes what waits; what comes later is told to be missing', async (t) => {
   const { inner, watcher, writer } = made(t);
   await writer.open();
