@@ -22,18 +22,13 @@ export class RecordingRows {
    * @returns the others: an id is the account's that had it first
    */
   async put(writes: readonly CatalogueWrite[]): Promise<readonly CatalogueEntry[]> {
-    const owners = await this.#ownersOf(idsOf(writes));
-    const refused: CatalogueEntry[] = [];
-    const taken: CatalogueWrite[] = [];
-    for (const write of writes) {
-      const { recordingId, accountId } = write.entry;
-      const owner = owners.get(recordingId) ?? accountId;
-      owners.set(recordingId, owner);
-      if (owner === accountId) taken.push(write);
-      else refused.push(write.entry);
-    }
-    await this.#upsert(taken);
-    return refused;
+    const taken = await this.#own(writes);
+    await this.#putRecordings(taken);
+    // Another daemon may have been first since then. From here on the rows are locked.
+    const sure = await this.#own(taken);
+    await this.#putParts(sure);
+    const own = new Set(sure);
+    return writes.filter((write) => !own.has(write)).map(({ entry }) => entry);
   }
 
   /** Takes out recordings that their own account has deleted, of those with these ids. */
@@ -63,6 +58,16 @@ export class RecordingRows {
     await this.#db.deleteFrom('chunks').where('recording_id', '=', recordingId).execute();
   }
 
+  /** Those whose id no other account has, neither in a row nor further in front. */
+  async #own(writes: readonly CatalogueWrite[]): Promise<readonly CatalogueWrite[]> {
+    const owners = await this.#ownersOf(idsOf(writes));
+    return writes.filter(({ entry: { recordingId, accountId } }) => {
+      const owner = owners.get(recordingId) ?? accountId;
+      owners.set(recordingId, owner);
+      return owner === accountId;
+    });
+  }
+
   async #ownersOf(ids: readonly string[]): Promise<Map<string, string>> {
     const owners = new Map<string, string>();
     for (const some of slices(ids)) {
@@ -76,15 +81,15 @@ export class RecordingRows {
     return owners;
   }
 
-  async #upsert(writes: readonly CatalogueWrite[]): Promise<void> {
-    const latest = new Map(writes.map(({ entry }) => [entry.recordingId, entry]));
-    // By id, since another daemon that takes up the same ones locks their rows, too.
-    const entries = [...latest.values()].sort((one, other) => (one.recordingId < other.recordingId ? -1 : 1));
+  async #putRecordings(writes: readonly CatalogueWrite[]): Promise<void> {
+    for (const rows of slices(latestOf(writes).map(recordingRow))) await this.#upsertRecordings(rows);
+  }
+
+  async #putParts(writes: readonly CatalogueWrite[]): Promise<void> {
     const chunks = new Map<string, ChunkRow>();
     for (const { entry, chunks: some = [] } of writes)
       for (const chunk of some) chunks.set(`${entry.recordingId} ${chunk.index}`, chunkRow(entry, chunk));
-    for (const rows of slices(entries.map(recordingRow))) await this.#upsertRecordings(rows);
-    for (const rows of slices(entries.flatMap(termRows)))
+    for (const rows of slices(latestOf(writes).flatMap(termRows)))
       await this.#db
         .insertInto('terms')
         .values(rows)
@@ -107,7 +112,7 @@ export class RecordingRows {
             entry: row.ref('excluded.entry'),
             terms: row.ref('excluded.terms'),
           }))
-          // Another daemon may have been first since it was asked whose they are.
+          // An id is the account's that had it first.
           .whereRef('recordings.account_id', '=', 'excluded.account_id'),
       )
       .execute();
@@ -132,6 +137,12 @@ export class RecordingRows {
 /** Each once. */
 export function idsOf(writes: readonly CatalogueWrite[]): string[] {
   return [...new Set(writes.map(({ entry }) => entry.recordingId))];
+}
+
+/** The last of each recording, by id: another daemon that takes up the same ones locks their rows, too. */
+function latestOf(writes: readonly CatalogueWrite[]): CatalogueEntry[] {
+  const latest = new Map(writes.map(({ entry }) => [entry.recordingId, entry]));
+  return [...latest.values()].sort((one, other) => (one.recordingId < other.recordingId ? -1 : 1));
 }
 
 function recordingRow(entry: CatalogueEntry): RecordingRow {

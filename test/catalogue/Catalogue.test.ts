@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import pg from 'pg';
 import t from 'tap';
 import type {
   Catalogue,
@@ -9,6 +10,7 @@ import type {
 } from '../../src/catalogue/Catalogue.js';
 import { catalogueAt } from '../../src/catalogue/catalogueAt.js';
 import { MemoryCatalogue } from '../../src/catalogue/MemoryCatalogue.js';
+import { eventually } from '../acceptance/eventually.js';
 import { kinds, opened } from './fixtures/catalogues.js';
 import { base, entry } from './fixtures/entry.js';
 
@@ -366,4 +368,32 @@ for (const kind of kinds.filter(({ name }) => name === 'postgres'))
     for (let round = 0; round < 20; round++)
       await Promise.all([one.write(writes), other.write([...writes].reverse())]);
     t.equal((await ids(one)).length, writes.length);
+  });
+
+for (const kind of kinds.filter(({ name }) => name === 'postgres'))
+  await t.test('of two accounts that come with one id at once the second leaves nothing', async (t) => {
+    const url = await kind.place(t);
+    const [one, other] = [catalogueAt(url), catalogueAt(url)];
+    const first = new pg.Client({ connectionString: url });
+    await first.connect();
+    t.teardown(() => Promise.all([one.close(), other.close(), first.end()]));
+    await one.open();
+    await other.open();
+    await one.write([{ entry: entry('r1', 1, { accountId: 'AC1' }) }]);
+    // As if it were being written only now.
+    await first.query('create temporary table kept as select * from recordings');
+    await one.remove('r1');
+    await first.query('begin; insert into recordings select * from kept');
+    const chunks = [{ index: 0, startSample: 0, samples: 1, bytes: 1, sha256: 'a'.repeat(64) }];
+    const writing = other.write([{ entry: entry('r1', 1, { accountId: 'AC2' }), chunks }]);
+    await eventually('it waits for the first', async () => {
+      const waiting = await first.query(
+        "select 1 from pg_locks where not granted and locktype = 'transactionid'",
+      );
+      return waiting.rowCount === 1;
+    });
+    await first.query('commit');
+    t.equal((await writing).length, 1);
+    t.equal((await one.get('r1'))?.accountId, 'AC1');
+    t.strictSame(await one.chunks('r1'), []);
   });
