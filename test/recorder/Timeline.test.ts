@@ -159,6 +159,23 @@ void t.test('two streams of one call are parted by their true distance on the wa
   t.end();
 });
 
+void t.test(
+  'a stream that ends before the time that was already reached leaves no silence behind its end',
+  (t) => {
+    const script = new CallScript().at(0).stream();
+    talk(script, 0, 1000);
+    script.at(1010).clock().at(1000.25).stop().at(1500).stream();
+    talk(script, 0, 1000, 1500);
+    const { gaps } = renderScript(script.at(2500).stop().end());
+    const seam = { startSample: 8002, samples: 3998, cause: 'between_streams' };
+    t.strictSame(gaps, [
+      { channel: 0, ...seam },
+      { channel: 1, ...seam },
+    ]);
+    t.end();
+  },
+);
+
 void t.test('before the first frame there is silence, not a gap', (t) => {
   const script = new CallScript().at(0).stream();
   talk(script, 600, 1000);

@@ -13,7 +13,7 @@ import {
   type StreamFacts,
   type TapRecord,
 } from '../../tap/TapRecord.js';
-import { cover, cutBefore } from './Coverage.js';
+import { cover, cutBefore, cutFrom } from './Coverage.js';
 import { eraseLane, takeDirty, trimLane } from './Lane.js';
 import { maskDigit, trimMasks } from './DigitMask.js';
 import { loseRecords } from './loseRecords.js';
@@ -312,6 +312,8 @@ export class Timeline {
       assumeSilence(state, 1, stream.ends.bot ?? callerEnd, end);
     }
     if (this.#live.every((other) => other.playout === null)) eraseLane(state.lanes.botSent, end);
+    // Time had gone on when the end was told; the silence behind it is nobody's.
+    if (this.#live.length === 0) for (const coverage of state.silence) cutFrom(coverage, this.#ended);
     state.now = Math.max(state.now, end);
     addEvent(state, 'stream_ended', end, { streamId: stream.facts.streamId, reason });
   }
