@@ -21,7 +21,7 @@ enum class EventKind : uint8_t {
   drained,
   // The closing handshake begins. a: the Violation it is for.
   closing,
-  // The last of a socket. a: close code.
+  // The last of a socket. a: close code; b: when its peer said that it closes, or else was found gone, ms.
   closed,
   // The peer has taken nothing for too long. a: bytes that waited.
   stalled,

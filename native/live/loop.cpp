@@ -355,7 +355,7 @@ void Loop::control(Socket& socket, const Frame& frame, const uint8_t* payload) {
   if (count >= 2 && !isCloseCode(code)) return fail(socket, Violation::closeCode);
   flush(socket);
   unlink(socket);
-  socket.closeArrived(code);
+  socket.closeArrived(code, arrivalMs_);
 }
 
 // Sends what has been gathered, then shows what it tells the tap.
@@ -398,7 +398,7 @@ void Loop::fail(Socket& socket, Violation violation) {
 void Loop::finish(Socket& socket) {
   if (socket.isGone()) return;
   unlink(socket);
-  socket.finish();
+  socket.finish(nowMs());
   gone_.push_back(std::move(sockets_[socket.slot]));
 }
 

@@ -145,9 +145,10 @@ class Socket {
   }
 
   // The peer's Close frame.
-  void closeArrived(uint16_t code) {
+  void closeArrived(uint16_t code, double arrivalMs) {
     closeReceived_ = true;
     closeCode_ = code;
+    closeArrivalMs_ = arrivalMs;
     host_.events.push({EventKind::closing, slot});
     close(code);
     settle();
@@ -197,8 +198,8 @@ class Socket {
 
   bool isHungUp() const { return isHungUp_; }
 
-  // The end; the caller has seen to the link.
-  void finish() {
+  // The end, at `nowMs`; the caller has seen to the link.
+  void finish(double nowMs) {
     if (isGone_) return;
     isGone_ = true;
     drained(sends_.size());
@@ -210,7 +211,8 @@ class Socket {
     if (!options.isClient) addToCell(host_.board.providers(), -1);
     timer.unset();
     release();
-    host_.events.push({EventKind::closed, slot, static_cast<double>(closeCode_)});
+    // Its peer's last word may be long ago by now: the answer, and the end of the connection, have taken their time.
+    host_.events.push({EventKind::closed, slot, static_cast<double>(closeCode_), closeReceived_ ? closeArrivalMs_ : nowMs});
   }
 
   // ---- Time
@@ -357,6 +359,7 @@ class Socket {
   double pingMs_ = 0;
   double lookedMs_ = 0;
   double closeMs_ = 0;
+  double closeArrivalMs_ = 0;
   double stalledForMs_ = 0;
   uint16_t closeCode_ = brokenCode;
   bool closeSent_ = false;

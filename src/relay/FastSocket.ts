@@ -128,9 +128,9 @@ export class FastSocket implements MediaSocket, LiveSocketOwner {
     this.#owner?.stalled(waitingBytes);
   }
 
-  closed(code: number): void {
+  closed(code: number, arrivalMs: number): void {
     this.#state = 'closed';
     this.drained(this.#onSent.length);
-    this.#owner?.closed(code);
+    this.#owner?.closed(code, arrivalMs);
   }
 }

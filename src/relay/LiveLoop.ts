@@ -47,7 +47,8 @@ export interface LiveSocketOwner {
   /** The closing handshake begins. @param violation - what the peer did wrong, 0 for nothing: an index into `violations` */
   closing(violation: number): void;
   stalled(waitingBytes: number): void;
-  closed(code: number): void;
+  /** @param arrivalMs - when the peer said so, or else was found gone: `performance.now()` of then */
+  closed(code: number, arrivalMs: number): void;
 }
 
 export interface LiveLinkOwner {
@@ -266,7 +267,7 @@ export class LiveLoop {
     if (kind === Told.drained) owner.drained(a);
     else if (kind === Told.closing) owner.closing(a);
     else if (kind === Told.stalled) owner.stalled(a);
-    else this.#closed(slot, owner, a);
+    else this.#closed(slot, owner, a, b);
   }
 
   #message(slot: number, data: Buffer, isBinary: boolean, arrivalMs: number): void {
@@ -284,11 +285,11 @@ export class LiveLoop {
   }
 
   /** What is still said to the slot's former socket comes before what is said to the next. */
-  #closed(slot: number, owner: LiveSocketOwner, code: number): void {
+  #closed(slot: number, owner: LiveSocketOwner, code: number, arrivalMs: number): void {
     this.#owners[slot] = undefined;
     this.#inHand.delete(slot);
     this.#free.push(slot);
-    owner.closed(code);
+    owner.closed(code, arrivalMs);
   }
 }
 

@@ -115,17 +115,18 @@ export class LiveStream implements UpstreamOwner, CallStream {
     if (!isOwnClip(event)) this.#toUpstream(event, data, isBinary, arrivalMs);
     this.#feed.provider(event, data, arrivalMs);
     if (event.kind === 'audio') this.#warn(event.warnings);
-    if (event.kind === 'stop') this.#stopped();
-    else if (event.kind === 'finish') this.#stopped(CloseCode.normal);
+    if (event.kind === 'stop') this.#stopped(arrivalMs);
+    else if (event.kind === 'finish') this.#stopped(arrivalMs, CloseCode.normal);
     else this.#choosePath();
   }
 
-  /** The provider's socket is gone. */
-  providerClosed(code: number): void {
+  /** The provider's socket is gone. @param arrivalMs - of its last word: what it costs to hear of it is no silence of the call's */
+  providerClosed(code: number, arrivalMs: number): void {
     clearTimeout(this.#stopTimer);
     const proper = code === 1000 || code === 1005;
     const reason = this.#state === 'closing' ? 'relay' : proper ? 'closed' : 'lost';
-    this.#end({ reason, closeCode: code }, reason === 'lost' ? CloseCode.goingAway : CloseCode.normal);
+    const upstreamCode = reason === 'lost' ? CloseCode.goingAway : CloseCode.normal;
+    this.#end({ reason, closeCode: code }, upstreamCode, arrivalMs);
   }
 
   /** The provider has taken nothing for too long and its socket is being terminated: the stream ends as lost. */
@@ -146,7 +147,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
   }
 
   endRecording(): void {
-    this.#feed.end({ reason: 'relay', closeCode: null });
+    this.#feed.end({ reason: 'relay', closeCode: null }, performance.now());
   }
 
   /** The daemon is ending: both sides are told so. */
@@ -158,7 +159,8 @@ export class LiveStream implements UpstreamOwner, CallStream {
   /** Something failed in the handling of this stream. */
   abandon(): void {
     this.#closeProvider(CloseCode.internalError);
-    this.#end({ reason: 'relay', closeCode: CloseCode.internalError }, CloseCode.goingAway);
+    const facts = { reason: 'relay', closeCode: CloseCode.internalError } as const;
+    this.#end(facts, CloseCode.goingAway, performance.now());
   }
 
   upstreamMessage(data: Buffer, isBinary: boolean, arrivalMs: number): void {
@@ -355,8 +357,8 @@ export class LiveStream implements UpstreamOwner, CallStream {
     for (const code of warnings) this.#problems.note(code);
   }
 
-  #stopped(code?: number): void {
-    this.#end({ reason: 'stop', closeCode: null }, CloseCode.normal);
+  #stopped(arrivalMs: number, code?: number): void {
+    this.#end({ reason: 'stop', closeCode: null }, CloseCode.normal, arrivalMs);
     if (code !== undefined) this.#provider.close(code);
     else this.#stopTimer = setTimeout(() => this.#provider.close(CloseCode.normal), closeAfterStopMs);
   }
@@ -367,16 +369,16 @@ export class LiveStream implements UpstreamOwner, CallStream {
     this.#provider.close(code);
   }
 
-  #end(facts: StreamEndFacts, upstreamCode: number): void {
+  #end(facts: StreamEndFacts, upstreamCode: number, arrivalMs: number): void {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
     this.#upstream?.finish(upstreamCode);
     // What the native thread has passed on, and lost of it, is told before the end.
-    this.#path.leave(() => this.#ended(facts));
+    this.#path.leave(() => this.#ended(facts, arrivalMs));
   }
 
-  #ended(facts: StreamEndFacts): void {
-    this.#feed.end(facts);
+  #ended(facts: StreamEndFacts, arrivalMs: number): void {
+    this.#feed.end(facts, arrivalMs);
     this.#context.counters.add('streams', -1);
     this.#log.info({ ...facts, problems: this.#problems.totals() }, 'stream ended');
     this.#call.detach(this, facts.reason);

@@ -8,8 +8,13 @@ export interface MediaSocketOwner {
   failed(error: SocketError): void;
   /** The peer has taken nothing of what waits for it for too long; the owner decides what becomes of it. */
   stalled(waitingBytes: number): void;
-  /** The last of it. @param code - 1005 where the peer gave none, 1006 where it never said that it closes */
-  closed(code: number): void;
+  /**
+   * The last of it.
+   *
+   * @param code - 1005 where the peer gave none, 1006 where it never said that it closes
+   * @param arrivalMs - when it said so, or else was found gone: `performance.now()` of then
+   */
+  closed(code: number, arrivalMs: number): void;
 }
 
 /** As `ws` tells them: a violation of the protocol has a code that begins with `WS_ERR_`. */

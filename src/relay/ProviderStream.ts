@@ -45,7 +45,7 @@ export class ProviderStream {
   readonly #onOver: () => void;
   #state: 'awaiting' | 'resolving' | 'live' | 'refused' = 'awaiting';
   /** Set once the socket is gone. */
-  #closeCode: number | undefined;
+  #close: { readonly code: number; readonly arrivalMs: number } | undefined;
   #live: LiveStream | undefined;
   #startTimer: NodeJS.Timeout | undefined;
   #provisionalTimer: NodeJS.Timeout | undefined;
@@ -97,7 +97,7 @@ export class ProviderStream {
       message: (data, isBinary, arrivalMs) => this.#guard(() => this.#receive(data, isBinary, arrivalMs)),
       failed: (error) => this.#broken(error),
       stalled: (waitingBytes) => this.#stalled(waitingBytes),
-      closed: (code) => this.#guard(() => this.#closed(code)),
+      closed: (code, arrivalMs) => this.#guard(() => this.#closed({ code, arrivalMs })),
     });
   }
 
@@ -252,7 +252,7 @@ export class ProviderStream {
     for (const { event, data, isBinary, arrivalMs } of this.#held.drain()) {
       this.#pass(this.#live, event, data, isBinary, arrivalMs);
     }
-    if (this.#closeCode !== undefined) this.#live.providerClosed(this.#closeCode);
+    if (this.#close !== undefined) this.#live.providerClosed(this.#close.code, this.#close.arrivalMs);
   }
 
   #refuseFor(error: unknown, start: StartEvent): void {
@@ -275,7 +275,7 @@ export class ProviderStream {
     clearTimeout(this.#startTimer);
     clearTimeout(this.#provisionalTimer);
     this.#count(-1);
-    if (this.#closeCode !== undefined) this.#onOver();
+    if (this.#close !== undefined) this.#onOver();
   }
 
   #count(change: 1 | -1): void {
@@ -283,14 +283,14 @@ export class ProviderStream {
     if (isUnproven(this.#admitted)) this.#context.counters.add('unprovenStreams', change);
   }
 
-  #closed(code: number): void {
+  #closed(close: { readonly code: number; readonly arrivalMs: number }): void {
     if (this.#state === 'awaiting' && this.#held.length > 0) this.#startProvisionally();
-    this.#closeCode = code;
+    this.#close = close;
     // What came of a call that was over before its account was found is still that account's.
     if (this.#state === 'resolving') return;
     if (this.#state === 'awaiting') this.#settle('refused');
     else this.#onOver();
-    this.#live?.providerClosed(code);
+    this.#live?.providerClosed(close.code, close.arrivalMs);
   }
 
   #broken(error: SocketError): void {

@@ -100,7 +100,7 @@ export class RecordStream implements CallStream {
   }
 
   endRecording(): void {
-    this.#feed?.end({ reason: 'relay', closeCode: null });
+    this.#feed?.end({ reason: 'relay', closeCode: null }, performance.now());
   }
 
   /** The daemon is ending. What waits for its account is written down first. */
@@ -325,7 +325,7 @@ export class RecordStream implements CallStream {
     const call = this.#call;
     if (call === undefined) return;
     this.#call = undefined;
-    this.#feed?.end(facts);
+    this.#feed?.end(facts, performance.now());
     this.#context.counters.add('streams', -1);
     call.log.info({ streamId: this.streamId, ...facts, problems: this.#problems.totals() }, 'stream ended');
     call.detach(this, facts.reason);

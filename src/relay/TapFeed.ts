@@ -98,8 +98,8 @@ export class TapFeed {
     this.#guard(() => (this.#tap = this.#call.tap.startStream(facts, nowMs)));
   }
 
-  end(facts: StreamEndFacts): void {
-    this.#guard(() => this.#tap.end(facts, performance.now()));
+  end(facts: StreamEndFacts, arrivalMs: number): void {
+    this.#guard(() => this.#tap.end(facts, arrivalMs));
     this.#tap = silentStream;
   }
 

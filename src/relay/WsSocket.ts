@@ -20,7 +20,7 @@ export class WsSocket implements MediaSocket {
       this.#owner?.message(data as Buffer, isBinary, this.#pulse.seenMs);
     });
     socket.on('error', (error) => this.#owner?.failed(error));
-    socket.on('close', (code) => this.#owner?.closed(code));
+    socket.on('close', (code) => this.#owner?.closed(code, performance.now()));
   }
 
   listen(owner: MediaSocketOwner): void {

@@ -47,8 +47,10 @@ export class HeldRecords {
 
   /** Where the hole ends that comes first: with the next thing that wasn't dropped, else `nowMs`. */
   holeEndMs(nowMs: number): number {
-    const next = this.#held[1];
-    return next !== undefined && 'head' in next ? next.head.arrivalMs : nowMs;
+    const [first, next] = this.#held;
+    const endMs = next !== undefined && 'head' in next ? next.head.arrivalMs : nowMs;
+    // The end of a stream is told with the time of its last word, behind what the bot has said since.
+    return first !== undefined && 'records' in first ? Math.max(first.sinceMs, endMs) : endMs;
   }
 
   /** @returns whether another digit has given way to this one */

@@ -25,6 +25,8 @@ import { until } from './fixtures/until.js';
  * and how calls come to it and leave it. Needs the addon.
  */
 
+const closeOpcode = 8;
+
 async function relayWith(t: Test, options: RelayOptions = {}): Promise<Relay> {
   const relay = await Relay.start(t, { isFast: true, ...options });
   if (relay.loop === null && options.isFast !== false)
@@ -259,7 +261,7 @@ await t.test('a violation of the protocol is told, and closes the socket', async
 await t.test('an opening that comes with the upgrade is read, wherever it is cut', async (t) => {
   const relay = await relayWith(t);
   const messages = [connected, start(), media(0), media(1)];
-  const opening = Buffer.concat(messages.map(clientFrame));
+  const opening = Buffer.concat(messages.map((text) => clientFrame(text)));
   let connections = 0;
   for (let cut = 0; cut <= opening.length; cut += cut < 24 ? 1 : 61) {
     const wire = await rawCaller(t, relay, opening.subarray(0, cut));
@@ -298,7 +300,7 @@ await t.test('a socket that the thread does not take goes on as if nothing had b
   if (loop === null) return;
   loop.add = () => null;
   const messages = [connected, start(), media(0), media(1)];
-  const opening = Buffer.concat(messages.map(clientFrame));
+  const opening = Buffer.concat(messages.map((text) => clientFrame(text)));
   for (const [index, cut] of [0, 7, 300, opening.length].entries()) {
     const wire = await rawCaller(t, relay, opening.subarray(0, cut));
     wire.socket.write(opening.subarray(cut));
@@ -353,6 +355,42 @@ await t.test(
     t.equal(relay.bot.upgrades, 0);
   },
 );
+
+await t.test(
+  'a stream ends with its provider’s last word, however long the connection takes to end',
+  async (t) => {
+    const relay = await relayWith(t);
+    const opening = Buffer.concat([connected, start(), media(0)].map((text) => clientFrame(text)));
+    const { socket, heard } = await rawCaller(t, relay, opening, { allowHalfOpen: true });
+    const bot = await relay.bot.connection(0);
+    await until(() => bot.received.length === 3, 'the frame at the bot');
+    const saidMs = performance.now();
+    socket.write(clientFrame(Buffer.from([1000 >> 8, 1000 & 255]), closeOpcode));
+    await until(() => heard().includes(Buffer.from([0x88, 2, 1000 >> 8, 1000 & 255])), 'the Close answer');
+    const answeredMs = performance.now();
+    t.equal(relay.tap.stream().end_, undefined, 'the connection is still there');
+    await until(() => performance.now() > answeredMs + 100, 'time to pass');
+    socket.end();
+    await until(() => relay.tap.stream().end_ !== undefined, 'the end of the stream');
+    t.same(relay.tap.stream().end_, { reason: 'closed', closeCode: 1000 });
+    const endMs = relay.tap.stream().endMs ?? NaN;
+    t.ok(endMs >= saidMs && endMs <= answeredMs, `${saidMs} <= ${endMs} <= ${answeredMs}`);
+    await until(() => relay.loop?.size === 0, 'both sockets to be gone');
+  },
+);
+
+await t.test('a stream whose provider is gone without a word ends when it is found gone', async (t) => {
+  const relay = await relayWith(t);
+  const { caller, bot } = await fastCall(relay);
+  caller.send(media(0));
+  await until(() => bot.received.length === 3, 'the frame at the bot');
+  const leftMs = performance.now();
+  caller.socket.terminate();
+  await until(() => relay.tap.stream().end_ !== undefined, 'the end of the stream');
+  t.same(relay.tap.stream().end_, { reason: 'lost', closeCode: 1006 });
+  const endMs = relay.tap.stream().endMs ?? NaN;
+  t.ok(endMs >= leftMs && endMs <= performance.now(), `${leftMs} <= ${endMs}`);
+});
 
 await t.test('when the thread stops every socket is told closed', async (t) => {
   const relay = await relayWith(t);
@@ -438,10 +476,11 @@ await t.test('the end of its environment ends the thread, sockets or not', async
   t.same(await once(worker, 'exit'), [7]);
 });
 
-function clientFrame(text: string): Buffer {
-  const payload = Buffer.from(text);
+function clientFrame(content: string | Buffer, opcode = 1): Buffer {
+  const payload = Buffer.from(content);
   const mask = randomBytes(4);
   const head = headOf(payload.length, 0x80);
+  head[0] = 0x80 | opcode;
   return Buffer.concat([head, mask, payload.map((byte, index) => byte ^ (mask[index & 3] ?? 0))]);
 }
 
@@ -460,8 +499,9 @@ async function rawCaller(
   t: Test,
   relay: Relay,
   head: Buffer,
+  options: { readonly allowHalfOpen?: boolean } = {},
 ): Promise<{ socket: Socket; heard: () => Buffer }> {
-  const socket = connect(relay.port, '127.0.0.1').setNoDelay();
+  const socket = connect({ port: relay.port, host: '127.0.0.1', ...options }).setNoDelay();
   t.teardown(() => void socket.destroy());
   socket.on('error', () => undefined);
   const parts: Buffer[] = [];

@@ -206,6 +206,29 @@ void t.test(
   },
 );
 
+void t.test('a hole behind a stream’s last word doesn’t end before it begins', (t) => {
+  const ring = createRing(capacity);
+  const tap = new RingTap(ring);
+  const reader = new RingReader(ring);
+  const call = tap.startCall(facts, 1);
+  const media = call.startStream(stream, 2);
+  fill(tap);
+  // The bot goes on until it hears of the end, which is told with the time at which the caller said so.
+  for (let i = 0; i < 5; i++) media.audio(Track.botSent, Encoding.mulaw, new Uint8Array(160), NaN, 220 + i);
+  media.end({ reason: 'closed', closeCode: 1000 }, 200);
+  takeAll(reader);
+  tap.clock(1000);
+  const mine = takeAll(reader).filter((record) => record.call === 1);
+  t.strictSame(
+    mine.map(({ kind, arrivalMs }) => [kind, arrivalMs]),
+    [
+      [RecordKind.dropped, 220],
+      [RecordKind.streamEnd, 200],
+    ],
+  );
+  t.end();
+});
+
 /** Fills the ring with what five other calls say, of which each may have its share. */
 function fill(tap: RingTap): void {
   const others = Array.from({ length: 5 }, () => tap.startCall(facts, 1).startStream(stream, 1));
