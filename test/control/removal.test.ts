@@ -105,6 +105,33 @@ await t.test('a recording that is deleted is gone, and its account is told so', 
   t.equal(buried.length, 1);
 });
 
+await t.test('what the description forbids is told as such of a deleted recording, too', async (t) => {
+  const dir = t.testdir({});
+  const { manifest } = await fabricateRecording(join(dir, 'recordings'), { accountId: 'AC1' });
+  const bench = await ApiBench.start(t, dir, { accounts });
+  const path = `/v1/recordings/${manifest.recordingId}`;
+  t.equal((await bench.ask('DELETE', path, 'one')).status, 200);
+  for (const [method, route, body] of [
+    ['POST', '/links', false],
+    ['POST', '/pause', { mode: 'loud' }],
+    ['POST', '/resume', [1]],
+    ['POST', '/stop', 7],
+    ['PUT', '/hold', { note: 7 }],
+    ['GET', '/audio.wav?format=flac', undefined],
+    ['GET', '/waveform.dat?samplesPerBin=0', undefined],
+    ['GET', '/chunks/0.wav?direct=perhaps', undefined],
+  ] as const) {
+    const answer = await bench.ask(method, path + route, 'one', body);
+    t.equal(answer.status, 400, `${method} ${route}`);
+    t.match(await answer.json(), { code: 'request_invalid' });
+    t.equal(
+      (await bench.ask(method, path + route, undefined, body)).status,
+      401,
+      'of nobody it isn’t even read',
+    );
+  }
+});
+
 await t.test('a recording whose call was here is deleted like any other', async (t) => {
   const dir = t.testdir({});
   const { manifest } = await fabricateRecording(join(dir, 'recordings'), { accountId: 'AC1' });

@@ -33,8 +33,15 @@ interface Heard {
 }
 
 type ById = FastifyRequest<{ Params: { id: string } }>;
-type AudioDescription = Pick<RouteDescription, 'summary' | 'querystring' | 'answers'>;
-type Handler = (heard: Heard, request: ById, reply: FastifyReply) => Promise<FastifyReply>;
+type AudioDescription<Query> = Pick<RouteDescription, 'summary' | 'answers'> & {
+  readonly query: z.ZodType<Query>;
+};
+type Handler<Query> = (
+  heard: Heard,
+  request: ById,
+  reply: FastifyReply,
+  query: Query,
+) => Promise<FastifyReply>;
 
 const part = z.object({
   channel: z.string().optional(),
@@ -45,6 +52,7 @@ const part = z.object({
 });
 const queryRemedy =
   'The query takes channel (0, 1, mix), format (wav, opus, mp3), from, to and direct; a waveform.dat takes samplesPerBin.';
+const nothing = z.object({});
 const resolution = z.object({ samplesPerBin: z.coerce.number().int().min(1).default(1) });
 
 /**
@@ -55,22 +63,7 @@ const resolution = z.object({ samplesPerBin: z.coerce.number().int().min(1).defa
 export function audioRoutes(app: FastifyInstance, sources: RecordingSources, downloads: Turnstile): void {
   const encoders = new Turnstile(mostEncoded);
   const analyses = new RecordingAnalyses();
-  const route = (name: string, about: AudioDescription, handler: Handler) =>
-    app.route({
-      ...described({ tag: 'audio', params: { id: 'the recording' }, ...about }),
-      method: ['GET', 'HEAD'],
-      url: `/v1/recordings/:id/${name}`,
-      handler: async (request: ById, reply) => {
-        const { id } = request.params;
-        const entry = await findRecording(sources, sources.scopeOf(request, null), id);
-        if (entry === null) return await sendNotYet(reply, { recordingId: id, state: 'recording' });
-        downloads.enter(reply.raw, entry.accountId);
-        const heard = await heardOf(sources, entry);
-        if (heard === null) return await sendNotYet(reply, statusOf(entry));
-        reply.header('x-reelay-state', heard.manifest.state);
-        return await handler(heard, request, reply);
-      },
-    });
+  const route = audioRoute(app, sources, downloads);
   const { notYet, segments, waveform } = answerSchemas;
   const known = { 202: notYet, 304: 'The client has it.' };
   const audio = {
@@ -81,11 +74,11 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
   };
   const about = {
     summary: 'The audio, whole or in part, while the call is up, too',
-    querystring: part,
+    query: part,
     answers: audio,
   };
-  route('audio.wav', about, async (heard, request, reply) => {
-    const { channel, format, from, to, direct } = queryAs(part, request.query, queryRemedy);
+  route('audio.wav', about, async (heard, request, reply, query) => {
+    const { channel, format, from, to, direct } = query;
     const isWhole = [channel, format, from, to].every((each) => each === undefined);
     if (isWhole && direct === 'true') {
       const url = await wholeUrl(sources, heard);
@@ -101,7 +94,11 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
     // Nobody is there any more.
     return found === null ? '' : document(found);
   };
-  const made = (summary: string, answer: Answer) => ({ summary, answers: { ...known, 200: answer } });
+  const made = (summary: string, answer: Answer) => ({
+    summary,
+    query: nothing,
+    answers: { ...known, 200: answer },
+  });
   route(
     'waveform.json',
     made('Peaks per channel, in several resolutions', waveform),
@@ -113,15 +110,14 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
       }),
   );
   const peaks = made('Peaks of one resolution', 'application/octet-stream: as audiowaveform writes it');
-  const data = { ...peaks, querystring: resolution };
-  route('waveform.dat', data, async (heard, request, reply) => {
-    const { samplesPerBin } = queryAs(resolution, request.query, queryRemedy);
-    return await sendMade(request, reply, {
+  const data = { ...peaks, query: resolution };
+  route('waveform.dat', data, async (heard, request, reply, { samplesPerBin }) =>
+    sendMade(request, reply, {
       ...json(heard, `waveform-${samplesPerBin}`),
       type: 'application/octet-stream',
       make: () => madeFrom(heard, reply, ({ waveform: peaks }) => waveformData(peaks, samplesPerBin)),
-    });
-  });
+    }),
+  );
   route('segments.json', made('Who speaks when', segments), async (heard, request, reply) =>
     sendMade(request, reply, {
       ...json(heard, 'segments'),
@@ -129,6 +125,30 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
         madeFrom(heard, reply, ({ speech }) => JSON.stringify(speechDocument(heard.manifest, speech))),
     }),
   );
+}
+
+/** Adds a route that needs a recording's audio, and answers by itself where there is none yet. */
+function audioRoute(app: FastifyInstance, sources: RecordingSources, downloads: Turnstile) {
+  return <Query>(name: string, { query, ...about }: AudioDescription<Query>, handler: Handler<Query>) => {
+    const asked = query === nothing ? {} : { querystring: query };
+    app.route({
+      ...described({ tag: 'audio', params: { id: 'the recording' }, ...asked, ...about }),
+      method: ['GET', 'HEAD'],
+      url: `/v1/recordings/:id/${name}`,
+      handler: async (request: ById, reply) => {
+        const { id } = request.params;
+        const scope = sources.scopeOf(request, null);
+        const read = queryAs(query, request.query, queryRemedy);
+        const entry = await findRecording(sources, scope, id);
+        if (entry === null) return await sendNotYet(reply, { recordingId: id, state: 'recording' });
+        downloads.enter(reply.raw, entry.accountId);
+        const heard = await heardOf(sources, entry);
+        if (heard === null) return await sendNotYet(reply, statusOf(entry));
+        reply.header('x-reelay-state', heard.manifest.state);
+        return await handler(heard, request, reply, read);
+      },
+    });
+  };
 }
 
 /** @returns null when the client has gone, and everybody else who has asked for it. @throws ReelayError `too_many_downloads` */

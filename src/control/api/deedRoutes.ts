@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { ReelayError } from '../../config/ReelayError.js';
 import { answerSchemas } from './answerSchemas.js';
 import { described } from './ApiDescription.js';
+import { bodyAs } from './bodyAs.js';
 import type { RecordingRequests } from '../RecordingRequests.js';
 import { findRecording, insistOn, notFound, type RecordingSources } from './RecordingSources.js';
 
@@ -24,15 +25,19 @@ export function deedRoutes(
     '/v1/recordings/:id/pause',
     about('Pauses the recording of a call that is up', pausing),
     async (request: ById) => {
-      const recordingId = await told(sources, request);
-      const { mode } = understood(pausing, request.body, 'Send { "mode": "silence" or "skip" }, or nothing.');
+      const scope = sources.scopeOf(request, null);
+      const { mode } = bodyAs(pausing, request.body, 'Send { "mode": "silence" or "skip" }, or nothing.');
+      const { id: recordingId } = request.params;
+      await findRecording(sources, scope, recordingId, 'control');
       return await requests.ask({ deed: 'pause', recordingId, mode });
     },
   );
   for (const deed of ['resume', 'stop'] as const) {
     app.post(`/v1/recordings/:id/${deed}`, about(`Has it ${deed}`, nothing), async (request: ById) => {
-      const recordingId = await told(sources, request);
-      understood(nothing, request.body, 'Send no body.');
+      const scope = sources.scopeOf(request, null);
+      bodyAs(nothing, request.body, 'Send no body.');
+      const { id: recordingId } = request.params;
+      await findRecording(sources, scope, recordingId, 'control');
       return await requests.ask({ deed, recordingId });
     });
   }
@@ -47,7 +52,7 @@ export function deedRoutes(
     const scope = sources.scopeOf(request, null);
     const { callId } = request.params;
     const remedy = 'Send { "account": "…" } where several accounts have a call of this id, else nothing.';
-    const { account } = understood(starting, request.body, remedy);
+    const { account } = bodyAs(starting, request.body, remedy);
     const calls = sources.calls.all.filter((call) => call.callId === callId && scope.sees(call.accountId));
     const accounts = new Set(calls.map(({ accountId }) => accountId));
     const accountId = account ?? [...accounts][0];
@@ -66,18 +71,4 @@ export function deedRoutes(
 function about(summary: string, body: z.ZodType): ReturnType<typeof described> {
   const params = { id: 'the recording' };
   return described({ summary, tag: 'calls', params, body: body.optional(), answers: { 200: done } });
-}
-
-/** @throws ReelayError `not_found`, also for what somebody else may control; what `scopeOf` throws */
-async function told(sources: RecordingSources, request: ById): Promise<string> {
-  const { id } = request.params;
-  await findRecording(sources, sources.scopeOf(request, null), id, 'control');
-  return id;
-}
-
-/** @throws ReelayError `request_invalid` */
-function understood<T>(schema: z.ZodType<T>, body: unknown, remedy: string): T {
-  const { success, data } = schema.safeParse(body ?? {});
-  if (!success) throw new ReelayError('request_invalid', { value: body, remedy });
-  return data;
 }

@@ -1,8 +1,8 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { z } from 'zod';
-import { ReelayError } from '../../config/ReelayError.js';
 import { answerSchemas } from './answerSchemas.js';
 import { described } from './ApiDescription.js';
+import { bodyAs } from './bodyAs.js';
 import { deadLink, findRecording, notFound, type RecordingSources } from './RecordingSources.js';
 import { mostLinkSeconds, type ShareLinks } from './ShareLinks.js';
 
@@ -21,15 +21,13 @@ export function linkRoutes(app: FastifyInstance, sources: RecordingSources, link
   });
   app.post('/v1/recordings/:id/links', about, async (request: ById, reply) => {
     const { id: recordingId } = request.params;
-    const entry = await findRecording(sources, sources.scopeOf(request, null), recordingId);
+    const scope = sources.scopeOf(request, null);
+    const remedy = `Send { "seconds": 1 to ${mostLinkSeconds} }, or nothing for a day.`;
+    const { seconds } = bodyAs(wanted, request.body, remedy);
+    const entry = await findRecording(sources, scope, recordingId);
     const accountId = entry?.accountId ?? sources.calls.accountOfRecording(recordingId);
     if (accountId === undefined) throw notFound(recordingId);
-    const { success, data } = wanted.safeParse(request.body ?? {});
-    if (!success) {
-      const remedy = `Send { "seconds": 1 to ${mostLinkSeconds} }, or nothing for a day.`;
-      throw new ReelayError('request_invalid', { value: request.body, remedy });
-    }
-    const expiresMs = Date.now() + data.seconds * 1000;
+    const expiresMs = Date.now() + seconds * 1000;
     const path = links.make({ recordingId, accountId }, expiresMs);
     return await reply.code(201).send({ path, expires: new Date(expiresMs).toISOString() });
   });

@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import { ReelayError } from '../../config/ReelayError.js';
 
 /**
- * What a request's query says.
+ * What a request's query says. To be read before what it is about is looked for, as a body is.
  *
  * @param remedy - which parameters the route takes
  * @throws ReelayError `request_invalid`, with what is wrong where

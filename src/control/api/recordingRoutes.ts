@@ -110,16 +110,14 @@ export function recordingRoutes(app: FastifyInstance, sources: RecordingSources)
     url: '/v1/recordings/:id/chunks/:file',
     handler: async (request: ByFile, reply) => {
       const { id, file } = request.params;
-      const entry = await findRecording(sources, scopeOf(request, null), id);
+      const scope = scopeOf(request, null);
+      const remedy = 'The query of a chunk takes direct (true or false).';
+      const { direct } = queryAs(chunkQuery, request.query, remedy);
+      const entry = await findRecording(sources, scope, id);
       const [, digits, kind] = /^(0|[1-9]\d{0,8})\.(wav|json)$/.exec(file) ?? [];
       if (digits === undefined) throw notFound(request.url);
       if (entry === null) return await sendNotYet(reply, { recordingId: id, state: 'recording' });
       const index = Number(digits);
-      const { direct } = queryAs(
-        chunkQuery,
-        request.query,
-        'The query of a chunk takes direct (true or false).',
-      );
       (kind === 'wav' ? downloads : documents).enter(reply.raw, entry.accountId);
       const sidecar = await readSidecar(sources.library.whereabouts(entry), index);
       if (sidecar === null) return await sendNoChunk(sources, entry, index, request, reply);
