@@ -17,6 +17,8 @@ export type FindAccount = (accountId: string) => Promise<AccountConfig | undefin
 
 /** Where the TwiML sends the stream; part of what the start token is good for. */
 const streamPath = '/twilio';
+/** Characters of a number or an address; one of Twilio's parameters may have some 500. */
+const longestParty = 256;
 const signatureHeader = 'x-twilio-signature';
 
 /**
@@ -48,7 +50,18 @@ export async function answerVoice(
   prove(config, account, request, params);
   const { authTokens } = account.twilio;
   const token = tokens.mint({ accountId, callId, path: streamPath, authTokens, nowMs: Date.now() });
-  return voiceResponse({ url: streamUrl(config, request), parameters: { [startTokenParameter]: token } });
+  const parameters = { [startTokenParameter]: token, ...partiesOf(params) };
+  return voiceResponse({ url: streamUrl(config, request), parameters });
+}
+
+/** Who calls whom, which the stream's own start message doesn't say: for the recording, and for the bot. */
+function partiesOf({ From: from, To: to, Direction: direction }: FormParameters): Record<string, string> {
+  const told = Object.entries({ from, to, direction });
+  return Object.fromEntries(told.filter((each): each is [string, string] => isParty(each[1])));
+}
+
+function isParty(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && value.length <= longestParty;
 }
 
 /** The webhook is signed with one of the account's tokens; an account without any is served on loopback only. */

@@ -45,7 +45,7 @@ export class RecordingHead {
       this.#why.textContent = 'Its call has just begun; there is nothing of it yet.';
       return;
     }
-    this.#title.textContent = parties(named(manifest));
+    this.#title.textContent = parties(manifest);
     const { state, reason } = manifest;
     const badges = [stateBadge(state)];
     if (call !== undefined && call.recording !== 'running')
@@ -68,15 +68,6 @@ function isAbout(stuck: StuckUpload, recordingId: string, accountId: string): bo
   return stuck.recordingId === null ? stuck.accountId === accountId : stuck.recordingId === recordingId;
 }
 
-/** Twilio's streams don't say who calls whom, but whoever writes the TwiML may, in parameters. */
-function named({ from, to, callId, parameters }: Manifest): Pick<Manifest, 'from' | 'to' | 'callId'> {
-  const said = (name: string): string | null => {
-    const value = parameters[name];
-    return typeof value === 'string' ? value : null;
-  };
-  return { from: from ?? said('from'), to: to ?? said('to'), callId };
-}
-
 function factsOf(manifest: Manifest): HTMLElement[] {
   const { startTime, endTime, durationSeconds, provider, accountId, callId, recordingId } = manifest;
   const facts: (readonly [string, string])[] = [['Began', formatDate(startTime)]];
@@ -85,7 +76,9 @@ function factsOf(manifest: Manifest): HTMLElement[] {
   facts.push(['Provider', `${provider}, ${manifest.sampleRate / 1000} kHz`]);
   facts.push(['Account', accountId], ['Call', callId], ['Recording', recordingId]);
   // What is in the heading need not be said twice.
-  const parameters = Object.entries(manifest.parameters).filter(([name]) => name !== 'from' && name !== 'to');
+  const parameters = Object.entries(manifest.parameters).filter(
+    ([name, value]) => !((name === 'from' || name === 'to') && value === manifest[name]),
+  );
   for (const [name, value] of parameters.slice(0, mostParameters))
     if (typeof value === 'string' || typeof value === 'number') facts.push([name, String(value)]);
   return facts.map(([name, value]) => element('div', {}, element('dt', {}, name), element('dd', {}, value)));

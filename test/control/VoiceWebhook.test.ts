@@ -91,6 +91,22 @@ await t.test('a signed webhook gets TwiML with a token that admits this call onc
   }
 });
 
+await t.test('the stream is told who calls whom, as far as Twilio has said it', async (t) => {
+  const config = configWith({ authTokens: ['k'] }, { publicUrl });
+  const nobody = { AccountSid: 'AC1', CallSid: 'CA1' };
+  const parameters = async (more: Record<string, string>): Promise<string[]> => {
+    const { body } = await ask(config, signed('k', { ...nobody, ...more }));
+    return body.match(/<Parameter name="(?!reelayToken)[^/]*\/>/g) ?? [];
+  };
+  t.same(await parameters({}), []);
+  t.same(await parameters({ From: '+15550100', To: '"A" <sip:a&b>', Direction: 'inbound' }), [
+    '<Parameter name="from" value="+15550100"/>',
+    '<Parameter name="to" value="&quot;A&quot; &lt;sip:a&amp;b>"/>',
+    '<Parameter name="direction" value="inbound"/>',
+  ]);
+  t.same(await parameters({ From: '', To: '1'.repeat(257) }), [], 'what makes no sense isn’t passed on');
+});
+
 await t.test('a webhook that is delivered twice is answered twice', async (t) => {
   const config = configWith({ authTokens: ['k'] }, { publicUrl });
   const first = await ask(config, signed('k', form));

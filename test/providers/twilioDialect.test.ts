@@ -32,6 +32,32 @@ await t.test('a start message gives ids, tracks and parameters', (t) => {
   t.end();
 });
 
+await t.test('who calls whom is what the custom parameters say', (t) => {
+  const withParameters = (customParameters: object) =>
+    fromProvider(
+      JSON.stringify({
+        event: 'start',
+        start: {
+          accountSid: account,
+          streamSid: stream,
+          callSid: call,
+          tracks: ['inbound'],
+          customParameters,
+        },
+      }),
+    );
+  const told = { from: '+15550100', to: 'sip:a@b', direction: 'inbound' };
+  t.match(withParameters(told), { ...told, parameters: told });
+  const asInWebhooks = { From: '+15550100', To: 'sip:a@b', Direction: 'inbound' };
+  t.match(withParameters(asInWebhooks), { ...told, parameters: asInWebhooks });
+  t.match(withParameters({ from: '', From: '+1', to: 7, direction: ['inbound'] }), {
+    from: '+1',
+    to: null,
+    direction: null,
+  });
+  t.end();
+});
+
 await t.test('a start message may be written otherwise', (t) => {
   const ids = { accountSid: account, callSid: call, streamSid: stream };
   const format = { encoding: 'audio/x-mulaw', sampleRate: 8000, channels: 1 };

@@ -137,16 +137,24 @@ function start(message: JsonObject): StartEvent | InvalidEvent {
   const ids = startIds(message, fields);
   if ('kind' in ids) return ids;
   const warnings = new Set<ErrorCode>();
+  const format = audioFormat(fields, warnings);
+  const parameters = customParameters(fields, warnings);
   return {
     kind: 'start',
     ...ids,
-    ...audioFormat(fields, warnings),
-    from: null,
-    to: null,
-    direction: null,
-    parameters: customParameters(fields, warnings),
+    ...format,
+    from: toldBy(parameters, 'from', 'From'),
+    to: toldBy(parameters, 'to', 'To'),
+    direction: toldBy(parameters, 'direction', 'Direction'),
+    parameters,
     warnings: [...warnings],
   };
+}
+
+/** Twilio doesn't say who calls whom; whoever writes the TwiML may, under the names that jambonz has for it or those of Twilio's webhooks. */
+function toldBy(parameters: JsonObject, ...names: readonly string[]): string | null {
+  const said = names.map((name) => parameters[name]);
+  return said.find((value): value is string => typeof value === 'string' && value !== '') ?? null;
 }
 
 type StartIds = Pick<StartEvent, 'accountId' | 'callId' | 'streamId'>;
