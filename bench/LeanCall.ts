@@ -29,6 +29,8 @@ export interface LeanReport {
   readonly vanished: boolean;
   /** The longest that its own frames were late in being sent, because this machine had no time for it, ms. */
   readonly lateMs: number;
+  /** How late its first frame was, ms. */
+  readonly leadMs: number;
   /** Why its socket broke, or did not open; null when the caller ended it. */
   readonly broken: string | null;
 }
@@ -49,6 +51,7 @@ export class LeanCall {
   #back = 0;
   #inOrder = true;
   #lateMs = 0;
+  #leadMs = 0;
   #isOver = false;
   #broken: string | null = null;
 
@@ -77,8 +80,11 @@ export class LeanCall {
     if (this.#isOver) return;
     const { provider, frames } = this.#options;
     const due = Math.min(frames, Math.floor((nowMs - this.#startMs) / 20));
-    if (this.#sent < due)
-      this.#lateMs = Math.max(this.#lateMs, nowMs - this.#startMs - (this.#sent + 1) * 20);
+    if (this.#sent < due) {
+      const lateMs = nowMs - this.#startMs - (this.#sent + 1) * 20;
+      if (this.#sent === 0) this.#leadMs = lateMs;
+      this.#lateMs = Math.max(this.#lateMs, lateMs);
+    }
     for (; this.#sent < due; this.#sent++) {
       if (provider === 'jambonz') this.#socket.send(this.#voice.linear(this.#sent));
       else this.#socket.send(this.#media(this.#sent));
@@ -138,6 +144,7 @@ export class LeanCall {
       inOrder: this.#inOrder,
       vanished: vanishes,
       lateMs: this.#lateMs,
+      leadMs: this.#leadMs,
       broken: this.#broken,
     };
   }

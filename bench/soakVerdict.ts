@@ -23,6 +23,8 @@ export interface SoakVerdict {
 
 /** Callers without a clock that were silent for longer than this can't be told from such that lost what they said. */
 const stallMs = 200;
+/** A caller without a clock whose first frame comes later than this has begun with a silence, and all that it says stands behind that. */
+const leadMs = 40;
 
 /**
  * Verifies every recording below a folder, and compares every n-th sample by sample with what its caller said.
@@ -50,7 +52,8 @@ export async function verifyBelow(
     const isStalled = report?.provider === 'jambonz' && report.lateMs > stallMs;
     if (isStalled && manifest.gaps.some(({ cause }) => cause === 'lost_by_provider')) stalled++;
     problems.push(...callProblems(path, manifest, report, isStalled));
-    if (report === undefined || recordings.length % every !== 0 || isStalled) continue;
+    const isLed = report?.provider === 'jambonz' && report.leadMs > leadMs;
+    if (report === undefined || recordings.length % every !== 0 || isStalled || isLed) continue;
     compared++;
     const wrong = await firstWrongSample(path, manifest, report, voice);
     if (wrong !== null)
