@@ -248,6 +248,22 @@ void t.test('records that lie in several pieces are one batch, written at once',
   t.end();
 });
 
+void t.test('a batch that is too long for one write is read as one, and what follows it, too', (t) => {
+  const folder = join(t.testdir(), 'journal');
+  const journal = new Journal(folder);
+  const limit = 128 * 1024;
+  const batches = [[3 * limit], [limit - 40], [limit - 41, 1, 1], [1, 2 * limit, 5], [50]].map((lengths) =>
+    lengths.map((length) => randomBytes(length)),
+  );
+  batches.forEach((pieces, index) => journal.append(pieces, index + 1, index + 1));
+  journal.close();
+  const read = [...new Journal(folder).replay(() => t.fail('the journal is whole'))];
+  t.equal(read.length, batches.length);
+  for (const [index, { records }] of read.entries())
+    t.equal(Buffer.compare(Buffer.from(records), Buffer.concat(batches[index] ?? [])), 0);
+  t.end();
+});
+
 void t.test('syncs that are asked for while one is under way are one', async (t) => {
   const journal = new Journal(join(t.testdir(), 'journal'));
   write(journal, 1, 1);
