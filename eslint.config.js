@@ -11,13 +11,15 @@ const mayImport = {
   config: [],
   tap: everywhere,
   providers: ['audio', 'config'],
-  relay: [...everywhere, 'providers', 'tap'],
+  relay: [...everywhere, 'providers', 'tap', 'bridge'],
+  // Runs in processes of its own; the relay hands calls to it as to any bot.
+  bridge: [...everywhere, 'providers', 'tap'],
   recorder: [...everywhere, 'tap', 'spool'],
   spool: ['audio', 'config'],
   storage: [...everywhere, 'spool'],
   catalogue: [...everywhere, 'spool'],
   control: [...everywhere, 'spool', 'storage', 'catalogue', 'tap', 'providers'],
-  supervisor: [...everywhere, 'relay', 'tap', 'recorder', 'spool', 'control'],
+  supervisor: [...everywhere, 'relay', 'bridge', 'tap', 'recorder', 'spool', 'control'],
   simulators: [...everywhere, 'providers'],
   // Runs in a browser: of the others it has types, nothing else.
   web: ['config', 'spool', 'control'],

@@ -29,6 +29,8 @@ const limits = {
   ringBytes: 64 * 1024 * 1024,
   stalledMs: 10_000,
   loopDelayMs: 200,
+  bridgedCallsPerProcess: 20,
+  bridgeProcesses: 4,
   downloadBytesPerSecond: 64 * 1024 * 1024,
   memoryBytes: null,
 };

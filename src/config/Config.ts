@@ -39,6 +39,14 @@ export interface JambonzAccount {
 
 export type RecordFormat = 'mp3' | 'wav';
 
+/** A LiveKit server, as one of its projects knows it. */
+export interface LiveKitAccount {
+  /** `ws://`, `wss://`, `http://` or `https://` URL of the server. */
+  readonly url: string;
+  readonly apiKey: string;
+  readonly apiSecret: string;
+}
+
 /**
  * Which objects a recording becomes. `chunks`: a WAV per chunk. `single`: one `audio.wav`. `both`: these and that. `jambonz`:
  * the object that jambonz's portal looks for, and `audio.wav` beside it where that object is an MP3.
@@ -94,13 +102,15 @@ export type StoreConfig = FileStoreConfig | S3StoreConfig | AzureStoreConfig;
 export interface AccountConfig {
   /** The account id that the call itself carries; `*` is an explicit catch-all. */
   readonly id: string;
-  /** Bot URL by dialect; null where that dialect is record-only. */
+  /** Bot URL by dialect, or a room's (`livekit://…`, see `roomUrl.ts`); null where that dialect is record-only. */
   readonly upstream: { readonly twilio: string | null; readonly jambonz: string | null };
   readonly onUpstreamLoss: UpstreamLossPolicy;
   /** How long, after a stream's end, a new stream of the same call continues its recording. Default 5. */
   readonly resumeSeconds: number;
   readonly twilio: TwilioAccount;
   readonly jambonz: JambonzAccount;
+  /** Null: the account has no rooms. */
+  readonly livekit: LiveKitAccount | null;
   /** Null: calls are relayed, their recordings are `failed` with reason `no_store`. */
   readonly store: StoreConfig | null;
   /** Bearer keys that see this account on the control port. */
@@ -225,6 +235,10 @@ export interface Config {
      * refused. Default 200.
      */
     readonly loopDelayMs: number;
+    /** Calls that one bridge process carries into rooms. Default 20: what a process costs grows with their square. */
+    readonly bridgedCallsPerProcess: number;
+    /** Bridge processes at once. Default 4. */
+    readonly bridgeProcesses: number;
     /** Audio that the control port gives out, of all downloads together, bytes per second. Default 64 MiB. */
     readonly downloadBytesPerSecond: number;
     /**

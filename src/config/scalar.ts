@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isRoomUrl, readRoomUrl, roomUrlForm } from './roomUrl.js';
 
 /** A problem of one value, in words that finish the sentence "… must be". */
 type Reading<T> = (value: unknown) => T | undefined;
@@ -76,12 +77,24 @@ export const host = () =>
     typeof value === 'string' && hostName.test(value) ? value : undefined,
   );
 
-/** A WebSocket URL; a fragment makes no sense in one (RFC 6455, section 3). */
-export const socketUrl = () =>
-  scalar('a ws:// or wss:// URL, for example wss://bot.example.com/media', (value) => {
+/** Where calls go: a bot's socket, or a room of the account's LiveKit server. */
+export const upstreamUrl = () =>
+  scalar(`a ws:// or wss:// URL, for example wss://bot.example.com/media, or ${roomUrlForm}`, (value) => {
+    if (typeof value === 'string' && isRoomUrl(value))
+      return readRoomUrl(value) === undefined ? undefined : value;
     const url = urlOf(value);
+    // A fragment makes no sense in one (RFC 6455, section 3).
     if (url === undefined || !['ws:', 'wss:'].includes(url.protocol) || url.hash !== '') return undefined;
     return value as string;
+  });
+
+/** Of a LiveKit server: its SDKs take the scheme of HTTP for that of WebSocket, and the other way round. */
+export const livekitUrl = () =>
+  scalar('a ws://, wss://, http:// or https:// URL without user, query and fragment', (value) => {
+    const url = urlOf(value);
+    if (url === undefined || !/^(?:wss?|https?):$/.test(url.protocol)) return undefined;
+    if (url.username + url.password + url.search + url.hash !== '') return undefined;
+    return (value as string).replace(/\/+$/, '');
   });
 
 /** An origin: its scheme, host and port; what `ws` and `wss` would be is written as `http` and `https`. */

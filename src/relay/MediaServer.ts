@@ -57,6 +57,8 @@ export interface MediaServerOptions {
   readonly names?: UpstreamNames;
   /** The native thread that moves frames; missing or null: `ws` moves all of them in this one. */
   readonly loop?: LiveLoop | null;
+  /** Carries calls into rooms; missing: calls of accounts that have rooms for an upstream find no bot. */
+  readonly bridges?: RelayContext['bridges'];
   /** State of every thread, as `/healthz` and `/readyz` show it. */
   readonly threads: () => ThreadStates;
   /** What has changed in {@link MediaServer.calls}, about four times a second while something does. */
@@ -122,6 +124,7 @@ export class MediaServer {
     this.#context = {
       admission: new Admission(options.tokenKey, this.#accounts),
       arrivals: new ArrivalLine(),
+      bridges: options.bridges,
       calls: new CallTable({ tap, counters, log, onChange }),
       counters,
       heartbeats: new Heartbeats(),

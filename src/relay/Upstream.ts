@@ -22,6 +22,16 @@ export interface UpstreamTarget {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/** How the bot of one stream is reached. */
+export interface UpstreamRoute {
+  /** To be asked for each dial. @throws ReelayError when there is nothing to dial */
+  target(): UpstreamTarget;
+  /** How often in a row it is dialled again when the connection is lost, whatever the policy; with `reconnect`: always. */
+  readonly redials: number;
+  /** What a close code tells of a peer that ends for a reason of its own, after which only `reconnect` dials again. */
+  meaning(code: number): ReelayError | null;
+}
+
 /** The stream that the bot belongs to. None of these may throw. */
 export interface UpstreamOwner {
   /** @param arrivalMs - `performance.now()`, taken once per message: it costs more than anything else done to one here */
@@ -43,11 +53,12 @@ const settledMs = 5000;
 const backoff = { minTimeout: 100, maxTimeout: 2000, randomize: true } as const;
 
 /**
- * The bot's side of one stream: a socket that is dialled at once, and under the policy `reconnect` again and again. Frames
+ * The bot's side of one stream: a socket that is dialled at once, and under the policy `reconnect`, or where its route has it so,
+ * again and again. Frames
  * wait in a bounded queue while there is no connection, and are dropped rather than kept when the bot doesn't read.
  */
 export class Upstream {
-  readonly #target: UpstreamTarget;
+  readonly #route: UpstreamRoute;
   readonly #policy: UpstreamLossPolicy;
   readonly #opening: readonly QueuedFrame[];
   readonly #limits: Config['limits'];
@@ -65,9 +76,10 @@ export class Upstream {
   #finalCode = 1000;
   /** A bot that stays away is reported once, not at every attempt. */
   #reported = false;
+  #redials: number;
 
   constructor(options: {
-    readonly target: UpstreamTarget;
+    readonly route: UpstreamRoute;
     readonly policy: UpstreamLossPolicy;
     /** The provider's messages up to its start, replayed on every connection. */
     readonly opening: readonly QueuedFrame[];
@@ -80,7 +92,8 @@ export class Upstream {
     readonly fast: FastPath | undefined;
     readonly owner: UpstreamOwner;
   }) {
-    this.#target = options.target;
+    this.#route = options.route;
+    this.#redials = options.route.redials;
     this.#policy = options.policy;
     this.#opening = options.opening;
     this.#limits = options.limits;
@@ -112,7 +125,7 @@ export class Upstream {
         return;
       } catch {
         // Each loss has been reported where it happened.
-        if (this.#policy !== 'reconnect') return;
+        if (this.#state === 'lost') return;
       }
     } while (!this.#isOver);
   }
@@ -158,8 +171,7 @@ export class Upstream {
   }
 
   async #dialUntilEnded(): Promise<void> {
-    const retries = this.#policy === 'reconnect' ? Infinity : 0;
-    await pRetry(() => this.#session(), { ...backoff, retries, signal: this.#ending.signal });
+    await pRetry(() => this.#session(), { ...backoff, retries: Infinity, signal: this.#ending.signal });
   }
 
   /** One connection, from the dial to its end. Resolves when the bot closed it properly, rejects when it was lost. */
@@ -177,9 +189,10 @@ export class Upstream {
         closed: (code) => {
           if (this.#isOver || code === 1000 || code === 1005) resolve();
           else {
-            const error = this.#lost({ code, cause, opened: !Number.isNaN(openedMs) });
             const settled = performance.now() - openedMs > settledMs;
-            reject(settled ? new AbortError(error) : error);
+            if (settled) this.#redials = this.#route.redials;
+            const error = this.#lost({ code, cause, opened: !Number.isNaN(openedMs) });
+            reject(settled || this.#state === 'lost' ? new AbortError(error) : error);
           }
         },
       };
@@ -214,8 +227,8 @@ export class Upstream {
   }
 
   #dial(reject: (error: Error) => void): WebSocket | undefined {
-    const { url, protocols, headers } = this.#target;
     try {
+      const { url, protocols, headers } = this.#route.target();
       const options: ClientOptions & Pick<TcpNetConnectOpts, 'lookup'> = {
         headers: { ...headers },
         perMessageDeflate: false,
@@ -228,7 +241,8 @@ export class Upstream {
         answerProtocol(response, protocols),
       );
     } catch (error) {
-      reject(this.#lost({ code: null, cause: error, opened: false }));
+      const lost = this.#lost({ code: null, cause: error, opened: false });
+      reject(this.#state === 'lost' ? new AbortError(lost) : lost);
       return undefined;
     }
   }
@@ -248,12 +262,18 @@ export class Upstream {
   }
 
   #lost(how: { code: number | null; cause: unknown; opened: boolean }): ReelayError {
-    const final = this.#policy !== 'reconnect';
-    const error = how.cause instanceof ReelayError ? how.cause : networkLoss(how);
+    const meant = how.code === null ? null : this.#route.meaning(how.code);
+    const error = meant ?? (how.cause instanceof ReelayError ? how.cause : networkLoss(how));
+    const final = !this.#isDialledAgain(meant !== null);
     this.#state = final ? 'lost' : 'connecting';
-    if (!this.#reported) this.#owner.upstreamLost(error, final);
+    if (final || !this.#reported) this.#owner.upstreamLost(error, final);
     this.#reported = true;
     return error;
+  }
+
+  #isDialledAgain(hasItsReason: boolean): boolean {
+    if (this.#policy === 'reconnect') return true;
+    return !hasItsReason && this.#redials-- > 0;
   }
 
   /** What still waited for it is lost with its socket, whether it is dialled again or not. */

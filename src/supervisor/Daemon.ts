@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { BridgePool } from '../bridge/BridgePool.js';
 import { implementation } from '../audio/kernels.js';
 import { CallLines } from '../config/CallLines.js';
 import type { Config } from '../config/Config.js';
@@ -56,6 +57,7 @@ export class Daemon {
   #media: MediaServer | null = null;
   /** Null: there is none, and this thread moves all frames. */
   #loop: LiveLoop | null = null;
+  #bridges: BridgePool | null = null;
   #succession: Succession | null = null;
   #mediaPort = 0;
   #states: ThreadStates = { media: 'ready', recorder: 'starting', control: 'starting' };
@@ -108,6 +110,9 @@ export class Daemon {
       const succession = (this.#succession = this.#createSuccession(folder));
       if (!succession.isAlone) await insistOnPorts(config, await succession.ports());
       const tap = await this.#startRecorder(config, folder.path);
+      this.#bridges = new BridgePool({ config, counters: this.#counters, log: this.#log });
+      // A call that is for a room shouldn't have to wait for the SDK to be loaded.
+      this.#bridges.configure(config);
       const media = (this.#media = this.#createMedia(config, tap));
       const controlPort = await (succession.isAlone
         ? this.#openAlone(media)
@@ -128,6 +133,7 @@ export class Daemon {
       return { mediaPort: this.#mediaPort, controlPort };
     } catch (error) {
       await this.#media?.close();
+      await this.#bridges?.stop();
       await this.#loop?.stop();
       await this.#recorder?.stop();
       await this.#control.stop();
@@ -176,6 +182,7 @@ export class Daemon {
     await this.#drain.run();
     this.#succession?.stop();
     await this.#media?.close();
+    await this.#bridges?.stop();
     await this.#loop?.stop();
     if (this.#recorder !== null) {
       const isSealed = await this.#recorder.seal();
@@ -285,6 +292,7 @@ export class Daemon {
       tap,
       counters: this.#counters,
       loop: this.#loop,
+      ...(this.#bridges === null ? {} : { bridges: this.#bridges }),
       tokenKey: this.#tokenKey,
       log: this.#log,
       answer: (request) => this.#control.link.ask(request),
@@ -316,6 +324,7 @@ export class Daemon {
     const keys = needsRestart(before, config);
     if (keys.length > 0) this.#log.warn({ keys }, 'these settings take effect at the next start');
     this.#media?.reload(config);
+    this.#bridges?.configure(config);
     this.#log.info({ accounts: config.accounts.length }, 'the configuration is in force');
   }
 

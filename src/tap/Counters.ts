@@ -40,6 +40,14 @@ const names = [
   'overloadLimit',
   'mediaLinesDropped',
   'recorderLinesDropped',
+  'bridgeProcesses',
+  'bridgedCalls',
+  'bridgeRestarts',
+  'bridgeFailures',
+  'bridgeRssBytes',
+  'bridgeDroppedToRoomMs',
+  'bridgeDroppedToPhoneMs',
+  'bridgeClears',
 ] as const;
 export type CounterName = (typeof names)[number];
 
