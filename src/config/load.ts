@@ -210,7 +210,7 @@ function contradictions(config: Config): Problem[] {
 }
 
 function togetherProblems(config: Config): Problem[] {
-  return [...doubleKeys(config), ...nestedFolders(config), ...unknownPrompts(config)];
+  return [...doubleKeys(config), ...nestedFolders(config), ...unknownPrompts(config), ...roomsOfAnybody(config)];
 }
 
 function doubleIds({ accounts }: Config): Problem[] {
@@ -248,6 +248,15 @@ function unknownPrompts({ prompts, accounts }: Config): Problem[] {
     if (prompt === null || known.includes(prompt)) return [];
     const message = `is "${prompt}"; it must be one of ${known.join(', ')}`;
     return [{ path: `accounts[${index}].prompt`, message }];
+  });
+}
+
+/** Whose a room is is known by the account that has the keys of its server; any account has none. */
+function roomsOfAnybody({ accounts }: Config): Problem[] {
+  return accounts.flatMap(({ id, livekit }, index) => {
+    if (id !== '*' || livekit === null) return [];
+    const message = 'is given to "*", and a room needs an account of its own; give that an id';
+    return [{ path: `accounts[${index}].livekit`, message }];
   });
 }
 

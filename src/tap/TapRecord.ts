@@ -115,20 +115,47 @@ export interface CallFacts {
   readonly failed?: 'no_store' | 'unknown_account' | 'account_mismatch' | 'spool_full' | 'overloaded';
   /** The account that the call named, where that isn't `accountId`: the one whose secret opened the socket. */
   readonly claimedAccountId?: string;
+  /** The LiveKit room that this is the recording of; its participants' tracks are lanes. */
+  readonly room?: RoomFacts;
+}
+
+/** A LiveKit room. */
+export interface RoomFacts {
+  readonly name: string;
+  /** Null while it isn't known. */
+  readonly sid: string | null;
+}
+
+/** Whose track a lane is. */
+export interface ParticipantFacts {
+  readonly identity: string;
+  readonly name: string;
+  /** As LiveKit names it: `standard`, `sip`, `agent`, … */
+  readonly kind: string;
+  /** Of the participant; a new one each time somebody joins. */
+  readonly sid: string;
+  /** Of the track: `microphone`, `screen_share_audio`, `unknown`. */
+  readonly source: string;
 }
 
 /** How the audio of a stream is to be placed. Capabilities of the dialect arrive here as plain data. */
 export interface StreamFacts {
   /** The provider's id of the stream, or one given here where it has none. */
   readonly streamId: string;
-  /** `call`: the stream the bot talks on; `oneway`: record-only; `tap`: ground truth beside a `call` stream. */
-  readonly role: 'call' | 'oneway' | 'tap';
+  /**
+   * `call`: the stream the bot talks on; `oneway`: record-only; `tap`: ground truth beside a `call` stream; `lane`: a participant's
+   * track in a room.
+   */
+  readonly role: 'call' | 'oneway' | 'tap' | 'lane';
   /** Wall clock at the record's arrival time, ms since the Unix epoch. */
   readonly wallClockMs: number;
   /** Rate of what the provider delivers, Hz. */
   readonly sampleRate: number;
-  /** `timestamp`: frames carry the provider's time; `count`: position is the number of samples received. */
-  readonly placement: 'timestamp' | 'count';
+  /**
+   * `timestamp`: frames carry the provider's time; `count`: position is the number of samples received; `arrival-count`: the same from
+   * where the first frame's arrival puts it.
+   */
+  readonly placement: 'timestamp' | 'count' | 'arrival-count';
   readonly tracks: readonly ('caller' | 'bot' | 'both' | 'mixed')[];
   /**
    * How the provider plays what the bot sends. `queue`: at max(now, queue end) (Twilio). `prebuffered`: the same behind a
@@ -147,6 +174,10 @@ export interface StreamFacts {
   readonly overrunFingerprint: boolean;
   /** The stream was there before its recording: the provider's time of the first frame is where the recording stands then. */
   readonly isJoined?: boolean;
+  /** Of a lane: its name, which is part of files' names. One who comes back has a new stream of the same lane. */
+  readonly lane?: string;
+  /** Of a lane. */
+  readonly participant?: ParticipantFacts;
 }
 
 export interface DtmfFacts {
@@ -188,6 +219,8 @@ export interface StreamEndFacts {
 export interface CallEndFacts {
   /** False when the call's end was missed: its last stream was `lost`. */
   readonly ended: boolean;
+  /** Why it was missed, where that is known: what the manifest says as its reason. */
+  readonly reason?: string;
 }
 
 export interface DroppedFacts {
