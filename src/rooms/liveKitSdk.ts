@@ -16,7 +16,7 @@ export async function loadLiveKitSdk(): Promise<RoomSdk> {
 }
 
 /** Participants that are no party of a conversation: those that record or stream it. */
-const bystanders: readonly string[] = ['egress', 'ingress'];
+const bystanders: readonly string[] = ['EGRESS', 'INGRESS'];
 
 class LiveKitRoom implements JoinedRoom {
   readonly #rtc: Sdk;
@@ -137,17 +137,17 @@ class LiveKitRoom implements JoinedRoom {
     participant: Rtc.RemoteParticipant,
     publication: Rtc.RemoteTrackPublication | undefined,
   ): ParticipantFacts {
-    const source = this.#rtc.TrackSource[publication?.source ?? 0] ?? 'SOURCE_UNKNOWN';
+    const source = (this.#rtc.TrackSource[publication?.source ?? 0] as string | undefined) ?? 'SOURCE_UNKNOWN';
     return {
       identity: participant.identity,
       name: participant.name ?? '',
       kind: this.#kindOf(participant),
       sid: participant.sid ?? '',
-      source: source.replace('SOURCE_', '').toLowerCase(),
+      source: source.replace('SOURCE_', '').replace('SCREENSHARE', 'SCREEN_SHARE').toLowerCase(),
     };
   }
 
   #kindOf({ kind }: Rtc.RemoteParticipant): string {
-    return ((this.#rtc.ParticipantKind[kind] as string | undefined) ?? 'unknown').toLowerCase();
+    return (this.#rtc.ParticipantKind[kind] as string | undefined) ?? 'UNKNOWN';
   }
 }

@@ -115,26 +115,28 @@ export interface CallFacts {
   readonly failed?: 'no_store' | 'unknown_account' | 'account_mismatch' | 'spool_full' | 'overloaded';
   /** The account that the call named, where that isn't `accountId`: the one whose secret opened the socket. */
   readonly claimedAccountId?: string;
-  /** The LiveKit room that this is the recording of; its participants' tracks are lanes. */
+  /** Of a call that is a room (`provider` is {@link roomProvider}). */
   readonly room?: RoomFacts;
 }
 
-/** A LiveKit room. */
+/** A LiveKit room: a call without streams of its own, whose participants' tracks are its lanes. */
 export interface RoomFacts {
   readonly name: string;
-  /** Null while it isn't known. */
+  /** Null as long as the server hasn't told it. */
   readonly sid: string | null;
 }
+
+/** The `provider` of rooms: their recordings begin with the call, and go on while nobody is there. */
+export const roomProvider = 'livekit';
 
 /** Whose track a lane is. */
 export interface ParticipantFacts {
   readonly identity: string;
   readonly name: string;
-  /** As LiveKit names it: `standard`, `sip`, `agent`, … */
+  /** As the server names it, `STANDARD`, `AGENT`, `SIP` and so on. */
   readonly kind: string;
-  /** Of the participant; a new one each time somebody joins. */
   readonly sid: string;
-  /** Of the track: `microphone`, `screen_share_audio`, `unknown`. */
+  /** What the track carries: `microphone`, `screen_share_audio` or `unknown`. */
   readonly source: string;
 }
 
@@ -147,13 +149,17 @@ export interface StreamFacts {
    * track in a room.
    */
   readonly role: 'call' | 'oneway' | 'tap' | 'lane';
+  /** Of a `lane`: its name, see `LaneNames`. Who comes back gets a new stream with the same one. */
+  readonly lane?: string;
+  /** Of a `lane`. */
+  readonly participant?: ParticipantFacts;
   /** Wall clock at the record's arrival time, ms since the Unix epoch. */
   readonly wallClockMs: number;
   /** Rate of what the provider delivers, Hz. */
   readonly sampleRate: number;
   /**
-   * `timestamp`: frames carry the provider's time; `count`: position is the number of samples received; `arrival-count`: the same from
-   * where the first frame's arrival puts it.
+   * `timestamp`: frames carry the provider's time; `count`: position is the number of samples received; `arrival-count`: so it is from
+   * the first frame on, which lies where it arrived, and the count is held against the clock.
    */
   readonly placement: 'timestamp' | 'count' | 'arrival-count';
   readonly tracks: readonly ('caller' | 'bot' | 'both' | 'mixed')[];
@@ -174,10 +180,6 @@ export interface StreamFacts {
   readonly overrunFingerprint: boolean;
   /** The stream was there before its recording: the provider's time of the first frame is where the recording stands then. */
   readonly isJoined?: boolean;
-  /** Of a lane: its name, which is part of files' names. One who comes back has a new stream of the same lane. */
-  readonly lane?: string;
-  /** Of a lane. */
-  readonly participant?: ParticipantFacts;
 }
 
 export interface DtmfFacts {
@@ -210,7 +212,10 @@ export interface PauseFacts {
 }
 
 export interface StreamEndFacts {
-  /** `stop`: the provider said so. `closed`: its socket closed properly. `lost`: its socket broke. `relay`: closed from here. */
+  /**
+   * `stop`: the provider said so. `closed`: its socket closed properly. `lost`: its socket broke, or that of a room's worker.
+   * `relay`: closed from here.
+   */
   readonly reason: 'stop' | 'closed' | 'lost' | 'relay';
   /** WebSocket close code where there is one. */
   readonly closeCode: number | null;
