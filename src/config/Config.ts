@@ -39,12 +39,18 @@ export interface JambonzAccount {
 
 export type RecordFormat = 'mp3' | 'wav';
 
-/** A LiveKit server, as one of its projects knows it. */
+/** A LiveKit server, or a project of LiveKit Cloud, whose rooms are joined and recorded. */
 export interface LiveKitAccount {
-  /** `ws://`, `wss://`, `http://` or `https://` URL of the server. */
+  /** `ws://` or `wss://`; its HTTP API is at the same place. */
   readonly url: string;
   readonly apiKey: string;
   readonly apiSecret: string;
+  /** Which rooms are recorded without being asked for: patterns of names, in which `*` is any text. Default `none`. */
+  readonly rooms: 'all' | 'none' | readonly string[];
+  /** How long a recorder stays in a room from which everybody has gone, s. Default 20. */
+  readonly departureSeconds: number;
+  /** Of the recordings, Hz. Default 48 000. */
+  readonly sampleRate: number;
 }
 
 /**
@@ -109,7 +115,7 @@ export interface AccountConfig {
   readonly resumeSeconds: number;
   readonly twilio: TwilioAccount;
   readonly jambonz: JambonzAccount;
-  /** Null: the account has no rooms. */
+  /** Null: it has no rooms. */
   readonly livekit: LiveKitAccount | null;
   /** Null: calls are relayed, their recordings are `failed` with reason `no_store`. */
   readonly store: StoreConfig | null;
@@ -246,6 +252,10 @@ export interface Config {
      * what the machine, or its control group, has.
      */
     readonly memoryBytes: number | null;
+    /** LiveKit rooms that one process joins: what it costs grows with their square. Default 4. */
+    readonly roomsPerProcess: number;
+    /** Processes at once that join rooms; a room beyond waits for a place. Default 16. */
+    readonly roomProcesses: number;
   };
   readonly log: { readonly level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent' };
   readonly tracing: {

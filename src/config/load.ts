@@ -211,7 +211,13 @@ function contradictions(config: Config): Problem[] {
 }
 
 function togetherProblems(config: Config): Problem[] {
-  return [...doubleKeys(config), ...nestedFolders(config), ...unknownPrompts(config), ...unreachableRooms(config)];
+  return [
+    ...doubleKeys(config),
+    ...nestedFolders(config),
+    ...unknownPrompts(config),
+    ...roomsOfAnybody(config),
+    ...unreachableRooms(config),
+  ];
 }
 
 function doubleIds({ accounts }: Config): Problem[] {
@@ -262,6 +268,15 @@ function unreachableRooms({ accounts }: Config): Problem[] {
     if (!names.includes('jambonz') || jambonz.returns !== 'playAudio') return [];
     const message = 'is "playAudio"; what is said in a room can only be streamed: say "streaming"';
     return [{ path: `${path}.jambonz.returns`, message }];
+  });
+}
+
+/** Whose a room is is known by the account that has the keys of its server; any account has none. */
+function roomsOfAnybody({ accounts }: Config): Problem[] {
+  return accounts.flatMap(({ id, livekit }, index) => {
+    if (id !== '*' || livekit === null) return [];
+    const message = 'is given to "*", and a room needs an account of its own; give that an id';
+    return [{ path: `accounts[${index}].livekit`, message }];
   });
 }
 

@@ -82,20 +82,12 @@ export const upstreamUrl = () =>
   scalar(`a ws:// or wss:// URL, for example wss://bot.example.com/media, or ${roomUrlForm}`, (value) => {
     if (typeof value === 'string' && isRoomUrl(value))
       return readRoomUrl(value) === undefined ? undefined : value;
-    const url = urlOf(value);
-    // A fragment makes no sense in one (RFC 6455, section 3).
-    if (url === undefined || !['ws:', 'wss:'].includes(url.protocol) || url.hash !== '') return undefined;
-    return value as string;
+    return socketUrlOf(value);
   });
 
-/** Of a LiveKit server: its SDKs take the scheme of HTTP for that of WebSocket, and the other way round. */
-export const livekitUrl = () =>
-  scalar('a ws://, wss://, http:// or https:// URL without user, query and fragment', (value) => {
-    const url = urlOf(value);
-    if (url === undefined || !/^(?:wss?|https?):$/.test(url.protocol)) return undefined;
-    if (url.username + url.password + url.search + url.hash !== '') return undefined;
-    return (value as string).replace(/\/+$/, '');
-  });
+/** A WebSocket URL; a fragment makes no sense in one (RFC 6455, section 3). */
+export const socketUrl = () =>
+  scalar('a ws:// or wss:// URL, for example wss://bot.example.com/media', socketUrlOf);
 
 /** An origin: its scheme, host and port; what `ws` and `wss` would be is written as `http` and `https`. */
 export const origin = () =>
@@ -146,6 +138,12 @@ export const timeZone = () =>
       return undefined;
     }
   });
+
+function socketUrlOf(value: unknown): string | undefined {
+  const url = urlOf(value);
+  if (url === undefined || !['ws:', 'wss:'].includes(url.protocol) || url.hash !== '') return undefined;
+  return value as string;
+}
 
 function urlOf(value: unknown): URL | undefined {
   return typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;

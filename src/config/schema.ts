@@ -6,7 +6,6 @@ import { eventTypes } from './eventTypes.js';
 import {
   accountsUrl,
   host,
-  livekitUrl,
   oneOf,
   origin,
   port,
@@ -19,6 +18,7 @@ import {
   whole,
   yesOrNo,
 } from './scalar.js';
+import { livekit } from './livekitSchema.js';
 import { closed, section } from './section.js';
 import { storeSchema } from './storeSchema.js';
 import { tracingSchema } from './tracingSchema.js';
@@ -86,6 +86,8 @@ export function configSchema(folder: string) {
       memoryBytes: size(64 * MiB, 1024 * TiB)
         .nullable()
         .default(null),
+      roomsPerProcess: whole('rooms', 1, 100).default(4),
+      roomProcesses: whole('processes', 1, 1000).default(16),
     }),
     log: section({
       level: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
@@ -137,9 +139,7 @@ function account(path: () => z.ZodType<string>) {
       requireToken: yesOrNo().default(false),
     }),
     jambonz: jambonz(),
-    livekit: closed({ url: livekitUrl(), apiKey: secretText(), apiSecret: secretText() })
-      .nullable()
-      .default(null),
+    livekit: livekit(),
     store: storeSchema(path).nullable().default(null),
     apiKeys: apiKeys().default([]),
     webhooks: z.array(webhook()).default([]),
@@ -354,4 +354,4 @@ export function configOf(input: ConfigInput, folder: string): Config {
 }
 
 /** Keys that hold a list of texts, which an environment variable gives separated by commas. */
-export const listKeys: ReadonlySet<string> = new Set(['adminKeys', 'authToken', 'apiKeys']);
+export const listKeys: ReadonlySet<string> = new Set(['adminKeys', 'authToken', 'apiKeys', 'rooms']);

@@ -7,6 +7,7 @@ const gaps = {
   dropped_by_reelay: 'lost by reelay: the recorder or its disk could not keep up',
   journal_damaged: 'the journal was damaged on the disk',
   paused: 'the recording was paused',
+  room_left: 'nobody of reelay’s was in the room',
 } satisfies Record<GapCause, string>;
 
 const states = {
