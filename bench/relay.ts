@@ -188,7 +188,6 @@ function config(): Config {
         apiKeys: [],
         webhooks: [],
         retentionDays: null,
-    livekit: null,
         record: 'always',
         prompt: null,
       },

@@ -1,7 +1,8 @@
 import type { Logger } from 'pino';
+import { LaneNames } from '../tap/laneName.js';
 import type { RecordingSwitch } from '../tap/RecordingRequest.js';
 import type { CallTap } from '../tap/Tap.js';
-import type { EventFacts, StreamEndFacts, StreamFacts } from '../tap/TapRecord.js';
+import type { EventFacts, RoomFacts, StreamEndFacts, StreamFacts } from '../tap/TapRecord.js';
 import { CallRecording, type BegunRecording, type RecordedStream } from './CallRecording.js';
 
 /** What a call knows of one of its streams. */
@@ -50,6 +51,10 @@ export class Call {
   readonly recording: CallRecording;
   /** Keys that are pressed are told nobody but the bot. */
   readonly masksDigits: boolean;
+  /** Null: it is a phone call. */
+  readonly room: RoomFacts | null;
+  /** Of a room. */
+  readonly laneNames = new LaneNames();
   readonly #streams = new Set<CallStream>();
   readonly #onLive: (change: 1 | -1) => void;
   readonly #onOver: () => void;
@@ -67,6 +72,7 @@ export class Call {
     /** The recording begins only when somebody asks for it. */
     readonly isAwaited: boolean;
     readonly masksDigits: boolean;
+    readonly room: RoomFacts | null;
     readonly resumeMs: number;
     /** Called when it gets its first stream, and when it has lost its last one. */
     readonly onLive: (change: 1 | -1) => void;
@@ -76,6 +82,7 @@ export class Call {
     this.identity = options.identity;
     this.log = options.log;
     this.masksDigits = options.masksDigits;
+    this.room = options.room;
     this.recording = new CallRecording(options.begin, options.isAwaited, () => this.#streams);
     this.#resumeMs = options.resumeMs;
     this.#onLive = options.onLive;
@@ -95,9 +102,11 @@ export class Call {
     return this.#over;
   }
 
-  /** A tap runs beside the call's own stream; any other stream needs the place that the one before has left. */
+  /** A tap runs beside the call's own stream, and lanes beside each other; any other stream needs the place that the one before has left. */
   hasRoomFor(role: StreamFacts['role']): boolean {
     if (this.#over) return false;
+    // Any number of them are in a room, and whoever comes back may be there before the one that was is gone.
+    if (role === 'lane') return true;
     return ![...this.#streams].some((stream) => (stream.role === 'tap') === (role === 'tap'));
   }
 

@@ -3,10 +3,10 @@ import type { Logger } from 'pino';
 import type { AccountConfig, Config } from '../config/Config.js';
 import { ReelayError, errorCodes } from '../config/ReelayError.js';
 import type { Unrecorded } from '../config/readiness.js';
-import type { Dialect, StartEvent } from '../providers/Dialect.js';
+import type { StartEvent } from '../providers/Dialect.js';
 import type { Counters } from '../tap/Counters.js';
 import type { Tap } from '../tap/Tap.js';
-import type { CallFacts, StreamFacts } from '../tap/TapRecord.js';
+import type { CallFacts, RoomFacts, StreamFacts } from '../tap/TapRecord.js';
 import { Call } from './Call.js';
 import type { CallView } from './Call.js';
 import type { BegunRecording } from './CallRecording.js';
@@ -22,7 +22,8 @@ export interface Arrival {
   /** Null: nobody knows the account, or it is found later, when the recording is stored. */
   readonly account: AccountConfig | null;
   readonly config: Config;
-  readonly dialect: Dialect;
+  /** Of a room there is none; its name is all that counts here. */
+  readonly dialect: { readonly name: string };
   readonly endpoint: Endpoint;
   readonly start: StartEvent;
   readonly role: StreamFacts['role'];
@@ -30,6 +31,8 @@ export interface Arrival {
   /** Why no recording can be kept, where that is known already. */
   readonly failed?: CallFacts['failed'] | undefined;
   readonly claimedAccountId?: string | undefined;
+  /** The call is a LiveKit room, and its streams are lanes. */
+  readonly room?: RoomFacts | undefined;
 }
 
 /** How long a call of an account that isn't known waits for another stream, s: the default of those that are. */
@@ -91,7 +94,7 @@ export class CallTable {
     // A call that was written down as failed, for instance because it named somebody else, keeps no audio of one that isn't.
     const key = [accountId, dialect.name, kind, start.callId, failed].join('\n');
     const calls = this.#calls.get(key) ?? [];
-    const waiting = calls.find((call) => call.hasRoomFor(arrival.role));
+    const waiting = calls.find((call) => call.hasRoomFor(arrival.role)) ?? this.#roomOf(arrival);
     if (waiting !== undefined) return waiting;
     if (this.live >= arrival.config.limits.calls) {
       throw new ReelayError('too_many_streams', { value: arrival.config.limits.calls });
@@ -101,6 +104,18 @@ export class CallTable {
     this.#size++;
     this.#changed(call);
     return call;
+  }
+
+  /** A room that is being recorded already, whoever began it and under whichever of its two names. */
+  #roomOf({ accountId, room, role, failed }: Arrival): Call | undefined {
+    if (room === undefined || failed !== undefined) return undefined;
+    return this.find(
+      (call) =>
+        call.room?.name === room.name &&
+        (room.sid === null || call.room.sid === null || call.room.sid === room.sid) &&
+        call.identity.accountId === accountId &&
+        call.hasRoomFor(role),
+    );
   }
 
   /** Ends every call that waits for a stream, and each other one, also one that begins later, with its last stream. */
@@ -128,6 +143,7 @@ export class CallTable {
       begin: record === 'never' ? null : () => this.#begin(facts, isAwaited ? null : arrival.arrivalMs, log),
       isAwaited,
       masksDigits: arrival.config.recording.dtmf === 'mask',
+      room: arrival.room ?? null,
       resumeMs: this.#resumes ? (arrival.account?.resumeSeconds ?? resumeSeconds) * 1000 : 0,
       onLive: (change) => (this.#live += change),
       onOver,
@@ -189,15 +205,16 @@ export class CallTable {
 const recordParameter = 'reelay.record';
 
 function recordOf({ account, endpoint, start }: Arrival): AccountConfig['record'] {
-  // Whoever sends jambonz's own recordings here has asked for them.
+  // Whoever sends jambonz's own recordings here, or a track of a room, has asked for them.
   if (account === null) return 'always';
   const asked = start.parameters[recordParameter];
   const record = asked === 'always' || asked === 'never' || asked === 'onRequest' ? asked : account.record;
-  return endpoint === 'record' && record === 'onRequest' ? 'always' : record;
+  const isAskedFor = endpoint === 'record' || endpoint === 'track';
+  return isAskedFor && record === 'onRequest' ? 'always' : record;
 }
 
 function callFacts(arrival: Arrival): CallFacts {
-  const { account, config, dialect, endpoint, start, claimedAccountId } = arrival;
+  const { account, config, dialect, endpoint, start, claimedAccountId, room } = arrival;
   const noStore = account !== null && account.store === null ? 'no_store' : undefined;
   const failed = arrival.failed ?? noStore;
   return {
@@ -207,7 +224,7 @@ function callFacts(arrival: Arrival): CallFacts {
     callId: start.callId,
     wallClockMs: wallClockAt(arrival.arrivalMs),
     sampleRate: start.sampleRate,
-    channels: config.recording.channels,
+    channels: room === undefined ? config.recording.channels : 'mixed',
     chunkSeconds: config.recording.chunkSeconds,
     layout: endpoint === 'record' ? config.recordEndpoint.layout : config.recording.layout,
     ...(config.recording.dtmf === 'mask' ? { masksDigits: true } : {}),
@@ -217,6 +234,7 @@ function callFacts(arrival: Arrival): CallFacts {
     parameters: publicParameters(start.parameters),
     ...(failed === undefined ? {} : { failed }),
     ...(claimedAccountId === undefined ? {} : { claimedAccountId }),
+    ...(room === undefined ? {} : { room }),
   };
 }
 

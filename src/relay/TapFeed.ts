@@ -42,7 +42,7 @@ export class TapFeed {
     readonly call: Call;
     readonly facts: StreamFacts;
     readonly start: StartEvent;
-    readonly capabilities: Capabilities;
+    readonly capabilities: Pick<Capabilities, 'framing' | 'encoding'>;
     readonly problems: Problems;
     readonly arrivalMs: number;
   }) {
