@@ -13,6 +13,7 @@ import { jambonzDialect } from '../providers/jambonz/dialect.js';
 import type { Counters } from '../tap/Counters.js';
 import type { RecordingOutcome, RecordingRequest } from '../tap/RecordingRequest.js';
 import { ThreadGauges } from '../tap/ThreadGauges.js';
+import type { ToRooms } from '../tap/RoomsMessage.js';
 import type { Tap } from '../tap/Tap.js';
 import { AccountFinder } from './AccountFinder.js';
 import type { AskForAccount } from './AccountFinder.js';
@@ -37,6 +38,7 @@ import { ProviderStream } from './ProviderStream.js';
 import { RecordStream } from './RecordStream.js';
 import { obey } from './recordingDeeds.js';
 import { RefusalLog } from './RefusalLog.js';
+import { RoomCalls } from './RoomCalls.js';
 import type { RelayContext } from './RelayContext.js';
 import { StalledSockets } from './StalledSockets.js';
 import { UpgradeRefusal } from './UpgradeRefusal.js';
@@ -55,6 +57,8 @@ export interface MediaServerOptions {
   readonly findAccount?: AskForAccount;
   /** Finds bots by their host names; missing: as the system does. */
   readonly names?: UpstreamNames;
+  /** Tells the thread that joins LiveKit rooms something; missing: there is none. */
+  readonly postToRooms?: (message: ToRooms) => void;
   /** The native thread that moves frames; missing or null: `ws` moves all of them in this one. */
   readonly loop?: LiveLoop | null;
   /** State of every thread, as `/healthz` and `/readyz` show it. */
@@ -89,6 +93,8 @@ const maxRequestsPerSocket = 100;
  * thread that moves media and does nothing that could block it.
  */
 export class MediaServer {
+  /** The LiveKit rooms among the calls. */
+  readonly rooms: RoomCalls;
   readonly #options: MediaServerOptions;
   readonly #server: Server;
   readonly #acceptors: ReadonlyMap<Dialect, WebSocketServer>;
@@ -132,6 +138,14 @@ export class MediaServer {
       log,
       onChange,
     };
+    this.rooms = new RoomCalls({
+      config: () => this.#config,
+      calls: this.#context.calls,
+      counters,
+      post: options.postToRooms ?? ignore,
+      onChange,
+      onOver: () => this.#idle(),
+    });
     this.#acceptors = new Map(
       dialects.map((dialect) => [dialect, acceptorFor(dialect, dialect.capabilities.maxMessageBytes)]),
     );
@@ -192,19 +206,21 @@ export class MediaServer {
 
   /** Takes no further sockets. Resolves when the calls that are up have ended by themselves. */
   async drain(): Promise<void> {
-    this.#draining = true;
+    this.#draining = this.rooms.isDraining = true;
     this.#context.calls.dontResume();
-    if (this.#streams.size === 0) return;
+    if (this.#streams.size === 0 && this.rooms.size === 0) return;
     await new Promise<void>((resolve) => (this.#onIdle = resolve));
   }
 
   /** Ends what is still up, closing every socket with 1001, and gives the port back. */
   async close(): Promise<void> {
-    this.#draining = true;
+    this.#draining = this.rooms.isDraining = true;
     for (const stream of this.#streams) stream.shutDown();
+    this.rooms.leaveAll();
     this.#context.calls.dontResume();
     this.#context.calls.cutShort();
     await this.#settled();
+    this.rooms.cutAll();
     this.#context.heartbeats.terminateAll();
     this.#context.fast?.loop.terminateAll();
     await this.#settled();
@@ -225,7 +241,7 @@ export class MediaServer {
 
   get #openSockets(): number {
     const { heartbeats, fast } = this.#context;
-    return heartbeats.size + (fast?.loop.size ?? 0);
+    return heartbeats.size + (fast?.loop.size ?? 0) + this.rooms.size;
   }
 
   #createServer(): Server {
@@ -329,12 +345,16 @@ export class MediaServer {
   #accept(socket: WebSocket, wire: Socket, admitted: Admitted): void {
     const onOver = (): void => {
       this.#streams.delete(stream);
-      if (this.#streams.size === 0) this.#onIdle?.();
+      this.#idle();
     };
     const options = { socket, wire, admitted, context: this.#context, onOver };
     const stream = admitted.endpoint === 'record' ? new RecordStream(options) : new ProviderStream(options);
     this.#streams.add(stream);
     this.#limitConnections();
+  }
+
+  #idle(): void {
+    if (this.#streams.size === 0 && this.rooms.size === 0) this.#onIdle?.();
   }
 
   /** The native thread's sockets are Node's no longer, so they are taken off what Node may have; 0 would be no limit to it. */
@@ -358,6 +378,7 @@ export class MediaServer {
     this.#overload.tick(this.#config.limits);
     this.#context.heartbeats.tick(nowMs);
     this.#context.stalls.tick(nowMs);
+    this.rooms.tick();
     const { memoryBytes } = this.#config.limits;
     const { buffers, fast } = this.#context;
     buffers.tick((memoryBytes ?? this.#memoryBytes) * bufferShare, fast?.loop.board.waiting);
