@@ -6,7 +6,7 @@ import type { Unrecorded } from '../config/readiness.js';
 import type { StartEvent } from '../providers/Dialect.js';
 import type { Counters } from '../tap/Counters.js';
 import type { Tap } from '../tap/Tap.js';
-import type { CallFacts, RoomFacts, StreamFacts } from '../tap/TapRecord.js';
+import { roomProvider, type CallFacts, type RoomFacts, type StreamFacts } from '../tap/TapRecord.js';
 import { Call } from './Call.js';
 import type { CallView } from './Call.js';
 import type { BegunRecording } from './CallRecording.js';
@@ -33,6 +33,18 @@ export interface Arrival {
   readonly claimedAccountId?: string | undefined;
   /** The call is a LiveKit room, and its streams are lanes. */
   readonly room?: RoomFacts | undefined;
+}
+
+/** A LiveKit room that is to be recorded. */
+export interface Room {
+  readonly account: AccountConfig;
+  readonly config: Config;
+  readonly name: string;
+  readonly sid: string;
+  /** The sid, where it can be part of a file's name. */
+  readonly callId: string;
+  readonly arrivalMs: number;
+  readonly onOver: () => void;
 }
 
 /** How long a call of an account that isn't known waits for another stream, s: the default of those that are. */
@@ -100,7 +112,32 @@ export class CallTable {
       throw new ReelayError('too_many_streams', { value: arrival.config.limits.calls });
     }
     const call = this.#open(arrival, () => this.#remove(key, call));
-    this.#calls.set(key, [...calls, call]);
+    return this.#add(key, call);
+  }
+
+  /**
+   * A LiveKit room is a call whose recording begins with it and that ends with its only stream.
+   *
+   * @throws ReelayError `too_many_streams` as above
+   */
+  openRoom(room: Room): Call {
+    const { account, config, callId, arrivalMs, onOver } = room;
+    if (this.live >= config.limits.calls)
+      throw new ReelayError('too_many_streams', { value: config.limits.calls });
+    const facts = roomFacts(room);
+    const key = [account.id, roomProvider, 'room', callId, facts.recordingId].join('\n');
+    const over = (): void => {
+      onOver();
+      this.#remove(key, call);
+    };
+    const log = this.#logOf(facts, facts.recordingId);
+    const begin = (): BegunRecording => this.#begin(facts, arrivalMs, log);
+    const call = this.#callOf(facts, { log, begin, isAwaited: false, resumeMs: 0, onOver: over });
+    return this.#add(key, call);
+  }
+
+  #add(key: string, call: Call): Call {
+    this.#calls.set(key, [...(this.#calls.get(key) ?? []), call]);
     this.#size++;
     this.#changed(call);
     return call;
@@ -109,13 +146,11 @@ export class CallTable {
   /** A room that is being recorded already, whoever began it and under whichever of its two names. */
   #roomOf({ accountId, room, role, failed }: Arrival): Call | undefined {
     if (room === undefined || failed !== undefined) return undefined;
-    return this.find(
-      (call) =>
-        call.room?.name === room.name &&
-        (room.sid === null || call.room.sid === null || call.room.sid === room.sid) &&
-        call.identity.accountId === accountId &&
-        call.hasRoomFor(role),
-    );
+    return this.find((call) => {
+      const known = call.room?.();
+      const isIt = known?.name === room.name && (room.sid === null || known.sid === '' || known.sid === room.sid);
+      return isIt && call.identity.accountId === accountId && call.hasRoomFor(role);
+    });
   }
 
   /** Ends every call that waits for a stream, and each other one, also one that begins later, with its last stream. */
@@ -132,21 +167,32 @@ export class CallTable {
   #open(arrival: Arrival, onOver: () => void): Call {
     const facts = callFacts(arrival);
     const record = recordOf(arrival);
-    const { accountId, provider, callId, from, to, direction, wallClockMs } = facts;
-    const recordingId = record === 'never' ? null : facts.recordingId;
-    const log = this.#log.child({ callId, accountId, recordingId, provider });
+    const log = this.#logOf(facts, record === 'never' ? null : facts.recordingId);
     const isAwaited = record === 'onRequest';
-    this.#counters.add('callsTotal');
-    return new Call({
-      identity: { accountId, provider, callId, from, to, direction, startedMs: wallClockMs },
+    return this.#callOf(facts, {
       log,
       begin: record === 'never' ? null : () => this.#begin(facts, isAwaited ? null : arrival.arrivalMs, log),
       isAwaited,
-      masksDigits: arrival.config.recording.dtmf === 'mask',
-      room: arrival.room ?? null,
       resumeMs: this.#resumes ? (arrival.account?.resumeSeconds ?? resumeSeconds) * 1000 : 0,
-      onLive: (change) => (this.#live += change),
       onOver,
+    });
+  }
+
+  #logOf({ callId, accountId, provider }: CallFacts, recordingId: string | null): Logger {
+    return this.#log.child({ callId, accountId, recordingId, provider });
+  }
+
+  #callOf(
+    facts: CallFacts,
+    options: Omit<ConstructorParameters<typeof Call>[0], 'identity' | 'masksDigits' | 'onLive'>,
+  ): Call {
+    const { accountId, provider, callId, from, to, direction, wallClockMs } = facts;
+    this.#counters.add('callsTotal');
+    return new Call({
+      ...options,
+      identity: { accountId, provider, callId, from, to, direction, startedMs: wallClockMs },
+      masksDigits: facts.masksDigits === true,
+      onLive: (change) => (this.#live += change),
     });
   }
 
@@ -237,6 +283,31 @@ function callFacts(arrival: Arrival): CallFacts {
     ...(room === undefined ? {} : { room }),
   };
 }
+
+function roomFacts({ account, config, name, sid, callId, arrivalMs }: Room): CallFacts {
+  const { chunkSeconds, layout, dtmf } = config.recording;
+  return {
+    recordingId: uuidv7(),
+    accountId: account.id,
+    provider: roomProvider,
+    callId,
+    wallClockMs: wallClockAt(arrivalMs),
+    sampleRate: account.livekit?.sampleRate ?? roomRate,
+    channels: 'mixed',
+    chunkSeconds,
+    layout,
+    ...(dtmf === 'mask' ? { masksDigits: true } : {}),
+    from: null,
+    to: null,
+    direction: null,
+    parameters: { room: bounded(name) },
+    room: { name: name.slice(0, maxNameCharacters), sid },
+    ...(account.store === null ? { failed: 'no_store' as const } : {}),
+  };
+}
+
+/** What LiveKit carries, Hz. */
+const roomRate = 48_000;
 
 /** Longer than any number or SIP address; the call's facts have to fit into one record of the tap. */
 const maxNameCharacters = 1024;

@@ -3,6 +3,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { WebSocket } from 'ws';
 import { bytesOf, samplesOf } from '../audio/pcm.js';
 import { PcmAlignment } from '../audio/PcmAlignment.js';
+import { Resampler } from '../audio/Resampler.js';
 import { ReelayError } from '../config/ReelayError.js';
 import { isSafeId } from '../providers/Dialect.js';
 import type { StartEvent } from '../providers/Dialect.js';
@@ -20,9 +21,9 @@ import { TapFeed } from './TapFeed.js';
 import type { AdmittedTrack } from './TrackAdmission.js';
 
 /** Of what an egress sends, Hz: its pipeline has it so, whatever the track's own is. */
-const sampleRate = 48_000;
-/** A lane's audio may be amended for so long, ms, like that of other streams that are placed as they come. */
-const amendMs = 1500;
+const sentRate = 48_000;
+/** How far back a lane's audio may be amended, ms, as of those of rooms that are joined from here. */
+const amendMs = 5000;
 /** The one text that there is has 14 bytes. */
 const maxTextBytes = 4096;
 
@@ -45,6 +46,8 @@ export class TrackStream implements CallStream {
   readonly #pulse: Pulse;
   readonly #track: AdmittedTrack;
   readonly #alignment: PcmAlignment;
+  /** Null: the recording has the rate that comes. */
+  readonly #resampler: Resampler | null;
   #lane = '';
   #call: Call | undefined;
   #feed: TapFeed | undefined;
@@ -64,6 +67,8 @@ export class TrackStream implements CallStream {
     this.#context = context;
     this.#onOver = options.onOver;
     this.#alignment = new PcmAlignment(2 * track.channels);
+    const rate = rateOf(track);
+    this.#resampler = rate === sentRate ? null : new Resampler(sentRate, rate);
     const { identity, source, remoteAddress } = track;
     const log = context.log.child({ provider: roomProvider, identity, source, remoteAddress });
     this.#problems = new Problems(log, context.counters);
@@ -118,6 +123,8 @@ export class TrackStream implements CallStream {
     this.#lane = call.laneNames.of(identity, source);
     this.#problems.identify(call.log.child({ streamId: this.streamId, lane: this.#lane }));
     call.attach(this);
+    call.lanes.add(this.#lane);
+    call.room ??= () => ({ name: room.name, sid: room.sid ?? '', presence: 'audible', lanes: [...call.lanes] });
     if (isFirst) call.event({ type: 'room_joined', via: 'track_egress' }, arrivalMs);
     call.event({ type: 'lane_joined', lane: this.#lane, identity, source }, arrivalMs);
     const facts = this.#facts(arrivalMs);
@@ -130,6 +137,7 @@ export class TrackStream implements CallStream {
 
   #facts(arrivalMs: number): StreamFacts {
     const { identity, source } = this.#track;
+    const sampleRate = rateOf(this.#track);
     return {
       streamId: this.streamId,
       role: this.role,
@@ -154,12 +162,20 @@ export class TrackStream implements CallStream {
     this.#context.counters.add('framesFromProvider');
     this.#context.counters.add('bytesFromProvider', data.length);
     if (!isBinary) return this.#text(data, arrivalMs);
-    const payload = mono(this.#alignment.push(data), this.#track.channels);
+    const payload = this.#mono(this.#alignment.push(data));
     if (payload.length === 0) return;
     if (!this.#hasAudio) this.#tell('first_audio', arrivalMs);
     this.#hasAudio = true;
     const heard = { kind: 'audio', track: 'caller', timestampMs: NaN, streamId: null } as const;
     this.#feed?.provider({ ...heard, payload, warnings: noWarnings }, data, arrivalMs);
+  }
+
+  /** The mean of both channels; an egress gives a mono track in two that are the same. */
+  #mono(pcm: Uint8Array): Uint8Array {
+    if (this.#track.channels === 1 && this.#resampler === null) return pcm;
+    const sent = samplesOf(pcm);
+    const one = this.#track.channels === 1 ? sent : meanOf(sent);
+    return bytesOf(this.#resampler?.push(one) ?? one);
   }
 
   #text(data: Buffer, arrivalMs: number): void {
@@ -190,6 +206,7 @@ export class TrackStream implements CallStream {
     if (call === undefined) return;
     const nowMs = performance.now();
     this.#tell('lane_left', nowMs);
+    call.lanes.delete(this.#lane);
     this.#call = undefined;
     this.#feed?.end(facts, nowMs);
     this.#context.counters.add('streams', -1);
@@ -218,13 +235,14 @@ export class TrackStream implements CallStream {
 }
 
 /** What a start message would say if there were one. */
-function startOf({ accountId, room }: AdmittedTrack): StartEvent {
+function startOf(track: AdmittedTrack): StartEvent {
+  const { accountId, room } = track;
   return {
     kind: 'start',
     accountId,
     callId: room.sid ?? roomCallId(room.name),
     streamId: null,
-    sampleRate,
+    sampleRate: rateOf(track),
     channels: 1,
     tracks: ['caller'],
     from: null,
@@ -243,11 +261,13 @@ function roomCallId(name: string): string {
   return `${kept.slice(0, 100) || 'room'}-${hash}`;
 }
 
-/** The mean of both channels; an egress gives a mono track in two that are the same. */
-function mono(pcm: Uint8Array, channels: 1 | 2): Uint8Array {
-  if (channels === 1) return pcm;
-  const both = samplesOf(pcm);
+function meanOf(both: Int16Array): Int16Array {
   const one = new Int16Array(both.length >> 1);
   for (let i = 0; i < one.length; i++) one[i] = ((both[2 * i] ?? 0) + (both[2 * i + 1] ?? 0)) >> 1;
-  return bytesOf(one);
+  return one;
+}
+
+/** Of the room's recording, Hz. */
+function rateOf({ account }: AdmittedTrack): number {
+  return account.livekit?.sampleRate ?? sentRate;
 }

@@ -44,10 +44,16 @@ export class RoomRing {
     view.setUint32(offset + 12, stream, true);
     view.setFloat64(offset + 16, arrivalMs, true);
     view.setFloat64(offset + 24, NaN, true);
-    view.setFloat64(offset + 32, this.#sequence.next(), true);
     bytes.set(payload, offset + recordHeaderBytes);
+    // Last of all: a thread that ended between the two would leave a number for which the recorder waits.
+    view.setFloat64(offset + 32, this.#sequence.next(), true);
     this.#ring.commit();
     return true;
+  }
+
+  /** Something found no room. */
+  dropped(): void {
+    this.#counters.add('roomDroppedRecords');
   }
 
   /** Shows how full it is. */
@@ -81,7 +87,7 @@ export class LaneWriter {
     if (this.keep === 'nothing') return;
     if (this.#address !== null) return this.#put(this.#address, pcm, arrivalMs);
     if (this.#held.length < mostHeld) this.#held.push({ pcm: Uint8Array.from(pcm), arrivalMs });
-    else this.#missed(1, arrivalMs);
+    else this.#lose(arrivalMs);
   }
 
   /** Its stream is written down: from now on its audio may be. */
@@ -93,12 +99,18 @@ export class LaneWriter {
   }
 
   #put(address: TapAddress, pcm: Uint8Array, arrivalMs: number): void {
+    if (address.call === 0) return;
     let isWritten: boolean;
     if (this.keep === 'audio') isWritten = this.#ring.write(RecordKind.audio, address, arrivalMs, pcm);
     else {
       mutedView.setUint32(0, pcm.length, true);
       isWritten = this.keep === 'nothing' || this.#ring.write(RecordKind.muted, address, arrivalMs, muted);
     }
-    if (!isWritten) this.#missed(1, arrivalMs);
+    if (!isWritten) this.#lose(arrivalMs);
+  }
+
+  #lose(arrivalMs: number): void {
+    this.#ring.dropped();
+    this.#missed(1, arrivalMs);
   }
 }

@@ -185,7 +185,8 @@ export class RoomVisit implements RoomInProcess {
   processLost(detail: string): void {
     this.#sitter = null;
     if (this.#state === 'leaving') return this.#end(null);
-    this.#event({ type: 'room_worker_lost', detail });
+    this.#endLanes('lost');
+    if (this.#state === 'inside') this.#event({ type: 'room_left', why: 'worker_lost', detail });
     this.#lost('room_worker_lost', detail);
   }
 
@@ -286,8 +287,9 @@ export class RoomVisit implements RoomInProcess {
     if (this.#state === 'over') return;
     const { sitter, wasLeaving } = { sitter: this.#sitter, wasLeaving: this.#state === 'leaving' };
     sitter?.forget(this.#number);
+    this.#endLanes(why === 'lost' ? 'lost' : 'stop');
     if (why === 'lost' && !wasLeaving) {
-      this.#event({ type: 'connection_lost', detail });
+      this.#event({ type: 'room_left', why: 'connection_lost', detail });
       return this.#lost('room_unreachable', detail);
     }
     this.#letGo('stop');
@@ -317,6 +319,10 @@ export class RoomVisit implements RoomInProcess {
     this.#clear();
     this.#sitter?.forget(this.#number);
     this.#sitter = null;
+    this.#endLanes(reason);
+  }
+
+  #endLanes(reason: StreamEndFacts['reason']): void {
     for (const [number, lane] of this.#lanes) this.#laneLeft(number, lane, reason, this.#clock.now());
   }
 

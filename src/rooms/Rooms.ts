@@ -47,6 +47,7 @@ export class Rooms {
       this.#pool.limits = { roomsPerProcess, roomProcesses };
       return;
     }
+    if (message.type === 'stop') return this.#stop();
     if (message.type === 'join') return this.#open(message.room, message.toJoin);
     const visit = this.#visits.get(message.room);
     if (message.type === 'keep') {
@@ -55,6 +56,13 @@ export class Rooms {
     } else if (message.type === 'lane') visit?.open(message.lane, message.address);
     else if (message.type === 'hint') visit?.hint();
     else visit?.leave();
+  }
+
+  #stop(): void {
+    for (const visit of this.#visits.values()) visit.leave();
+    this.#pool.end();
+    this.#visits.clear();
+    this.#post({ type: 'stopped' });
   }
 
   #open(room: number, toJoin: RoomToJoin): void {

@@ -21,6 +21,7 @@ import { insistOnPorts } from './insistOnPorts.js';
 import { NotedTap } from './NotedTap.js';
 import { Succession } from './Succession.js';
 import { SupervisedControl } from './SupervisedControl.js';
+import { SupervisedRooms } from './SupervisedRooms.js';
 import { SupervisedRecorder } from './SupervisedRecorder.js';
 
 const notRecorded = { code: 'recording_not_live', value: 'the daemon is starting' } as const;
@@ -54,6 +55,7 @@ export class Daemon {
   #config: Config | null = null;
   #folder: DaemonFolder | null = null;
   #recorder: SupervisedRecorder | null = null;
+  #rooms: SupervisedRooms | null = null;
   #media: MediaServer | null = null;
   /** Null: there is none, and this thread moves all frames. */
   #loop: LiveLoop | null = null;
@@ -93,6 +95,7 @@ export class Daemon {
         trouble: (isInTrouble) => this.#noteTrouble('control', isInTrouble),
         spoolFull: (isFull) => this.#spoolFull(isFull),
         record: async (request) => await (this.#media?.record(request) ?? notRecorded),
+        room: (request) => this.#media?.rooms.record(request) ?? notRecorded,
         fault: (message) => process.env['REELAY_FAULTS'] === '1' && this.#recorder?.post(message),
       },
       log: this.#log,
@@ -114,6 +117,7 @@ export class Daemon {
       // A call that is for a room shouldn't have to wait for the SDK to be loaded.
       this.#bridges.configure(config);
       const media = (this.#media = this.#createMedia(config, tap));
+      this.#rooms?.configured();
       const controlPort = await (succession.isAlone
         ? this.#openAlone(media)
         : this.#openBeside(media, succession));
@@ -134,6 +138,7 @@ export class Daemon {
     } catch (error) {
       await this.#media?.close();
       await this.#bridges?.stop();
+      await this.#rooms?.stop();
       await this.#loop?.stop();
       await this.#recorder?.stop();
       await this.#control.stop();
@@ -184,9 +189,10 @@ export class Daemon {
     await this.#media?.close();
     await this.#bridges?.stop();
     await this.#loop?.stop();
+    this.#canExit = (await this.#rooms?.stop()) ?? true;
     if (this.#recorder !== null) {
       const isSealed = await this.#recorder.seal();
-      this.#canExit = await this.#recorder.stop();
+      this.#canExit = (await this.#recorder.stop()) && this.#canExit;
       if (isSealed) this.#folder?.forget();
     }
     const patienceMs = this.#drain.isHurried
@@ -253,12 +259,14 @@ export class Daemon {
     const sequence = new SharedSequence();
     const ring = createRing(config.limits.ringBytes);
     const framesRing = createRing(config.limits.ringBytes);
+    const roomsRing = createRing(config.limits.ringBytes);
+    const rooms = (this.#rooms = this.#createRooms(config, roomsRing, sequence));
     const loop = (this.#loop = config.media.fastPath ? this.#startLoop(framesRing, sequence) : null);
     const { dir: spoolDir, flushMs, syncMs } = config.spool;
     const { level: logLevel } = config.log;
     this.#recorder = new SupervisedRecorder({
       data: {
-        rings: loop === null ? [ring] : [ring, framesRing],
+        rings: loop === null ? [ring, roomsRing] : [ring, framesRing, roomsRing],
         counters: this.#counters.buffer,
         spoolDir,
         daemonDir,
@@ -275,9 +283,24 @@ export class Daemon {
       log: this.#log,
     });
     await this.#recorder.start();
-    const others = loop === null ? undefined : { sequence, isBehind: () => loop.board.behind > 0 };
-    const tap = new RingTap(ring, this.#counters, others);
+    const isBehind = (): boolean => rooms.isBehind || (loop?.board.behind ?? 0) > 0;
+    const tap = new RingTap(ring, this.#counters, { sequence, isBehind });
     return new NotedTap(tap, (recordingId) => this.#control.note(recordingId));
+  }
+
+  #createRooms(first: Config, ring: SharedArrayBuffer, sequence: SharedSequence): SupervisedRooms {
+    return new SupervisedRooms({
+      ring,
+      sequence: sequence.cells.buffer as SharedArrayBuffer,
+      counters: this.#counters.buffer,
+      config: () => this.#config ?? first,
+      onMessage: (message) => this.#media?.rooms.receive(message),
+      onReady: () => this.#setStates({ rooms: 'ready' }),
+      onLost: () => this.#roomsLost(),
+      onStuck: () => this.#setStates({ rooms: 'stuck' }),
+      onTrouble: (isInTrouble) => this.#noteTrouble('rooms', isInTrouble),
+      log: this.#log,
+    });
   }
 
   #startLoop(ring: SharedArrayBuffer, sequence: SharedSequence): LiveLoop | null {
@@ -298,6 +321,7 @@ export class Daemon {
       answer: (request) => this.#control.link.ask(request),
       findAccount: (accountId) => this.#control.link.findAccount(accountId),
       threads: () => ({ ...this.#states }),
+      postToRooms: (message) => this.#rooms?.post(message),
       onCallsChanged: (notice) => this.#control.post({ type: 'calls', ...notice }),
       onOverloadChanged: (isRefusing) => this.#overloaded(isRefusing),
     });
@@ -325,6 +349,7 @@ export class Daemon {
     if (keys.length > 0) this.#log.warn({ keys }, 'these settings take effect at the next start');
     this.#media?.reload(config);
     this.#bridges?.configure(config);
+    this.#rooms?.configured();
     this.#log.info({ accounts: config.accounts.length }, 'the configuration is in force');
   }
 
@@ -339,6 +364,12 @@ export class Daemon {
   #recorderLost(): void {
     this.#counters.add('recorderRestarts');
     this.#setStates({ recorder: 'restarting' });
+  }
+
+  #roomsLost(): void {
+    this.#counters.add('roomsThreadRestarts');
+    this.#setStates({ rooms: 'restarting' });
+    this.#media?.rooms.threadLost();
   }
 
   /** Whether the spool is full its successor says itself; until then it is as it was, since nothing has been stored meanwhile. */

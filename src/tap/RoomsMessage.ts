@@ -39,6 +39,8 @@ export type ToRooms =
   | { readonly type: 'lane'; readonly room: number; readonly lane: number; readonly address: TapAddress }
   /** Answered with `kept`, when it holds for whatever is written from then on. */
   | { readonly type: 'keep'; readonly room: number; readonly keep: RoomKeep; readonly id: number }
+  /** The daemon ends: every process does, and nothing is written any more; answered with `stopped`. */
+  | { readonly type: 'stop' }
   | { readonly type: 'limits'; readonly roomsPerProcess: number; readonly roomProcesses: number };
 
 /** All times are those of the media thread's clock, ms. */
@@ -75,6 +77,7 @@ export type FromRooms =
       readonly records: number;
       readonly sinceMs: number;
     }
+  | { readonly type: 'stopped' }
   | { readonly type: 'kept'; readonly room: number; readonly id: number }
   /** The room isn't joined any more, and won't be by itself. */
   | {

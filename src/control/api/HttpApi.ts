@@ -25,6 +25,7 @@ import type { Metrics } from '../monitoring/Metrics.js';
 import type { Traces } from '../monitoring/Tracing.js';
 import type { RecordingRequests } from '../RecordingRequests.js';
 import { recordingRoutes } from './recordingRoutes.js';
+import { roomRoutes, type RoomSources } from './roomRoutes.js';
 import { insistOn } from './RecordingSources.js';
 import type { Removal } from '../library/Removal.js';
 import { removalRoutes } from './removalRoutes.js';
@@ -50,6 +51,7 @@ export interface HttpApiOptions {
   readonly threads: () => ThreadStates;
   /** Of the recordings of calls that are up. */
   readonly requests: RecordingRequests;
+  readonly rooms: RoomSources;
   readonly removal: Removal;
   readonly audit: Pick<AuditLog, 'note' | 'storeSoon'>;
   readonly outbox: Outbox;
@@ -144,6 +146,7 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
     bundleRoutes(api, sources, new SupportBundle(options));
     linkRoutes(api, sources, links);
     deedRoutes(api, sources, options.requests);
+    roomRoutes(api, sources, options.rooms);
     removalRoutes(api, sources, options.removal);
     webhookRoutes(api, sources, options.outbox, options.webhooks);
     sessionRoutes(api, sessions, {

@@ -46,6 +46,14 @@ const call = z.looseObject({
   startTime: time,
   streams: z.array(z.string()),
   upstream: z.enum(['none', 'connecting', 'open', 'lost']),
+  room: z
+    .looseObject({
+      name: z.string(),
+      sid: z.string(),
+      presence: z.enum(['joining', 'joined', 'silent', 'audible', 'reconnecting']),
+      lanes: z.array(z.string()),
+    })
+    .optional(),
   samples: count,
   seconds: z.number().nonnegative(),
   peaks: z.array(z.number().min(0).max(32_768)),
@@ -128,7 +136,12 @@ const readiness = z.looseObject({
   ready: z.boolean(),
   status: media,
   recording: z.string(),
-  threads: z.looseObject({ media, recorder: z.enum([...worker.options, 'blocked']), control: worker }),
+  threads: z.looseObject({
+    media,
+    recorder: z.enum([...worker.options, 'blocked']),
+    control: worker,
+    rooms: worker.optional(),
+  }),
 });
 
 /** By what they are of. */

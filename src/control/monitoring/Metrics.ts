@@ -56,6 +56,13 @@ const fromMedia: readonly (readonly [CounterName, string, string])[] = [
   ['bridgeRssBytes', 'reelay_bridge_memory_bytes', 'Resident memory of the bridge processes'],
   ['bridgeClears', 'reelay_bridge_clears_total', 'Times an agent was interrupted and what waited was cut'],
   ['controlRestarts', 'reelay_control_restarts_total', 'Times the control thread was started again'],
+  ['roomsThreadRestarts', 'reelay_rooms_restarts_total', 'Times the thread that joins rooms was started again'],
+  ['rooms', 'reelay_rooms', 'LiveKit rooms that are being recorded, or are to be'],
+  ['roomLanes', 'reelay_room_lanes', 'Participants’ tracks that are heard in them'],
+  ['roomProcesses', 'reelay_room_processes', 'Processes that join rooms'],
+  ['roomProcessesLost', 'reelay_room_processes_lost_total', 'Processes that join rooms and ended unasked'],
+  ['roomRingBytes', 'reelay_room_ring_bytes', 'Bytes that wait in the ring of rooms'],
+  ['roomDroppedRecords', 'reelay_room_dropped_frames_total', 'Audio of rooms that found no room in the ring'],
 ];
 
 /** Read at a scrape. */
@@ -153,6 +160,8 @@ export class Metrics {
       'spool_unwritable',
       'catalogue_unavailable',
       'catalogue_locked',
+      'room_unreachable',
+      'room_denied',
     ]);
     this.quarantined = this.#counter(
       'reelay_quarantined_files_total',
