@@ -13,7 +13,7 @@ import { PhoneLine } from './PhoneLine.js';
 import type { Rooms } from './Room.js';
 
 const dialects = { twilio: twilioDialect, jambonz: jambonzDialect } as const;
-/** How long a call that was announced may take to come, ms; a socket that comes before its announcement waits a tenth of it. */
+/** How long a call that was announced may take to come, ms; a socket that comes before its announcement waits less. */
 const expectedMs = 20_000;
 const earlyMs = 2000;
 const mostEarly = 256;
@@ -72,6 +72,11 @@ export class BridgeServer {
   /** Calls that are up, or announced. */
   get size(): number {
     return this.#calls.size + this.#expected.size;
+  }
+
+  /** Sockets whose calls haven't been announced yet. */
+  get waiting(): number {
+    return this.#early.size;
   }
 
   get totals(): Omit<BridgeTotals, 'rssBytes'> {

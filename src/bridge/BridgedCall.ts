@@ -3,7 +3,7 @@ import { BridgeClose } from './BridgeClose.js';
 import type { BridgedCallFacts } from './BridgedCallFacts.js';
 import { CallerVoice } from './CallerVoice.js';
 import { dtmfTone } from './dtmfTone.js';
-import type { PhoneLine, PhoneLineOwner } from './PhoneLine.js';
+import type { Line, PhoneLineOwner } from './PhoneLine.js';
 import { PhoneVoice } from './PhoneVoice.js';
 import { JoinError, type Participant, type Room, type RoomEnd, type RoomOwner, type Rooms } from './Room.js';
 import { VoiceMix } from './VoiceMix.js';
@@ -36,7 +36,7 @@ export class BridgedCall implements PhoneLineOwner, RoomOwner {
   readonly #muted = new Set<number>();
   readonly #speaking = new Set<string>();
   readonly #others = new Set<string>();
-  #line: PhoneLine | null = null;
+  #line: Line | null = null;
   #caller: CallerVoice | null = null;
   #phone: PhoneVoice | null = null;
   #room: Room | null = null;
@@ -70,7 +70,7 @@ export class BridgedCall implements PhoneLineOwner, RoomOwner {
     };
   }
 
-  started(line: PhoneLine): void {
+  started(line: Line): void {
     this.#line = line;
     this.#caller = new CallerVoice(line.callerRate, this.#clock);
     this.#phone = new PhoneVoice(line, line.voiceRate, this.#clock);

@@ -10,10 +10,20 @@ import type { BridgedCallFacts } from './BridgedCallFacts.js';
 import type { Phone } from './PhoneVoice.js';
 import { roomRates } from './Room.js';
 
+/** A phone that can be talked on. */
+export interface Line extends Phone {
+  /** Of what the caller says, Hz. */
+  readonly callerRate: number;
+  /** Of what is said to the phone, Hz. */
+  readonly voiceRate: number;
+  /** Ends the call. */
+  close(code: number): void;
+}
+
 /** Who is at the other end of a line. None of these may throw. */
 export interface PhoneLineOwner {
   /** The call's start message came; from here on the line can be talked on. */
-  started(line: PhoneLine): void;
+  started(line: Line): void;
   /** @param samples - mono at the line's rate */
   callerSaid(samples: Int16Array): void;
   callerPressed(digit: string): void;
@@ -31,7 +41,7 @@ const handshakeMs = 3000;
  * The phone's side of a bridged call: the relay's socket, on which a bridge is a bot like any other and speaks the dialect of the call.
  * Audio is linear here, one channel, at the rate of the call.
  */
-export class PhoneLine implements Phone {
+export class PhoneLine implements Line {
   readonly #socket: WebSocket;
   readonly #dialect: Dialect;
   readonly #call: BridgedCallFacts;
@@ -86,9 +96,9 @@ export class PhoneLine implements Phone {
   }
 
   /** Ends the call's socket; a peer that doesn't answer is cut off. */
-  close(code: number, reason = ''): void {
+  close(code: number): void {
     this.#isOver = true;
-    this.#socket.close(code, reason);
+    this.#socket.close(code);
     setTimeout(() => this.#socket.terminate(), handshakeMs).unref();
   }
 
