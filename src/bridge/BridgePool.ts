@@ -69,7 +69,7 @@ export class BridgePool {
     this.#config = options.config;
     this.#counters = options.counters;
     this.#log = options.log;
-    this.#module = options.module ?? new URL('./bridgeProcess.js', import.meta.url);
+    this.#module = options.module ?? new URL('./bridgeMain.js', import.meta.url);
   }
 
   /** Whether a call of this account could be one for a room. */

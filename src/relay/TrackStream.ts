@@ -255,7 +255,8 @@ function startOf(track: AdmittedTrack): StartEvent {
 
 /** A room may have any name; that of a folder may not. */
 function roomCallId(name: string): string {
-  if (isSafeId(name)) return name;
+  const isSafe: boolean = isSafeId(name);
+  if (isSafe) return name;
   const kept = name.replace(/[^A-Za-z0-9_-]+/g, '-').replace(/^[^A-Za-z0-9]+/, '');
   const hash = createHash('sha256').update(name).digest('hex').slice(0, 8);
   return `${kept.slice(0, 100) || 'room'}-${hash}`;

@@ -1,4 +1,4 @@
-import t from 'tap';
+import t, { type Test } from 'tap';
 import WebSocket from 'ws';
 import { systemClock } from '../../src/bridge/BridgeClock.js';
 import { BridgeServer } from '../../src/bridge/BridgeServer.js';
@@ -9,8 +9,6 @@ import { twilioDtmf, twilioMedia, twilioStart, twilioStop } from '../../src/prov
 import { until } from '../relay/fixtures/until.js';
 import { facts, tone } from './fixtures/bridgedCall.js';
 import { FakeRooms } from './fixtures/FakeRooms.js';
-
-type Test = typeof t;
 
 async function serving(t: Test): Promise<{
   readonly server: BridgeServer;
