@@ -117,6 +117,7 @@ export class BridgePool {
     const facts = factsOf(room, account.livekit, call);
     this.#logs.set(facts.ticket, log);
     const target = process.expect(facts);
+    this.#replenish();
     this.#count();
     return { url: target, protocols: [], headers: { Authorization: `Bearer ${facts.ticket}` } };
   }

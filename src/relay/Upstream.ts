@@ -4,7 +4,7 @@ import pRetry, { AbortError } from 'p-retry';
 import WebSocket from 'ws';
 import type { ClientOptions } from 'ws';
 import type { Config, UpstreamLossPolicy } from '../config/Config.js';
-import { ReelayError } from '../config/ReelayError.js';
+import { ReelayError, type ErrorCode } from '../config/ReelayError.js';
 import type { Counters } from '../tap/Counters.js';
 import type { FastPath } from './FastPath.js';
 import { FrameQueue } from './FrameQueue.js';
@@ -50,6 +50,8 @@ const maxPayload = 16 * 1024 * 1024;
 const controlRoomBytes = 1024 * 1024;
 /** A connection that lasted this long starts the backoff anew when it breaks. */
 const settledMs = 5000;
+/** What another try soon after would end in as well. */
+const hopeless: ReadonlySet<ErrorCode> = new Set(['bridge_failed', 'sdk_missing']);
 const backoff = { minTimeout: 100, maxTimeout: 2000, randomize: true } as const;
 
 /**
@@ -264,7 +266,7 @@ export class Upstream {
   #lost(how: { code: number | null; cause: unknown; opened: boolean }): ReelayError {
     const meant = how.code === null ? null : this.#route.meaning(how.code);
     const error = meant ?? (how.cause instanceof ReelayError ? how.cause : networkLoss(how));
-    const final = !this.#isDialledAgain(meant !== null);
+    const final = !this.#isDialledAgain(meant !== null || hopeless.has(error.code));
     this.#state = final ? 'lost' : 'connecting';
     if (final || !this.#reported) this.#owner.upstreamLost(error, final);
     this.#reported = true;

@@ -165,6 +165,7 @@ await t.test('a process has no more calls than it may, and another is started in
     caller.send(connected, start({ callSid: `CA${i}`, streamSid: streamId }));
     callers.push(caller);
     await talk(caller, 0, 1);
+    await until(() => pool.processes.filter(({ isReady }) => isReady).length === 2, 'another process', 30_000);
   }
   t.same(pool.processes.map(({ calls }) => calls), [2, 2]);
   const fifth = await relay.twilio().open();
