@@ -155,6 +155,7 @@ export const answerSchemas = {
   segments,
   /** What has become of a call's recording. */
   told: z.looseObject({ recordingId: z.string(), recording: recordingSwitch }),
+  roomTold: z.looseObject({ recordingId: z.string(), callId: z.string(), recording: recordingSwitch }),
   gone: z.looseObject({
     recordingId: z.string(),
     deletedTime: time,
