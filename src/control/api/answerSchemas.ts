@@ -61,6 +61,7 @@ const notYet = z.looseObject({
 const waveform = z.looseObject({
   schema: z.literal(1),
   recordingId: z.string(),
+  lane: z.string().optional(),
   state,
   sampleRate: z.int().positive(),
   samples: count,
@@ -87,6 +88,7 @@ const segments = z.looseObject({
   schema: z.literal(1),
   recordingId: z.string(),
   callId: z.string(),
+  lane: z.string().optional(),
   state,
   startTime: time,
   sampleRate: z.int().positive(),
