@@ -63,6 +63,18 @@ const events: Readonly<Record<string, string>> = {
   upstream_lost: 'bot lost',
   upstream_ended: 'bot hung up',
   upstream_overflow: 'bot too slow',
+  room_joined: 'reelay is in the room',
+  room_left: 'reelay has lost the room',
+  first_audio: 'first audio',
+  nobody_published: 'nobody has published yet',
+  lane_joined: 'joined',
+  lane_left: 'left',
+  lane_muted: 'muted',
+  lane_unmuted: 'unmuted',
+  lane_adjusted: 'samples put in or left out, to keep to the clock',
+  reconnecting: 'connection is being made anew',
+  reconnected: 'connected again',
+  concealed: 'lost packets were concealed',
 };
 
 /** The code of something, in words; one that this version doesn't know stays as it is. */

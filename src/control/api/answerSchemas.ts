@@ -69,6 +69,7 @@ const notYet = z.looseObject({
 const waveform = z.looseObject({
   schema: z.literal(1),
   recordingId: z.string(),
+  lane: z.string().optional(),
   state,
   sampleRate: z.int().positive(),
   samples: count,
@@ -95,6 +96,7 @@ const segments = z.looseObject({
   schema: z.literal(1),
   recordingId: z.string(),
   callId: z.string(),
+  lane: z.string().optional(),
   state,
   startTime: time,
   sampleRate: z.int().positive(),
