@@ -34,14 +34,14 @@ function wanted(rooms: 'all' | 'none' | readonly string[]): string {
 /** @throws ReelayError `sdk_missing`; what the time-out says */
 async function loaded(): Promise<string> {
   const pool = new RoomPool({
-    entry: new URL('../rooms/roomProcess.js', import.meta.url),
+    entry: new URL('../rooms/roomWorker.js', import.meta.url),
     limits: { roomsPerProcess: 1, roomProcesses: 1 },
     counters: new Counters(),
     log: pino({ level: 'silent' }),
   });
   const sinceMs = performance.now();
   try {
-    await pool.place(AbortSignal.timeout(patienceMs));
+    (await pool.place(AbortSignal.timeout(patienceMs)))?.release();
     return `loaded in ${(performance.now() - sinceMs).toFixed(0)} ms`;
   } finally {
     pool.end();

@@ -20,17 +20,13 @@ function poolOf(
 }
 
 /** A room that notes what comes of it. */
-class NotedRoom implements RoomInProcess {
+class NotedRoom {
   readonly told: string[] = [];
   frames = 0;
   lost: string | null = null;
 
   audio(_lane: number, _timeMs: number, pcm: Uint8Array): void {
     if (pcm.length === 960 && pcm[0] === 7) this.frames++;
-  }
-
-  told_(message: string): void {
-    this.told.push(message);
   }
 
   processLost(detail: string): void {
@@ -42,7 +38,7 @@ function join(place: RoomProcess, room: number, token: string): NotedRoom {
   const noted = new NotedRoom();
   const visitor: RoomInProcess = {
     audio: (...frame) => noted.audio(...frame),
-    told: (_lane, _timeMs, message) => noted.told_(message.type),
+    told: (_lane, _timeMs, message) => noted.told.push(message.type),
     processLost: (detail) => noted.processLost(detail),
   };
   place.join(room, { type: 'join', url: 'ws://x', token, sampleRate: 48_000, departureMs: 1000 }, visitor);

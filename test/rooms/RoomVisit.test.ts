@@ -45,6 +45,10 @@ class FakeSitter implements Sitter {
     this.visitor = null;
   }
 
+  release(): void {
+    this.did.push('release');
+  }
+
   say(message: FromRoomProcess, lane = 0): void {
     this.visitor?.told(lane, 0, message);
   }

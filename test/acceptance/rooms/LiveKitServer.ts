@@ -44,7 +44,7 @@ export class LiveKitServer {
       },
       keys: { [apiKey]: apiSecret },
       ...(webhook === null ? {} : { webhook: { api_key: apiKey, urls: [webhook] } }),
-      room: { empty_timeout: 30, departure_timeout: 3 },
+      room: { empty_timeout: 30, departure_timeout: 3, enable_remote_unmute: true },
       logging: { level: 'info' },
     };
     await writeFile(join(dir, 'livekit.yaml'), JSON.stringify(config));

@@ -11,6 +11,8 @@ export interface Said {
   readonly seconds: number;
   /** CLOCK_MONOTONIC, ms. */
   readonly sinceMs: number;
+  /** The server's id of the track. */
+  readonly trackSid: string;
 }
 
 /** Somebody in a LiveKit room, in a process of its own. */
@@ -37,12 +39,8 @@ export class Participant {
 
   /** Publishes a microphone and speaks into it from now on; resolves when it has begun. */
   async say(seed: number, seconds: number): Promise<Said> {
-    const { sinceMs } = (await this.#do({ do: 'say', seed, seconds }, 'saying')) as { sinceMs: number };
-    return { seed, seconds, sinceMs };
-  }
-
-  async mute(isMuted: boolean): Promise<void> {
-    await this.#do({ do: 'mute', isMuted }, 'muted');
+    const saying = (await this.#do({ do: 'say', seed, seconds }, 'saying')) as Omit<Said, 'seed' | 'seconds'>;
+    return { ...saying, seed, seconds };
   }
 
   async leave(): Promise<void> {

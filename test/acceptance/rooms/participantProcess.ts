@@ -6,7 +6,6 @@ import {
   RoomEvent,
   TrackPublishOptions,
   TrackSource,
-  type LocalTrackPublication,
 } from '@livekit/rtc-node';
 import { rate, sweeps } from './sweeps.js';
 
@@ -15,14 +14,13 @@ import { rate, sweeps } from './sweeps.js';
 export type ToParticipant =
   | { readonly do: 'join'; readonly url: string; readonly token: string }
   | { readonly do: 'say'; readonly seed: number; readonly seconds: number }
-  | { readonly do: 'mute'; readonly isMuted: boolean }
   | { readonly do: 'leave' };
 
 export type FromParticipant =
   | { readonly told: 'joined' }
   /** CLOCK_MONOTONIC at which the first sample was given to the client, ms. */
-  | { readonly told: 'saying'; readonly sinceMs: number }
-  | { readonly told: 'muted' | 'left' }
+  | { readonly told: 'saying'; readonly sinceMs: number; readonly trackSid: string }
+  | { readonly told: 'left' }
   | { readonly told: 'event'; readonly event: string }
   | { readonly told: 'failed'; readonly message: string };
 
@@ -31,7 +29,6 @@ const frameSamples = rate / 50;
 const queueMs = 200;
 
 const room = new Room();
-let publication: LocalTrackPublication | undefined;
 let isSaying = false;
 
 for (const event of [RoomEvent.Reconnecting, RoomEvent.Reconnected, RoomEvent.Disconnected])
@@ -47,10 +44,11 @@ async function say(seed: number, seconds: number): Promise<void> {
   const options = new TrackPublishOptions();
   options.source = TrackSource.SOURCE_MICROPHONE;
   options.dtx = false;
-  publication = await room.localParticipant?.publishTrack(track, options);
+  const publication = await room.localParticipant?.publishTrack(track, options);
   const said = sweeps(seed, seconds);
   isSaying = true;
-  tell({ told: 'saying', sinceMs: Number(process.hrtime.bigint()) / 1e6 });
+  const trackSid = publication?.sid ?? '';
+  tell({ told: 'saying', sinceMs: Number(process.hrtime.bigint()) / 1e6, trackSid });
   for (let at = 0; at + frameSamples <= said.length && isSaying; at += frameSamples)
     await source.captureFrame(new AudioFrame(said.slice(at, at + frameSamples), rate, 1, frameSamples));
 }
@@ -62,12 +60,6 @@ async function obey(message: ToParticipant): Promise<void> {
       return tell({ told: 'joined' });
     case 'say':
       return await say(message.seed, message.seconds);
-    case 'mute': {
-      const track = publication?.track as LocalAudioTrack | undefined;
-      if (message.isMuted) track?.mute();
-      else track?.unmute();
-      return tell({ told: 'muted' });
-    }
     case 'leave':
       isSaying = false;
       await room.disconnect();
