@@ -21,6 +21,7 @@ import type { CallTimeline } from './timeline/CallTimeline.js';
 import { callTimeMs } from './timeline/Pause.js';
 import { channelsOf, gapsWithin, render } from './timeline/render.js';
 import { timelineOf } from './timeline/timelineOf.js';
+import type { TimelineState } from './timeline/TimelineState.js';
 
 /** Whose a recording is: what every log line about it carries. */
 export type RecordingIds = Pick<CallFacts, 'recordingId' | 'callId' | 'accountId' | 'provider'>;
@@ -82,6 +83,7 @@ export class Recording {
   /** Of a room: how many events the manifest tells of, and how often it was looked at since. */
   #toldEvents = 0;
   #looks = 0;
+  #isTelling = false;
   #chunks: ManifestChunk[];
   readonly #gaps: GapList;
   /** A failed recording whose checkpoint is on the disk: of its records only the call's end still matters. */
@@ -207,12 +209,14 @@ export class Recording {
   /** Who comes and goes in a room is in its manifest soon, not only when a chunk is sealed. */
   #tellOfRoom(): void {
     const { room, events } = this.timeline.state;
-    if (room === undefined || this.#finished || ++this.#looks < looksPerTelling) return;
+    if (room === undefined || this.#finished || this.#isTelling || ++this.#looks < looksPerTelling) return;
     this.#looks = 0;
     if (events.length === this.#toldEvents) return;
     this.#toldEvents = events.length;
+    this.#isTelling = true;
     this.#disk.add(async () => {
       await this.#writeManifest('recording', null);
+      this.#isTelling = false;
     });
   }
 
@@ -449,7 +453,7 @@ export class Recording {
   }
 }
 
-function stateOf(checkpoint: Checkpoint): Timeline['state'] {
+function stateOf(checkpoint: Checkpoint): TimelineState {
   if (checkpoint.recording === null) throw new TypeError('A tombstone cannot be continued.');
   return checkpoint.recording.timeline;
 }

@@ -29,7 +29,7 @@ export function cheapFindings({ manifest, sidecars, sizes }: KnownFiles): Findin
   const names = [...sizes.keys()];
   const listed = new Set(manifest.chunks.map(({ index }) => index));
   const others = names.flatMap((name) => /^(\d+)-audio\.wav$/.exec(name)?.[1] ?? []).map(Number);
-  const lanes = names.map(laneFileNamed).filter((file) => file !== null && !file.isOpen);
+  const lanes = names.flatMap((name) => laneFileNamed(name) ?? []).filter(({ isOpen }) => !isOpen);
   const unlisted = new Set([...others, ...lanes.map(({ index }) => index)].filter((index) => !listed.has(index)));
   return verify({
     recordingId: manifest.recordingId,
