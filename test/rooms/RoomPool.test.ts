@@ -51,11 +51,13 @@ await t.test('rooms share processes up to the limit, and one to spare is there b
   const first = await pool.place(never);
   t.ok(first);
   if (first === null) return;
+  t.equal((await pool.place(never))?.pid, first.pid);
   const rooms = [join(first, 1, 'a'), join(first, 2, 'b')];
   pool.changed();
   await until(() => counters.get('roomProcesses') === 2, 'another process');
   const second = await pool.place(never);
   t.not(second?.pid, first.pid);
+  t.equal((await pool.place(never))?.pid, second?.pid);
   await until(() => rooms.every(({ frames }) => frames > 3), 'audio of both rooms');
   t.same(rooms[0]?.told.slice(0, 2).sort(), ['joined', 'laneJoined']);
   if (second === null) return;
