@@ -4,21 +4,24 @@ import { join } from 'node:path';
 import { raisePeaks } from '../audio/peaks.js';
 import { DurableFolders } from '../spool/DurableFolders.js';
 import { writeDurably } from '../spool/durable.js';
-import { gapsBetween, sortedGaps } from '../spool/gaps.js';
 import { manifestName, openExtension, recordingFolder } from '../spool/layout.js';
 import { makeWay } from '../spool/makeWay.js';
 import type { Gap, Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
 import type { Quarantine } from '../spool/Quarantine.js';
 import { RecordKind, type CallFacts, type TapRecord } from '../tap/TapRecord.js';
+import { chunkGaps } from './chunkGaps.js';
 import { DiskWork } from './DiskWork.js';
 import { GapList } from './GapList.js';
 import { GrowingChunks } from './GrowingChunks.js';
 import { encodeCheckpoint, type Checkpoint, type RecordingSnapshot } from './Checkpoint.js';
+import { LaneFiles } from './LaneFiles.js';
 import { manifestOf } from './manifestOf.js';
-import { sealChunk } from './sealChunk.js';
-import { callTimeMs, skipGaps } from './timeline/Pause.js';
+import { sealChunk, type ClosedChunk } from './sealChunk.js';
+import type { CallTimeline } from './timeline/CallTimeline.js';
+import { callTimeMs } from './timeline/Pause.js';
 import { channelsOf, gapsWithin, render } from './timeline/render.js';
-import { Timeline } from './timeline/Timeline.js';
+import { timelineOf } from './timeline/timelineOf.js';
+import type { TimelineState } from './timeline/TimelineState.js';
 
 /** Whose a recording is: what every log line about it carries. */
 export type RecordingIds = Pick<CallFacts, 'recordingId' | 'callId' | 'accountId' | 'provider'>;
@@ -44,6 +47,9 @@ export interface RecordingHome {
   readonly isDamaged?: boolean;
 }
 
+/** Its files are brought up to date twice a second. */
+const looksPerTelling = 4;
+
 /**
  * One call's recording: its timeline, the chunks that grow from it, and their sealing. Applying records and writing audio
  * happens at once; whatever waits for the disk runs behind, in order, and is tried again until it succeeds.
@@ -51,7 +57,7 @@ export interface RecordingHome {
 export class Recording {
   readonly call: number;
   readonly folder: string;
-  readonly timeline: Timeline;
+  readonly timeline: CallTimeline;
   /** Records up to this sequence need not be kept for this recording. */
   neededAfter: number;
   /** Everything is sealed and announced. */
@@ -60,6 +66,8 @@ export class Recording {
   /** Whatever waits for the disk. */
   readonly #disk: DiskWork;
   readonly #growing: GrowingChunks;
+  /** Null: the call is no room. */
+  readonly #lanes: LaneFiles | null;
   readonly #firstSequence: number;
   #mayWrite = false;
   #sequence: number;
@@ -72,6 +80,10 @@ export class Recording {
   /** Next chunk to be sealed. */
   #next: number;
   #channels = 0;
+  /** Of a room: how many events the manifest tells of, and how often it was looked at since. */
+  #toldEvents = 0;
+  #looks = 0;
+  #isTelling = false;
   #chunks: ManifestChunk[];
   readonly #gaps: GapList;
   /** A failed recording whose checkpoint is on the disk: of its records only the call's end still matters. */
@@ -92,11 +104,15 @@ export class Recording {
     this.#sequence = start.sequence;
     this.#firstSequence = 'facts' in start ? start.sequence : 0;
     this.neededAfter = 'recording' in start ? start.sequence : start.sequence - 1;
-    this.timeline = new Timeline('facts' in start ? { facts: start.facts } : { state: stateOf(start) });
+    this.timeline = timelineOf('facts' in start ? start : { state: stateOf(start) });
     const { facts } = this.timeline.state;
     this.folder = recordingFolder({ ...facts, startMs: facts.wallClockMs });
     this.#disk = new DiskWork(home.run, (error) => home.failed(this.ids, error));
     this.#growing = new GrowingChunks(this.#path(), facts);
+    this.#lanes =
+      this.timeline.state.room === undefined
+        ? null
+        : new LaneFiles(this.#path(), facts, snapshot?.laneGaps);
     this.#startedMs = 'facts' in start ? start.arrivalMs : (snapshot?.failedMs ?? null);
     this.#lastMs = this.#startedMs ?? 0;
     this.#channels = snapshot?.channels ?? 0;
@@ -174,7 +190,9 @@ export class Recording {
    * @throws the file system's error; the same audio is written again at the next try
    */
   progress(): number[] {
-    if (this.timeline.state.streams.size === 0 || !this.#isBegun()) return [];
+    const { streams, room, facts } = this.timeline.state;
+    const hasAudio = streams.size > 0 || (room !== undefined && facts.failed === undefined);
+    if (!hasAudio || !this.#isBegun()) return [];
     this.#channels ||= channelsOf(this.timeline.state).length;
     const end = this.timeline.preview();
     const from = Math.max(this.#settled, Math.min(this.#written, this.timeline.takeDirty()));
@@ -184,7 +202,22 @@ export class Recording {
     this.#written = Math.max(from, end);
     while (this.#boundary() <= this.timeline.final) this.#close(this.#boundary());
     this.#settle(this.timeline.final);
+    this.#tellOfRoom();
     return peaks;
+  }
+
+  /** Who comes and goes in a room is in its manifest soon, not only when a chunk is sealed. */
+  #tellOfRoom(): void {
+    const { room, events } = this.timeline.state;
+    if (room === undefined || this.#finished || this.#isTelling || ++this.#looks < looksPerTelling) return;
+    this.#looks = 0;
+    if (events.length === this.#toldEvents) return;
+    this.#toldEvents = events.length;
+    this.#isTelling = true;
+    this.#disk.add(async () => {
+      await this.#writeManifest('recording', null);
+      this.#isTelling = false;
+    });
   }
 
   /** Samples per channel that a listener may be given. */
@@ -232,6 +265,7 @@ export class Recording {
     if (length > this.#growing.startOf(this.#next)) this.#close(length);
     // The live view may have been ahead of where a lost stream turned out to end.
     this.#growing.discard();
+    this.#lanes?.discard();
   }
 
   /** Settles when everything that was to be done on the disk so far is done. */
@@ -246,6 +280,8 @@ export class Recording {
     while (position < to) {
       const end = Math.min(to, this.#growing.endAt(position), position + this.#longestPiece());
       const pcm = render(this.timeline.state, this.#channels, position, end);
+      // First, so that whoever sees how far the mix goes finds each lane as long.
+      this.#lanes?.write(this.timeline.state, this.#growing.startAt(position), position, end);
       this.#growing.write(position, pcm, this.#channels);
       raisePeaks(peaks, pcm);
       position = end;
@@ -257,23 +293,30 @@ export class Recording {
   #close(end: number): void {
     const index = this.#next;
     const start = this.#growing.startOf(index);
-    const openPath = this.#growing.close(index, end - start, this.#channels);
+    const { state } = this.timeline;
+    const path = this.#growing.cut(index, end - start, this.#channels);
+    this.#lanes?.cut(state, index, start, end);
+    // Nothing of what follows can be refused by a disk, and be asked for again.
+    this.#growing.release(index);
     this.#next++;
     this.#settle(end);
+    const closed = { path, lanes: this.#lanes?.close(state, index, start, end) ?? null };
     // The record that ended the call has to be met again by whoever goes on from here, to end it again.
     const sequence = this.#finished ? this.#sequence - 1 : this.#sequence;
-    this.#seal(index, start, openPath, this.#snapshot(end), sequence);
+    this.#seal(index, start, closed, this.#snapshot(end), sequence);
   }
 
   #snapshot(position: number): Omit<RecordingSnapshot, 'chunks'> {
     const timeline = structuredClone(this.timeline.state);
-    return { timeline, position, channels: this.#channels, gaps: this.#gaps.within(0, position) };
+    const gaps = this.#gaps.within(0, position);
+    const ofRoom = this.#lanes === null ? {} : { laneGaps: this.#lanes.gapsUpTo(position) };
+    return { timeline, position, channels: this.#channels, gaps, ...ofRoom };
   }
 
   #seal(
     index: number,
     start: number,
-    openPath: string,
+    closed: ClosedChunk,
     snapshot: Omit<RecordingSnapshot, 'chunks'>,
     sequence: number,
   ): void {
@@ -283,7 +326,7 @@ export class Recording {
       await this.#home.synced();
       if (sidecar === null) {
         const facts = this.#sidecarFacts(index, start, snapshot.position - start, gaps);
-        const sealed = await sealChunk(this.#path(), openPath, facts, this.#home.quarantine);
+        const sealed = await sealChunk(this.#path(), closed, facts, this.#home.quarantine);
         this.#chunks = [...this.#chunks, sealed.chunk];
         ({ sidecar } = sealed);
       }
@@ -297,19 +340,13 @@ export class Recording {
   #settle(final: number): void {
     if (final <= this.#settled) return;
     this.#gaps.add(gapsWithin(this.timeline.state, this.#channels, this.#settled, final));
+    this.#lanes?.settle(this.timeline.state, this.#settled, final);
     this.timeline.trim(final);
     this.#settled = final;
   }
 
   #gapsOf(from: number, to: number): Gap[] {
-    const { state } = this.timeline;
-    const skipped = gapsBetween(skipGaps(state, this.#channels), from, to);
-    // What is missing before and behind something that was left out are two gaps, though they touch here.
-    const edges = (state.skips ?? []).map(({ at }) => at).filter((at) => from < at && at < to);
-    const missing = [...edges, to].flatMap((edge, index) =>
-      this.#gaps.within(edges[index - 1] ?? from, edge),
-    );
-    return sortedGaps([...missing, ...skipped]);
+    return chunkGaps(this.#gaps, this.timeline.state, this.#channels, from, to);
   }
 
   /** Its beginning is safe, so that its files may be made. */
@@ -339,7 +376,8 @@ export class Recording {
   async #writeManifest(state: Manifest['state'], reason: string | null): Promise<Manifest> {
     const samples = this.#chunks.reduce((sum, chunk) => sum + chunk.samples, 0);
     const gaps = this.#gapsOf(0, samples);
-    const sealed = { state, reason, chunks: this.#chunks, gaps };
+    const lanes = this.#lanes?.listed(this.timeline.state, this.#chunks) ?? null;
+    const sealed = { state, reason, chunks: this.#chunks, gaps, lanes };
     const manifest = manifestOf(this.timeline.state, sealed);
     // After a crash control may have taken the folder away between two of these writes.
     await DurableFolders.below(this.#home.spoolDir).make(this.#path());
@@ -359,7 +397,7 @@ export class Recording {
     start: number,
     samples: number,
     gaps: Gap[],
-  ): Omit<Sidecar, 'bytes' | 'sha256'> {
+  ): Omit<Sidecar, 'bytes' | 'sha256' | 'lanes'> {
     const { facts } = this.timeline.state;
     const { recordingId, callId, accountId, provider, sampleRate } = facts;
     return {
@@ -415,7 +453,7 @@ export class Recording {
   }
 }
 
-function stateOf(checkpoint: Checkpoint): Timeline['state'] {
+function stateOf(checkpoint: Checkpoint): TimelineState {
   if (checkpoint.recording === null) throw new TypeError('A tombstone cannot be continued.');
   return checkpoint.recording.timeline;
 }

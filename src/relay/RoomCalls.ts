@@ -11,6 +11,9 @@ import type { Call } from './Call.js';
 
 /** Rooms that are remembered as not to be recorded again by themselves. */
 const mostDeclined = 10_000;
+/** How long one isn't tried again that couldn't be joined, ms: each try is a recording. */
+const restMs = 300_000;
+const tried: readonly (string | undefined)[] = ['sdk_missing', 'room_join_failed', 'room_denied'];
 
 /**
  * The rooms that are being recorded, as the media thread has them: each is a call, so that what holds of calls (limits, the list of those
@@ -28,8 +31,11 @@ export class RoomCalls {
   /** By account and name: a room of one name is there once. */
   readonly #byName = new Map<string, RoomCall>();
   readonly #byNumber = new Map<number, RoomCall>();
-  /** Rooms, by sid, whose recording somebody has ended, or that can't be recorded: nobody but who asks for it begins another. */
-  readonly #declined = new Set<string>();
+  /**
+   * Rooms, by sid, whose recording somebody has ended, or that can't be recorded, and until when, ms: meanwhile nobody but who asks for it
+   * begins another.
+   */
+  readonly #declined = new Map<string, number>();
   #last = 0;
   #lanes = 0;
 
@@ -64,7 +70,7 @@ export class RoomCalls {
       known.hint(sid);
       return outcomeOf(known.call, false);
     }
-    if (!isAsked && this.#declined.has(keyOf(key, sid)))
+    if (!isAsked && performance.now() < (this.#declined.get(keyOf(key, sid)) ?? 0))
       return { code: 'recording_not_live', value: 'its recording was ended' };
     if (this.isDraining) return { code: 'draining', value: name };
     const { unrecorded } = this.#calls;
@@ -147,11 +153,11 @@ export class RoomCalls {
     this.#byNumber.delete(room.number);
     this.#counters.set('rooms', this.size);
     this.#onOver();
-    const { state } = room.call.recording;
-    const wasRemoved = room.call.endReason === 'room_removed';
-    if (state !== 'stopped' && state !== 'off' && !wasRemoved) return;
-    this.#declined.add(keyOf(key, room.view.sid));
-    const [oldest] = this.#declined;
+    const { recording, endReason } = room.call;
+    const isUnwanted = recording.state === 'stopped' || recording.state === 'off' || endReason === 'room_removed';
+    if (!isUnwanted && !tried.includes(endReason)) return;
+    this.#declined.set(keyOf(key, room.view.sid), isUnwanted ? Infinity : performance.now() + restMs);
+    const [oldest] = this.#declined.keys();
     if (this.#declined.size > mostDeclined && oldest !== undefined) this.#declined.delete(oldest);
   }
 }

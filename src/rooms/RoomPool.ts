@@ -58,7 +58,7 @@ export class RoomPool {
   }
 
   /**
-   * A process that can join a room now; resolves when there is one.
+   * A process that can join a room now, and has a place reserved for it; resolves when there is one.
    *
    * @returns null when none is to be had: there are as many as there may be, and all are full
    * @throws ReelayError `sdk_missing`
@@ -72,7 +72,9 @@ export class RoomPool {
       }
       const open = [...this.#processes].filter((each) => this.#hasRoom(each));
       const ready = open.filter(({ isReady }) => isReady).sort((a, b) => a.size - b.size);
-      if (ready[0] !== undefined) return ready[0];
+      const [emptiest] = ready;
+      emptiest?.reserve();
+      if (emptiest !== undefined) return emptiest;
       this.warm();
       if (open.length === 0 && this.#timer === undefined && this.#processes.size >= this.#limits.roomProcesses)
         return null;

@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Duplex } from 'node:stream';
+import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { FrameKind, FrameReader, frameOf, type RoomFrame } from './RoomFrame.js';
 import type { FromRoomProcess, ToRoomProcess } from './RoomMessage.js';
@@ -42,6 +43,7 @@ export class RoomProcess {
   readonly #pipe: Duplex;
   readonly #rooms = new Map<number, RoomInProcess>();
   readonly #looking: NodeJS.Timeout;
+  #reserved = 0;
   #isReady = false;
   #isEnding = false;
   #isOver = false;
@@ -52,9 +54,9 @@ export class RoomProcess {
   constructor(options: RoomProcessOptions) {
     this.#options = options;
     // Its library logs to stdout in a form of its own, at a level that NODE_ENV decides.
-    this.#child = spawn(process.execPath, [options.entry.pathname], {
+    this.#child = spawn(process.execPath, [fileURLToPath(options.entry)], {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-      env: { ...process.env, NODE_ENV: 'production' },
+      env: { ...withoutSecrets(process.env), NODE_ENV: 'production' },
     });
     this.#pipe = this.#child.stdio[3] as Duplex;
     this.#listen();
@@ -74,12 +76,27 @@ export class RoomProcess {
     return this.#isEnding;
   }
 
+  /** Rooms that it has, and places that are kept for others. */
   get size(): number {
-    return this.#rooms.size;
+    return this.#rooms.size + this.#reserved;
+  }
+
+  /** Keeps a place for a room, which is given it by {@link join}, or gives it back by {@link release}. */
+  reserve(): void {
+    this.#reserved++;
+  }
+
+  release(): void {
+    this.#reserved--;
   }
 
   join(room: number, request: Extract<ToRoomProcess, { type: 'join' }>, visitor: RoomInProcess): void {
+    this.release();
     this.joined++;
+    if (this.#isOver) {
+      setImmediate(() => visitor.processLost('it has ended'));
+      return;
+    }
     this.#rooms.set(room, visitor);
     this.#send(room, request);
   }
@@ -163,4 +180,11 @@ export class RoomProcess {
     const payload = Buffer.from(JSON.stringify(message));
     this.#pipe.write(frameOf({ kind: FrameKind.message, lane: 0, room, timeMs: 0, payload }));
   }
+}
+
+/** Of the daemon's environment what a program needs to run and to reach a server: the rest may hold what the configuration refers to. */
+const harmless = /^(?:PATH|HOME|TMPDIR|LANG|LC_\w+|TZ|SSL_CERT_\w+|NODE_EXTRA_CA_CERTS|(?:https?|no|all)_proxy)$/i;
+
+function withoutSecrets(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => harmless.test(name)));
 }

@@ -35,19 +35,6 @@ export class RoomServer {
     return rooms.map(({ name, sid, numParticipants }) => ({ name, sid, participants: numParticipants }));
   }
 
-  /**
-   * Whether anybody is in a room who isn't a recorder. The number that a list of rooms has of it may be some seconds old.
-   *
-   * @throws ReelayError `room_unreachable`, `room_denied`
-   */
-  async isPeopled(name: string): Promise<boolean> {
-    const found = await this.#asked(() => this.#client.listParticipants(name)).catch((error: unknown) => {
-      if (error instanceof ReelayError && error.code === 'room_unknown') return [];
-      throw error;
-    });
-    return found.some(({ permission }) => permission?.recorder !== true && permission?.hidden !== true);
-  }
-
   /** Makes it, or finds it there. @throws ReelayError `room_unreachable`, `room_denied` */
   async create(name: string): Promise<ServerRoom> {
     const room = await this.#asked(() => this.#client.createRoom({ name }));

@@ -8,7 +8,7 @@ import type { RoomInProcess, RoomProcess } from './RoomProcess.js';
 import type { RoomServer } from './RoomServer.js';
 
 /** What a visit needs of a process; of a pool; of a server; and of time. */
-export type Sitter = Pick<RoomProcess, 'join' | 'leave' | 'forget'>;
+export type Sitter = Pick<RoomProcess, 'join' | 'leave' | 'forget' | 'release'>;
 export interface Sitters {
   place(signal: AbortSignal): Promise<Sitter | null>;
   changed(): void;
@@ -199,10 +199,13 @@ export class RoomVisit implements RoomInProcess {
       const found = await this.#look();
       if (this.#is('over')) return;
       if (found === null) return this.#absent();
+      // One identity may be in a room once: each try has its own, in case the server still has the one before.
+      const identity = `reelay-${this.#toJoin.recordingId}-${this.#tries}`;
+      const token = await this.#door.token(this.#toJoin.name, identity);
       const sitter = await this.#sitters.place(this.#given.signal);
-      if (this.#is('over')) return;
+      if (this.#is('over')) return sitter?.release();
       if (sitter === null) return this.#full();
-      await this.#join(sitter, found);
+      this.#join(sitter, found, token);
     } catch (error) {
       if (this.#is('over')) return;
       const { code, value } =
@@ -224,12 +227,8 @@ export class RoomVisit implements RoomInProcess {
     return room.sid;
   }
 
-  async #join(sitter: Sitter, sid: string): Promise<void> {
-    const { name, url, sampleRate, departureSeconds, recordingId } = this.#toJoin;
-    // One identity may be in a room once: each try has its own, in case the server still has the one before.
-    const identity = `reelay-${recordingId}-${this.#tries}`;
-    const token = await this.#door.token(name, identity);
-    if (this.#is('over')) return;
+  #join(sitter: Sitter, sid: string, token: string): void {
+    const { url, sampleRate, departureSeconds } = this.#toJoin;
     this.#state = 'joining';
     this.#sitter = sitter;
     if (this.#sid !== null && this.#sid !== sid) this.#event({ type: 'room_replaced', sid, was: this.#sid });

@@ -20,7 +20,7 @@ const heartbeat = new Int32Array(data.heartbeat);
 heartbeat[1] = systemThread();
 setInterval(() => Atomics.add(heartbeat, 0, 1), beatMs);
 
-const entry = new URL('./roomProcess.js', import.meta.url);
+const entry = new URL('./roomWorker.js', import.meta.url);
 const log = threadLog('rooms', data.logLevel);
 const rooms = new Rooms(data, entry, log, (message: FromRooms) => parentPort?.postMessage(message));
 parentPort?.on('message', (message: ToRooms) => rooms.receive(message));

@@ -25,6 +25,13 @@ const reasons: Readonly<Record<string, string>> = {
   audio_dropped: 'reelay lost audio itself; the gaps say where',
   journal_damaged: 'the journal was damaged on the disk; the gaps say where',
   manifest_lost: 'its manifest was lost and made anew',
+  room_gone: 'the room was gone before it could be joined, or nobody made it again',
+  room_unreachable: 'the LiveKit server could not be reached any more',
+  room_denied: 'the LiveKit server refuses the account’s keys',
+  room_join_failed: 'the room could not be joined',
+  room_removed: 'somebody removed the recorder from the room',
+  room_worker_lost: 'the process that was in the room was lost, again and again',
+  sdk_missing: 'LiveKit’s client is not installed beside reelay',
   no_store: 'its account has no store; give it one, what is in the spool follows',
   store_denied:
     'the store refuses the account’s credentials, or its bucket does not exist; what was recorded waits in the spool',
@@ -63,6 +70,18 @@ const events: Readonly<Record<string, string>> = {
   upstream_lost: 'bot lost',
   upstream_ended: 'bot hung up',
   upstream_overflow: 'bot too slow',
+  room_joined: 'reelay is in the room',
+  room_left: 'reelay has lost the room',
+  first_audio: 'first audio',
+  nobody_published: 'nobody has published yet',
+  lane_joined: 'joined',
+  lane_left: 'left',
+  lane_muted: 'muted',
+  lane_unmuted: 'unmuted',
+  lane_adjusted: 'samples put in or left out, to keep to the clock',
+  reconnecting: 'connection is being made anew',
+  reconnected: 'connected again',
+  concealed: 'lost packets were concealed',
 };
 
 /** The code of something, in words; one that this version doesn't know stays as it is. */

@@ -38,6 +38,7 @@ export interface AccountEntry {
   readonly record?: 'always' | 'never' | 'onRequest';
   readonly prompt?: string;
   readonly jambonz?: Readonly<Record<string, unknown>>;
+  readonly livekit?: Readonly<Record<string, unknown>>;
   readonly apiKeys?: readonly unknown[];
   readonly webhooks?: readonly Readonly<Record<string, unknown>>[];
   /** Null: none. Default: the test's own folder. */

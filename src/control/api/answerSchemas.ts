@@ -69,6 +69,7 @@ const notYet = z.looseObject({
 const waveform = z.looseObject({
   schema: z.literal(1),
   recordingId: z.string(),
+  lane: z.string().optional(),
   state,
   sampleRate: z.int().positive(),
   samples: count,
@@ -95,6 +96,7 @@ const segments = z.looseObject({
   schema: z.literal(1),
   recordingId: z.string(),
   callId: z.string(),
+  lane: z.string().optional(),
   state,
   startTime: time,
   sampleRate: z.int().positive(),
@@ -155,6 +157,7 @@ export const answerSchemas = {
   segments,
   /** What has become of a call's recording. */
   told: z.looseObject({ recordingId: z.string(), recording: recordingSwitch }),
+  roomTold: z.looseObject({ recordingId: z.string(), callId: z.string(), recording: recordingSwitch }),
   gone: z.looseObject({
     recordingId: z.string(),
     deletedTime: time,

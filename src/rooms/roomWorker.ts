@@ -19,7 +19,7 @@ try {
 } catch {
   // Elsewhere it is as everybody.
 }
-const pipe = new Socket({ fd: pipeDescriptor });
+const pipe = new Socket({ fd: pipeDescriptor, readable: true, writable: true });
 pipe.on('error', () => process.exit(0));
 // Its library throws into nobody's hands where the server and it don't agree on who is there; the rooms go on.
 process.on('unhandledRejection', (reason) => console.error('unhandled rejection', reason));
