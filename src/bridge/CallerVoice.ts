@@ -10,9 +10,9 @@ import { roomRates, type Room } from './Room.js';
 const otherRate = 48_000;
 const frameMs = 20;
 /** More than this waits at the room: frames without speech are left out until it is less. */
-const comfortMs = 120;
+const comfortMs = 60;
 /** More than this: what waits is dropped, and the newest counts. */
-const mostMs = 300;
+const mostMs = 240;
 /** What has no speech worth its delay, mean square: -50 dBFS. */
 const quiet = meanSquareOf(-50);
 /** So many frames of 10 ms with speech, one after another, are a caller who talks, and not a click. */

@@ -12,7 +12,7 @@ export interface Phone {
 }
 
 /** More than this waits at the phone: frames without speech are left out until it is less, ms. */
-const comfortMs = 60;
+const comfortMs = 40;
 /** More than this: nothing is sent until it is less, ms. */
 const mostMs = 400;
 /** How long at most what is still on its way from an agent that was interrupted is left out, ms: a jitter buffer's length. */
