@@ -162,7 +162,13 @@ export class BridgePool {
     if (usable.some((each) => !each.isReady)) return;
     const { bridgedCallsPerProcess: most, bridgeProcesses } = this.#config.limits;
     const isEnough = usable.some((each) => each.calls < most / 2);
-    if (!isEnough && usable.length < bridgeProcesses) this.#start();
+    if (isEnough || usable.length >= bridgeProcesses) return;
+    try {
+      this.#start();
+    } catch (error) {
+      this.#notBeforeMs = performance.now() + backoff.longestMs;
+      this.#log.error({ code: 'bridge_failed', err: error }, 'no bridge process can be started');
+    }
   }
 
   #start(): void {

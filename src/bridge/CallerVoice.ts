@@ -37,7 +37,8 @@ export class CallerVoice {
   #room: Room | null = null;
   #rest = new Int16Array(0);
   #waiting: Int16Array[] = [];
-  #isSaying = false;
+  /** The room that is being handed what waits. */
+  #saying: Room | null = null;
   #speechFrames = 0;
   #talkedMs = -Infinity;
   /** Audio that nobody in a room that was there has heard, ms. */
@@ -93,7 +94,7 @@ export class CallerVoice {
     }
     this.#lead.add(frameMs, nowMs);
     this.#waiting.push(samples);
-    if (!this.#isSaying) void this.#say(this.#room);
+    if (this.#saying !== this.#room) void this.#say(this.#room);
   }
 
   #startAnew(room: Room, leadMs: number): void {
@@ -103,21 +104,20 @@ export class CallerVoice {
     room.clear();
   }
 
+  /** A room that was left may never settle its last capture; the next one doesn't wait for it. */
   async #say(room: Room): Promise<void> {
-    this.#isSaying = true;
-    try {
-      for (;;) {
-        const samples = this.#room === room ? this.#waiting.shift() : undefined;
-        if (samples === undefined) break;
+    this.#saying = room;
+    while (this.#room === room) {
+      const samples = this.#waiting.shift();
+      if (samples === undefined) break;
+      try {
         await room.say(samples);
+      } catch {
+        // One frame; whether the room is lost its owner hears.
+        this.droppedMs += frameMs;
       }
-    } catch {
-      // One frame, or a room that is being left; whether it is lost its owner hears.
-      this.droppedMs += frameMs;
     }
-    this.#isSaying = false;
-    // What came while the last frame of another room was on its way.
-    if (this.#room !== null && this.#waiting.length > 0) void this.#say(this.#room);
+    if (this.#saying === room) this.#saying = null;
   }
 
   /** @returns mean square of the frame */

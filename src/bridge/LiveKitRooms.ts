@@ -43,13 +43,18 @@ export class LiveKitRooms implements Rooms {
 
   async #connect(room: Sdk.Room, call: BridgedCallFacts): Promise<void> {
     const token = await accessTokenOf(call);
+    // Video is nobody's here, so each track is asked for by itself.
+    const connected = room.connect(call.server.url, token, { autoSubscribe: false, dynacast: false });
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_resolve, reject) => {
       timer = setTimeout(() => reject(new Error(`no answer within ${connectMs} ms`)), connectMs);
     });
     try {
-      // Video is nobody's here, so each track is asked for by itself.
-      await Promise.race([room.connect(call.server.url, token, { autoSubscribe: false, dynacast: false }), late]);
+      await Promise.race([connected, late]);
+    } catch (error) {
+      // Nobody would be there who leaves it again.
+      connected.then(() => room.disconnect()).catch(() => undefined);
+      throw error;
     } finally {
       clearTimeout(timer);
     }
@@ -241,7 +246,8 @@ function endOf({ DisconnectReason }: typeof Sdk, reason: Sdk.DisconnectReason): 
 /** The SDK has a text alone: of the server's answer it holds the status. */
 function joinError(error: unknown): JoinError {
   if (error instanceof JoinError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  // It names the URL that was asked, and with it the token.
+  const message = (error instanceof Error ? error.message : String(error)).replace(/access_token=[^&\s"')]+/g, '…');
   const isDenied = /\b(?:401|403|unauthorized|permission|invalid (?:api key|token))\b/i.test(message);
   return new JoinError(isDenied ? 'denied' : 'unreachable', message, error);
 }

@@ -2,8 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { v7 as uuidv7 } from 'uuid';
 import type { Logger } from 'pino';
 import type { AccountConfig } from '../config/Config.js';
-import { ReelayError } from '../config/ReelayError.js';
-import type { ErrorCode } from '../config/ReelayError.js';
+import type { ErrorCode, ReelayError } from '../config/ReelayError.js';
 import { isRoomUrl } from '../config/roomUrl.js';
 import { ownClipId } from '../providers/Dialect.js';
 import type { ProviderEvent, StartEvent, UpstreamEvent } from '../providers/Dialect.js';
@@ -17,15 +16,15 @@ import { FastSocket } from './FastSocket.js';
 import type { QueuedFrame } from './FrameQueue.js';
 import type { MediaSocket } from './MediaSocket.js';
 import type { Problems } from './Problems.js';
-import { publicParameters } from './parameters.js';
 import { promptMessages } from './promptMessages.js';
 import type { RelayContext } from './RelayContext.js';
 import { streamFacts } from './streamFacts.js';
 import { StreamRequests } from './StreamRequests.js';
 import { TapFeed, aheadMs, trackOf } from './TapFeed.js';
 import { Upstream } from './Upstream.js';
-import type { UpstreamOwner, UpstreamRoute } from './Upstream.js';
-import { routeTo, upstreamTarget } from './upstreamTarget.js';
+import type { UpstreamOwner } from './Upstream.js';
+import { routeIntoRoom, routeTo } from './upstreamRoute.js';
+import { upstreamTarget } from './upstreamTarget.js';
 
 /** A provider closes its socket right after its stop; one that doesn't is closed from here. */
 const closeAfterStopMs = 5000;
@@ -220,14 +219,17 @@ export class LiveStream implements UpstreamOwner, CallStream {
   }
 
   #openUpstream(opening: readonly QueuedFrame[]): Upstream | undefined {
-    const url = this.#account.upstream[this.#admitted.dialect.name];
-    if (this.role !== 'call' || url === null) return undefined;
     const { dialect, protocol, config } = this.#admitted;
+    const account = this.#account;
+    const start = this.#start;
+    const url = account.upstream[dialect.name];
+    if (this.role !== 'call' || url === null) return undefined;
+    const { bridges } = this.#context;
     return new Upstream({
       route: isRoomUrl(url)
-        ? this.#intoRoom(url)
-        : routeTo(upstreamTarget({ url, dialect, account: this.#account, protocol })),
-      policy: this.#account.onUpstreamLoss,
+        ? routeIntoRoom({ url, dialect, account, start, bridges, log: this.#log })
+        : routeTo(upstreamTarget({ url, dialect, account, protocol })),
+      policy: account.onUpstreamLoss,
       opening,
       limits: config.limits,
       counters: this.#context.counters,
@@ -237,22 +239,6 @@ export class LiveStream implements UpstreamOwner, CallStream {
       fast: this.#provider instanceof FastSocket ? this.#context.fast : undefined,
       owner: this,
     });
-  }
-
-  /** The bot is whoever is in a LiveKit room. */
-  #intoRoom(url: string): UpstreamRoute {
-    const { accountId, callId, from, to, parameters } = this.#start;
-    const { bridges } = this.#context;
-    const call = {
-      dialect: this.#admitted.dialect.name,
-      accountId,
-      callId,
-      from,
-      to,
-      parameters: publicParameters(parameters),
-      returnSampleRate: this.#account.jambonz.returnSampleRate,
-    };
-    return bridges?.route(url, this.#account, call, this.#log) ?? nowhere;
   }
 
   #passesToUpstream(event: ProviderEvent): boolean {
@@ -409,14 +395,6 @@ export class LiveStream implements UpstreamOwner, CallStream {
 }
 
 const bridgeCodes: ReadonlySet<ErrorCode> = new Set(['bridge_failed', 'bridge_unavailable', 'sdk_missing']);
-
-const nowhere: UpstreamRoute = {
-  target: () => {
-    throw new ReelayError('bridge_unavailable', { value: 'this process has no bridges' });
-  },
-  redials: 0,
-  meaning: () => null,
-};
 
 /** The bot doesn't know of the clip that has ended. */
 function isOwnClip(event: ProviderEvent): boolean {

@@ -1,7 +1,7 @@
 import type { AccountConfig } from '../config/Config.js';
 import type { Dialect } from '../providers/Dialect.js';
 import { signatureOf } from '../providers/twilio/signature.js';
-import type { UpstreamRoute, UpstreamTarget } from './Upstream.js';
+import type { UpstreamTarget } from './Upstream.js';
 
 /**
  * The upgrade request that the bot gets: what the provider itself would have sent it, signed for the bot's own URL, so that
@@ -17,11 +17,6 @@ export function upstreamTarget(stream: {
   const { url, dialect, account, protocol } = stream;
   const headers = dialect.name === 'twilio' ? signed(url, account) : authorized(account);
   return { url, protocols: protocol === null ? [] : [protocol], headers };
-}
-
-/** A bot that is always to be found at the same place. */
-export function routeTo(target: UpstreamTarget): UpstreamRoute {
-  return { target: () => target, redials: 0, meaning: () => null };
 }
 
 function signed(url: string, account: AccountConfig): Record<string, string> {

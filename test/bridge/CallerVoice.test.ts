@@ -120,3 +120,31 @@ await t.test('what is said while there is no room is said to nobody, also not la
   t.strictSame(room.said, [tone(20, 8000, 700)]);
   t.equal(caller.droppedMs, 0);
 });
+
+await t.test('a capture that is never done keeps nobody in the next room from hearing', async (t) => {
+  const { room, clock, caller } = await speaking();
+  room.gate = new Promise(() => undefined);
+  caller.hear(tone(40, 8000));
+  await settled();
+  const rooms = new FakeRooms();
+  await rooms.join({ call: facts(), callerRate: 8000, voiceRate: 8000, owner: {} as never });
+  caller.enter(rooms.last);
+  clock.step(20);
+  caller.hear(tone(20, 8000));
+  await settled();
+  t.equal(room.said.length, 0);
+  t.strictSame(rooms.last.said, [tone(20, 8000)]);
+});
+
+await t.test('a capture that is refused costs one frame', async (t) => {
+  const { room, clock, caller } = await speaking();
+  room.gate = Promise.reject(new Error('InvalidState'));
+  caller.hear(tone(20, 8000));
+  await settled();
+  room.gate = Promise.resolve();
+  clock.step(20);
+  caller.hear(tone(20, 8000));
+  await settled();
+  t.equal(room.said.length, 1);
+  t.equal(caller.droppedMs, 20);
+});

@@ -325,6 +325,21 @@ const wrong: readonly (readonly [name: string, content: string, says: RegExp])[]
     /^(?![\s\S]*hush)[\s\S]*livekit\.rooms must be all, none, or a list of patterns/,
   ],
   [
+    'a room without a server',
+    'accounts: [{ id: a, upstream: "livekit://call-{callId}" }]',
+    /accounts\[0\]\.livekit is missing; its upstream is a room/,
+  ],
+  [
+    'a room that can’t be called so',
+    'accounts: [{ id: a, upstream: "livekit://a/b" }]',
+    /upstream is "livekit:\/\/a\/b"; it must be a ws:\/\/ or wss:\/\/ URL.* or livekit:\/\//,
+  ],
+  [
+    'a room whose voices would be clips',
+    'accounts: [{ id: a, upstream: { jambonz: "livekit://a" }, jambonz: { returns: playAudio }, livekit: { url: wss://x, apiKey: k, apiSecret: hush } }]',
+    /^(?![\s\S]*hush)[\s\S]*accounts\[0\]\.jambonz\.returns is "playAudio"; .*"streaming"/,
+  ],
+  [
     'rooms of anybody',
     'accounts: [{ id: "*", livekit: { url: wss://x, apiKey: k, apiSecret: hush } }]',
     /accounts\[0\]\.livekit is given to "\*"/,
