@@ -8,42 +8,46 @@ import { roomEvent, RoomOracle } from './RoomOracle.js';
 /** All runs have to be done by then, ms. */
 const mostMs = 120_000;
 
-void t.test('whoever comes, goes, stalls, loses frames or is lost: each lane is as it was said, and the mix their sum', (t) => {
-  fc.assert(
-    fc.property(
-      fc.array(roomEvent, { minLength: 1, maxLength: 20 }),
-      fc.integer({ min: 0, max: 9 }),
-      (events, pull) => {
-        const oracle = new RoomOracle();
-        oracle.run({ kind: 'join', lane: 0 });
-        for (const each of events) oracle.run(each);
-        const { mix, lanes, gaps, length } = renderRoom(oracle.end(), pull);
-        if (length !== oracle.now) throw new Error(`length ${length}, not ${oracle.now}`);
-        const sum = new Int32Array(length);
-        const absent = new Set(oracle.unheard);
-        for (const [name, said] of oracle.lanes) {
-          const found = lanes.get(name);
-          const wanted = new Int16Array(length);
-          for (const [at, sample] of said.pcm) {
-            wanted[at] = sample;
-            sum[at] = (sum[at] ?? 0) + sample;
+void t.test(
+  'whoever comes, goes, stalls, loses frames or is lost: each lane is as it was said, and the mix their sum',
+  (t) => {
+    fc.assert(
+      fc.property(
+        fc.array(roomEvent, { minLength: 1, maxLength: 20 }),
+        fc.integer({ min: 0, max: 9 }),
+        (events, pull) => {
+          const oracle = new RoomOracle();
+          oracle.run({ kind: 'join', lane: 0 });
+          for (const each of events) oracle.run(each);
+          const { mix, lanes, gaps, length } = renderRoom(oracle.end(), pull);
+          if (length !== oracle.now) throw new Error(`length ${length}, not ${oracle.now}`);
+          const sum = new Int32Array(length);
+          const absent = new Set(oracle.unheard);
+          for (const [name, said] of oracle.lanes) {
+            const found = lanes.get(name);
+            const wanted = new Int16Array(length);
+            for (const [at, sample] of said.pcm) {
+              wanted[at] = sample;
+              sum[at] = (sum[at] ?? 0) + sample;
+            }
+            const at = difference(found?.pcm, wanted);
+            if (at >= 0)
+              throw new Error(`${name} differs at ${at}: ${found?.pcm[at] ?? ''}, not ${wanted[at] ?? ''}`);
+            mustBeGaps(name, found?.gaps ?? [], said.missing);
+            for (const each of said.missing) absent.add(each);
           }
-          const at = difference(found?.pcm, wanted);
-          if (at >= 0) throw new Error(`${name} differs at ${at}: ${found?.pcm[at] ?? ''}, not ${wanted[at] ?? ''}`);
-          mustBeGaps(name, found?.gaps ?? [], said.missing);
-          for (const each of said.missing) absent.add(each);
-        }
-        const clipped = Int16Array.from(sum, (each) => Math.min(32_767, each));
-        const at = difference(mix, clipped);
-        if (at >= 0) throw new Error(`the mix differs at ${at}`);
-        mustBeGaps('the mix', gaps, absent);
-      },
-    ),
-    { numRuns: 80, interruptAfterTimeLimit: mostMs, markInterruptAsFailure: true },
-  );
-  t.pass('80 rooms');
-  t.end();
-});
+          const clipped = Int16Array.from(sum, (each) => Math.min(32_767, each));
+          const at = difference(mix, clipped);
+          if (at >= 0) throw new Error(`the mix differs at ${at}`);
+          mustBeGaps('the mix', gaps, absent);
+        },
+      ),
+      { numRuns: 80, interruptAfterTimeLimit: mostMs, markInterruptAsFailure: true },
+    );
+    t.pass('80 rooms');
+    t.end();
+  },
+);
 
 void t.test('what is rendered of a room does not depend on when it is taken, nor on restarts', (t) => {
   fc.assert(
