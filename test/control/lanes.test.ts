@@ -112,7 +112,7 @@ await t.test('a lane’s file of a chunk is given as it was sealed', async (t) =
   }
 });
 
-await t.test('a lane that isn’t there is refused, with those that are', async (t) => {
+await t.test('a lane that isn’t there is refused', async (t) => {
   const dir = t.testdir({});
   const { manifest } = await fabricateRecording(join(dir, 'recordings'), room);
   const call = await fabricateRecording(join(dir, 'recordings'), {});
@@ -121,7 +121,7 @@ await t.test('a lane that isn’t there is refused, with those that are', async 
     const path = `/v1/recordings/${manifest.recordingId}/audio.wav?lane=${encodeURIComponent(lane)}`;
     const answer = await bench.get(path);
     t.equal(answer.status, 400, lane);
-    t.match(await answer.json(), { code: 'request_invalid', remedy: /alice, bob/ });
+    t.match(await answer.json(), { code: 'request_invalid', remedy: /manifest lists/ });
   }
   const none = await bench.get(`/v1/recordings/${call.manifest.recordingId}/audio.wav?lane=alice`);
   t.equal(none.status, 400);

@@ -209,9 +209,9 @@ function alone(manifest: Manifest, lane: string): Manifest {
   const { lanes = [] } = manifest;
   const known = lanes.find((each) => each.lane === lane);
   if (known !== undefined) return { ...manifest, gaps: known.gaps };
-  const names = lanes.map((each) => each.lane).join(', ');
+  // Who has a link may hear everybody, and needn't be told who was there.
   const remedy =
-    names === '' ? 'This recording has no lanes; ask without.' : `This recording has the lanes ${names}.`;
+    lanes.length === 0 ? 'This recording has no lanes; ask without.' : 'Its manifest lists its lanes.';
   throw new ReelayError('request_invalid', { value: `lane ${lane}`, remedy });
 }
 
