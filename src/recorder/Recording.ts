@@ -110,9 +110,7 @@ export class Recording {
     this.#disk = new DiskWork(home.run, (error) => home.failed(this.ids, error));
     this.#growing = new GrowingChunks(this.#path(), facts);
     this.#lanes =
-      this.timeline.state.room === undefined
-        ? null
-        : new LaneFiles(this.#path(), facts, snapshot?.laneGaps);
+      this.timeline.state.room === undefined ? null : new LaneFiles(this.#path(), facts, snapshot?.laneGaps);
     this.#startedMs = 'facts' in start ? start.arrivalMs : (snapshot?.failedMs ?? null);
     this.#lastMs = this.#startedMs ?? 0;
     this.#channels = snapshot?.channels ?? 0;
