@@ -33,8 +33,13 @@ export class Participant {
 
   /** @param t - at whose end it is gone, whatever became of it */
   static async join(t: Test, server: LiveKitServer, room: string, identity: string): Promise<Participant> {
-    const participant = new Participant(identity);
+    const participant = await Participant.enter(server, room, identity);
     t.teardown(async () => await participant.kill());
+    return participant;
+  }
+
+  static async enter(server: LiveKitServer, room: string, identity: string): Promise<Participant> {
+    const participant = new Participant(identity);
     const url = server.url;
     await participant.#do({ do: 'join', url, token: await server.token(room, identity) }, 'joined');
     return participant;

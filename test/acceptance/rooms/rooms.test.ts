@@ -63,6 +63,7 @@ async function scene(
     chunkSeconds: 5,
     accounts: accounts?.(server.url) ?? [acme],
     config: { media: { port: mediaPort }, limits },
+    env: { REELAY_FAULTS: '1' },
   });
   t.teardown(async () => {
     await daemon.kill();
@@ -327,6 +328,27 @@ await t.test('a process that is killed with -9 in the middle of a room', { skip,
   t.equal(recorded.events('room_left')[0]?.['why'], 'worker_lost');
   const phone = await readStoredCall(await daemon.stored(caller.callSid));
   t.match(phone.manifest, { state: 'complete', gaps: [] }, 'the phone call notices nothing');
+});
+
+await t.test('the thread that reads the processes is lost', { skip, timeout: 180_000 }, async (t) => {
+  const { daemon, server } = await scene(t, 'threadless');
+  const alice = await Participant.join(t, server, 'support', 'alice');
+  const said = await alice.say(11, 60);
+  const { recordingId } = await live(daemon, 'support', hears('alice'));
+  await sleep(5000);
+  await daemon.fault('rooms', 'exit');
+  await eventually('the loss is noticed', async () => (await daemon.metric('reelay_rooms_restarts_total')) === 1);
+  await live(daemon, 'support', ({ room }) => room.presence === 'audible');
+  await sleep(8000);
+  await alice.leave();
+  const recorded = await RecordedRoom.stored(daemon, recordingId);
+  t.match(recorded.manifest, { state: 'complete' });
+  t.equal(recorded.events('room_left')[0]?.['why'], 'thread_lost');
+  const track = await recorded.samples('alice');
+  const before = place(track, said, 2, null);
+  const after = place(track, said, 9, before.offsetMs);
+  t.ok(before.found > 0 && after.found > 0, 'both sides are there');
+  t.ok(Math.abs(after.offsetMs - before.offsetMs) <= alignmentMs, 'and in their places');
 });
 
 await t.test('a server that is started again in the middle of a room', { skip, timeout: 180_000 }, async (t) => {
