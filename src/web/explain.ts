@@ -23,6 +23,7 @@ const reasons: Readonly<Record<string, string>> = {
   end_missed: 'the end of the call was missed; all that came is stored',
   process_ended: 'the daemon ended before the call did',
   audio_dropped: 'reelay lost audio itself; the gaps say where',
+  room_left: 'the room’s worker or its connection was lost for a while; the gaps say where',
   journal_damaged: 'the journal was damaged on the disk; the gaps say where',
   manifest_lost: 'its manifest was lost and made anew',
   room_gone: 'the room was gone before it could be joined, or nobody made it again',

@@ -118,6 +118,7 @@ void t.test('sidecars and manifest tell of the lanes, their gaps, and who was th
     },
   ]);
   t.same(manifest.gaps, [lost, away]);
+  t.match(manifest, { state: 'interrupted', reason: 'room_left' });
   t.strictSame(manifest.completeness, [1 - 20_000 / 184_000]);
   const sidecar = JSON.parse(readFileSync(join(folder, '3-metadata.json'), 'utf8')) as Sidecar;
   t.match(sidecar.lanes, [
@@ -218,7 +219,7 @@ void t.test('a room where nobody ever was is recorded silence, with a manifest t
   await journalOf(spool.daemonDir, script.records, 5);
   await render(spool);
   const folder = folderOf(spool, script);
-  t.match(manifestIn(folder), { samples: 96_000, lanes: [], completeness: [1], gaps: [] });
+  t.match(manifestIn(folder), { state: 'uploading', reason: null, samples: 96_000, lanes: [], completeness: [1], gaps: [] });
   t.strictSame(
     readdirSync(folder)
       .filter((name) => name.endsWith('.wav'))

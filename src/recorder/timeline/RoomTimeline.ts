@@ -221,6 +221,7 @@ export class RoomTimeline implements CallTimeline {
       lane.quietFrom = end;
       return;
     }
+    this.#room.wasLost = true;
     const longest = (longestWaitMs / 1000) * state.facts.sampleRate;
     this.#miss(lane, end, this.#room.isHeard ? end + longest : null);
   }
@@ -267,6 +268,7 @@ export class RoomTimeline implements CallTimeline {
     const { state } = this;
     if (!this.#room.isHeard) return;
     this.#room.isHeard = false;
+    this.#room.wasLost = true;
     const from = Math.max(at, state.final);
     cutFrom(state.silence[0], from);
     openCause(state.causes, from);
