@@ -35,6 +35,14 @@ const final: readonly ErrorCode[] = ['room_denied', 'sdk_missing'];
 /** What found no room in the ring is told as often as this, ms. */
 const missedMs = 200;
 
+/** What leaving a room is called among the events of its recording. */
+const departures = {
+  empty: 'room_emptied',
+  finished: 'room_finished',
+  removed: 'room_left',
+  lost: 'room_left',
+} as const;
+
 interface Lane {
   readonly number: number;
   readonly writer: LaneWriter;
@@ -305,7 +313,8 @@ export class RoomVisit implements RoomInProcess {
       return this.#lost('room_unreachable', detail);
     }
     this.#letGo('stop');
-    if (why !== 'left') this.#event({ type: why === 'finished' ? 'room_finished' : 'room_left', why, detail });
+    // That the room was lost makes its recording incomplete; that everybody has gone doesn't.
+    if (why !== 'left') this.#event({ type: departures[why], why, detail });
     this.#end(why === 'removed' && !wasLeaving ? 'room_removed' : null);
   }
 

@@ -58,6 +58,14 @@ const upstreams: Readonly<Record<string, string>> = {
   lost: 'bot lost',
 };
 
+const presences: Readonly<Record<string, string>> = {
+  joining: 'on its way into the room',
+  joined: 'in the room',
+  silent: 'in the room, nobody has published yet',
+  audible: 'in the room, hears somebody',
+  reconnecting: 'connection is being made anew',
+};
+
 const events: Readonly<Record<string, string>> = {
   stream_started: 'stream began',
   stream_ended: 'stream ended',
@@ -71,8 +79,14 @@ const events: Readonly<Record<string, string>> = {
   upstream_lost: 'bot lost',
   upstream_ended: 'bot hung up',
   upstream_overflow: 'bot too slow',
+  room_joining: 'reelay is on its way into the room',
+  join_failed: 'the room could not be joined',
   room_joined: 'reelay is in the room',
   room_left: 'reelay has lost the room',
+  room_replaced: 'another room of the same name goes on',
+  room_emptied: 'everybody had left',
+  room_finished: 'the room was closed',
+  lane_failed: 'a track could not be heard',
   first_audio: 'first audio',
   nobody_published: 'nobody has published yet',
   lane_joined: 'joined',
@@ -92,6 +106,7 @@ export const explain = {
   reason: (reason: string): string => inWords(reasons, reason),
   recording: (recording: string): string => inWords(recordings, recording),
   upstream: (upstream: string): string => inWords(upstreams, upstream),
+  presence: (presence: string): string => inWords(presences, presence),
   event: (type: string): string => inWords(events, type),
 };
 
