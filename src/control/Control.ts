@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { accountOf, type Config } from '../config/Config.js';
+import type { WorkerName } from '../config/readiness.js';
 import { isLoopback } from '../config/isFromHere.js';
 import { StartTokens } from '../providers/twilio/startToken.js';
 import { daemonsFolder } from '../spool/layout.js';
@@ -447,9 +448,9 @@ export class Control {
     return signingKey === null ? null : signatureOf(manifest, signingKey);
   }
 
-  #fault(thread: 'recorder' | 'control', fault: FaultKind): void {
+  #fault(thread: WorkerName, fault: FaultKind): void {
     this.#log.warn({ worker: thread, fault }, 'breaking a thread, as asked');
-    if (thread === 'recorder') this.#post({ type: 'fault', fault });
-    else commitFault(fault);
+    if (thread === 'control') commitFault(fault);
+    else this.#post({ type: 'fault', thread, fault });
   }
 }

@@ -155,8 +155,8 @@ export type FromControl =
   | { readonly type: 'record'; readonly id: number; readonly request: RecordingRequest }
   /** A LiveKit room is to be recorded; answered with `roomed`. */
   | { readonly type: 'room'; readonly id: number; readonly request: RoomRequest }
-  /** `POST /v1/faults` for the recorder; control applies its own itself. */
-  | { readonly type: 'fault'; readonly fault: FaultKind }
+  /** `POST /v1/faults` for another thread; control applies its own itself. */
+  | { readonly type: 'fault'; readonly thread: 'recorder' | 'rooms'; readonly fault: FaultKind }
   /** Answer to `begin`: what lies in the spool is known. */
   | { readonly type: 'begun' }
   /** Answer to `handOver`: the control port is free, and these are the recordings in the spool that are known. */

@@ -86,10 +86,10 @@ export class GrowingChunks {
   #fileOf(index: number, channels: number): ChunkFile {
     let file = this.#files.get(index);
     if (file === undefined) {
-      file = new ChunkFile(
-        join(this.#folder, openChunkName(index, this.#lane)),
-        { sampleRate: this.#sampleRate, channels },
-      );
+      file = new ChunkFile(join(this.#folder, openChunkName(index, this.#lane)), {
+        sampleRate: this.#sampleRate,
+        channels,
+      });
       this.#files.set(index, file);
     }
     return file;

@@ -73,7 +73,9 @@ export class LaneFiles {
       const { identity, source } = lane.participant;
       const path = join(this.#folder, openChunkName(index, name));
       this.#growingOf(name).release(index);
-      return [{ lane: name, identity, source, samples: to - from, gaps: this.#within(state, name, from, to), path }];
+      return [
+        { lane: name, identity, source, samples: to - from, gaps: this.#within(state, name, from, to), path },
+      ];
     });
     for (const growing of this.#growing.values()) growing.remove(index);
     return closed;

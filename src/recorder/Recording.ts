@@ -1,10 +1,8 @@
-import { existsSync, readdirSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { raisePeaks } from '../audio/peaks.js';
 import { DurableFolders } from '../spool/DurableFolders.js';
 import { writeDurably } from '../spool/durable.js';
-import { manifestName, openExtension, recordingFolder } from '../spool/layout.js';
+import { manifestName, recordingFolder } from '../spool/layout.js';
 import { makeWay } from '../spool/makeWay.js';
 import type { Gap, Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
 import type { Quarantine } from '../spool/Quarantine.js';
@@ -15,10 +13,11 @@ import { GapList } from './GapList.js';
 import { GrowingChunks } from './GrowingChunks.js';
 import { encodeCheckpoint, type Checkpoint, type RecordingSnapshot } from './Checkpoint.js';
 import { LaneFiles } from './LaneFiles.js';
-import { manifestOf } from './manifestOf.js';
+import { removeLeftovers, setAsideLeftovers } from './leftovers.js';
+import { lossOf, manifestOf } from './manifestOf.js';
 import { sealChunk, type ClosedChunk } from './sealChunk.js';
 import type { CallTimeline } from './timeline/CallTimeline.js';
-import { callTimeMs } from './timeline/Pause.js';
+import { sidecarFactsOf } from './sidecarFactsOf.js';
 import { channelsOf, gapsWithin, render } from './timeline/render.js';
 import { timelineOf } from './timeline/timelineOf.js';
 import type { TimelineState } from './timeline/TimelineState.js';
@@ -110,9 +109,7 @@ export class Recording {
     this.#disk = new DiskWork(home.run, (error) => home.failed(this.ids, error));
     this.#growing = new GrowingChunks(this.#path(), facts);
     this.#lanes =
-      this.timeline.state.room === undefined
-        ? null
-        : new LaneFiles(this.#path(), facts, snapshot?.laneGaps);
+      this.timeline.state.room === undefined ? null : new LaneFiles(this.#path(), facts, snapshot?.laneGaps);
     this.#startedMs = 'facts' in start ? start.arrivalMs : (snapshot?.failedMs ?? null);
     this.#lastMs = this.#startedMs ?? 0;
     this.#channels = snapshot?.channels ?? 0;
@@ -245,8 +242,7 @@ export class Recording {
     }
     this.#disk.add(() => {
       // Behind the sealing of the last chunks, which the job before has put into the queue.
-      const lost = this.#isDamaged ? 'journal_damaged' : state.lossy ? 'audio_dropped' : null;
-      this.#disk.add(() => this.#sealManifest(reason ?? lost));
+      this.#disk.add(() => this.#sealManifest(reason ?? lossOf(state, this.#isDamaged)));
     });
   }
 
@@ -325,7 +321,9 @@ export class Recording {
     this.#disk.add(async () => {
       await this.#home.synced();
       if (sidecar === null) {
-        const facts = this.#sidecarFacts(index, start, snapshot.position - start, gaps);
+        const place = { index, start, samples: snapshot.position - start };
+        const previous = this.#chunks.at(-1)?.sha256 ?? null;
+        const facts = sidecarFactsOf(this.timeline.state, place, gaps, previous);
         const sealed = await sealChunk(this.#path(), closed, facts, this.#home.quarantine);
         this.#chunks = [...this.#chunks, sealed.chunk];
         ({ sidecar } = sealed);
@@ -357,20 +355,14 @@ export class Recording {
 
   async #sealManifest(reason: string | null): Promise<void> {
     await this.#home.synced();
-    await this.#removeLeftovers();
+    await DurableFolders.below(this.#home.spoolDir).make(this.#path());
+    await removeLeftovers(this.#path());
     const { failed } = this.timeline.state.facts;
     const state = failed !== undefined ? 'failed' : reason === null ? 'uploading' : 'interrupted';
     const manifest = await this.#writeManifest(state, failed ?? reason);
     await this.#checkpoint(this.#sequence, null);
     this.done = true;
     this.#home.ended(this.folder, manifest);
-  }
-
-  /** Growing chunks of a former life that had come further than the recording does: every chunk is sealed by now. */
-  async #removeLeftovers(): Promise<void> {
-    await DurableFolders.below(this.#home.spoolDir).make(this.#path());
-    const leftover = (await readdir(this.#path())).filter((name) => name.endsWith(openExtension));
-    await Promise.all(leftover.map((name) => rm(join(this.#path(), name), { force: true })));
   }
 
   async #writeManifest(state: Manifest['state'], reason: string | null): Promise<Manifest> {
@@ -392,31 +384,6 @@ export class Recording {
     this.neededAfter = sequence;
   }
 
-  #sidecarFacts(
-    index: number,
-    start: number,
-    samples: number,
-    gaps: Gap[],
-  ): Omit<Sidecar, 'bytes' | 'sha256' | 'lanes'> {
-    const { facts } = this.timeline.state;
-    const { recordingId, callId, accountId, provider, sampleRate } = facts;
-    return {
-      schema: 1,
-      recordingId,
-      callId,
-      accountId,
-      provider,
-      index,
-      startTime: new Date(callTimeMs(this.timeline.state, start)).toISOString(),
-      startSample: start,
-      samples,
-      sampleRate,
-      channels: channelsOf(this.timeline.state),
-      gaps,
-      previousSha256: this.#chunks.at(-1)?.sha256 ?? null,
-    };
-  }
-
   #passHole({ arrivalMs }: TapRecord): void {
     if (!this.#isAtHole) return;
     this.#isAtHole = false;
@@ -431,9 +398,7 @@ export class Recording {
     if (quarantine === undefined) return;
     try {
       makeWay(quarantine, spoolDir, this.folder);
-      if (!isDamaged || !existsSync(this.#path())) return;
-      for (const name of readdirSync(this.#path()).filter((each) => each.endsWith(openExtension)))
-        quarantine.setAside(join(this.#path(), name), 'it grew while the journal, now damaged, was whole');
+      if (isDamaged) setAsideLeftovers(this.#path(), quarantine);
     } catch (error) {
       this.#home.failed(this.ids, error);
     }

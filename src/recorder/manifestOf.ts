@@ -68,6 +68,13 @@ export function manifestOf(
   };
 }
 
+/** Why a recording whose end was seen has to be called interrupted all the same; null where reelay has lost nothing. */
+export function lossOf({ lossy, room }: TimelineState, isDamaged: boolean): string | null {
+  if (isDamaged) return 'journal_damaged';
+  if (lossy) return 'audio_dropped';
+  return room?.wasLost === true ? 'room_left' : null;
+}
+
 function unnamedRoom({ callId }: CallFacts): ManifestRoom {
   return { name: callId, sid: null };
 }

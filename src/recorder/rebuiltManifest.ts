@@ -102,7 +102,9 @@ export function endedManifest(
     })),
     gaps,
     completeness: channels.map((_, channel) => completenessOf(gaps, channel, samples)),
-    ...(manifest.lanes === undefined ? {} : { lanes: manifest.lanes.map((lane) => endedLane(lane, samples)) }),
+    ...(manifest.lanes === undefined
+      ? {}
+      : { lanes: manifest.lanes.map((lane) => endedLane(lane, samples)) }),
   };
 }
 

@@ -7,6 +7,7 @@ import type { ManifestChunk, Sidecar, SidecarLane } from '../spool/Manifest.js';
 import type { Quarantine } from '../spool/Quarantine.js';
 import { chunkSaidBy } from '../spool/readDocument.js';
 import type { ClosedLane } from './LaneFiles.js';
+import type { SidecarFacts } from './sidecarFactsOf.js';
 
 /** A grown chunk, complete and closed. */
 export interface ClosedChunk {
@@ -24,7 +25,7 @@ export interface ClosedChunk {
 export async function sealChunk(
   folder: string,
   { path: openPath, lanes }: ClosedChunk,
-  facts: Omit<Sidecar, 'bytes' | 'sha256' | 'lanes'>,
+  facts: SidecarFacts,
   quarantine?: Quarantine,
 ): Promise<{ readonly sidecar: Sidecar; readonly chunk: ManifestChunk }> {
   const sealedLanes: SidecarLane[] = [];

@@ -53,6 +53,7 @@ export class RoomCall implements CallStream {
   #asked = 0;
   #isOver = false;
   #hasBeenInside = false;
+  #hasBeenHeard = false;
 
   constructor(options: {
     readonly number: number;
@@ -206,6 +207,7 @@ export class RoomCall implements CallStream {
     };
     this.#lanes.set(number, lane);
     this.#onLanes(1);
+    if (this.#hasBeenHeard) this.#presence = 'audible';
     this.#call.event({ type: 'lane_joined', lane: name, identity, source }, arrivalMs);
     this.#call.log.info({ lane: name, identity, source, kind: participant.kind }, 'lane joined');
     this.#open(number, lane);
@@ -242,6 +244,8 @@ export class RoomCall implements CallStream {
     const { code = undefined } = facts as { code?: unknown };
     this.#call.log[level]({ room: this.name, event: told, code }, 'room');
     this.#presence = presenceAfter[facts.type] ?? this.#presence;
+    if (facts.type === 'first_audio') this.#hasBeenHeard = true;
+    if (facts.type === 'room_replaced' && typeof facts['sid'] === 'string') this.#sid = facts['sid'];
     // Who is in the room again may hear somebody, and need not be told so a second time.
     if (facts.type === 'reconnected' || facts.type === 'room_joined')
       this.#presence = this.#lanes.size > 0 ? 'audible' : 'joined';

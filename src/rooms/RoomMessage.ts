@@ -41,6 +41,7 @@ export type FromRoomProcess =
   /** So many samples of the lane, at its rate, were made up for by the jitter buffer since it was last told. */
   | { readonly type: 'concealed'; readonly samples: number }
   | { readonly type: 'reconnecting' }
-  | { readonly type: 'reconnected' }
+  /** The sid may be another: a server that was started again has another room of the same name. */
+  | { readonly type: 'reconnected'; readonly sid: string }
   /** The last word about a room. */
   | { readonly type: 'exited'; readonly why: RoomExit; readonly detail: string };

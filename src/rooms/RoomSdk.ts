@@ -10,7 +10,8 @@ export interface RoomEvents {
   /** Somebody has come or gone, recorders and other hidden ones not counted. */
   othersChanged(others: number): void;
   reconnecting(): void;
-  reconnected(): void;
+  /** @param sid - of the room, which may be another one of the same name; '' where it isn't known */
+  reconnected(sid: string): void;
   /** The last word. */
   exited(why: 'finished' | 'removed' | 'lost', detail: string): void;
 }

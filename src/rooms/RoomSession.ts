@@ -127,8 +127,8 @@ export class RoomSession implements RoomEvents {
     if (!this.#isOver) this.#tell({ type: 'reconnecting' });
   }
 
-  reconnected(): void {
-    if (!this.#isOver) this.#tell({ type: 'reconnected' });
+  reconnected(sid: string): void {
+    if (!this.#isOver) this.#tell({ type: 'reconnected', sid });
   }
 
   exited(why: RoomExit, detail: string): void {

@@ -35,6 +35,14 @@ const final: readonly ErrorCode[] = ['room_denied', 'sdk_missing'];
 /** What found no room in the ring is told as often as this, ms. */
 const missedMs = 200;
 
+/** What leaving a room is called among the events of its recording. */
+const departures = {
+  empty: 'room_emptied',
+  finished: 'room_finished',
+  removed: 'room_left',
+  lost: 'room_left',
+} as const;
+
 interface Lane {
   readonly number: number;
   readonly writer: LaneWriter;
@@ -76,6 +84,8 @@ export class RoomVisit implements RoomInProcess {
   #lastLane = 0;
   #isFullTold = false;
   #hasHeard = false;
+  /** The client has lost the server, and tries to get it back: lanes that end now are lost. */
+  #isReconnecting = false;
 
   constructor(
     number: number,
@@ -158,7 +168,7 @@ export class RoomVisit implements RoomInProcess {
       case 'laneJoined':
         return this.#laneJoined(lane, message.participant, arrivalMs);
       case 'laneLeft':
-        if (known !== undefined) this.#laneLeft(lane, known, 'stop', arrivalMs);
+        if (known !== undefined) this.#laneLeft(lane, known, this.#isReconnecting ? 'lost' : 'stop', arrivalMs);
         return;
       case 'laneMuted': {
         const type = message.isMuted ? 'lane_muted' : 'lane_unmuted';
@@ -174,8 +184,12 @@ export class RoomVisit implements RoomInProcess {
           this.#event({ type: 'concealed', samples: message.samples }, arrivalMs, known.number);
         return;
       case 'reconnecting':
+        this.#isReconnecting = true;
+        return this.#event({ type: 'reconnecting' }, arrivalMs);
       case 'reconnected':
-        return this.#event({ type: message.type }, arrivalMs);
+        this.#isReconnecting = false;
+        this.#event({ type: 'reconnected' }, arrivalMs);
+        return this.#found(message.sid, arrivalMs);
       case 'exited':
         return this.#exited(message.why, message.detail);
       default:
@@ -231,8 +245,8 @@ export class RoomVisit implements RoomInProcess {
     const { url, sampleRate, departureSeconds } = this.#toJoin;
     this.#state = 'joining';
     this.#sitter = sitter;
-    if (this.#sid !== null && this.#sid !== sid) this.#event({ type: 'room_replaced', sid, was: this.#sid });
-    this.#sid = sid;
+    this.#isReconnecting = false;
+    this.#found(sid);
     this.#after(joinMs, () => {
       sitter.leave(this.#number);
       sitter.forget(this.#number);
@@ -249,8 +263,15 @@ export class RoomVisit implements RoomInProcess {
     this.#state = 'inside';
     this.#hasBeenInside = true;
     this.#pauseMs = firstPauseMs;
-    this.#sid = sid === '' ? this.#sid : sid;
+    this.#found(sid, arrivalMs);
     this.#tell({ type: 'joined', sid: this.#sid ?? '', arrivalMs });
+  }
+
+  /** The room has this sid; a server that was started again has another room of the same name. */
+  #found(sid: string, arrivalMs = this.#clock.now()): void {
+    if (sid === '' || sid === this.#sid) return;
+    if (this.#sid !== null) this.#event({ type: 'room_replaced', sid, was: this.#sid }, arrivalMs);
+    this.#sid = sid;
   }
 
   #absent(): void {
@@ -292,7 +313,8 @@ export class RoomVisit implements RoomInProcess {
       return this.#lost('room_unreachable', detail);
     }
     this.#letGo('stop');
-    if (why !== 'left') this.#event({ type: why === 'finished' ? 'room_finished' : 'room_left', why, detail });
+    // That the room was lost makes its recording incomplete; that everybody has gone doesn't.
+    if (why !== 'left') this.#event({ type: departures[why], why, detail });
     this.#end(why === 'removed' && !wasLeaving ? 'room_removed' : null);
   }
 

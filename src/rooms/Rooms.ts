@@ -41,7 +41,7 @@ export class Rooms {
     post({ type: 'ready' });
   }
 
-  receive(message: ToRooms): void {
+  receive(message: Exclude<ToRooms, { readonly type: 'fault' }>): void {
     if (message.type === 'limits') {
       const { roomsPerProcess, roomProcesses } = message;
       this.#pool.limits = { roomsPerProcess, roomProcesses };

@@ -89,8 +89,13 @@ class LiveKitRoom implements JoinedRoom {
       .on(RoomEvent.Reconnected, () => {
         // After a full reconnect there are other publications under the same identities.
         this.#subscribeToAll();
-        events.reconnected();
-        others();
+        void this.#room
+          .getSid()
+          .catch(() => '')
+          .then((sid) => {
+            events.reconnected(sid);
+            others();
+          });
       })
       .on(RoomEvent.Disconnected, (reason) => this.#disconnected(reason));
   }

@@ -23,4 +23,17 @@ setInterval(() => Atomics.add(heartbeat, 0, 1), beatMs);
 const entry = new URL('./roomWorker.js', import.meta.url);
 const log = threadLog('rooms', data.logLevel);
 const rooms = new Rooms(data, entry, log, (message: FromRooms) => parentPort?.postMessage(message));
-parentPort?.on('message', (message: ToRooms) => rooms.receive(message));
+parentPort?.on('message', (message: ToRooms) => {
+  if (message.type === 'fault') commit(message.fault);
+  else rooms.receive(message);
+});
+
+/** Fails in the way that was asked for; main passes this on only with `REELAY_FAULTS=1`. */
+function commit(fault: 'throw' | 'hang' | 'exit' | 'heap'): void {
+  if (fault === 'exit') process.exit(1);
+  if (fault === 'throw') throw new Error('The rooms thread was asked to throw.');
+  const hoard: object[] = [];
+  for (;;) {
+    if (fault === 'heap') hoard.push(new Array(10_000).fill({}));
+  }
+}

@@ -75,6 +75,12 @@ export function gapsByLaneFindings(manifest: Manifest, { chunks }: RecordingOnDi
     const ofLane = sealed.flatMap((each) => each?.lanes?.find((other) => other.lane === lane)?.gaps ?? []);
     const [said, found] = [gaps, ofLane].map((each) => joinedGaps(each).map(gapText).join('; ') || 'none');
     if (said === found) return [];
-    return [finding('gaps_differ', 'manifest.json', `lane ${lane}: manifest: ${said ?? ''}; sidecars: ${found ?? ''}`)];
+    return [
+      finding(
+        'gaps_differ',
+        'manifest.json',
+        `lane ${lane}: manifest: ${said ?? ''}; sidecars: ${found ?? ''}`,
+      ),
+    ];
   });
 }

@@ -190,7 +190,9 @@ export function sealedPieces(
   manifest: Pick<Manifest, 'chunks'>,
   lane?: string,
 ): Piece[] {
-  const known = new Map<number, Pick<ManifestChunk, 'startSample' | 'samples' | 'lanes'>>(manifest.chunks.map((chunk) => [chunk.index, chunk]));
+  const known = new Map<number, Pick<ManifestChunk, 'startSample' | 'samples' | 'lanes'>>(
+    manifest.chunks.map((chunk) => [chunk.index, chunk]),
+  );
   for (const chunk of spooled?.note.chunks ?? []) known.set(chunk.index, chunk);
   for (const chunk of spooled?.sealed.values() ?? []) known.set(chunk.index, chunk);
   const pieces: Piece[] = [];

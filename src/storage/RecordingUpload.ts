@@ -305,7 +305,8 @@ export class RecordingUpload {
       if (recording.sealed.has(chunk.index) && (isSafe || recording.wavs.has(chunk.index))) continue;
       if (!isSafe && !(await this.#holds(work, chunkKey(recording.folder, chunk.index), chunk.sha256)))
         continue;
-      if (!(await this.#holds(work, sidecarKey(recording.folder, chunk.index), chunk.sidecarSha256))) continue;
+      if (!(await this.#holds(work, sidecarKey(recording.folder, chunk.index), chunk.sidecarSha256)))
+        continue;
       const lanesStored = noted?.lanesStored ?? (await this.#lanesThere(work, chunk));
       await note.change((content) => withChunk(content, { ...chunk, sidecarStored: true, lanesStored }));
     }
@@ -349,7 +350,11 @@ export class RecordingUpload {
   }
 
   /** Whether the store gives these bytes back. */
-  async #holds({ store, visit }: Pick<Workpiece, 'store' | 'visit'>, key: string, sha256: string): Promise<boolean> {
+  async #holds(
+    { store, visit }: Pick<Workpiece, 'store' | 'visit'>,
+    key: string,
+    sha256: string,
+  ): Promise<boolean> {
     return await visit.ask(async () => {
       if ((await store.size(key)) === null) return false;
       return (await hashOf(await store.read(key))) === sha256;

@@ -1,7 +1,14 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { documentSchemas } from '../spool/documentSchemas.js';
-import { chunkName, isRecordingName, laneFileNamed, manifestName, sidecarName, uploadName } from '../spool/layout.js';
+import {
+  chunkName,
+  isRecordingName,
+  laneFileNamed,
+  manifestName,
+  sidecarName,
+  uploadName,
+} from '../spool/layout.js';
 import type { Manifest, ManifestChunk } from '../spool/Manifest.js';
 import { chunkSaidBy, folderSaidBy, readDocument } from '../spool/readDocument.js';
 import { emptyNote, readNote, unlessMissing, type UploadNote } from './UploadNote.js';

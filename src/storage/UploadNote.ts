@@ -148,7 +148,11 @@ export function notedOf({ chunks }: UploadNote, { index, sha256 }: ManifestChunk
 }
 
 /** The note with these lanes of a chunk that is in it. */
-export function withLanes(content: UploadNote, chunk: ManifestChunk, lanesStored: readonly string[]): UploadNote {
+export function withLanes(
+  content: UploadNote,
+  chunk: ManifestChunk,
+  lanesStored: readonly string[],
+): UploadNote {
   const noted = notedOf(content, chunk);
   return noted === undefined ? content : withChunk(content, { ...noted, lanesStored });
 }

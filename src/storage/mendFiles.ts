@@ -49,7 +49,11 @@ interface SealedWav extends Pick<ManifestChunk, 'samples' | 'bytes' | 'sha256'> 
 }
 
 /** Of a chunk, and of each of its lanes. */
-function wavsHere({ wavs, laneWavs, note }: SpooledRecording, manifest: Manifest, chunk: ManifestChunk): SealedWav[] {
+function wavsHere(
+  { wavs, laneWavs, note }: SpooledRecording,
+  manifest: Manifest,
+  chunk: ManifestChunk,
+): SealedWav[] {
   const { index, samples, bytes, sha256, lanes = [] } = chunk;
   const noted = notedOf(note, chunk);
   const channels = manifest.channels.length;

@@ -6,7 +6,7 @@ import { CallLines } from '../config/CallLines.js';
 import type { Config } from '../config/Config.js';
 import type { WorkerName } from '../config/readiness.js';
 import { lastLines, threadLog } from '../config/threadLog.js';
-import type { ServeFlags, ThreadStates } from '../control/ControlMessage.js';
+import type { FaultKind, ServeFlags, ThreadStates } from '../control/ControlMessage.js';
 import { MediaServer } from '../relay/MediaServer.js';
 import { DaemonFolder } from '../spool/DaemonFolder.js';
 import type { HandOver, LockOwner } from '../spool/SpoolLock.js';
@@ -96,7 +96,7 @@ export class Daemon {
         spoolFull: (isFull) => this.#spoolFull(isFull),
         record: async (request) => await (this.#media?.record(request) ?? notRecorded),
         room: (request) => this.#media?.rooms.record(request) ?? notRecorded,
-        fault: (message) => process.env['REELAY_FAULTS'] === '1' && this.#recorder?.post(message),
+        fault: ({ thread, fault }) => this.#break(thread, fault),
       },
       log: this.#log,
     });
@@ -384,6 +384,13 @@ export class Daemon {
   #controlReady(): void {
     this.#setStates({ control: 'ready' });
     this.#media?.tellCalls();
+  }
+
+  /** As an admin has asked, where that is allowed. */
+  #break(thread: 'recorder' | 'rooms', fault: FaultKind): void {
+    if (process.env['REELAY_FAULTS'] !== '1') return;
+    if (thread === 'recorder') this.#recorder?.post({ type: 'fault', fault });
+    else this.#rooms?.post({ type: 'fault', fault });
   }
 
   #overloaded(isRefusing: boolean): void {

@@ -25,7 +25,7 @@ export interface ControlEvents {
   record(request: RecordingRequest): Promise<RecordingOutcome>;
   /** A LiveKit room is to be recorded. */
   room(request: RoomRequest): RoomOutcome;
-  /** An admin wants the recorder broken. */
+  /** An admin wants another thread broken. */
   fault(message: Extract<FromControl, { type: 'fault' }>): void;
 }
 

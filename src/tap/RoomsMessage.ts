@@ -41,6 +41,8 @@ export type ToRooms =
   | { readonly type: 'keep'; readonly room: number; readonly keep: RoomKeep; readonly id: number }
   /** The daemon ends: every process does, and nothing is written any more; answered with `stopped`. */
   | { readonly type: 'stop' }
+  /** `POST /v1/faults`. */
+  | { readonly type: 'fault'; readonly fault: 'throw' | 'hang' | 'exit' | 'heap' }
   | { readonly type: 'limits'; readonly roomsPerProcess: number; readonly roomProcesses: number };
 
 /** All times are those of the media thread's clock, ms. */

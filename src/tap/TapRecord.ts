@@ -119,7 +119,18 @@ export interface CallFacts {
   readonly room?: RoomFacts;
 }
 
-/** A LiveKit room: a call without streams of its own, whose participants' tracks are its lanes. */
+/**
+ * A LiveKit room: a call without streams of its own, whose participants' tracks are its lanes. The call's id is the room's sid, or
+ * something else that may be a folder's name: the name of a room may not.
+ *
+ * Of its events the recorder acts upon these, at the time of their arrival; all others are written down only.
+ *
+ * | type | meaning |
+ * |---|---|
+ * | `room_joined`, `reconnected` | somebody of reelay's is in the room; a lane that starts says so as well |
+ * | `room_left` | nobody is any more; the last lane that is `lost` says so as well |
+ * | `lane_muted`, `lane_unmuted` | with `lane`, its name: frames needn't come in between |
+ */
 export interface RoomFacts {
   readonly name: string;
   /** Null as long as the server hasn't told it. */

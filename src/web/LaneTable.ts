@@ -28,12 +28,7 @@ export class LaneTable {
       element(
         'div',
         { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Participants' },
-        element(
-          'table',
-          {},
-          element('thead', {}, element('tr', {}, ...heads)),
-          this.#rows,
-        ),
+        element('table', {}, element('thead', {}, element('tr', {}, ...heads)), this.#rows),
       ),
     );
   }
@@ -50,7 +45,8 @@ export class LaneTable {
 
   #row(lane: Lane, sampleRate: number): HTMLElement {
     const who = nameOf(lane);
-    const time = (sample: number | null): string => (sample === null ? 'now' : formatTime(sample / sampleRate));
+    const time = (sample: number | null): string =>
+      sample === null ? 'now' : formatTime(sample / sampleRate);
     const there = lane.presence
       .slice(0, mostStretches)
       .map(({ joinedSample, leftSample }) => `${time(joinedSample)} – ${time(leftSample)}`);

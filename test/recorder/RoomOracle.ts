@@ -55,11 +55,16 @@ interface Said {
  * lane, and the positions at which something was said, or may have been, that never came.
  */
 export class RoomOracle {
-  readonly script = new RoomScript().at(0).event('room_joined');
+  readonly script: RoomScript;
   readonly lanes = new Map<string, Said>();
   /** Where nobody of reelay's was in the room. */
   readonly unheard = new Set<number>();
   #frames = 0;
+
+  /** @param chunkSeconds - of the recording */
+  constructor(chunkSeconds = 60) {
+    this.script = new RoomScript({ chunkSeconds }).at(0).event('room_joined');
+  }
 
   get now(): number {
     return this.#frames * frame;

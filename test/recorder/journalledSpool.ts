@@ -18,7 +18,11 @@ export interface Spool {
 }
 
 /** Writes records into a journal, so many at a time, as a recorder that was then killed. */
-export async function journalOf(daemonDir: string, records: readonly TapRecord[], batch: number): Promise<void> {
+export async function journalOf(
+  daemonDir: string,
+  records: readonly TapRecord[],
+  batch: number,
+): Promise<void> {
   const journal = new Journal(join(daemonDir, 'journal'), 200_000);
   for (let i = 0; i < records.length; i += batch) {
     const part = records.slice(i, i + batch);

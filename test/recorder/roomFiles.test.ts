@@ -38,7 +38,12 @@ function room(facts: { readonly chunkSeconds: number; readonly layout?: 'single'
 }
 
 /** What the file of a lane has to be. */
-function laneWav(from: number, to: number, first: number, there: readonly (readonly [number, number])[]): Buffer {
+function laneWav(
+  from: number,
+  to: number,
+  first: number,
+  there: readonly (readonly [number, number])[],
+): Buffer {
   const pcm = new Int16Array(to - from);
   for (const [low, high] of there) {
     const [start, end] = [Math.max(low, from), Math.min(high, to)];
@@ -54,16 +59,13 @@ void t.test('each lane has a file of every chunk in which it was there, as long 
   await render(spool);
   const folder = folderOf(spool, script);
   const names = readdirSync(folder).filter((name) => name.endsWith('.wav'));
-  t.strictSame(
-    names.sort(),
-    [
-      ...['0-alice.wav', '0-audio.wav'],
-      ...['1-alice.wav', '1-audio.wav', '1-bob.wav', '1-carol.wav'],
-      ...['2-alice.wav', '2-audio.wav', '2-carol.wav'],
-      ...['3-alice.wav', '3-audio.wav', '3-carol.wav'],
-      ...['4-alice.wav', '4-audio.wav', '4-carol.wav'],
-    ],
-  );
+  t.strictSame(names.sort(), [
+    ...['0-alice.wav', '0-audio.wav'],
+    ...['1-alice.wav', '1-audio.wav', '1-bob.wav', '1-carol.wav'],
+    ...['2-alice.wav', '2-audio.wav', '2-carol.wav'],
+    ...['3-alice.wav', '3-audio.wav', '3-carol.wav'],
+    ...['4-alice.wav', '4-audio.wav', '4-carol.wav'],
+  ]);
   const alice = [
     [0, 96_000],
     [100_000, 184_000],
@@ -74,9 +76,15 @@ void t.test('each lane has a file of every chunk in which it was there, as long 
   ] as const;
   for (const index of [0, 1, 2, 3, 4]) {
     const [from, to] = [index * 40_000, Math.min(184_000, (index + 1) * 40_000)];
-    t.ok(readFileSync(join(folder, `${index}-alice.wav`)).equals(laneWav(from, to, 0, alice)), `${index}-alice`);
+    t.ok(
+      readFileSync(join(folder, `${index}-alice.wav`)).equals(laneWav(from, to, 0, alice)),
+      `${index}-alice`,
+    );
     if (index > 0)
-      t.ok(readFileSync(join(folder, `${index}-carol.wav`)).equals(laneWav(from, to, 13, carol)), `${index}-carol`);
+      t.ok(
+        readFileSync(join(folder, `${index}-carol.wav`)).equals(laneWav(from, to, 13, carol)),
+        `${index}-carol`,
+      );
   }
   t.ok(readFileSync(join(folder, '1-bob.wav')).equals(laneWav(40_000, 80_000, 7, [[48_000, 64_000]])));
   const verdict = await verdictOn(new RecordingFolder([folder]));
@@ -90,7 +98,11 @@ void t.test('sidecars and manifest tell of the lanes, their gaps, and who was th
   await render(spool);
   const folder = folderOf(spool, script);
   const manifest = manifestIn(folder);
-  t.match(manifest, { provider: 'livekit', room: { name: 'stand-up', sid: 'RM_1' }, channels: [{ role: 'mixed' }] });
+  t.match(manifest, {
+    provider: 'livekit',
+    room: { name: 'stand-up', sid: 'RM_1' },
+    channels: [{ role: 'mixed' }],
+  });
   const lost = { channel: 0, startSample: 96_000, samples: 4000, cause: 'lost_by_provider' };
   const away = { channel: 0, startSample: 128_000, samples: 16_000, cause: 'room_left' };
   t.match(manifest.lanes, [
@@ -106,6 +118,7 @@ void t.test('sidecars and manifest tell of the lanes, their gaps, and who was th
     },
   ]);
   t.same(manifest.gaps, [lost, away]);
+  t.match(manifest, { state: 'interrupted', reason: 'room_left' });
   t.strictSame(manifest.completeness, [1 - 20_000 / 184_000]);
   const sidecar = JSON.parse(readFileSync(join(folder, '3-metadata.json'), 'utf8')) as Sidecar;
   t.match(sidecar.lanes, [
@@ -146,37 +159,41 @@ void t.test('however it is cut into chunks and batches, each lane has the same s
       t.ok(whole.get(lane)?.equals(pcm), `${lane} in chunks of ${chunkSeconds} s`);
 });
 
-void t.test('a recorder that goes on after a crash gives the same files, and changes none that is sealed', async (t) => {
-  const dir = t.testdir();
-  const script = room({ chunkSeconds: 5 });
-  const straight = spoolIn(dir, 'straight');
-  await journalOf(straight.daemonDir, script.records, 40);
-  await render(straight);
-  const { length } = script.records;
-  for (const kept of [0.3, 0.6, 0.9].map((share) => Math.round(length * share))) {
-    const spool = spoolIn(dir, `first-${kept}`);
-    await journalOf(spool.daemonDir, script.records.slice(0, kept), 40);
-    const opening = openJournal(spool.daemonDir, homeOf(spool), log);
-    let step = opening.next();
-    while (step.done !== true) step = opening.next();
-    for (const recording of step.value.recordings.live) recording.progress();
-    await step.value.recordings.settled();
-    const again = spoolIn(dir, `again-${kept}`);
-    cpSync(spool.spoolDir, again.spoolDir, { recursive: true });
-    const journal = new Journal(join(again.daemonDir, 'journal'), 200_000);
-    for (const batch of journal.replay(() => t.fail('the journal is whole'))) t.ok(batch.last >= batch.first);
-    const late = script.records.slice(kept);
-    journal.append([encodeRecords(late)], late[0]?.sequence ?? 0, late.at(-1)?.sequence ?? 0);
-    journal.close();
-    await render(again);
-    const [one, other] = [folderOf(again, script), folderOf(straight, script)];
-    t.strictSame(manifestIn(one), manifestIn(other));
-    t.strictSame(readdirSync(one).sort(), readdirSync(other).sort(), 'nothing that grew is left');
-    for (const name of readdirSync(one))
-      t.ok(readFileSync(join(one, name)).equals(readFileSync(join(other, name))), name);
-    t.strictSame((await verdictOn(new RecordingFolder([one]))).findings, []);
-  }
-});
+void t.test(
+  'a recorder that goes on after a crash gives the same files, and changes none that is sealed',
+  async (t) => {
+    const dir = t.testdir();
+    const script = room({ chunkSeconds: 5 });
+    const straight = spoolIn(dir, 'straight');
+    await journalOf(straight.daemonDir, script.records, 40);
+    await render(straight);
+    const { length } = script.records;
+    for (const kept of [0.3, 0.6, 0.9].map((share) => Math.round(length * share))) {
+      const spool = spoolIn(dir, `first-${kept}`);
+      await journalOf(spool.daemonDir, script.records.slice(0, kept), 40);
+      const opening = openJournal(spool.daemonDir, homeOf(spool), log);
+      let step = opening.next();
+      while (step.done !== true) step = opening.next();
+      for (const recording of step.value.recordings.live) recording.progress();
+      await step.value.recordings.settled();
+      const again = spoolIn(dir, `again-${kept}`);
+      cpSync(spool.spoolDir, again.spoolDir, { recursive: true });
+      const journal = new Journal(join(again.daemonDir, 'journal'), 200_000);
+      for (const batch of journal.replay(() => t.fail('the journal is whole')))
+        t.ok(batch.last >= batch.first);
+      const late = script.records.slice(kept);
+      journal.append([encodeRecords(late)], late[0]?.sequence ?? 0, late.at(-1)?.sequence ?? 0);
+      journal.close();
+      await render(again);
+      const [one, other] = [folderOf(again, script), folderOf(straight, script)];
+      t.strictSame(manifestIn(one), manifestIn(other));
+      t.strictSame(readdirSync(one).sort(), readdirSync(other).sort(), 'nothing that grew is left');
+      for (const name of readdirSync(one))
+        t.ok(readFileSync(join(one, name)).equals(readFileSync(join(other, name))), name);
+      t.strictSame((await verdictOn(new RecordingFolder([one]))).findings, []);
+    }
+  },
+);
 
 void t.test('a room that was up when the process was killed is ended, marked and whole', async (t) => {
   const script = room({ chunkSeconds: 5 });
@@ -188,7 +205,9 @@ void t.test('a room that was up when the process was killed is ended, marked and
   const manifest = manifestIn(folder);
   t.match(manifest, { state: 'interrupted', reason: 'process_ended' });
   t.equal(manifest.samples, 13_000 * 8);
-  t.match(manifest.lanes?.find(({ lane }) => lane === 'carol')?.presence, [{ leftSample: 104_000, endReason: 'lost' }]);
+  t.match(manifest.lanes?.find(({ lane }) => lane === 'carol')?.presence, [
+    { leftSample: 104_000, endReason: 'lost' },
+  ]);
   t.strictSame((await verdictOn(new RecordingFolder([folder]))).findings, []);
 });
 
@@ -200,9 +219,11 @@ void t.test('a room where nobody ever was is recorded silence, with a manifest t
   await journalOf(spool.daemonDir, script.records, 5);
   await render(spool);
   const folder = folderOf(spool, script);
-  t.match(manifestIn(folder), { samples: 96_000, lanes: [], completeness: [1], gaps: [] });
+  t.match(manifestIn(folder), { state: 'uploading', reason: null, samples: 96_000, lanes: [], completeness: [1], gaps: [] });
   t.strictSame(
-    readdirSync(folder).filter((name) => name.endsWith('.wav')).sort(),
+    readdirSync(folder)
+      .filter((name) => name.endsWith('.wav'))
+      .sort(),
     ['0-audio.wav', '1-audio.wav', '2-audio.wav'],
   );
   t.strictSame((await verdictOn(new RecordingFolder([folder]))).findings, []);

@@ -234,6 +234,29 @@ await t.test('whoever was thrown out as the server was started again comes back 
   t.same(told.slice(-2), ['room_replaced', 'joined']);
 });
 
+await t.test('lanes that end while the client reconnects are lost, and the room may be another one then', async (t) => {
+  const room = scene(t);
+  room.visit.begin();
+  await rest();
+  const [sitter] = room.sitters;
+  sitter?.say({ type: 'joined', sid: 'RM_1' });
+  sitter?.say({ type: 'laneJoined', participant: alice }, 1);
+  sitter?.say({ type: 'reconnecting' });
+  sitter?.say({ type: 'laneLeft' }, 1);
+  sitter?.say({ type: 'reconnected', sid: 'RM_2' });
+  sitter?.say({ type: 'laneJoined', participant: alice }, 2);
+  sitter?.say({ type: 'laneLeft' }, 2);
+  t.same(short(room).slice(2), [
+    'lane 1',
+    'reconnecting',
+    'lane 1 lost',
+    'reconnected',
+    'room_replaced',
+    'lane 2',
+    'lane 2 stop',
+  ]);
+});
+
 await t.test('a room that nobody makes again is given up', async (t) => {
   const room = scene(t);
   room.visit.begin();

@@ -9,8 +9,9 @@ import { fabricateRecording } from '../fixtures/recording.js';
 
 const lanes = { alice: [0, 1, 2], bob: [1] };
 
-async function edit<T>(path: string, change: (document: T) => unknown): Promise<string> {
-  const document = JSON.parse(await readFile(path, 'utf8')) as T;
+async function edit(path: string, change: (document: Manifest & Sidecar) => unknown): Promise<string> {
+  // Only what both have, or the one has that it is.
+  const document = JSON.parse(await readFile(path, 'utf8')) as Manifest & Sidecar;
   change(document);
   const text = JSON.stringify(document);
   await writeFile(path, text);
@@ -20,7 +21,7 @@ async function edit<T>(path: string, change: (document: T) => unknown): Promise<
 /** Edits a sidecar and enters its new hash in the manifest. */
 async function editSidecar(folder: string, change: (document: Sidecar) => unknown): Promise<void> {
   const sidecarSha256 = await edit(join(folder, '1-metadata.json'), change);
-  await edit<Manifest>(join(folder, 'manifest.json'), ({ chunks }) =>
+  await edit(join(folder, 'manifest.json'), ({ chunks }) =>
     Object.assign(chunks[1] ?? {}, { sidecarSha256 }),
   );
 }
@@ -30,8 +31,16 @@ const gap: Gap = { channel: 0, startSample: 8000, samples: 100, cause: 'room_lef
 const damages: [string, FindingCode[], (folder: string) => Promise<unknown>][] = [
   ['nothing wrong', [], () => Promise.resolve()],
   ['a file that is gone', ['lane_missing'], (folder) => rm(join(folder, '1-bob.wav'))],
-  ['one too many', ['lane_unlisted'], (folder) => copyFile(join(folder, '1-bob.wav'), join(folder, '2-bob.wav'))],
-  ['a file of a chunk that isn’t there', ['chunk_unlisted'], (folder) => copyFile(join(folder, '1-bob.wav'), join(folder, '7-bob.wav'))],
+  [
+    'one too many',
+    ['lane_unlisted'],
+    (folder) => copyFile(join(folder, '1-bob.wav'), join(folder, '2-bob.wav')),
+  ],
+  [
+    'a file of a chunk that isn’t there',
+    ['chunk_unlisted'],
+    (folder) => copyFile(join(folder, '1-bob.wav'), join(folder, '7-bob.wav')),
+  ],
   ['one that was cut', ['wav_truncated'], (folder) => truncate(join(folder, '1-bob.wav'), 100)],
   ['one that is longer', ['wav_overlong'], (folder) => appendFile(join(folder, '1-bob.wav'), 'more')],
   [
@@ -61,7 +70,8 @@ const damages: [string, FindingCode[], (folder: string) => Promise<unknown>][] =
   [
     'another identity',
     ['lanes_differ'],
-    (folder) => editSidecar(folder, ({ lanes: [, bob] = [] }) => Object.assign(bob ?? {}, { identity: 'mallory' })),
+    (folder) =>
+      editSidecar(folder, ({ lanes: [, bob] = [] }) => Object.assign(bob ?? {}, { identity: 'mallory' })),
   ],
   [
     'a gap that the manifest doesn’t know',
@@ -72,12 +82,15 @@ const damages: [string, FindingCode[], (folder: string) => Promise<unknown>][] =
     'a gap outside of the chunk',
     ['gap_outside', 'gaps_differ'],
     (folder) =>
-      editSidecar(folder, ({ lanes: [, bob] = [] }) => Object.assign(bob ?? {}, { gaps: [{ ...gap, startSample: 7999 }] })),
+      editSidecar(folder, ({ lanes: [, bob] = [] }) =>
+        Object.assign(bob ?? {}, { gaps: [{ ...gap, startSample: 7999 }] }),
+      ),
   ],
   [
     'gaps that overlap',
     ['gap_overlap', 'gaps_differ'],
-    (folder) => editSidecar(folder, ({ lanes: [, bob] = [] }) => Object.assign(bob ?? {}, { gaps: [gap, gap] })),
+    (folder) =>
+      editSidecar(folder, ({ lanes: [, bob] = [] }) => Object.assign(bob ?? {}, { gaps: [gap, gap] })),
   ],
   [
     'a growing file that was left behind',
@@ -88,7 +101,7 @@ const damages: [string, FindingCode[], (folder: string) => Promise<unknown>][] =
     'a lane whose name is a path',
     ['manifest_invalid'],
     (folder) =>
-      edit<Manifest>(join(folder, 'manifest.json'), ({ lanes: [alice] = [] }) =>
+      edit(join(folder, 'manifest.json'), ({ lanes: [alice] = [] }) =>
         Object.assign(alice ?? {}, { lane: '../alice' }),
       ),
   ],
@@ -100,11 +113,7 @@ void t.test('what is wrong with the lanes of a room is found', async (t) => {
       const { folder } = await fabricateRecording(t.testdir({}), { lanes });
       await damage(folder);
       const findings = verify(await new RecordingFolder([folder]).read());
-      t.strictSame(
-        findings.map(({ code }) => code).sort(),
-        [...codes].sort(),
-        JSON.stringify(findings),
-      );
+      t.strictSame(findings.map(({ code }) => code).sort(), [...codes].sort(), JSON.stringify(findings));
     });
   }
 });

@@ -131,18 +131,24 @@ await t.test('so it is with a room, whose lanes have files of their own in every
     });
 });
 
-await t.test('a lane whose file nobody has makes the recording interrupted, and the rest is stored', async (t) => {
-  const call = await SpooledCall.of(t.testdir({}), 'chunks', { chunks: 2, lanes: { alice: [0, 1], bob: [1] } });
-  const store = new MemoryStore();
-  await call.end();
-  await rm(join(call.path, '1-bob.wav'));
-  await live(t, call, store);
-  const key = `${call.folder}/manifest.json`;
-  const stored = JSON.parse((await contentOf(store, key)).toString()) as Manifest;
-  t.match(stored, { state: 'interrupted', reason: 'lane_missing: 1-bob' });
-  t.ok(store.objects.has(`${call.folder}/1-alice.wav`));
-  t.ok(store.objects.has(`${call.folder}/1-metadata.json`));
-});
+await t.test(
+  'a lane whose file nobody has makes the recording interrupted, and the rest is stored',
+  async (t) => {
+    const call = await SpooledCall.of(t.testdir({}), 'chunks', {
+      chunks: 2,
+      lanes: { alice: [0, 1], bob: [1] },
+    });
+    const store = new MemoryStore();
+    await call.end();
+    await rm(join(call.path, '1-bob.wav'));
+    await live(t, call, store);
+    const key = `${call.folder}/manifest.json`;
+    const stored = JSON.parse((await contentOf(store, key)).toString()) as Manifest;
+    t.match(stored, { state: 'interrupted', reason: 'lane_missing: 1-bob' });
+    t.ok(store.objects.has(`${call.folder}/1-alice.wav`));
+    t.ok(store.objects.has(`${call.folder}/1-metadata.json`));
+  },
+);
 
 await t.test('a lane that is stored and not noted is found in the store', async (t) => {
   const call = await SpooledCall.of(t.testdir({}), 'chunks', { chunks: 2, lanes: { alice: [0, 1] } });
@@ -157,29 +163,32 @@ await t.test('a lane that is stored and not noted is found in the store', async 
   await call.isStored(t, store);
 });
 
-await t.test('a lane’s file with a damaged header is mended, and one with other samples set aside', async (t) => {
-  for (const [at, state] of [
-    [40, 'complete'],
-    [60, 'interrupted'],
-  ] as const) {
-    const call = await SpooledCall.of(t.testdir({}), 'chunks', {
-      chunks: 2,
-      callId: `CA-${at}`,
-      lanes: { alice: [0, 1] },
-    });
-    const store = new MemoryStore();
-    await call.end();
-    const file = join(call.path, '1-alice.wav');
-    const bytes = await readFile(file);
-    bytes[at] = (bytes[at] ?? 0) ^ 0xff;
-    await writeFile(file, bytes);
-    await live(t, call, store, null, 1, new Quarantine(call.spoolDir, () => undefined));
-    const key = `${call.folder}/manifest.json`;
-    const stored = JSON.parse((await contentOf(store, key)).toString()) as Manifest;
-    t.equal(stored.state, state);
-    t.equal(stored.reason, state === 'complete' ? null : 'lane_missing: 1-alice');
-  }
-});
+await t.test(
+  'a lane’s file with a damaged header is mended, and one with other samples set aside',
+  async (t) => {
+    for (const [at, state] of [
+      [40, 'complete'],
+      [60, 'interrupted'],
+    ] as const) {
+      const call = await SpooledCall.of(t.testdir({}), 'chunks', {
+        chunks: 2,
+        callId: `CA-${at}`,
+        lanes: { alice: [0, 1] },
+      });
+      const store = new MemoryStore();
+      await call.end();
+      const file = join(call.path, '1-alice.wav');
+      const bytes = await readFile(file);
+      bytes[at] = (bytes[at] ?? 0) ^ 0xff;
+      await writeFile(file, bytes);
+      await live(t, call, store, null, 1, new Quarantine(call.spoolDir, () => undefined));
+      const key = `${call.folder}/manifest.json`;
+      const stored = JSON.parse((await contentOf(store, key)).toString()) as Manifest;
+      t.equal(stored.state, state);
+      t.equal(stored.reason, state === 'complete' ? null : 'lane_missing: 1-alice');
+    }
+  },
+);
 
 /** What a recorder writes that was killed after its last seal and before it had noted its own end: its last chunk too, or not. */
 async function writeAgain(call: SpooledCall, withLastChunk: boolean): Promise<void> {

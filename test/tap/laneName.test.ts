@@ -52,7 +52,17 @@ void t.test('a room’s table gives each track one name for as long as the room 
         if (new Set(found.values()).size !== found.size) throw new Error('one name for two tracks');
       },
     ),
-    { numRuns: 300, examples: [[[{ identity: 'a-b', source: 'microphone' }, { identity: 'a', source: 'b' }]]] },
+    {
+      numRuns: 300,
+      examples: [
+        [
+          [
+            { identity: 'a-b', source: 'microphone' },
+            { identity: 'a', source: 'b' },
+          ],
+        ],
+      ],
+    },
   );
   t.pass('300 rooms');
   t.end();

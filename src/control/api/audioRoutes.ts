@@ -36,7 +36,10 @@ interface Heard {
 }
 
 type ById = FastifyRequest<{ Params: { id: string } }>;
-type AudioDescription<Query extends { readonly lane?: string | undefined }> = Pick<RouteDescription, 'summary' | 'answers'> & {
+type AudioDescription<Query extends { readonly lane?: string | undefined }> = Pick<
+  RouteDescription,
+  'summary' | 'answers'
+> & {
   readonly query: z.ZodType<Query>;
 };
 type Handler<Query> = (
@@ -111,7 +114,9 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
       sendMade(request, reply, {
         ...json(heard, 'waveform'),
         make: () =>
-          madeFrom(heard, reply, (found) => JSON.stringify(waveformDocument(heard.manifest, found.waveform, heard.lane))),
+          madeFrom(heard, reply, (found) =>
+            JSON.stringify(waveformDocument(heard.manifest, found.waveform, heard.lane)),
+          ),
       }),
   );
   const peaks = made('Peaks of one resolution', 'application/octet-stream: as audiowaveform writes it');
@@ -127,7 +132,9 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
     sendMade(request, reply, {
       ...json(heard, 'segments'),
       make: () =>
-        madeFrom(heard, reply, ({ speech }) => JSON.stringify(speechDocument(heard.manifest, speech, heard.lane))),
+        madeFrom(heard, reply, ({ speech }) =>
+          JSON.stringify(speechDocument(heard.manifest, speech, heard.lane)),
+        ),
     }),
   );
 }
@@ -202,11 +209,9 @@ function alone(manifest: Manifest, lane: string): Manifest {
   const { lanes = [] } = manifest;
   const known = lanes.find((each) => each.lane === lane);
   if (known !== undefined) return { ...manifest, gaps: known.gaps };
-  const names = lanes.map((each) => each.lane).join(', ');
+  // Who has a link may hear everybody, and needn't be told who was there.
   const remedy =
-    names === ''
-      ? 'This recording has no lanes; ask without.'
-      : `This recording has the lanes ${names}.`;
+    lanes.length === 0 ? 'This recording has no lanes; ask without.' : 'Its manifest lists its lanes.';
   throw new ReelayError('request_invalid', { value: `lane ${lane}`, remedy });
 }
 
@@ -238,10 +243,7 @@ function nameOf({ manifest, lane }: Heard): string {
 }
 
 /** @throws ReelayError `request_invalid`, `range_unsatisfiable` */
-function renditionOf(
-  heard: Heard,
-  { channel, format, from, to }: z.output<typeof part>,
-): Rendition {
+function renditionOf(heard: Heard, { channel, format, from, to }: z.output<typeof part>): Rendition {
   const { manifest, snapshot } = heard;
   const { audio } = snapshot;
   const { channels, samples } = audio;

@@ -121,7 +121,8 @@ export function recordingRoutes(app: FastifyInstance, sources: RecordingSources)
       (kind === 'wav' ? downloads : documents).enter(reply.raw, entry.accountId);
       const sidecar = await readSidecar(sources.library.whereabouts(entry), index);
       if (sidecar === null) return await sendNoChunk(sources, entry, index, request, reply);
-      if (kind === 'wav') return await sendChunk(sources, entry, { index, sidecar, direct, lane }, request, reply);
+      if (kind === 'wav')
+        return await sendChunk(sources, entry, { index, sidecar, direct, lane }, request, reply);
       const isHead = request.method === 'HEAD';
       return await reply.type('application/json; charset=utf-8').send(isHead ? '' : sidecar);
     },

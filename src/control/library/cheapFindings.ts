@@ -30,14 +30,19 @@ export function cheapFindings({ manifest, sidecars, sizes }: KnownFiles): Findin
   const listed = new Set(manifest.chunks.map(({ index }) => index));
   const others = names.flatMap((name) => /^(\d+)-audio\.wav$/.exec(name)?.[1] ?? []).map(Number);
   const lanes = names.flatMap((name) => laneFileNamed(name) ?? []).filter(({ isOpen }) => !isOpen);
-  const unlisted = new Set([...others, ...lanes.map(({ index }) => index)].filter((index) => !listed.has(index)));
+  const unlisted = new Set(
+    [...others, ...lanes.map(({ index }) => index)].filter((index) => !listed.has(index)),
+  );
   return verify({
     recordingId: manifest.recordingId,
     manifest: { sha256: '', value: manifest, problem: null },
     chunks: [
       ...manifest.chunks.map((chunk) => {
         const there = lanes.filter(({ index }) => index === chunk.index).map(({ lane }) => lane);
-        return { ...chunkOf(chunk, { manifest, sidecars, sizes }), ...lanesOf(chunk, there, manifest, sizes) };
+        return {
+          ...chunkOf(chunk, { manifest, sidecars, sizes }),
+          ...lanesOf(chunk, there, manifest, sizes),
+        };
       }),
       ...[...unlisted].map((index) => ({ index, wav: null, sidecar: null })),
     ],
@@ -75,7 +80,10 @@ function lanesOf(
     lanes: names.map((lane) => {
       const path = chunkName(index, lane);
       const bytes = sizes.get(path);
-      return { lane, wav: bytes === undefined ? null : { path, bytes, sha256: said.get(lane) ?? null, header } };
+      return {
+        lane,
+        wav: bytes === undefined ? null : { path, bytes, sha256: said.get(lane) ?? null, header },
+      };
     }),
   };
 }

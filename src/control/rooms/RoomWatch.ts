@@ -43,7 +43,7 @@ export class RoomWatch {
   /** Rooms that were refused, with the code, so that each refusal is logged once. */
   readonly #refused = new Map<string, ErrorCode>();
   #timer: NodeJS.Timeout | undefined;
-  #looking: Promise<void> = Promise.resolve();
+  #looking: Promise<void> | null = null;
 
   constructor(options: RoomWatchOptions) {
     this.#options = options;
@@ -69,14 +69,9 @@ export class RoomWatch {
     setImmediate(() => void this.#take(news));
   }
 
-  /** Asks every server that may have rooms to record; one after the other, if it is asked for again meanwhile. Never rejects. */
+  /** Asks every server that may have rooms to record, unless that is being done. Never rejects. */
   async look(): Promise<void> {
-    this.#looking = this.#looking.then(async () => {
-      const limit = pLimit(askedAtOnce);
-      const accounts = this.#options.config().accounts.filter(hasRooms);
-      const wanting = accounts.filter(({ livekit }) => livekit.rooms !== 'none');
-      await Promise.all(wanting.map((account) => limit(async () => await this.#lookAt(account))));
-    });
+    this.#looking ??= this.#lookAround().finally(() => (this.#looking = null));
     await this.#looking;
   }
 
@@ -112,6 +107,13 @@ export class RoomWatch {
     // It is told of recorders too, that is, of reelay itself.
     if (participant?.permission?.recorder === true || participant?.permission?.hidden === true) return;
     for (const account of accounts) await this.#want(account, { ...room, participants: 1 });
+  }
+
+  async #lookAround(): Promise<void> {
+    const limit = pLimit(askedAtOnce);
+    const accounts = this.#options.config().accounts.filter(hasRooms);
+    const wanting = accounts.filter(({ livekit }) => livekit.rooms !== 'none');
+    await Promise.all(wanting.map((account) => limit(async () => await this.#lookAt(account))));
   }
 
   async #lookAt(account: RoomAccount): Promise<void> {

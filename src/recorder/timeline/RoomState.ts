@@ -12,6 +12,8 @@ export interface RoomState {
   readonly startMs: number;
   /** Somebody of reelay's is there. */
   isHeard: boolean;
+  /** Somebody was, and was lost, or a lane was: what was said meanwhile is missing because of reelay. */
+  wasLost: boolean;
   /** By name, in the order in which they came. */
   readonly lanes: Map<string, RoomLane>;
   /** The lane of each stream, by its number in the tap. */
@@ -39,7 +41,7 @@ export interface RoomLane {
 }
 
 export function createRoom(startMs: number): RoomState {
-  return { startMs, isHeard: false, lanes: new Map(), laneOf: new Map() };
+  return { startMs, isHeard: false, wasLost: false, lanes: new Map(), laneOf: new Map() };
 }
 
 /** The lane of a stream that begins; before that there was silence. @param name - checked */

@@ -71,11 +71,7 @@ export class RoomTimeline implements CallTimeline {
   damaged(sinceMs: number, untilMs: number): void {
     if (this.state.length !== null) return;
     this.#advanceTo(this.#position(untilMs));
-    addEvent(
-      this.state,
-      'journal_damaged',
-      this.#lose({ sinceMs, untilMs, cause: 'journal_damaged' }),
-    );
+    addEvent(this.state, 'journal_damaged', this.#lose({ sinceMs, untilMs, cause: 'journal_damaged' }));
   }
 
   finish(): number {
@@ -102,7 +98,10 @@ export class RoomTimeline implements CallTimeline {
   }
 
   takeDirty(): number {
-    return [...this.#room.lanes.values()].reduce((least, { audio }) => Math.min(least, takeDirty(audio)), Infinity);
+    return [...this.#room.lanes.values()].reduce(
+      (least, { audio }) => Math.min(least, takeDirty(audio)),
+      Infinity,
+    );
   }
 
   trim(position: number): void {
@@ -222,6 +221,7 @@ export class RoomTimeline implements CallTimeline {
       lane.quietFrom = end;
       return;
     }
+    this.#room.wasLost = true;
     const longest = (longestWaitMs / 1000) * state.facts.sampleRate;
     this.#miss(lane, end, this.#room.isHeard ? end + longest : null);
   }
@@ -268,6 +268,7 @@ export class RoomTimeline implements CallTimeline {
     const { state } = this;
     if (!this.#room.isHeard) return;
     this.#room.isHeard = false;
+    this.#room.wasLost = true;
     const from = Math.max(at, state.final);
     cutFrom(state.silence[0], from);
     openCause(state.causes, from);
@@ -321,7 +322,7 @@ export class RoomTimeline implements CallTimeline {
     return [...this.#room.lanes.values()].flatMap(({ live, holder, quietFrom }) => {
       const number = holder ?? live.at(-1);
       const stream = number === undefined || quietFrom !== null ? undefined : streams.get(number);
-      return stream === undefined || stream.endSample !== null ? [] : [stream];
+      return stream?.endSample === null ? [stream] : [];
     });
   }
 

@@ -93,7 +93,8 @@ function counted(state: TimelineState, lane: RoomLane, stream: StreamState, fram
     return anchored(stream, position);
   }
   const wasInVain = behind < state.final && !isHushed(stream, behind);
-  if (stream.dropped || wasInVain) return anew(state, lane, stream, behind, Math.max(behind, inBeat(state, from)));
+  if (stream.dropped || wasInVain)
+    return anew(state, lane, stream, behind, Math.max(behind, inBeat(state, from)));
   const moved = watched(state, lane, stream, frame, errorMs);
   stream.lastErrorMs = errorMs - moved / perMs;
   return behind + moved;

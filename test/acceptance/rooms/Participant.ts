@@ -1,5 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import type { Test } from 'tap';
 import type { LiveKitServer } from './LiveKitServer.js';
 import type { FromParticipant, ToParticipant } from './participantProcess.js';
 
@@ -30,7 +31,14 @@ export class Participant {
     process.once('exit', () => this.#child.kill('SIGKILL'));
   }
 
-  static async join(server: LiveKitServer, room: string, identity: string): Promise<Participant> {
+  /** @param t - at whose end it is gone, whatever became of it */
+  static async join(t: Test, server: LiveKitServer, room: string, identity: string): Promise<Participant> {
+    const participant = await Participant.enter(server, room, identity);
+    t.teardown(async () => await participant.kill());
+    return participant;
+  }
+
+  static async enter(server: LiveKitServer, room: string, identity: string): Promise<Participant> {
     const participant = new Participant(identity);
     const url = server.url;
     await participant.#do({ do: 'join', url, token: await server.token(room, identity) }, 'joined');
@@ -52,6 +60,7 @@ export class Participant {
 
   /** It is gone without a word. */
   async kill(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exited = once(this.#child, 'exit');
     this.#child.kill('SIGKILL');
     await exited;

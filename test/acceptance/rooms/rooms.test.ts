@@ -30,8 +30,11 @@ const home = t.testdir();
 /** What alignment may miss, of participants among each other and over time, ms. */
 const alignmentMs = 40;
 const driftMs = 20;
-/** What a piece that is looked for is long, s. */
-const pieceSeconds = 1;
+/** Pieces that are looked for at a place, and how long each is, s. */
+const pieces = 5;
+const pieceSeconds = 0.2;
+/** What is heard as it was said comes through the codec at 0.98 or more. */
+const leastLikeness = 0.9;
 
 interface Scene {
   readonly daemon: DaemonProcess;
@@ -60,6 +63,7 @@ async function scene(
     chunkSeconds: 5,
     accounts: accounts?.(server.url) ?? [acme],
     config: { media: { port: mediaPort }, limits },
+    env: { REELAY_FAULTS: '1' },
   });
   t.teardown(async () => {
     await daemon.kill();
@@ -96,31 +100,43 @@ function hears(...lanes: readonly string[]) {
 interface Placed {
   /** Where it lies in the recording less when it was said, ms: the same for everything that is placed right, and for each lane. */
   readonly offsetMs: number;
-  readonly likeness: number;
+  /** How many of the pieces that were looked for are there. */
+  readonly found: number;
 }
 
-/** Looks for a second of what was said, from `second` on, in a lane. @param aboutMs - the offset that is expected; null: any */
+/**
+ * Looks for what was said from `second` on in a lane, piece by piece. Where the network, or a machine that has other work, loses
+ * something, the jitter buffer makes up for it, and a piece isn't found; those that are lie where all of it does.
+ *
+ * @param aboutMs - the offset that is expected; null: any
+ */
 function place(track: Int16Array, said: Said, second: number, aboutMs: number | null): Placed {
-  const piece = sweeps(said.seed, Math.ceil(said.seconds)).subarray(second * rate, (second + pieceSeconds) * rate);
-  const saidMs = said.sinceMs + second * 1000;
-  const about = aboutMs === null ? null : ((saidMs + aboutMs) * rate) / 1000;
-  const [from, to] = about === null ? [0, track.length] : [about - rate / 2, about + rate / 2];
-  const { at, likeness } = find(piece, track, from, to);
-  return { offsetMs: (at * 1000) / rate - saidMs, likeness };
+  const whole = sweeps(said.seed, Math.ceil(second + pieces + 1));
+  const offsets: number[] = [];
+  for (let piece = 0; piece < pieces; piece++) {
+    const start = Math.round((second + piece * (1 - pieceSeconds)) * rate);
+    const saidMs = said.sinceMs + (start * 1000) / rate;
+    const about = aboutMs === null ? null : ((saidMs + aboutMs) * rate) / 1000;
+    const [from, to] = about === null ? [0, track.length] : [about - rate / 4, about + rate / 4];
+    const { at, likeness } = find(whole.subarray(start, start + pieceSeconds * rate), track, from, to);
+    if (likeness > leastLikeness) offsets.push((at * 1000) / rate - saidMs);
+  }
+  offsets.sort((a, b) => a - b);
+  return { offsetMs: offsets[offsets.length >> 1] ?? NaN, found: offsets.length };
 }
 
 await t.test('three participants, each on its lane, aligned', { skip, timeout: 900_000 }, async (t) => {
   const { daemon, server } = await scene(t, 'three');
   const long = Math.max(16, minutes * 60);
-  const alice = await Participant.join(server, 'support', 'alice');
+  const alice = await Participant.join(t, server, 'support', 'alice');
   const said: Record<string, Said> = {};
   said['alice'] = await alice.say(1, long + 20);
   const { recordingId } = await live(daemon, 'support', hears('alice'));
-  const bob = await Participant.join(server, 'support', 'bob');
+  const bob = await Participant.join(t, server, 'support', 'bob');
   said['bob'] = await bob.say(2, long + 20);
   await sleep(3000);
   // Late, and under a name that no file may have.
-  const carol = await Participant.join(server, 'support', 'Carol/ä');
+  const carol = await Participant.join(t, server, 'support', 'Carol/ä');
   said['carol'] = await carol.say(3, long + 20);
   await sleep(3000);
   const { trackSid } = said['alice'];
@@ -129,9 +145,9 @@ await t.test('three participants, each on its lane, aligned', { skip, timeout: 9
   await server.client.mutePublishedTrack('support', 'alice', trackSid, false);
   await bob.kill();
   await sleep(1000);
-  const again = await Participant.join(server, 'support', 'bob');
+  const again = await Participant.join(t, server, 'support', 'bob');
   said['again'] = await again.say(4, long + 20);
-  await sleep(Math.max(4000, minutes * 60_000));
+  await sleep(Math.max(7000, minutes * 60_000));
   const { room } = await live(daemon, 'support', hears('alice', 'bob'));
   t.equal(room.lanes.filter((lane) => lane.startsWith('carol-')).length, 1, 'a lane that may be a file’s name');
   const endMs = Number(process.hrtime.bigint()) / 1e6;
@@ -150,17 +166,17 @@ await t.test('three participants, each on its lane, aligned', { skip, timeout: 9
   const first = place(tracks.alice, said['alice'], 2, null);
   const lengthOf = (who: string): number => (endMs - (said[who]?.sinceMs ?? 0)) / 1000;
   for (const [who, track, seconds] of [
-    ['alice', tracks.alice, [2, Math.floor(lengthOf('alice')) - 3]],
+    ['alice', tracks.alice, [2, Math.floor(lengthOf('alice')) - 5]],
     ['bob', tracks.bob, [2]],
-    ['carol', tracks.carol, [2, Math.floor(lengthOf('carol')) - 3]],
-    ['again', tracks.bob, [1, Math.floor(lengthOf('again')) - 3]],
+    ['carol', tracks.carol, [2, Math.floor(lengthOf('carol')) - 5]],
+    ['again', tracks.bob, [1, Math.floor(lengthOf('again')) - 5]],
   ] as const) {
     const one = said[who];
     if (one === undefined) continue;
     offsets[who] = seconds.map((second) => place(track, one, second, first.offsetMs));
   }
   for (const [who, all] of Object.entries(offsets)) {
-    for (const { likeness } of all) t.ok(likeness > 0.8, `${who} is found again (${likeness.toFixed(3)})`);
+    for (const { found } of all) t.ok(found > 0, `${who} is found again (${found} pieces)`);
     const [early, late] = [all[0]?.offsetMs ?? NaN, all.at(-1)?.offsetMs ?? NaN];
     t.ok(Math.abs(late - early) <= driftMs, `${who} drifts by ${(late - early).toFixed(1)} ms`);
   }
@@ -196,7 +212,7 @@ await t.test('three participants, each on its lane, aligned', { skip, timeout: 9
 
 await t.test('a webhook that nobody sends costs seconds', { skip, timeout: 120_000 }, async (t) => {
   const { daemon, server } = await scene(t, 'unhooked', { hasWebhooks: false });
-  const alice = await Participant.join(server, 'quiet', 'alice');
+  const alice = await Participant.join(t, server, 'quiet', 'alice');
   await alice.say(5, 60);
   const { recordingId } = await live(daemon, 'quiet', hears('alice'));
   await alice.leave();
@@ -206,8 +222,7 @@ await t.test('a webhook that nobody sends costs seconds', { skip, timeout: 120_0
 
 await t.test('nobody publishes, and somebody stops a second after the start', { skip, timeout: 120_000 }, async (t) => {
   const { daemon, server } = await scene(t, 'stopped', { rooms: 'none' });
-  const alice = await Participant.join(server, 'silent', 'alice');
-  t.teardown(() => alice.kill());
+  await Participant.join(t, server, 'silent', 'alice');
   const asked = await daemon.post('/v1/livekit/rooms/silent/record');
   t.equal(asked.status, 201);
   const { recordingId } = (await asked.json()) as { recordingId: string };
@@ -287,19 +302,19 @@ await t.test('a process that is killed with -9 in the middle of a room', { skip,
   const audio = new CallerAudio(loudVoice(7, 30 * 8000), { sampleRate: 8000 });
   const caller = new TwilioCaller({ url: daemon.media('/twilio'), accountSid: 'AC1', audio });
   const call = caller.call();
-  const alice = await Participant.join(server, 'support', 'alice');
+  const alice = await Participant.join(t, server, 'support', 'alice');
   const said = await alice.say(8, 60);
   const { recordingId } = await live(daemon, 'support', hears('alice'));
-  await sleep(4000);
+  await sleep(5000);
   process.kill(workerOf(daemon.pid), 'SIGKILL');
   await eventually('the loss is noticed', () => daemon.logs.some(({ code }) => code === 'room_worker_lost'));
   await live(daemon, 'support', ({ room }) => room.presence === 'audible');
-  await sleep(4000);
+  await sleep(8000);
   await alice.leave();
   caller.hangUp();
   await call;
   const recorded = await RecordedRoom.stored(daemon, recordingId);
-  t.match(recorded.manifest, { state: 'complete' });
+  t.match(recorded.manifest, { state: 'interrupted', reason: 'room_left' });
   const gaps = recorded.manifest.lanes?.[0]?.gaps.filter(({ cause }) => cause === 'room_left') ?? [];
   t.ok(gaps.length > 0, 'the gap has a name');
   const lostMs = (gaps.reduce((sum, { samples }) => sum + samples, 0) * 1000) / rate;
@@ -307,17 +322,38 @@ await t.test('a process that is killed with -9 in the middle of a room', { skip,
   t.ok(lostMs < 3000);
   const track = await recorded.samples('alice');
   const before = place(track, said, 2, null);
-  const after = place(track, said, Math.floor(said.seconds / 10), before.offsetMs);
-  t.ok(before.likeness > 0.8 && after.likeness > 0.8, 'both sides are there');
+  const after = place(track, said, 9, before.offsetMs);
+  t.ok(before.found > 0 && after.found > 0, 'both sides are there');
   t.ok(Math.abs(after.offsetMs - before.offsetMs) <= alignmentMs, 'and in their places');
   t.equal(recorded.events('room_left')[0]?.['why'], 'worker_lost');
   const phone = await readStoredCall(await daemon.stored(caller.callSid));
   t.match(phone.manifest, { state: 'complete', gaps: [] }, 'the phone call notices nothing');
 });
 
+await t.test('the thread that reads the processes is lost', { skip, timeout: 180_000 }, async (t) => {
+  const { daemon, server } = await scene(t, 'threadless');
+  const alice = await Participant.join(t, server, 'support', 'alice');
+  const said = await alice.say(11, 60);
+  const { recordingId } = await live(daemon, 'support', hears('alice'));
+  await sleep(5000);
+  await daemon.fault('rooms', 'exit');
+  await eventually('the loss is noticed', async () => (await daemon.metric('reelay_rooms_restarts_total')) === 1);
+  await live(daemon, 'support', ({ room }) => room.presence === 'audible');
+  await sleep(8000);
+  await alice.leave();
+  const recorded = await RecordedRoom.stored(daemon, recordingId);
+  t.match(recorded.manifest, { state: 'interrupted', reason: 'room_left' });
+  t.equal(recorded.events('room_left')[0]?.['why'], 'thread_lost');
+  const track = await recorded.samples('alice');
+  const before = place(track, said, 2, null);
+  const after = place(track, said, 9, before.offsetMs);
+  t.ok(before.found > 0 && after.found > 0, 'both sides are there');
+  t.ok(Math.abs(after.offsetMs - before.offsetMs) <= alignmentMs, 'and in their places');
+});
+
 await t.test('a server that is started again in the middle of a room', { skip, timeout: 180_000 }, async (t) => {
   const { daemon, server } = await scene(t, 'restarted');
-  const alice = await Participant.join(server, 'support', 'alice');
+  const alice = await Participant.join(t, server, 'support', 'alice');
   const said = await alice.say(9, 150);
   const { recordingId } = await live(daemon, 'support', hears('alice'));
   await sleep(4000);
@@ -325,7 +361,7 @@ await t.test('a server that is started again in the middle of a room', { skip, t
   await sleep(500);
   await server.start();
   await alice.kill();
-  const again = await Participant.join(server, 'support', 'alice');
+  const again = await Participant.join(t, server, 'support', 'alice');
   await again.say(10, 60);
   await eventually('the room is heard again', async () =>
     (await liveRooms(daemon)).some(({ room }) => room.name === 'support' && room.presence === 'audible'),
@@ -334,13 +370,14 @@ await t.test('a server that is started again in the middle of a room', { skip, t
   await again.leave();
   const recorded = await RecordedRoom.stored(daemon, recordingId);
   const { manifest } = recorded;
-  t.ok(['complete', 'interrupted'].includes(manifest.state));
+  t.match(manifest, { state: 'interrupted', reason: 'room_left' });
   t.comment(
     `${manifest.state} ${String(manifest.reason)}: ${manifest.events.map(({ type, why }) => `${type}${why === undefined ? '' : ` (${String(why)})`}`).join(', ')}`,
   );
   t.ok(recorded.events('reconnecting', 'room_left').length > 0, 'it says what has happened');
-  const { likeness } = place(await recorded.samples('alice'), said, 2, null);
-  t.ok(likeness > 0.8, 'what was heard before is kept');
+  const { found } = place(await recorded.samples('alice'), said, 1, null);
+  t.ok(found > 0, 'what was heard before is kept');
+  t.ok(manifest.gaps.some(({ cause, startSample }) => cause === 'room_left' && startSample > 0), 'and the gap has a name');
 });
 
 await t.test('everything kept is whole', { skip, timeout: 120_000 }, (t) => {
