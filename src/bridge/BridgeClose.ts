@@ -24,8 +24,14 @@ export type BridgeClose = (typeof BridgeClose)[keyof typeof BridgeClose];
 
 const meanings: Readonly<Record<BridgeClose, readonly [value: string, remedy: string]>> = {
   4101: ['the LiveKit server cannot be reached', 'Check livekit.url of the account, and the server.'],
-  4102: ['the LiveKit server refuses it', 'Check livekit.apiKey and livekit.apiSecret of the account, and the clock.'],
-  4103: ['nobody came into the room in time', 'Check that an agent is dispatched to it; answerSeconds says how long to wait.'],
+  4102: [
+    'the LiveKit server refuses it',
+    'Check livekit.apiKey and livekit.apiSecret of the account, and the clock.',
+  ],
+  4103: [
+    'nobody came into the room in time',
+    'Check that an agent is dispatched to it; answerSeconds says how long to wait.',
+  ],
   4104: ['the room was lost', 'Look into the log of the LiveKit server.'],
   4105: ['somebody else has joined the room under its identity', 'See whether one call has two streams.'],
   4106: ['the SDK cannot be loaded', 'npm install @livekit/rtc-node@1.1.0'],

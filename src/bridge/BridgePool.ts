@@ -74,7 +74,9 @@ export class BridgePool {
 
   /** Whether a call of this account could be one for a room. */
   static isWanted(config: Config): boolean {
-    return config.accounts.some(({ upstream }) => Object.values(upstream).some((url) => isRoomUrl(url ?? '')));
+    return config.accounts.some(({ upstream }) =>
+      Object.values(upstream).some((url) => isRoomUrl(url ?? '')),
+    );
   }
 
   /** Starts what is needed from now on. */
@@ -213,7 +215,10 @@ export class BridgePool {
     if (!process.isRetiring) {
       this.#counters.add('bridgeRestarts');
       const code = 'bridge_failed';
-      this.#log.error({ code, pid: process.pid, how }, 'a bridge process was lost; its calls are dialled again');
+      this.#log.error(
+        { code, pid: process.pid, how },
+        'a bridge process was lost; its calls are dialled again',
+      );
     }
     this.#notBeforeMs = isSettled ? -Infinity : performance.now() + this.#pauseMs;
     if (!isSettled) this.#pauseMs = Math.min(Math.max(this.#pauseMs * 2, backoff.firstMs), backoff.longestMs);
@@ -232,8 +237,14 @@ export class BridgePool {
       for (const key of ['droppedToRoomMs', 'droppedToPhoneMs', 'clears'] as const) sum[key] += totals[key];
     const { processes } = this;
     this.#counters.set('bridgeProcesses', processes.filter((each) => each.isReady).length);
-    this.#counters.set('bridgedCalls', processes.reduce((calls, each) => calls + each.calls, 0));
-    this.#counters.set('bridgeRssBytes', processes.reduce((bytes, each) => bytes + each.totals.rssBytes, 0));
+    this.#counters.set(
+      'bridgedCalls',
+      processes.reduce((calls, each) => calls + each.calls, 0),
+    );
+    this.#counters.set(
+      'bridgeRssBytes',
+      processes.reduce((bytes, each) => bytes + each.totals.rssBytes, 0),
+    );
     this.#counters.set('bridgeDroppedToRoomMs', sum.droppedToRoomMs);
     this.#counters.set('bridgeDroppedToPhoneMs', sum.droppedToPhoneMs);
     this.#counters.set('bridgeClears', sum.clears);

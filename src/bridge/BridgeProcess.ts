@@ -51,7 +51,8 @@ export class BridgeProcess {
     this.#child.on('message', (message: FromBridge) => this.#receive(message));
     this.#child.on('error', (error) => this.#end(error.message));
     this.#child.on('exit', (code, signal) => this.#end(signal ?? `exit code ${code ?? 'none'}`));
-    for (const output of [this.#child.stdout, this.#child.stderr]) output?.on('data', (data: Buffer) => this.#output(data));
+    for (const output of [this.#child.stdout, this.#child.stderr])
+      output?.on('data', (data: Buffer) => this.#output(data));
   }
 
   get pid(): number | undefined {

@@ -34,7 +34,11 @@ export class BridgeServer {
   readonly #report: (ticket: string) => Report;
   readonly #onOver: (ticket: string) => void;
   readonly #server: Server;
-  readonly #acceptor = new WebSocketServer({ noServer: true, perMessageDeflate: false, maxPayload: 16 * 1024 * 1024 });
+  readonly #acceptor = new WebSocketServer({
+    noServer: true,
+    perMessageDeflate: false,
+    maxPayload: 16 * 1024 * 1024,
+  });
   readonly #expected = new Map<string, { readonly call: BridgedCallFacts; readonly forget: () => void }>();
   readonly #early = new Map<string, Early>();
   readonly #calls = new Map<string, BridgedCall>();

@@ -62,7 +62,11 @@ export class BridgedCall implements PhoneLineOwner, RoomOwner {
   }
 
   /** Audio that came too late to be worth its delay, ms, and times that what waited at the phone was cut. */
-  get totals(): { readonly droppedToRoomMs: number; readonly droppedToPhoneMs: number; readonly clears: number } {
+  get totals(): {
+    readonly droppedToRoomMs: number;
+    readonly droppedToPhoneMs: number;
+    readonly clears: number;
+  } {
     return {
       droppedToRoomMs: this.#caller?.droppedMs ?? 0,
       droppedToPhoneMs: this.#phone?.droppedMs ?? 0,
@@ -150,7 +154,8 @@ export class BridgedCall implements PhoneLineOwner, RoomOwner {
     if (this.#isOver) return;
     this.#leaveRoom();
     if (why === 'ended') this.#hangUp(1000, 'the room is done with the call');
-    else if (why === 'replaced') this.#hangUp(BridgeClose.replaced, 'somebody else has joined as this caller');
+    else if (why === 'replaced')
+      this.#hangUp(BridgeClose.replaced, 'somebody else has joined as this caller');
     else {
       this.#report('warn', 'the room was lost and is joined again');
       this.#joinUntil(this.#clock.nowMs() + rejoiningMs, pauseMs.first, BridgeClose.lost);
@@ -176,7 +181,8 @@ export class BridgedCall implements PhoneLineOwner, RoomOwner {
         this.#report('warn', 'the room could not be joined', { err: messageOf(error) });
         const isDenied = error instanceof JoinError && error.why === 'denied';
         if (isDenied) this.#hangUp(BridgeClose.denied, 'the room refuses the call');
-        else if (this.#clock.nowMs() + nextPauseMs > untilMs) this.#hangUp(otherwise, 'the room cannot be had');
+        else if (this.#clock.nowMs() + nextPauseMs > untilMs)
+          this.#hangUp(otherwise, 'the room cannot be had');
         else {
           const longer = Math.min(pauseMs.longest, 2 * nextPauseMs);
           const again = (): void => this.#joinUntil(untilMs, longer, otherwise);

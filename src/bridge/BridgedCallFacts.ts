@@ -49,7 +49,14 @@ const unsafe = /[^A-Za-z0-9._+@:-]+/g;
  */
 export function roomNameOf(pattern: string, call: BridgeableCall): string {
   const { accountId, callId, from, to, dialect, parameters } = call;
-  const known: Readonly<Record<string, unknown>> = { ...parameters, accountId, callId, from, to, provider: dialect };
+  const known: Readonly<Record<string, unknown>> = {
+    ...parameters,
+    accountId,
+    callId,
+    from,
+    to,
+    provider: dialect,
+  };
   return pattern.replace(/\{([^}]*)\}/g, (_whole, name: string) => {
     const value = Object.hasOwn(known, name) ? known[name] : undefined;
     const text = typeof value === 'string' || typeof value === 'number' ? String(value) : '';

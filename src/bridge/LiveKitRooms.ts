@@ -147,29 +147,63 @@ class RoomListener {
   #listen(): void {
     const { RoomEvent } = this.#sdk;
     const room = this.#room;
-    const own = <Arguments extends unknown[]>(tell: (...given: Arguments) => void) =>
+    const own =
+      <Arguments extends unknown[]>(tell: (...given: Arguments) => void) =>
       (...given: Arguments): void => {
         if (!this.#isOver) tell(...given);
       };
-    room.on(RoomEvent.ParticipantConnected, own((participant) => this.#joined(participant)));
-    room.on(RoomEvent.ParticipantDisconnected, own(({ identity }) => this.#owner.participantLeft(identity)));
-    room.on(RoomEvent.TrackPublished, own((publication) => this.#published(publication)));
+    room.on(
+      RoomEvent.ParticipantConnected,
+      own((participant) => this.#joined(participant)),
+    );
+    room.on(
+      RoomEvent.ParticipantDisconnected,
+      own(({ identity }) => this.#owner.participantLeft(identity)),
+    );
+    room.on(
+      RoomEvent.TrackPublished,
+      own((publication) => this.#published(publication)),
+    );
     room.on(
       RoomEvent.TrackSubscribed,
       own((track, publication, { identity }) => this.#subscribed(track, publication, identity)),
     );
-    room.on(RoomEvent.TrackUnsubscribed, own((_track, { sid }) => this.#removed(sid)));
-    room.on(RoomEvent.TrackUnpublished, own(({ sid }) => this.#removed(sid)));
-    room.on(RoomEvent.TrackMuted, own(({ sid }) => this.#muted(sid, true)));
-    room.on(RoomEvent.TrackUnmuted, own(({ sid }) => this.#muted(sid, false)));
+    room.on(
+      RoomEvent.TrackUnsubscribed,
+      own((_track, { sid }) => this.#removed(sid)),
+    );
+    room.on(
+      RoomEvent.TrackUnpublished,
+      own(({ sid }) => this.#removed(sid)),
+    );
+    room.on(
+      RoomEvent.TrackMuted,
+      own(({ sid }) => this.#muted(sid, true)),
+    );
+    room.on(
+      RoomEvent.TrackUnmuted,
+      own(({ sid }) => this.#muted(sid, false)),
+    );
     room.on(
       RoomEvent.ParticipantAttributesChanged,
       own((changed, { identity }) => this.#attributes(changed, identity)),
     );
-    room.on(RoomEvent.DtmfReceived, own((_code, digit) => this.#owner.digitCame(digit)));
-    room.on(RoomEvent.Reconnecting, own(() => this.#owner.reconnecting(true)));
-    room.on(RoomEvent.Reconnected, own(() => this.#owner.reconnecting(false)));
-    room.on(RoomEvent.Disconnected, own((reason) => this.#disconnected(reason)));
+    room.on(
+      RoomEvent.DtmfReceived,
+      own((_code, digit) => this.#owner.digitCame(digit)),
+    );
+    room.on(
+      RoomEvent.Reconnecting,
+      own(() => this.#owner.reconnecting(true)),
+    );
+    room.on(
+      RoomEvent.Reconnected,
+      own(() => this.#owner.reconnecting(false)),
+    );
+    room.on(
+      RoomEvent.Disconnected,
+      own((reason) => this.#disconnected(reason)),
+    );
   }
 
   #joined(participant: Sdk.RemoteParticipant): void {
@@ -247,7 +281,10 @@ function endOf({ DisconnectReason }: typeof Sdk, reason: Sdk.DisconnectReason): 
 function joinError(error: unknown): JoinError {
   if (error instanceof JoinError) return error;
   // It names the URL that was asked, and with it the token.
-  const message = (error instanceof Error ? error.message : String(error)).replace(/access_token=[^&\s"')]+/g, '…');
+  const message = (error instanceof Error ? error.message : String(error)).replace(
+    /access_token=[^&\s"')]+/g,
+    '…',
+  );
   const isDenied = /\b(?:401|403|unauthorized|permission|invalid (?:api key|token))\b/i.test(message);
   return new JoinError(isDenied ? 'denied' : 'unreachable', message, error);
 }

@@ -26,7 +26,10 @@ export async function runBridge(load: () => Promise<Rooms>): Promise<void> {
   const server = new BridgeServer({
     rooms,
     clock: systemClock,
-    report: (ticket) => (level, message, facts = {}) => tell({ type: 'log', level, ticket, message, facts }),
+    report:
+      (ticket) =>
+      (level, message, facts = {}) =>
+        tell({ type: 'log', level, ticket, message, facts }),
     onOver: (ticket) => {
       tell({ type: 'over', ticket });
       endIfDone();

@@ -32,7 +32,10 @@ async function serverOf({ livekit }: AccountConfig): Promise<Findings> {
     if (isWell) return ok(`the LiveKit server answered in ${(performance.now() - sinceMs).toFixed(0)} ms`);
     return failed(`the LiveKit server answered with ${status}`, 'Look into its log.');
   } catch (error) {
-    return failed(reasonOf(error), 'Start the LiveKit server, or correct livekit.url; calls would reach nobody.');
+    return failed(
+      reasonOf(error),
+      'Start the LiveKit server, or correct livekit.url; calls would reach nobody.',
+    );
   }
 }
 

@@ -148,7 +148,8 @@ export class CallTable {
     if (room === undefined || failed !== undefined) return undefined;
     return this.find((call) => {
       const known = call.room?.();
-      const isIt = known?.name === room.name && (room.sid === null || known.sid === '' || known.sid === room.sid);
+      const isIt =
+        known?.name === room.name && (room.sid === null || known.sid === '' || known.sid === room.sid);
       return isIt && call.identity.accountId === accountId && call.hasRoomFor(role);
     });
   }

@@ -97,7 +97,8 @@ function proven(token: string, accountId: string | null, room: string, config: C
 /** @throws UpgradeRefusal */
 function named(query: URLSearchParams, key: string): string {
   const value = query.get(key) ?? '';
-  if (value === '' || value.length > maxNameCharacters) throw wrong(key, `1 to ${maxNameCharacters} characters`);
+  if (value === '' || value.length > maxNameCharacters)
+    throw wrong(key, `1 to ${maxNameCharacters} characters`);
   return value;
 }
 

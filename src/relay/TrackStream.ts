@@ -124,14 +124,22 @@ export class TrackStream implements CallStream {
     this.#problems.identify(call.log.child({ streamId: this.streamId, lane: this.#lane }));
     call.attach(this);
     call.lanes.add(this.#lane);
-    call.room ??= () => ({ name: room.name, sid: room.sid ?? '', presence: 'audible', lanes: [...call.lanes] });
+    call.room ??= () => ({
+      name: room.name,
+      sid: room.sid ?? '',
+      presence: 'audible',
+      lanes: [...call.lanes],
+    });
     if (isFirst) call.event({ type: 'room_joined', via: 'track_egress' }, arrivalMs);
     call.event({ type: 'lane_joined', lane: this.#lane, identity, source }, arrivalMs);
     const facts = this.#facts(arrivalMs);
     const capabilities = { framing: 'binary', encoding: 'pcm16' } as const;
     this.#feed = new TapFeed({ call, facts, start, capabilities, problems: this.#problems, arrivalMs });
     this.#context.counters.add('streams');
-    call.log.info({ streamId: this.streamId, role: this.role, lane: this.#lane, room: room.name }, 'stream started');
+    call.log.info(
+      { streamId: this.streamId, role: this.role, lane: this.#lane, room: room.name },
+      'stream started',
+    );
     this.#context.onChange(call);
   }
 
@@ -180,7 +188,8 @@ export class TrackStream implements CallStream {
 
   #text(data: Buffer, arrivalMs: number): void {
     const message = data.length > maxTextBytes ? 'frame_not_json' : parseObject(data.toString('utf8'));
-    if (typeof message === 'string') this.#problems.note(message, { value: `a text of ${data.length} bytes` });
+    if (typeof message === 'string')
+      this.#problems.note(message, { value: `a text of ${data.length} bytes` });
     else if (message['muted'] === true) this.#tell('lane_muted', arrivalMs);
     else if (message['muted'] === false) this.#tell('lane_unmuted', arrivalMs);
     else this.#problems.note('event_unknown', { value: Object.keys(message).slice(0, 5) });

@@ -26,7 +26,11 @@ interface Bridged {
 }
 
 async function bridged(t: Test, name: string): Promise<Bridged> {
-  const livekit = { url: `ws://127.0.0.1:${await freePort()}`, apiKey: 'key', apiSecret: 'a-secret-of-more-than-32-characters' };
+  const livekit = {
+    url: `ws://127.0.0.1:${await freePort()}`,
+    apiKey: 'key',
+    apiSecret: 'a-secret-of-more-than-32-characters',
+  };
   const accounts = [{ id: account, upstream: 'livekit://call-{callId}', livekit }];
   const daemon = await DaemonProcess.start({ dir: join(home, name), accounts });
   t.teardown(() => daemon.kill());
@@ -45,18 +49,29 @@ function isThere(pid: number): boolean {
   }
 }
 
-await t.test('a server that is not there ends the call, is told, and costs the recording nothing', { skip }, async (t) => {
-  const { daemon } = await bridged(t, 'unreachable');
-  t.equal(await daemon.metric('reelay_bridge_processes'), 1);
-  const phone = await PhoneCall.dial(daemon.mediaPort, account, 'CA1');
-  phone.speak(1000);
-  await eventually('the call is closed', () => phone.closed === 1000);
-  t.ok(daemon.logs.some(({ code, value }) => code === 'bridge_failed' && value === 'the LiveKit server cannot be reached'));
-  t.notOk(JSON.stringify(daemon.logs).includes('access_token=ey'), 'no token is logged');
-  await eventually('its failure is counted', async () => (await daemon.metric('reelay_bridge_failures_total')) === 1);
-  const { manifest } = await (await daemon.stored('CA1')).read();
-  t.equal(manifest?.value?.state, 'complete');
-});
+await t.test(
+  'a server that is not there ends the call, is told, and costs the recording nothing',
+  { skip },
+  async (t) => {
+    const { daemon } = await bridged(t, 'unreachable');
+    t.equal(await daemon.metric('reelay_bridge_processes'), 1);
+    const phone = await PhoneCall.dial(daemon.mediaPort, account, 'CA1');
+    phone.speak(1000);
+    await eventually('the call is closed', () => phone.closed === 1000);
+    t.ok(
+      daemon.logs.some(
+        ({ code, value }) => code === 'bridge_failed' && value === 'the LiveKit server cannot be reached',
+      ),
+    );
+    t.notOk(JSON.stringify(daemon.logs).includes('access_token=ey'), 'no token is logged');
+    await eventually(
+      'its failure is counted',
+      async () => (await daemon.metric('reelay_bridge_failures_total')) === 1,
+    );
+    const { manifest } = await (await daemon.stored('CA1')).read();
+    t.equal(manifest?.value?.state, 'complete');
+  },
+);
 
 await t.test('a daemon that ends takes its bridge processes along', { skip }, async (t) => {
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {

@@ -34,7 +34,9 @@ async function serving(t: Test): Promise<{
     const socket = new WebSocket(`ws://127.0.0.1:${port}/`, { headers });
     const received: (Buffer | string)[] = [];
     sockets.push(socket);
-    socket.on('message', (data, isBinary) => received.push(isBinary ? (data as Buffer) : (data as Buffer).toString()));
+    socket.on('message', (data, isBinary) =>
+      received.push(isBinary ? (data as Buffer) : (data as Buffer).toString()),
+    );
     socket.on('error', () => undefined);
     return Object.assign(socket, { received });
   };
@@ -118,7 +120,10 @@ await t.test('a jambonz call in stereo at 16 kHz is heard from its left', async 
 
 await t.test('audio goes back to a jambonz at the rate that it wants', async (t) => {
   const { server, rooms, connect } = await serving(t);
-  for (const [index, [rate, roomRate]] of [[24_000, 24_000], [22_050, 48_000]].entries() as IterableIterator<[number, [number, number]]>) {
+  for (const [index, [rate, roomRate]] of [
+    [24_000, 24_000],
+    [22_050, 48_000],
+  ].entries() as IterableIterator<[number, [number, number]]>) {
     const call = facts({ ticket: `ticket-0123456789-${index}`, dialect: 'jambonz', returnSampleRate: rate });
     server.expect(call);
     const socket = connect(call.ticket);

@@ -19,7 +19,7 @@ async function speaking(lineRate = 8000): Promise<{
 await t.test('what is said is heard in frames of 20 ms, whatever it comes in', async (t) => {
   const { room, clock, caller } = await speaking();
   const spoken = tone(400, 8000);
-  for (let at = 0; at < spoken.length; ) {
+  for (let at = 0; at < spoken.length;) {
     const length = [160, 37, 801, 160][at % 4] ?? 160;
     caller.hear(spoken.subarray(at, at + length));
     at += length;

@@ -14,7 +14,10 @@ await t.test('a lone voice passes through', (t) => {
   const { mix, given } = mixed();
   mix.add(1);
   for (const value of [1, 2, 3]) mix.hear(1, frame(value));
-  t.strictSame(given, [1, 2, 3].map((value) => [...frame(value)]));
+  t.strictSame(
+    given,
+    [1, 2, 3].map((value) => [...frame(value)]),
+  );
   mix.hear(9, frame(9));
   t.equal(given.length, 3, 'one that is not there is not heard');
   t.end();
@@ -37,7 +40,11 @@ await t.test('a voice that stops without a word takes nobody with it', (t) => {
   mix.add(1);
   mix.add(2);
   for (let i = 1; i <= 10; i++) mix.hear(2, frame(i));
-  t.same(given.map(([first]) => first), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], 'and what waited is heard');
+  t.same(
+    given.map(([first]) => first),
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
+    'and what waited is heard',
+  );
   t.end();
 });
 
@@ -48,7 +55,10 @@ await t.test('the next one leads when the first has gone', (t) => {
   mix.hear(1, frame(1));
   mix.remove(1);
   mix.hear(2, frame(2));
-  t.same(given.map(([first]) => first), [1, 2]);
+  t.same(
+    given.map(([first]) => first),
+    [1, 2],
+  );
   mix.remove(2);
   mix.hear(2, frame(3));
   t.equal(given.length, 2);

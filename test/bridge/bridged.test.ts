@@ -38,7 +38,12 @@ async function bridged(
     accounts: () => [account({ upstream: { twilio: upstream, jambonz: upstream }, onUpstreamLoss, livekit })],
     limits,
     bridges: ({ config, counters }, log) =>
-      (pool = new BridgePool({ config, counters, log, module: new URL(`./fixtures/${module}`, import.meta.url) })),
+      (pool = new BridgePool({
+        config,
+        counters,
+        log,
+        module: new URL(`./fixtures/${module}`, import.meta.url),
+      })),
   });
   if (pool === undefined) throw new Error('no pool');
   const { config } = relay;
@@ -165,9 +170,16 @@ await t.test('a process has no more calls than it may, and another is started in
     caller.send(connected, start({ callSid: `CA${i}`, streamSid: streamId }));
     callers.push(caller);
     await talk(caller, 0, 1);
-    await until(() => pool.processes.filter(({ isReady }) => isReady).length === 2, 'another process', 30_000);
+    await until(
+      () => pool.processes.filter(({ isReady }) => isReady).length === 2,
+      'another process',
+      30_000,
+    );
   }
-  t.same(pool.processes.map(({ calls }) => calls), [2, 2]);
+  t.same(
+    pool.processes.map(({ calls }) => calls),
+    [2, 2],
+  );
   const fifth = await relay.twilio().open();
   fifth.send(connected, start({ callSid: 'CA4' }));
   await until(() => relay.lines('bridge_unavailable').length === 1, 'the refusal');

@@ -16,15 +16,22 @@ const keys = ['123A', '456B', '789C', '*0#D'];
 await t.test('every key has its two tones, at every rate', (t) => {
   for (const rate of [8000, 16_000, 48_000])
     for (const [row, keysOfRow] of keys.entries())
-      for (const [column, digit] of [...keysOfRow].entries()) {
+      for (const [column, digit] of Array.from(keysOfRow).entries()) {
         const samples = dtmfTone(digit, rate);
         t.equal(samples.length, (160 * rate) / 1000);
         const sounding = samples.subarray(0, rate / 10);
         const loudest = (all: readonly number[]): number =>
-          all.indexOf(all.reduce((most, hz) => (powerAt(hz, sounding, rate) > powerAt(most, sounding, rate) ? hz : most)));
+          all.indexOf(
+            all.reduce((most, hz) =>
+              powerAt(hz, sounding, rate) > powerAt(most, sounding, rate) ? hz : most,
+            ),
+          );
         t.equal(loudest(rows), row, `row of ${digit} at ${rate} Hz`);
         t.equal(loudest(columns), column, `column of ${digit} at ${rate} Hz`);
-        t.ok(samples.subarray(rate / 10).every((sample) => sample === 0), 'and is silent behind them');
+        t.ok(
+          samples.subarray(rate / 10).every((sample) => sample === 0),
+          'and is silent behind them',
+        );
       }
   t.end();
 });
@@ -34,6 +41,9 @@ await t.test('what is no key has no tone and no code', (t) => {
     t.equal(dtmfTone(wrong, 8000).length, 0, `tone of "${wrong}"`);
     t.equal(dtmfCode(wrong), -1, `code of "${wrong}"`);
   }
-  t.strictSame([...'0123456789*#ABCD'].map(dtmfCode), Array.from({ length: 16 }, (_none, i) => i));
+  t.strictSame(
+    Array.from('0123456789*#ABCD').map(dtmfCode),
+    Array.from({ length: 16 }, (_none, i) => i),
+  );
   t.end();
 });

@@ -8,7 +8,10 @@ await t.test('a room has a pattern, and what goes with it', (t) => {
     answerSeconds: 30,
     departureSeconds: 5,
   });
-  t.strictSame(readRoomUrl('livekit://lobby?agent=front%20desk-1&answerSeconds=0&departureSeconds=3600'), undefined);
+  t.strictSame(
+    readRoomUrl('livekit://lobby?agent=front%20desk-1&answerSeconds=0&departureSeconds=3600'),
+    undefined,
+  );
   t.strictSame(readRoomUrl('livekit://lobby?agent=front-desk&answerSeconds=0&departureSeconds=3600'), {
     pattern: 'lobby',
     agent: 'front-desk',

@@ -61,7 +61,11 @@ await t.test('what is forged, or no token, is none', async (t) => {
     ['an array', made({ alg: 'HS256' }, [])],
   ];
   for (const [what, forged] of wrong) t.equal(readAccessToken(forged, secret, Date.now()), null, what);
-  t.not(readAccessToken(made({ alg: 'HS256' }, claims), secret, Date.now()), null, 'the bench makes good ones');
+  t.not(
+    readAccessToken(made({ alg: 'HS256' }, claims), secret, Date.now()),
+    null,
+    'the bench makes good ones',
+  );
   t.equal(issuerOf(''), null);
   t.equal(issuerOf('a.b.c'), null);
 });

@@ -16,8 +16,13 @@ const livekit: NonNullable<AccountConfig['livekit']> = {
 };
 
 function relayWith(t: Test, overrides: Partial<AccountConfig> = {}): Promise<Relay> {
-  const others = account({ id: otherAccountId, livekit: { ...livekit, apiKey: 'other', apiSecret: 'other-secret' } });
-  return Relay.start(t, { accounts: () => [account({ livekit, ...overrides }), others, account({ id: 'local' })] });
+  const others = account({
+    id: otherAccountId,
+    livekit: { ...livekit, apiKey: 'other', apiSecret: 'other-secret' },
+  });
+  return Relay.start(t, {
+    accounts: () => [account({ livekit, ...overrides }), others, account({ id: 'local' })],
+  });
 }
 
 async function tokenFor(
@@ -48,7 +53,7 @@ await t.test('a track is a lane of its room’s recording, sample for sample', a
   const relay = await relayWith(t);
   const egress = await relay.forwarded(await pathFor({ sid: 'RM_1' }), {}).open();
   const bytes = stereo(ramp(9600));
-  for (let at = 0; at < bytes.length; ) {
+  for (let at = 0; at < bytes.length;) {
     // GStreamer cuts where it likes, also in the middle of a sample.
     const length = [1, 4099, 333, 7680][at % 4] ?? 7680;
     egress.send(bytes.subarray(at, at + length));
@@ -105,7 +110,10 @@ await t.test('tracks of one room are lanes of one recording', async (t) => {
   screen.send(stereo(ramp(480)));
   await until(() => relay.tap.calls[0]?.streams.length === 3, 'three lanes');
   const [call] = relay.tap.calls;
-  await until(() => call?.streams.every((stream) => stream.heard(Track.caller).length > 0) === true, 'all of them');
+  await until(
+    () => call?.streams.every((stream) => stream.heard(Track.caller).length > 0) === true,
+    'all of them',
+  );
   t.equal(relay.tap.calls.length, 1);
   const lanes = call?.streams.map(({ facts }) => facts.lane) ?? [];
   t.equal(new Set(lanes).size, 3);
@@ -119,7 +127,10 @@ await t.test('tracks of one room are lanes of one recording', async (t) => {
   const again = await relay.forwarded(await pathFor(), {}).open();
   await until(() => call?.streams.length === 4, 'she who is back');
   t.equal(call?.streams[3]?.facts.lane, 'alice', 'on her own lane');
-  t.same(relay.server.calls().map(({ streams }) => streams.length), [3]);
+  t.same(
+    relay.server.calls().map(({ streams }) => streams.length),
+    [3],
+  );
   for (const socket of [again, bob, screen]) socket.socket.close(1000);
   await until(() => call?.end_ !== undefined, 'the end');
 });
@@ -132,8 +143,14 @@ await t.test('a room of another name, or of another account, is another recordin
   const other = await tokenFor({ room: 'lobby', roomRecord: true }, 'other', 'other-secret');
   await relay.forwarded(await pathFor({ access_token: other }), {}).open();
   await until(() => relay.tap.calls.length === 3, 'three recordings');
-  t.same(relay.tap.calls.map(({ facts }) => facts.room?.name), ['lobby', 'the hall / 2', 'lobby']);
-  t.same(relay.tap.calls.map(({ facts }) => facts.accountId), [accountId, accountId, otherAccountId]);
+  t.same(
+    relay.tap.calls.map(({ facts }) => facts.room?.name),
+    ['lobby', 'the hall / 2', 'lobby'],
+  );
+  t.same(
+    relay.tap.calls.map(({ facts }) => facts.accountId),
+    [accountId, accountId, otherAccountId],
+  );
   t.match(relay.tap.calls[1]?.facts.callId, /^the-hall-2-[0-9a-f]{8}$/);
 });
 
@@ -152,8 +169,18 @@ await t.test('nobody brings a track without proof', async (t) => {
   const relay = await relayWith(t);
   const cases: readonly (readonly [string, number, string, Readonly<Record<string, string>>])[] = [
     ['of another room', 403, 'token_invalid', { room: 'hall' }],
-    ['that may not record', 403, 'token_invalid', { access_token: await tokenFor({ room: 'lobby', roomJoin: true }) }],
-    ['of another secret', 403, 'token_invalid', { access_token: await tokenFor(undefined, 'project', 'guess') }],
+    [
+      'that may not record',
+      403,
+      'token_invalid',
+      { access_token: await tokenFor({ room: 'lobby', roomJoin: true }) },
+    ],
+    [
+      'of another secret',
+      403,
+      'token_invalid',
+      { access_token: await tokenFor(undefined, 'project', 'guess') },
+    ],
     ['of nobody', 403, 'token_invalid', { access_token: await tokenFor(undefined, 'nobody', 'guess') }],
     ['of another account', 403, 'token_invalid', { account: otherAccountId }],
     ['that is none', 403, 'token_invalid', { access_token: 'x' }],
@@ -181,7 +208,10 @@ await t.test('what is wrong with an egress ends its lane at most', async (t) => 
   const relay = await relayWith(t);
   const egress = await relay.forwarded(await pathFor(), {}).open();
   egress.send('no json', '[1]', '{"muted":"yes"}', 'x'.repeat(5000), stereo(ramp(480)));
-  await until(() => relay.tap.calls[0]?.streams[0]?.heard(Track.caller).length === 960, 'the audio behind it');
+  await until(
+    () => relay.tap.calls[0]?.streams[0]?.heard(Track.caller).length === 960,
+    'the audio behind it',
+  );
   t.same([...new Set(relay.codes())].sort(), ['event_unknown', 'frame_not_json', 'frame_not_object']);
   egress.send(Buffer.alloc(2 * 1024 * 1024));
   t.equal((await egress.closed()).code, 1009);

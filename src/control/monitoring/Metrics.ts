@@ -56,7 +56,11 @@ const fromMedia: readonly (readonly [CounterName, string, string])[] = [
   ['bridgeRssBytes', 'reelay_bridge_memory_bytes', 'Resident memory of the bridge processes'],
   ['bridgeClears', 'reelay_bridge_clears_total', 'Times an agent was interrupted and what waited was cut'],
   ['controlRestarts', 'reelay_control_restarts_total', 'Times the control thread was started again'],
-  ['roomsThreadRestarts', 'reelay_rooms_restarts_total', 'Times the thread that joins rooms was started again'],
+  [
+    'roomsThreadRestarts',
+    'reelay_rooms_restarts_total',
+    'Times the thread that joins rooms was started again',
+  ],
   ['rooms', 'reelay_rooms', 'LiveKit rooms that are being recorded, or are to be'],
   ['roomLanes', 'reelay_room_lanes', 'Participants’ tracks that are heard in them'],
   ['roomProcesses', 'reelay_room_processes', 'Processes that join rooms'],

@@ -41,7 +41,9 @@ export class Agent {
   of<Told extends FromAgent['told']>(told: Told): Extract<FromAgent, { readonly told: Told }>[] {
     const failed = this.told.find((each) => each.told === 'failed');
     if (failed !== undefined) throw new Error(`${this.identity}: ${failed.message}`);
-    return this.told.filter((each): each is Extract<FromAgent, { readonly told: Told }> => each.told === told);
+    return this.told.filter(
+      (each): each is Extract<FromAgent, { readonly told: Told }> => each.told === told,
+    );
   }
 
   press(digit: string): void {

@@ -1,7 +1,13 @@
 import { once } from 'node:events';
 import WebSocket from 'ws';
 import { kernels } from '../../../src/audio/kernels.js';
-import { twilioConnected, twilioDtmf, twilioMedia, twilioStart, twilioStop } from '../../../src/providers/twilio/messages.js';
+import {
+  twilioConnected,
+  twilioDtmf,
+  twilioMedia,
+  twilioStart,
+  twilioStop,
+} from '../../../src/providers/twilio/messages.js';
 import { Onsets } from './Onsets.js';
 
 const rate = 8000;
@@ -61,11 +67,14 @@ export class PhoneCall {
     const samples = Int16Array.from({ length: (ms * rate) / 1000 }, (_none, i) =>
       Math.round(12_000 * Math.sin((2 * Math.PI * hz * i) / rate)),
     );
-    for (let at = 0; at < samples.length; at += frameSamples) this.#speech.push(samples.slice(at, at + frameSamples));
+    for (let at = 0; at < samples.length; at += frameSamples)
+      this.#speech.push(samples.slice(at, at + frameSamples));
   }
 
   press(digit: string): void {
-    this.#socket.send(twilioDtmf({ streamSid: this.#ids.streamSid, sequenceNumber: this.#sequence++, digit }));
+    this.#socket.send(
+      twilioDtmf({ streamSid: this.#ids.streamSid, sequenceNumber: this.#sequence++, digit }),
+    );
   }
 
   hangUp(): void {
@@ -110,7 +119,9 @@ export class PhoneCall {
     const { streamSid } = this.#ids;
     const timestamp = this.#frames * frameMs;
     const chunk = ++this.#frames;
-    this.#socket.send(twilioMedia({ streamSid, sequenceNumber: this.#sequence++, chunk, timestamp, payload }));
+    this.#socket.send(
+      twilioMedia({ streamSid, sequenceNumber: this.#sequence++, chunk, timestamp, payload }),
+    );
   }
 
   #receive({ event, media }: Message): void {

@@ -36,7 +36,11 @@ export type FromAgent =
   /** It was given to the client for saying, or taken back. */
   | { readonly told: 'answered' | 'stopped'; readonly atMs: number }
   | { readonly told: 'digit'; readonly digit: string }
-  | { readonly told: 'attributes'; readonly identity: string; readonly attributes: Readonly<Record<string, string>> }
+  | {
+      readonly told: 'attributes';
+      readonly identity: string;
+      readonly attributes: Readonly<Record<string, string>>;
+    }
   | { readonly told: 'failed'; readonly message: string };
 
 const rate = 48_000;
@@ -45,7 +49,8 @@ const answerMs = 100;
 const room = new Room();
 const source = new AudioSource(rate, 1, 200);
 let mode: AgentMode = 'listen';
-let isReciting = false;
+/** Changed by what is heard. */
+const reciting = { isOn: false };
 
 function tell(message: FromAgent): void {
   process.send?.(message);
@@ -78,8 +83,8 @@ async function react(): Promise<void> {
   if (mode === 'answer') {
     tell({ told: 'answered', atMs: nowMs() });
     await source.captureFrame(tone(answerMs, 1000));
-  } else if (mode === 'recite' && isReciting) {
-    isReciting = false;
+  } else if (mode === 'recite' && reciting.isOn) {
+    reciting.isOn = false;
     source.clearQueue();
     tell({ told: 'stopped', atMs: nowMs() });
     await room.localParticipant?.setAttributes({ 'lk.agent.state': 'listening' });
@@ -87,9 +92,9 @@ async function react(): Promise<void> {
 }
 
 async function recite(): Promise<void> {
-  isReciting = true;
+  reciting.isOn = true;
   await room.localParticipant?.setAttributes({ 'lk.agent.state': 'speaking' });
-  while (isReciting) await source.captureFrame(tone(20, 1000));
+  while (reciting.isOn) await source.captureFrame(tone(20, 1000));
 }
 
 async function join(url: string, token: string): Promise<void> {
@@ -122,7 +127,7 @@ async function obey(message: ToAgent): Promise<void> {
   } else if (message.do === 'press') {
     await room.localParticipant?.publishDtmf(dtmfCode(message.digit), message.digit);
   } else {
-    isReciting = false;
+    reciting.isOn = false;
     await room.disconnect();
     tell({ told: 'left' });
     process.exit(0);
