@@ -91,10 +91,14 @@ async function react(): Promise<void> {
   }
 }
 
+function isReciting(): boolean {
+  return reciting.isOn;
+}
+
 async function recite(): Promise<void> {
   reciting.isOn = true;
   await room.localParticipant?.setAttributes({ 'lk.agent.state': 'speaking' });
-  while (reciting.isOn) await source.captureFrame(tone(20, 1000));
+  while (isReciting()) await source.captureFrame(tone(20, 1000));
 }
 
 async function join(url: string, token: string): Promise<void> {
