@@ -31,8 +31,8 @@ const limits = {
   loopDelayMs: 200,
   downloadBytesPerSecond: 64 * 1024 * 1024,
   memoryBytes: null,
-      roomsPerProcess: 4,
-      roomProcesses: 16,
+  roomsPerProcess: 4,
+  roomProcesses: 16,
 };
 let sink = 0;
 

@@ -185,7 +185,7 @@ function config(): Config {
         apiKeys: [],
         webhooks: [],
         retentionDays: null,
-    livekit: null,
+        livekit: null,
         record: 'always',
         prompt: null,
       },

@@ -210,7 +210,12 @@ function contradictions(config: Config): Problem[] {
 }
 
 function togetherProblems(config: Config): Problem[] {
-  return [...doubleKeys(config), ...nestedFolders(config), ...unknownPrompts(config), ...roomsOfAnybody(config)];
+  return [
+    ...doubleKeys(config),
+    ...nestedFolders(config),
+    ...unknownPrompts(config),
+    ...roomsOfAnybody(config),
+  ];
 }
 
 function doubleIds({ accounts }: Config): Problem[] {

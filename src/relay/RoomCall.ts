@@ -267,7 +267,13 @@ export class RoomCall implements CallStream {
   }
 }
 
-const troubles: readonly string[] = ['join_failed', 'room_left', 'reconnecting', 'lane_failed', 'room_replaced'];
+const troubles: readonly string[] = [
+  'join_failed',
+  'room_left',
+  'reconnecting',
+  'lane_failed',
+  'room_replaced',
+];
 
 const presenceAfter: Readonly<Partial<Record<string, RoomPresence>>> = {
   room_joining: 'joining',

@@ -49,7 +49,11 @@ interface Lane {
   missed: { records: number; sinceMs: number } | null;
 }
 
-type Told = FromRooms extends infer Each ? (Each extends { room: number } ? Omit<Each, 'room'> : never) : never;
+type Told = FromRooms extends infer Each
+  ? Each extends { room: number }
+    ? Omit<Each, 'room'>
+    : never
+  : never;
 
 /**
  * The presence in one room, from the wish to be there to the last word: looks whether the room is there (to join one that isn't would make
@@ -168,7 +172,8 @@ export class RoomVisit implements RoomInProcess {
       case 'laneJoined':
         return this.#laneJoined(lane, message.participant, arrivalMs);
       case 'laneLeft':
-        if (known !== undefined) this.#laneLeft(lane, known, this.#isReconnecting ? 'lost' : 'stop', arrivalMs);
+        if (known !== undefined)
+          this.#laneLeft(lane, known, this.#isReconnecting ? 'lost' : 'stop', arrivalMs);
         return;
       case 'laneMuted': {
         const type = message.isMuted ? 'lane_muted' : 'lane_unmuted';

@@ -77,7 +77,10 @@ export class SupervisedRooms {
     const stopped = new Promise<void>((resolve) => (this.#stopped = resolve));
     const given = new AbortController();
     if (this.#isReady && this.#thread.post({ type: 'stop' }))
-      await Promise.race([stopped, sleep(stopMs, undefined, { signal: given.signal }).catch(() => undefined)]);
+      await Promise.race([
+        stopped,
+        sleep(stopMs, undefined, { signal: given.signal }).catch(() => undefined),
+      ]);
     given.abort();
     return await this.#thread.stop();
   }

@@ -50,7 +50,11 @@ const fromMedia: readonly (readonly [CounterName, string, string])[] = [
     '0: calls are taken and recorded, 1: new ones are not recorded, 2: new ones are refused',
   ],
   ['controlRestarts', 'reelay_control_restarts_total', 'Times the control thread was started again'],
-  ['roomsThreadRestarts', 'reelay_rooms_restarts_total', 'Times the thread that joins rooms was started again'],
+  [
+    'roomsThreadRestarts',
+    'reelay_rooms_restarts_total',
+    'Times the thread that joins rooms was started again',
+  ],
   ['rooms', 'reelay_rooms', 'LiveKit rooms that are being recorded, or are to be'],
   ['roomLanes', 'reelay_room_lanes', 'Participants’ tracks that are heard in them'],
   ['roomProcesses', 'reelay_room_processes', 'Processes that join rooms'],
