@@ -217,14 +217,17 @@ export class RoomVisit implements RoomInProcess {
     try {
       const found = await this.#look();
       if (this.#is('over')) return;
-      if (found === null) return this.#absent();
+      if (found === null) {
+        this.#absent();
+        return;
+      }
       // One identity may be in a room once: each try has its own, in case the server still has the one before.
       const identity = `reelay-${this.#toJoin.recordingId}-${this.#tries}`;
       const token = await this.#door.token(this.#toJoin.name, identity);
       const sitter = await this.#sitters.place(this.#given.signal);
-      if (this.#is('over')) return sitter?.release();
-      if (sitter === null) return this.#full();
-      this.#join(sitter, found, token);
+      if (this.#is('over')) sitter?.release();
+      else if (sitter === null) this.#full();
+      else this.#join(sitter, found, token);
     } catch (error) {
       if (this.#is('over')) return;
       const { code, value } =

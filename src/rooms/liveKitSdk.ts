@@ -150,8 +150,8 @@ class LiveKitRoom implements JoinedRoom {
     participant: Rtc.RemoteParticipant,
     publication: Rtc.RemoteTrackPublication | undefined,
   ): ParticipantFacts {
-    const source =
-      (this.#rtc.TrackSource[publication?.source ?? 0] as string | undefined) ?? 'SOURCE_UNKNOWN';
+    const names: Readonly<Record<number, string | undefined>> = this.#rtc.TrackSource;
+    const source = names[publication?.source ?? 0] ?? 'SOURCE_UNKNOWN';
     return {
       identity: participant.identity,
       name: participant.name ?? '',
@@ -162,6 +162,7 @@ class LiveKitRoom implements JoinedRoom {
   }
 
   #kindOf({ kind }: Rtc.RemoteParticipant): string {
-    return (this.#rtc.ParticipantKind[kind] as string | undefined) ?? 'UNKNOWN';
+    const names: Readonly<Record<number, string | undefined>> = this.#rtc.ParticipantKind;
+    return names[kind] ?? 'UNKNOWN';
   }
 }

@@ -98,7 +98,7 @@ export class SupervisedRooms {
       sequence,
       counters,
       heartbeat,
-      behind: this.#behind.buffer as SharedArrayBuffer,
+      behind: this.#behind.buffer,
       // Both clocks are the system's monotonic one, of which this thread's has a beginning of its own.
       clockOffsetMs: Number(process.hrtime.bigint()) / 1e6 - performance.now(),
       limits: { roomsPerProcess, roomProcesses },
