@@ -133,10 +133,7 @@ export class RoomWatch {
     for (const room of rooms) if (room.participants > 0) await this.#want(account, room);
   }
 
-  async #want(
-    account: RoomAccount,
-    { name, sid }: Pick<ServerRoom, 'name' | 'sid'>,
-  ): Promise<void> {
+  async #want(account: RoomAccount, { name, sid }: Pick<ServerRoom, 'name' | 'sid'>): Promise<void> {
     if (!isRoomRecorded(account.livekit, name) || this.#isRecorded(account.id, sid)) return;
     const outcome = await this.#options.record({ account, name, sid, isAsked: false });
     const key = JSON.stringify([account.id, sid]);
