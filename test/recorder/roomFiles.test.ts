@@ -228,3 +228,22 @@ void t.test('a room where nobody ever was is recorded silence, with a manifest t
   );
   t.strictSame((await verdictOn(new RecordingFolder([folder]))).findings, []);
 });
+
+void t.test('who comes to a room that is up is in its manifest before the chunk is sealed', async (t) => {
+  const script = room({ chunkSeconds: 60 });
+  const spool = spoolIn(t.testdir(), 'spool');
+  const kept = script.records.findIndex(({ arrivalMs }) => arrivalMs > 1_007_000);
+  await journalOf(spool.daemonDir, script.records.slice(0, kept), 17);
+  const opening = openJournal(spool.daemonDir, homeOf(spool), log);
+  let step = opening.next();
+  while (step.done !== true) step = opening.next();
+  const { recordings } = step.value;
+  // As often as a recorder looks in two seconds.
+  for (let look = 0; look < 4; look++) for (const recording of recordings.live) recording.progress();
+  await recordings.settled();
+  const manifest = manifestIn(folderOf(spool, script));
+  t.match(manifest, { state: 'recording', chunks: [], lanes: [{ lane: 'alice' }, { lane: 'bob' }] });
+  t.match(manifest.lanes?.[1]?.presence, [{ joinedSample: 48_000, leftSample: null, endReason: null }]);
+  recordings.finish('process_ended');
+  await recordings.settled();
+});

@@ -14,6 +14,8 @@ export interface RoomState {
   isHeard: boolean;
   /** Somebody was, and was lost, or a lane was: what was said meanwhile is missing because of reelay. */
   wasLost: boolean;
+  /** The call's end was told. */
+  isOver: boolean;
   /** By name, in the order in which they came. */
   readonly lanes: Map<string, RoomLane>;
   /** The lane of each stream, by its number in the tap. */
@@ -23,6 +25,8 @@ export interface RoomState {
 /** One participant's track, however often it comes and goes. */
 export interface RoomLane {
   readonly name: string;
+  /** Before this position it had never been there, so that nothing can be missing. */
+  since: number;
   /** As its last stream has it. */
   participant: ParticipantFacts;
   readonly audio: LaneState;
@@ -41,10 +45,10 @@ export interface RoomLane {
 }
 
 export function createRoom(startMs: number): RoomState {
-  return { startMs, isHeard: false, wasLost: false, lanes: new Map(), laneOf: new Map() };
+  return { startMs, isHeard: false, wasLost: false, isOver: false, lanes: new Map(), laneOf: new Map() };
 }
 
-/** The lane of a stream that begins; before that there was silence. @param name - checked */
+/** The lane of a stream that begins. @param name - checked */
 export function laneFor(room: RoomState, name: string, facts: StreamFacts, start: number): RoomLane {
   const { streamId, participant } = facts;
   const whose = participant ?? {
@@ -61,9 +65,10 @@ export function laneFor(room: RoomState, name: string, facts: StreamFacts, start
   }
   const lane: RoomLane = {
     name,
+    since: start,
     participant: whose,
     audio: createLane(),
-    silence: start > 0 ? [0, start] : [],
+    silence: [],
     quietFrom: null,
     causes: [],
     live: [],
@@ -103,6 +108,7 @@ export function skipInLanes({ lanes }: RoomState, from: number, back: (position:
   for (const lane of lanes.values()) {
     const { lost, quietFrom, causes } = lane;
     cutFrom(lane.silence, from);
+    lane.since = back(lane.since);
     if (quietFrom !== null) lane.quietFrom = back(quietFrom);
     if (lost !== null)
       lane.lost = { from: back(lost.from), until: lost.until === null ? null : back(lost.until) };

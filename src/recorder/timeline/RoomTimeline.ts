@@ -40,8 +40,6 @@ const lateAloudMs = 2000;
 export class RoomTimeline implements CallTimeline {
   readonly state: TimelineState;
   readonly #room: RoomState;
-  /** The end was told, so that nothing up to it is unknown. */
-  #isOver = false;
 
   /** @param state - with a room */
   constructor(state: TimelineState) {
@@ -76,13 +74,14 @@ export class RoomTimeline implements CallTimeline {
 
   finish(): number {
     const { state } = this;
+    const { isOver } = this.#room;
     const live = [...state.streams].filter(([, { endSample }]) => endSample === null);
     for (const [number, stream] of live)
-      this.#endStream(number, stream, this.#isOver ? 'relay' : 'lost', state.now);
+      this.#endStream(number, stream, isOver ? 'relay' : 'lost', state.now);
     endPause(state);
     // Whoever wrote the journal has gone: what came last is the end, not the last look at the clock.
     const ends = live.map(([number]) => state.streams.get(number)?.endSample ?? 0);
-    const length = this.#isOver || live.length === 0 ? state.now : Math.max(state.final, ...ends);
+    const length = isOver || live.length === 0 ? state.now : Math.max(state.final, ...ends);
     state.length ??= length;
     for (const { audio } of this.#room.lanes.values()) eraseLane(audio, state.length);
     state.final = state.length;
@@ -140,7 +139,7 @@ export class RoomTimeline implements CallTimeline {
         return addEvent(state, 'dropped_by_reelay', from, { records });
       }
       case RecordKind.callEnd:
-        this.#isOver = true;
+        this.#room.isOver = true;
         return;
       default:
         // A room has no playout: nobody marks, clears or plays anything there.
@@ -177,8 +176,11 @@ export class RoomTimeline implements CallTimeline {
     const stream = state.streams.get(record.stream);
     const lane = this.#laneOf(record.stream);
     if (stream?.endSample !== null || lane === undefined) return;
-    // Of two streams of one lane the newer one counts, from its first frame on.
-    if (lane.holder !== null && lane.holder > record.stream) return;
+    if (lane.holder !== null && lane.holder > record.stream) {
+      // Of two streams of one lane the newer one counts, from its first frame on. Should it end before the other, that begins anew.
+      delete stream.ends.caller;
+      return;
+    }
     const heard = state.pause != null && isAloud ? unheard(record) : record;
     placeInLane(state, lane, stream, heard, this.#position(record.arrivalMs));
   }
@@ -242,7 +244,7 @@ export class RoomTimeline implements CallTimeline {
     const lane = typeof detail['lane'] === 'string' ? this.#room.lanes.get(detail['lane']) : undefined;
     const isThere = lane !== undefined && lane.live.length > 0;
     if (type === 'lane_muted' && isThere) lane.quietFrom ??= Math.max(at, this.state.final);
-    if (type === 'lane_unmuted' && isThere) endQuiet(lane, at);
+    if (type === 'lane_unmuted' && isThere) endQuiet(lane, Math.max(at, this.state.final));
     addEvent(this.state, type, at, detail);
   }
 

@@ -4,7 +4,7 @@ import { cover, missing, total } from './Coverage.js';
 import { eraseLane, moveLane, type LaneState } from './Lane.js';
 import { isHushed, mute } from './Pause.js';
 import { decode, resampled, writeAloud } from './placement.js';
-import { closeCause, endQuiet, quietWithin, type RoomLane } from './RoomState.js';
+import { closeCause, quietWithin, type RoomLane } from './RoomState.js';
 import type { StreamState } from './StreamTimeline.js';
 import { addEvent, type TimelineState } from './TimelineState.js';
 
@@ -69,7 +69,6 @@ function first(state: TimelineState, lane: RoomLane, stream: StreamState, begun:
     cover(lane.silence, Math.max(until, state.final), position);
     lane.lost = null;
   } else cover(lane.silence, Math.max(stream.startSample, state.final), position);
-  endQuiet(lane, position);
   stream.startSample = Math.min(stream.startSample, position);
   return position;
 }

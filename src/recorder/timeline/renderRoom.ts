@@ -66,7 +66,9 @@ export function laneGaps(state: TimelineState, lane: RoomLane, from: number, to:
   return named([...state.causes, ...lane.causes], 0, missingOf(state, lane, from, to));
 }
 
-function missingOf(state: TimelineState, lane: RoomLane, from: number, to: number): Coverage {
+function missingOf(state: TimelineState, lane: RoomLane, start: number, to: number): Coverage {
+  // Not before it was known: what was found to be final before then knew nothing of it.
+  const from = Math.max(start, lane.since);
   const quiet = certain(quietWithin(lane, from, to), state.causes, from, to);
   return missing(union([lane.audio.coverage, quiet], from, to), from, to);
 }
