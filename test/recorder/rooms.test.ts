@@ -342,7 +342,12 @@ void t.test('a pause takes everybody out, as silence or shorter, and what was on
     script.at(2000).add(RecordKind.pause, { paused: true, mode });
     // The worker's reader has not heard of it yet.
     script.at(2100).say(alice, numbered(9, frame));
-    for (let ms = 2100; ms < 4000; ms += frameMs) script.at(ms + frameMs).sayMuted(alice, frame);
+    for (let ms = 2100; ms < 4000; ms += frameMs) {
+      script.at(ms + frameMs);
+      // Nor does it hear of it any more.
+      if (ms >= 3500) script.say(alice, numbered(9, frame));
+      else script.sayMuted(alice, frame);
+    }
     script.at(4000).add(RecordKind.pause, { paused: false });
     talk(script, alice, 4000, 6000);
     script.at(6000).leave(alice).end();

@@ -16,6 +16,8 @@ export interface RoomState {
   wasLost: boolean;
   /** The call's end was told. */
   isOver: boolean;
+  /** The journal was damaged in a pause, whose end may be what is missing. */
+  isPauseInDoubt: boolean;
   /** By name, in the order in which they came. */
   readonly lanes: Map<string, RoomLane>;
   /** The lane of each stream, by its number in the tap. */
@@ -45,7 +47,15 @@ export interface RoomLane {
 }
 
 export function createRoom(startMs: number): RoomState {
-  return { startMs, isHeard: false, wasLost: false, isOver: false, lanes: new Map(), laneOf: new Map() };
+  return {
+    startMs,
+    isHeard: false,
+    wasLost: false,
+    isOver: false,
+    isPauseInDoubt: false,
+    lanes: new Map(),
+    laneOf: new Map(),
+  };
 }
 
 /** The lane of a stream that begins. @param name - checked */

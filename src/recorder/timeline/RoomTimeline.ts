@@ -29,8 +29,6 @@ const emptyAmendMs = 1500;
 const returnMs = 2000;
 /** Between the last frame and the end of a stream: the part of a frame that the SDK keeps to itself. */
 const farewellMs = 200;
-/** In a pause audio that was on its way comes aloud for so long, ms; it isn't kept. */
-const lateAloudMs = 2000;
 
 /**
  * The timeline of a room: any number of lanes on one clock, which is that of arrival. It goes on from the call's beginning to its end,
@@ -69,6 +67,7 @@ export class RoomTimeline implements CallTimeline {
   damaged(sinceMs: number, untilMs: number): void {
     if (this.state.length !== null) return;
     this.#advanceTo(this.#position(untilMs));
+    this.#room.isPauseInDoubt = this.state.pause != null;
     addEvent(this.state, 'journal_damaged', this.#lose({ sinceMs, untilMs, cause: 'journal_damaged' }));
   }
 
@@ -121,7 +120,7 @@ export class RoomTimeline implements CallTimeline {
         return this.#startStream(record, at);
       case RecordKind.audio:
       case RecordKind.muted:
-        return this.#audio(record, at);
+        return this.#audio(record);
       case RecordKind.streamEnd: {
         const stream = state.streams.get(record.stream);
         if (stream?.endSample !== null) return;
@@ -164,15 +163,11 @@ export class RoomTimeline implements CallTimeline {
     addEvent(state, 'stream_started', start, { streamId: facts.streamId, role: facts.role, lane: name });
   }
 
-  #audio(record: TapRecord, at: number): void {
+  #audio(record: TapRecord): void {
     const { state } = this;
-    const { pause: paused } = state;
     const isAloud = record.kind === RecordKind.audio;
-    if (paused != null && isAloud) {
-      const sinceMs = ((at - paused.from) * 1000) / state.facts.sampleRate;
-      // Nobody says anything aloud before the pause has ended: its end is lost, with a part of the journal.
-      if (sinceMs > lateAloudMs) this.#pause({ paused: false });
-    }
+    // Where a part of the journal is lost, the end of the pause may be in it: nobody says anything aloud before that.
+    if (state.pause != null && isAloud && this.#room.isPauseInDoubt) this.#pause({ paused: false });
     const stream = state.streams.get(record.stream);
     const lane = this.#laneOf(record.stream);
     if (stream?.endSample !== null || lane === undefined) return;
@@ -181,6 +176,7 @@ export class RoomTimeline implements CallTimeline {
       delete stream.ends.caller;
       return;
     }
+    // What was on its way when the pause began, or comes from somebody who hasn't been told of it, isn't kept, either.
     const heard = state.pause != null && isAloud ? unheard(record) : record;
     placeInLane(state, lane, stream, heard, this.#position(record.arrivalMs));
   }
@@ -290,6 +286,7 @@ export class RoomTimeline implements CallTimeline {
   }
 
   #pause({ paused, mode }: PauseFacts): void {
+    this.#room.isPauseInDoubt = false;
     if (paused) pause(this.state, mode ?? 'silence');
     else resume(this.state);
   }
