@@ -305,19 +305,25 @@ void t.test('the older of two streams goes on where it is when the newer one end
   t.end();
 });
 
-void t.test('records that were dropped before somebody came are no gap of theirs, whenever that is asked', (t) => {
-  const script = new RoomScript().at(0).event('room_joined');
-  const alice = script.enter('alice');
-  talk(script, alice, 0, 2000);
-  script.at(3000).add(RecordKind.dropped, { records: 10, sinceMs: 1_002_100 });
-  talk(script, alice, 3000, 6000);
-  const bob = script.at(6000).enter('bob');
-  for (let ms = 6000; ms < 9000; ms += frameMs)
-    script.at(ms + frameMs).say(alice, numbered(ms, frame)).say(bob, numbered(ms, frame));
-  script.at(9000).leave(alice).leave(bob).end();
-  for (const pull of [0, 1]) t.strictSame(renderRoom(script, pull).lanes.get('bob')?.gaps, [], `${pull}`);
-  t.end();
-});
+void t.test(
+  'records that were dropped before somebody came are no gap of theirs, whenever that is asked',
+  (t) => {
+    const script = new RoomScript().at(0).event('room_joined');
+    const alice = script.enter('alice');
+    talk(script, alice, 0, 2000);
+    script.at(3000).add(RecordKind.dropped, { records: 10, sinceMs: 1_002_100 });
+    talk(script, alice, 3000, 6000);
+    const bob = script.at(6000).enter('bob');
+    for (let ms = 6000; ms < 9000; ms += frameMs)
+      script
+        .at(ms + frameMs)
+        .say(alice, numbered(ms, frame))
+        .say(bob, numbered(ms, frame));
+    script.at(9000).leave(alice).leave(bob).end();
+    for (const pull of [0, 1]) t.strictSame(renderRoom(script, pull).lanes.get('bob')?.gaps, [], `${pull}`);
+    t.end();
+  },
+);
 
 void t.test('records that were dropped are a gap on the lane, which counts anew behind it', (t) => {
   const script = new RoomScript().at(0).event('room_joined');
