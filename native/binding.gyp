@@ -3,7 +3,7 @@
     {
       'target_name': 'reelay',
       'sources': ['addon.cpp', 'kernels.cpp', 'slice.cpp', 'live.cpp'],
-      'conditions': [['OS=="linux"', {'sources': ['live/loop.cpp']}]],
+      'conditions': [['OS=="linux"', {'sources': ['live/loop.cpp', 'live/wire.cpp', 'live/epoll.cpp', 'live/uring.cpp']}]],
       'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
       'defines': ['NAPI_VERSION=8', 'NAPI_DISABLE_CPP_EXCEPTIONS'],
       # A product and a sum are rounded one after the other, as JavaScript does it, also where a processor could do both at once.

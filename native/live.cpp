@@ -56,6 +56,8 @@ class LiveLoop : public Napi::ObjectWrap<LiveLoop> {
     return DefineClass(env, "LiveLoop",
                        {
                            InstanceMethod<&LiveLoop::start>("start"),
+                           InstanceMethod<&LiveLoop::wire>("wire"),
+                           InstanceMethod<&LiveLoop::refusal>("refusal"),
                            InstanceMethod<&LiveLoop::add>("add"),
                            InstanceMethod<&LiveLoop::send>("send"),
                            InstanceMethod<&LiveLoop::close>("close"),
@@ -69,6 +71,7 @@ class LiveLoop : public Napi::ObjectWrap<LiveLoop> {
                            InstanceMethod<&LiveLoop::stop>("stop"),
                            InstanceMethod<&LiveLoop::join>("join"),
                            StaticMethod<&LiveLoop::clockMs>("clockMs"),
+                           StaticMethod<&LiveLoop::refusalOf>("refusalOf"),
                        });
   }
 
@@ -143,9 +146,26 @@ class LiveLoop : public Napi::ObjectWrap<LiveLoop> {
     onEvents.Call({parts});
   }
 
-  // start(): whether the thread runs.
+  // start(wire): whether the thread runs. The wire is the preferred one, a place in `liveWires`.
   Napi::Value start(const Napi::CallbackInfo& info) {
-    return Napi::Boolean::New(info.Env(), connection_->loop->start());
+    return Napi::Boolean::New(info.Env(), connection_->loop->start(static_cast<live::WireKind>(wholeOf(info[0]))));
+  }
+
+  // wire(): the one that it has.
+  Napi::Value wire(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), static_cast<double>(connection_->loop->wire()));
+  }
+
+  // refusal(): why it isn't the preferred one, an errno; 0: it is.
+  Napi::Value refusal(const Napi::CallbackInfo& info) {
+    return Napi::Number::New(info.Env(), connection_->loop->refusal());
+  }
+
+  // refusalOf(wire): the same of any wire, without a loop.
+  static Napi::Value refusalOf(const Napi::CallbackInfo& info) {
+    int refusal = 0;
+    live::openWire(static_cast<live::WireKind>(wholeOf(info[0])), refusal);
+    return Napi::Number::New(info.Env(), refusal);
   }
 
   // add(slot, fd, options, input): whether the socket is the thread's from now on.

@@ -1,11 +1,13 @@
 import { variablesOf } from '../../src/config/environment.js';
 import { configSchema } from '../../src/config/schema.js';
+import { type LiveWire, wireRefusal } from '../../src/relay/LiveLoop.js';
 import { DaemonProcess } from '../../test/acceptance/DaemonProcess.js';
 import { pinProcess, pinThread } from './cores.js';
 import type { RunningSubject, Stage, Subject } from './Subject.js';
 import { type ThreadTime, threadTimes } from './threadTimes.js';
 
 const fastPath = 'REELAY_MEDIA_FAST_PATH';
+const wire = 'REELAY_MEDIA_WIRE';
 /** Short, so that chunks are sealed and stored while it is measured. */
 const chunkSeconds = 5;
 /** More than any subject holds. */
@@ -17,13 +19,15 @@ interface Variant {
   readonly name: string;
   readonly about: string;
   readonly record: 'always' | 'never';
-  /** Given to the daemon; absent: its own choice. */
-  readonly path?: 'true' | 'false';
+  /** Given to the daemon in its environment; else all is its own choice. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** The thread that moves frames can't do without. */
+  readonly needs?: LiveWire;
   /** All threads on the processor of the live path, which then is what all of it gets. */
   readonly isOnOneCore?: boolean;
 }
 
-/** reelay as it is, and by each of its two paths where it has both. */
+/** reelay as it is, by each of its two paths where it has both, and by io_uring where its thread knows how to. */
 export function reelays(): Subject[] {
   const variants: Variant[] = [
     { name: 'reelay-off', about: 'reelay, not recording', record: 'never' },
@@ -35,9 +39,21 @@ export function reelays(): Subject[] {
         name: 'reelay-ws-off',
         about: 'reelay, reference path, not recording',
         record: 'never',
-        path: 'false',
+        env: { [fastPath]: 'false' },
       },
-      { name: 'reelay-ws', about: 'reelay, reference path, recording', record: 'always', path: 'false' },
+      {
+        name: 'reelay-ws',
+        about: 'reelay, reference path, recording',
+        record: 'always',
+        env: { [fastPath]: 'false' },
+      },
+    );
+  }
+  if (knows(wire)) {
+    const byUring = { env: { [wire]: 'io_uring' }, needs: 'io_uring' } as const;
+    variants.push(
+      { name: 'reelay-uring-off', about: 'reelay by io_uring, not recording', record: 'never', ...byUring },
+      { name: 'reelay-uring', about: 'reelay by io_uring, recording', record: 'always', ...byUring },
     );
   }
   variants.push({
@@ -51,17 +67,28 @@ export function reelays(): Subject[] {
 
 /** Whether this version knows the switch between its paths; `REELAY_MEDIA_FAST_PATH` in the bench's environment reaches it either way. */
 export function hasFastPath(): boolean {
-  return variablesOf(configSchema('/')).has(fastPath);
+  return knows(fastPath);
+}
+
+function knows(variable: string): boolean {
+  return variablesOf(configSchema('/')).has(variable);
+}
+
+/** @returns why the daemon would fall back to something else on this machine */
+function missingWire(wire: LiveWire): string | null {
+  const refusal = wireRefusal(wire);
+  if (refusal === null) return null;
+  return refusal === undefined ? 'there is no native thread' : `the system refuses ${wire} (${refusal})`;
 }
 
 function subjectOf(variant: Variant): Subject {
-  const { name, about, path } = variant;
+  const { name, about, env, needs } = variant;
   return {
     name,
     about,
     traffic: 'relay',
     hasRows: variant.isOnOneCore !== true,
-    missing: () => null,
+    missing: () => (needs === undefined ? null : missingWire(needs)),
     start: async (stage) => {
       const url = `ws://127.0.0.1:${stage.botPort}`;
       const daemon = await DaemonProcess.start({
@@ -70,7 +97,7 @@ function subjectOf(variant: Variant): Subject {
         chunkSeconds,
         calls,
         config: { limits: { pendingStreams: calls } },
-        env: path === undefined ? {} : { [fastPath]: path },
+        ...(env === undefined ? {} : { env }),
       });
       return new RunningReelay(daemon, stage, variant.isOnOneCore === true);
     },

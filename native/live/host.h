@@ -13,6 +13,7 @@
 #include "frame.h"
 #include "histogram.h"
 #include "wheel.h"
+#include "wire.h"
 
 namespace live {
 
@@ -53,7 +54,8 @@ inline Bytes frameOf(Opcode opcode, const uint8_t* payload, std::size_t count, c
 
 // What the sockets of one loop share.
 struct SocketHost {
-  int poll;
+  // Outlives the sockets.
+  Wire* wire;
   Wheel& wheel;
   EventQueue& events;
   Board board;

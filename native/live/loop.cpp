@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <sys/eventfd.h>
 #include <time.h>
 
 #include <limits>
@@ -12,10 +11,6 @@ namespace live {
 
 namespace {
 
-constexpr uint64_t wakerMark = UINT64_MAX;
-constexpr int mostEvents = 256;
-// The loop turns as often as this, ms, for its timers alone.
-constexpr int idleMs = 250;
 constexpr double catchUpEveryMs = 1000;
 
 Violation judge(const Socket& socket, const Frame& frame) {
@@ -30,7 +25,7 @@ Loop::Loop(const LoopMemory& memory, double clockOffsetMs, std::function<void()>
     : memory_(memory),
       clockOffsetMs_(clockOffsetMs),
       events_(std::move(wake)),
-      host_{-1, wheel_, events_, Board(memory.board), masks_, 0, {}, {}},
+      host_{nullptr, wheel_, events_, Board(memory.board), masks_, 0, {}, {}},
       ring_(memory.ring, memory.ringBytes, memory.sequence),
       counters_{&memory.counters[0], &memory.counters[1], &memory.counters[2],
                 &memory.counters[3], &memory.counters[4], &memory.counters[5]},
@@ -40,24 +35,18 @@ Loop::Loop(const LoopMemory& memory, double clockOffsetMs, std::function<void()>
       latencyToProvider_(memory.latencyToProvider),
       delay_(memory.delay),
       sockets_(mostSockets),
-      read_(readBytes),
       providerShare_(std::numeric_limits<double>::infinity()) {
   putCell(&memory.counters[9], static_cast<double>(ring_.capacity()));
 }
 
 Loop::~Loop() {
   join();
-  if (poll_ >= 0) ::close(poll_);
-  if (waker_ >= 0) ::close(waker_);
 }
 
-bool Loop::start() {
-  poll_ = host_.poll = epoll_create1(EPOLL_CLOEXEC);
-  waker_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u64 = wakerMark;
-  if (poll_ < 0 || waker_ < 0 || epoll_ctl(poll_, EPOLL_CTL_ADD, waker_, &event) != 0) return false;
+bool Loop::start(WireKind preferred) {
+  wire_ = openWire(preferred, refusal_);
+  if (wire_ == nullptr) return false;
+  host_.wire = wire_.get();
   // Signals are the process's main thread's.
   sigset_t all;
   sigset_t before;
@@ -78,9 +67,7 @@ bool Loop::add(uint32_t slot, int fd, const SocketOptions& options, Bytes input)
   const int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (own < 0) return false;
   auto socket = std::make_shared<Socket>(host_, slot, own, options);
-  epoll_event event{};
-  event.data.u64 = slot;
-  if (epoll_ctl(poll_, EPOLL_CTL_ADD, own, &event) != 0) return false;
+  if (!wire_->take(slot, own)) return false;
   socket->input = std::move(input);
   Command added{CommandKind::add, slot};
   added.socket = std::move(socket);
@@ -89,9 +76,7 @@ bool Loop::add(uint32_t slot, int fd, const SocketOptions& options, Bytes input)
 }
 
 void Loop::command(Command command) {
-  if (!commands_.push(std::move(command))) return;
-  const uint64_t one = 1;
-  while (::write(waker_, &one, sizeof one) < 0 && errno == EINTR) continue;
+  if (commands_.push(std::move(command))) wire_->wake();
 }
 
 void Loop::join() {
@@ -109,45 +94,65 @@ double Loop::clockMs() {
 
 void Loop::run() {
   keptMs_ = caughtUpMs_ = nowMs();
+  wire_->begin();
   while (!isStopping_) turn();
   for (auto& socket : sockets_) {
     const std::shared_ptr<Socket> held = socket;
     if (held != nullptr) finish(*held);
   }
   gone_.clear();
+  wire_->end();
   events_.push({EventKind::stopped, 0});
   events_.handOver();
 }
 
 void Loop::turn() {
-  epoll_event events[mostEvents];
-  const int count = epoll_wait(poll_, events, mostEvents, host_.ready.empty() ? idleMs : 0);
-  turnMs_ = nowMs();
-  keepTime();
-  listed_.swap(host_.ready);
-  for (int i = 0; i < count; i++) {
-    const uint64_t mark = events[i].data.u64;
-    if (mark == wakerMark) {
-      uint64_t times;
-      while (::read(waker_, &times, sizeof times) < 0 && errno == EINTR) continue;
-      // In its place among the others: what was wanted before a message came is done before that is looked at.
-      for (Command& command : commands_.take()) obey(command);
-      continue;
-    }
-    Socket* socket = at(mark);
-    if (socket == nullptr) continue;
-    const uint32_t told = events[i].events;
-    if ((told & EPOLLOUT) != 0) write(*socket);
-    if ((told & (EPOLLHUP | EPOLLERR)) != 0) socket->hangUp();
-    else if ((told & EPOLLIN) != 0) serve(*socket);
-  }
+  turns_++;
+  wire_->turn(host_.ready.empty(), *this);
   for (const uint32_t slot : listed_)
-    if (Socket* socket = at(slot); socket != nullptr && (socket->hasLeftover || socket->isHungUp())) serve(*socket);
+    if (Socket* socket = at(slot); socket != nullptr && socket->mayBeServed()) serve(*socket);
   listed_.clear();
   for (const uint32_t slot : std::exchange(host_.drained, {}))
     if (Socket* socket = at(slot)) socket->tellDrained();
   events_.handOver();
   gone_.clear();
+}
+
+// ---- What the wire tells
+
+void Loop::begins() {
+  turnMs_ = nowMs();
+  keepTime();
+  listed_.swap(host_.ready);
+}
+
+void Loop::woken() {
+  for (Command& command : commands_.take()) obey(command);
+}
+
+void Loop::readable(uint32_t slot) {
+  if (Socket* socket = at(slot)) serve(*socket);
+}
+
+void Loop::hungUp(uint32_t slot) {
+  if (Socket* socket = at(slot)) socket->hangUp();
+}
+
+// The bot's socket is read on when the provider has taken enough.
+void Loop::writable(uint32_t slot) {
+  Socket* socket = at(slot);
+  if (socket == nullptr) return;
+  socket->flush();
+  Link* link = socket->link;
+  if (link == nullptr || !link->bot.isHeldBack) return;
+  if (static_cast<double>(link->provider.queuedBytes()) > providerLimit(*link) / 2) return;
+  link->bot.isHeldBack = false;
+  link->bot.wantMore();
+}
+
+void Loop::waits(uint32_t slot) {
+  const Socket* socket = at(slot);
+  if (socket != nullptr && socket->link != nullptr) holdBack(*socket->link);
 }
 
 // A thread that stood still, with its machine, has heard nobody meanwhile and could write to nobody.
@@ -255,10 +260,9 @@ void Loop::serve(Socket& socket) {
   run_.frames = 0;
   read(socket);
   if (run_.frames > 0) {
-    const double sentMs = nowMs();
-    const auto frames = static_cast<double>(run_.frames);
-    (socket.options.isClient ? latencyToProvider_ : latencyToBot_).observe(sentMs - arrivalMs_, frames);
-    delay_.observe(sentMs - turnMs_, frames);
+    passed_.push_back({arrivalMs_, run_.frames, socket.options.isClient});
+    // What isn't gathered has left.
+    if (wire_->kind == WireKind::epoll) leaves();
   }
   if (socket.isAtEnd && !socket.hasLeftover) finish(socket);
   socket.wantMore();
@@ -266,14 +270,14 @@ void Loop::serve(Socket& socket) {
 
 // What was read before comes first; it is joined by what comes now unless it waits only for its turn.
 void Loop::read(Socket& socket) {
-  const std::size_t count = socket.hasLeftover || socket.isAtEnd ? 0 : receive(socket);
+  const auto [bytes, count] = wire_->receive(socket);
   Bytes& input = socket.input;
   if (input.empty()) {
-    const std::size_t used = understand(socket, read_.data(), count);
-    if (used < count) input.assign(read_.data() + used, read_.data() + count);
+    const std::size_t used = understand(socket, bytes, count);
+    if (used < count) input.assign(bytes + used, bytes + count);
     return;
   }
-  input.insert(input.end(), read_.data(), read_.data() + count);
+  input.insert(input.end(), bytes, bytes + count);
   socket.inputAt += understand(socket, input.data() + socket.inputAt, input.size() - socket.inputAt);
   if (socket.inputAt == input.size()) {
     // Most reads end with a frame: what an incomplete one needed isn't kept for the next.
@@ -285,29 +289,27 @@ void Loop::read(Socket& socket) {
   }
 }
 
-std::size_t Loop::receive(Socket& socket) {
-  ssize_t count;
-  do count = recv(socket.fd(), read_.data(), read_.size(), MSG_DONTWAIT);
-  while (count < 0 && errno == EINTR);
-  if (count > 0) {
-    socket.heard();
-    return static_cast<std::size_t>(count);
+void Loop::leaves() {
+  const double leftMs = nowMs();
+  for (const Passed& passed : passed_) {
+    const auto frames = static_cast<double>(passed.frames);
+    (passed.isFromBot ? latencyToProvider_ : latencyToBot_).observe(leftMs - passed.arrivalMs, frames);
+    delay_.observe(leftMs - turnMs_, frames);
   }
-  // A connection that is over has nothing more to wait for.
-  if (count == 0 || errno != EAGAIN || socket.isHungUp()) socket.isAtEnd = true;
-  return 0;
+  passed_.clear();
 }
 
 // Returns how much of it was whole frames.
 std::size_t Loop::understand(Socket& socket, const uint8_t* bytes, std::size_t count) {
   std::size_t begin = 0;
   socket.hasLeftover = false;
-  for (unsigned messages = 0; begin < count && !socket.isGone(); messages++) {
+  if (std::exchange(socket.turn, turns_) != turns_) socket.messages = 0;
+  for (; begin < count && !socket.isGone(); socket.messages++) {
     if (socket.isDeaf()) {
       begin = count;
       break;
     }
-    if (messages == mostMessages || !socket.wantsRead()) {
+    if (socket.messages >= mostMessages || !socket.wantsRead()) {
       socket.hasLeftover = true;
       break;
     }
@@ -378,15 +380,6 @@ void Loop::holdBack(Link& link) {
   link.bot.isHeldBack = true;
   addToCell(counters_.pauses, 1);
   link.bot.wantMore();
-}
-
-void Loop::write(Socket& socket) {
-  socket.flush();
-  Link* link = socket.link;
-  if (link == nullptr || !link->bot.isHeldBack) return;
-  if (static_cast<double>(link->provider.queuedBytes()) > providerLimit(*link) / 2) return;
-  link->bot.isHeldBack = false;
-  link->bot.wantMore();
 }
 
 void Loop::fail(Socket& socket, Violation violation) {

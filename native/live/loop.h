@@ -1,4 +1,4 @@
-// The thread that moves frames: an epoll loop over the sockets it was given. Whatever isn't plain media between two linked sockets is
+// The thread that moves frames: a loop over the sockets it was given. Whatever isn't plain media between two linked sockets is
 // handed to JavaScript, in order: as long as JavaScript has a message of a socket in hand, what follows on that socket goes the same way.
 // So JavaScript may decide anything while it has one (forward it, or not; undo the link; close) before the next one is looked at.
 #pragma once
@@ -26,7 +26,7 @@ struct LoopMemory {
   double* delay;
 };
 
-class Loop {
+class Loop final : private WireListener {
  public:
   static constexpr uint32_t mostSockets = 65536;
 
@@ -37,7 +37,11 @@ class Loop {
   Loop& operator=(const Loop&) = delete;
 
   // False when the system gives no thread or no descriptor.
-  bool start();
+  bool start(WireKind preferred = WireKind::epoll);
+
+  // When it has started: how it talks to the kernel, and why not as preferred, an errno; 0: it does.
+  WireKind wire() const { return wire_->kind; }
+  int refusal() const { return refusal_; }
 
   // The functions from here on may be called from one other thread.
 
@@ -51,14 +55,28 @@ class Loop {
   static double clockMs();
 
  private:
-  static constexpr std::size_t readBytes = 65536;
   static constexpr unsigned mostMessages = 64;
   static constexpr double longestTurnMs = 1500;
+
+  // Frames that were passed on and have not left yet.
+  struct Passed {
+    double arrivalMs;
+    std::size_t frames;
+    bool isFromBot;
+  };
 
   void run();
   void turn();
   void keepTime();
   void catchUp();
+
+  void leaves() override;
+  void begins() override;
+  void woken() override;
+  void readable(uint32_t slot) override;
+  void writable(uint32_t slot) override;
+  void hungUp(uint32_t slot) override;
+  void waits(uint32_t slot) override;
 
   void obey(Command& command);
   void addSocket(Command& command);
@@ -67,14 +85,12 @@ class Loop {
 
   void serve(Socket& socket);
   void read(Socket& socket);
-  std::size_t receive(Socket& socket);
   std::size_t understand(Socket& socket, const uint8_t* bytes, std::size_t count);
   void take(Socket& socket, const Frame& frame, const uint8_t* bytes, std::size_t frameBytes);
   void control(Socket& socket, const Frame& frame, const uint8_t* payload);
   void flush(Socket& from);
 
   void holdBack(Link& link);
-  void write(Socket& socket);
   void fail(Socket& socket, Violation violation);
   void finish(Socket& socket);
   double providerLimit(const Link& link) const;
@@ -97,8 +113,9 @@ class Loop {
   Histogram delay_;
   pthread_t thread_{};
   bool isRunning_ = false;
-  int poll_ = -1;
-  int waker_ = -1;
+  // Before the sockets, which it outlives.
+  std::unique_ptr<Wire> wire_;
+  int refusal_ = 0;
   bool isStopping_ = false;
   std::vector<std::shared_ptr<Socket>> sockets_;
   // Gone, but perhaps still in somebody's hands until the turn is over.
@@ -106,11 +123,12 @@ class Loop {
   std::unordered_map<uint32_t, std::unique_ptr<Link>> links_;
   std::vector<uint32_t> behind_;
   std::vector<uint32_t> listed_;
-  Bytes read_;
+  std::vector<Passed> passed_;
   Scratch scratch_;
   Run run_;
   // What may wait for each provider, bytes: all of them share a budget.
   double providerShare_;
+  uint64_t turns_ = 0;
   double turnMs_ = 0;
   double arrivalMs_ = 0;
   double keptMs_ = 0;

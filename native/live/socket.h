@@ -3,15 +3,18 @@
 #pragma once
 
 #include <errno.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 
 #include "host.h"
+#include "in_hand.h"
 #include "message.h"
 #include "outbox.h"
+#include "parcel.h"
+#include "sends.h"
+#include "stall.h"
 
 namespace live {
 
@@ -22,10 +25,10 @@ class Socket {
   static constexpr double pingEveryMs = 10000;
   static constexpr double silentForMs = 25000;
   static constexpr double lookEveryMs = 1000;
-  static constexpr std::size_t mostInHand = 256;
-  static constexpr std::size_t mostBytesInHand = 262144;
   // A peer that reads nothing gets no answers to its pings either.
   static constexpr std::size_t mostBeforePong = 1048576;
+  // Of a socket that gets its turn more often than it is read no more is read than this, bytes.
+  static constexpr std::size_t mostLeftover = 65536;
 
   Socket(SocketHost& host, uint32_t slot, int fd, SocketOptions options)
       : message(options.maxMessageBytes), slot(slot), options(options), host_(host), fd_(fd) {
@@ -46,14 +49,20 @@ class Socket {
   std::size_t inputAt = 0;
   // There may be whole frames in it: the turn's budget was used up, or nobody wanted to read.
   bool hasLeftover = false;
+  // Messages that were understood in the turn of this number.
+  uint64_t turn = 0;
+  unsigned messages = 0;
+  // What the wire sends at the turn's end. As long as something waits in the outbox there is nothing in it.
+  Parcel parcel;
   // The peer sends no more.
   bool isAtEnd = false;
   // Why it isn't read: its owner paused it, or the one that it is forwarded to has too much.
   bool isPaused = false;
   bool isHeldBack = false;
 
-  // On the loop's thread, after it was added to the poll without events.
+  // On the loop's thread, after the wire has taken the descriptor.
   void begin() {
+    host_.wire->add(*this);
     seenMs_ = lookedMs_ = host_.awakeMs;
     pingMs_ = host_.awakeMs + pingEveryMs;
     putCell(host_.board.queued(slot), 0);
@@ -65,45 +74,56 @@ class Socket {
 
   bool isOpen() const { return !isGone_ && !closeSent_ && !closeReceived_ && !isBroken_; }
   bool isGone() const { return isGone_; }
+  bool isHungUp() const { return isHungUp_; }
   // Whatever still comes is nobody's: the peer has said that it is done, or broke the protocol.
   bool isDeaf() const { return closeReceived_ || isViolated_; }
   // Of a peer that is gone no more will come than the kernel has, so nobody need be held back for it.
   bool wantsRead() const {
     const bool isHeld = (isPaused || isHeldBack) && !isHungUp_;
-    return !isHeld && inHand_ < mostInHand && inHandBytes_ <= mostBytesInHand;
+    return !isHeld && !inHand_.isFull();
   }
-  bool isForwarding() const { return link != nullptr && inHand_ == 0 && !message.isOpen() && !isDeaf(); }
+  // There is something to do, whatever the kernel says.
+  bool mayBeServed() const { return hasLeftover || isHungUp_ || isAtEnd; }
+  bool isForwarding() const { return link != nullptr && inHand_.isEmpty() && !message.isOpen() && !isDeaf(); }
+  // What the kernel didn't take. What is yet to be given to it isn't the peer's fault.
   std::size_t queuedBytes() const { return outbox_.bytes(); }
+  bool mayGather() const { return !isGone_ && !isBroken_ && outbox_.isEmpty(); }
   int fd() const { return fd_; }
 
   void heard() { seenMs_ = host_.awakeMs; }
 
+  // What came although it isn't its turn, or nobody wants to read.
+  void keep(const uint8_t* bytes, std::size_t count) {
+    input.insert(input.end(), bytes, bytes + count);
+    hasLeftover = true;
+    refresh();
+  }
+
   // ---- Towards JavaScript
 
   void hand(Bytes bytes, bool isBinary, double arrivalMs) {
-    inHand_++;
-    inHandBytes_ += bytes.size();
+    inHand_.add(bytes.size());
     host_.events.push({EventKind::message, slot, arrivalMs, isBinary ? 1.0 : 0.0, std::move(bytes)});
   }
 
   void handled(std::size_t messages, std::size_t bytes) {
-    inHand_ -= std::min(inHand_, messages);
-    inHandBytes_ -= std::min(inHandBytes_, bytes);
+    inHand_.drop(messages, bytes);
     wantMore();
   }
 
   // Reads on, after something has changed that may have kept it from it.
   void wantMore() {
     if (isGone_) return;
-    if (wantsRead() && (hasLeftover || isHungUp_)) host_.ready.push_back(slot);
+    if (wantsRead() && mayBeServed()) host_.ready.push_back(slot);
     refresh();
   }
 
   // ---- Towards the peer
 
-  // Whole frames, which are copied only as far as the kernel doesn't take them at once.
+  // Whole frames, which are copied only as far as they can't be sent from where they are.
   void write(const uint8_t* bytes, std::size_t count) {
     if (isGone_ || closeSent_ || isBroken_) return;
+    if (outbox_.isEmpty() && host_.wire->gather(*this, bytes, count)) return;
     std::size_t written = 0;
     if (outbox_.isEmpty()) written = put(bytes, count);
     if (written < count && !isBroken_) queue([&] { outbox_.append(bytes + written, count - written); });
@@ -114,12 +134,8 @@ class Socket {
     const auto bytes = static_cast<double>(frame.size());
     if (closeSent_ || isBroken_ || isGone_) drained(1);
     else {
-      sends_.push_back(ended_ + outbox_.bytes() + frame.size());
-      std::size_t written = 0;
-      if (outbox_.isEmpty()) written = put(frame.data(), frame.size());
-      if (written == frame.size()) wrote(0);
-      else if (!isBroken_ && written == 0) queue([&] { outbox_.append(std::move(frame)); });
-      else if (!isBroken_) queue([&] { outbox_.append(frame.data() + written, frame.size() - written); });
+      sends_.add(parcel.bytes() + outbox_.bytes() + frame.size());
+      if (!outbox_.isEmpty() || !host_.wire->gather(*this, frame.data(), frame.size())) putWhole(std::move(frame));
     }
     // Last: whoever adds what waits here to what wasn't taken over never sees too little.
     addToCell(host_.board.taken(slot), bytes);
@@ -163,7 +179,26 @@ class Socket {
     settle();
   }
 
-  // Writes what the kernel takes.
+  // Sends at once what was gathered, where it can't wait for the turn's end.
+  void sendParcel() {
+    if (parcel.isEmpty()) return;
+    const ssize_t written = sendmsg(fd_, parcel.message(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    sent(written < 0 ? -errno : written);
+  }
+
+  // What became of the parcel: bytes that have left, or an errno, negative.
+  void sent(ssize_t result) {
+    if (parcel.isEmpty()) return;
+    if (result < 0 && result != -EAGAIN && result != -EINTR) return broke();
+    const auto written = static_cast<std::size_t>(std::max<ssize_t>(result, 0));
+    const auto keep = [&](const uint8_t* bytes, std::size_t count) { outbox_.append(bytes, count); };
+    if (written < parcel.bytes()) queue([&] { parcel.rest(written, keep); });
+    parcel.clear();
+    wrote(written);
+    settle();
+  }
+
+  // Writes what waits, as far as the kernel takes it.
   void flush() {
     iovec pieces[16];
     while (!isGone_ && !isBroken_ && !outbox_.isEmpty()) {
@@ -176,7 +211,7 @@ class Socket {
         if (errno != EAGAIN) broke();
         break;
       }
-      takenSinceLook_ = true;
+      stall_.taken();
       const std::size_t before = outbox_.bytes();
       outbox_.drop(static_cast<std::size_t>(written));
       queuedChanged(before);
@@ -190,26 +225,21 @@ class Socket {
   void hangUp() {
     if (isHungUp_) return;
     isHungUp_ = true;
-    // It would be told again and again, whether anybody wants to read or not.
-    epoll_ctl(host_.poll, EPOLL_CTL_DEL, fd_, nullptr);
+    host_.wire->unwatch(*this);
     broke();
     host_.ready.push_back(slot);
   }
 
-  bool isHungUp() const { return isHungUp_; }
-
   // The end, at `nowMs`; the caller has seen to the link.
   void finish(double nowMs) {
     if (isGone_) return;
+    sendParcel();
     isGone_ = true;
-    drained(sends_.size());
-    sends_.clear();
+    giveUp();
     tellDrained();
-    const std::size_t before = outbox_.bytes();
-    outbox_.clear();
-    queuedChanged(before);
     if (!options.isClient) addToCell(host_.board.providers(), -1);
     timer.unset();
+    host_.wire->remove(*this);
     release();
     // Its peer's last word may be long ago by now: the answer, and the end of the connection, have taken their time.
     host_.events.push({EventKind::closed, slot, static_cast<double>(closeCode_), closeReceived_ ? closeArrivalMs_ : nowMs});
@@ -227,21 +257,15 @@ class Socket {
     // Nothing is read from a paused socket, not even its pongs, so its silence is our own.
     if (!wantsRead()) seenMs_ = nowMs;
     if (nowMs - seenMs_ > silentForMs || (closeMs_ > 0 && nowMs >= closeMs_)) return Verdict::isOver;
-    if (outbox_.isEmpty() || takenSinceLook_ || !wasWaiting_) stalledForMs_ = 0;
-    else stalledForMs_ += sinceMs;
-    takenSinceLook_ = false;
-    wasWaiting_ = !outbox_.isEmpty();
-    if (wasWaiting_ && stalledForMs_ >= options.stalledMs && !isStalled_) {
-      isStalled_ = true;
+    if (stall_.look(!outbox_.isEmpty(), sinceMs, options.stalledMs))
       host_.events.push({EventKind::stalled, slot, static_cast<double>(outbox_.bytes())});
-    }
     if (nowMs >= pingMs_) {
       pingMs_ = nowMs + pingEveryMs;
       if (isOpen() && outbox_.bytes() < mostBeforePong) control(Opcode::ping, nullptr, 0);
     }
     double nextMs = std::min(pingMs_, seenMs_ + silentForMs + 1);
     if (closeMs_ > 0) nextMs = std::min(nextMs, closeMs_);
-    if (wasWaiting_) nextMs = std::min(nextMs, nowMs + lookEveryMs);
+    if (stall_.isWaiting()) nextMs = std::min(nextMs, nowMs + lookEveryMs);
     schedule(nextMs);
     return Verdict::lives;
   }
@@ -264,8 +288,15 @@ class Socket {
     while (written < 0 && errno == EINTR);
     if (written < 0 && errno != EAGAIN) broke();
     if (written <= 0) return 0;
-    ended_ += static_cast<uint64_t>(written);
+    wrote(static_cast<std::size_t>(written));
     return static_cast<std::size_t>(written);
+  }
+
+  void putWhole(Bytes frame) {
+    const std::size_t written = outbox_.isEmpty() && !isBroken_ ? put(frame.data(), frame.size()) : 0;
+    if (isBroken_ || written == frame.size()) return;
+    if (written > 0) queue([&] { outbox_.append(frame.data() + written, frame.size() - written); });
+    else queue([&] { outbox_.append(std::move(frame)); });
   }
 
   template <typename Append>
@@ -285,13 +316,7 @@ class Socket {
     if (!options.isClient) addToCell(host_.board.waitingBytes(), now - static_cast<double>(before));
   }
 
-  void wrote(std::size_t count) {
-    ended_ += count;
-    std::size_t messages = 0;
-    while (messages < sends_.size() && sends_[messages] <= ended_) messages++;
-    sends_.erase(sends_.begin(), sends_.begin() + static_cast<std::ptrdiff_t>(messages));
-    drained(messages);
-  }
+  void wrote(std::size_t count) { drained(sends_.leave(count)); }
 
   void drained(std::size_t messages) {
     if (messages == 0) return;
@@ -303,13 +328,18 @@ class Socket {
   void broke() {
     if (isBroken_) return;
     isBroken_ = true;
-    const std::size_t before = outbox_.bytes();
-    outbox_.clear();
-    queuedChanged(before);
-    drained(sends_.size());
-    sends_.clear();
+    giveUp();
     awaitEnd();
     refresh();
+  }
+
+  // What waits will never leave.
+  void giveUp() {
+    const std::size_t before = outbox_.bytes();
+    outbox_.clear();
+    parcel.clear();
+    queuedChanged(before);
+    drained(sends_.clear());
   }
 
   void awaitEnd() {
@@ -320,22 +350,20 @@ class Socket {
 
   // Both have said that they are done, or one is no longer listened to: the rest is TCP's.
   void settle() {
-    if (!closeSent_ || isFinSent_ || isGone_ || !isDeaf() || !outbox_.isEmpty() || isBroken_) return;
+    if (!closeSent_ || isFinSent_ || isGone_ || !isDeaf() || isBroken_) return;
+    if (!outbox_.isEmpty() || !parcel.isEmpty()) return;
     isFinSent_ = true;
     shutdown(fd_, SHUT_WR);
   }
 
-  // Asks the kernel for what is wanted now.
+  // Asks for what is wanted now.
   void refresh() {
     if (isGone_ || isHungUp_) return;
-    const uint32_t reading = wantsRead() && !isAtEnd ? EPOLLIN : 0U;
-    const uint32_t wanted = reading | (outbox_.isEmpty() ? 0U : EPOLLOUT);
-    if (wanted == asked_) return;
-    asked_ = wanted;
-    epoll_event event{};
-    event.events = wanted;
-    event.data.u64 = slot;
-    epoll_ctl(host_.poll, EPOLL_CTL_MOD, fd_, &event);
+    const bool isBehind = hasLeftover && input.size() - inputAt >= mostLeftover;
+    const Wants wants{wantsRead() && !isAtEnd && !isBehind, !outbox_.isEmpty()};
+    if (wants == asked_) return;
+    asked_ = wants;
+    host_.wire->want(*this, wants);
   }
 
   void schedule(double dueMs) { host_.wheel.set(timer, dueMs); }
@@ -348,19 +376,16 @@ class Socket {
   SocketHost& host_;
   int fd_;
   Outbox outbox_;
-  // Where in all that was ever written each of JavaScript's messages ends, and how much that is so far.
-  std::deque<uint64_t> sends_;
-  uint64_t ended_ = 0;
+  Stall stall_;
+  Sends sends_;
   std::size_t drained_ = 0;
-  std::size_t inHand_ = 0;
-  std::size_t inHandBytes_ = 0;
-  uint32_t asked_ = 0;
+  InHand inHand_;
+  Wants asked_;
   double seenMs_ = 0;
   double pingMs_ = 0;
   double lookedMs_ = 0;
   double closeMs_ = 0;
   double closeArrivalMs_ = 0;
-  double stalledForMs_ = 0;
   uint16_t closeCode_ = brokenCode;
   bool closeSent_ = false;
   bool closeReceived_ = false;
@@ -369,9 +394,6 @@ class Socket {
   bool isBroken_ = false;
   bool isHungUp_ = false;
   bool isGone_ = false;
-  bool isStalled_ = false;
-  bool wasWaiting_ = false;
-  bool takenSinceLook_ = false;
 };
 
 }  // namespace live

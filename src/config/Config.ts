@@ -143,6 +143,8 @@ export interface Config {
     readonly drainSeconds: number;
     /** Whether the native thread moves the frames of plain TCP sockets, where there is one. Default true. */
     readonly fastPath: boolean;
+    /** How that thread talks to the kernel. Default auto: reelay's choice. */
+    readonly wire: 'auto' | 'epoll' | 'io_uring';
   };
   readonly control: {
     readonly host: string;

@@ -6,6 +6,7 @@ export const errorCodes = {
   // Configuration and command line
   config_invalid: 'The configuration is not valid',
   config_unreadable: 'The configuration file cannot be read',
+  wire_refused: 'The system refuses io_uring to the thread that moves frames; epoll does its work',
   // What arrives on a media socket
   frame_not_json: 'A text frame is not JSON',
   frame_not_object: 'A text frame is JSON but not an object with an event or type',

@@ -42,6 +42,7 @@ export function configSchema(folder: string) {
       publicUrl: origin().nullable().default(null),
       drainSeconds: whole('seconds', 0, 86_400).default(20),
       fastPath: yesOrNo().default(true),
+      wire: oneOf('auto', 'epoll', 'io_uring').default('auto'),
     }),
     control: section({
       host: host().default('127.0.0.1'),

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { implementation, implementationReason } from '../audio/kernels.js';
 import type { Config } from '../config/Config.js';
-import { loadAddon } from '../config/nativeAddon.js';
+import { wireRefusal } from '../relay/LiveLoop.js';
 import { type Check, failed, ok, warning } from './Check.js';
 
 /** Two sockets and a growing chunk for each call; and what the daemon has open anyway. */
@@ -38,10 +38,15 @@ function addonCheck({ media }: Config): Check {
     const detail = `not used (${implementationReason}): audio and frames take several times the CPU`;
     return { name: 'addon', subject, ...warning(detail, build) };
   }
-  const canMove = 'LiveLoop' in loadAddon();
-  if (media.fastPath && !canMove) {
+  const refusal = wireRefusal(media.wire);
+  if (media.fastPath && refusal === undefined) {
     const detail = 'frames are moved in JavaScript: the native thread is for Linux';
     return { name: 'addon', subject, ...warning(detail, 'Run the daemon on Linux where many calls are up.') };
+  }
+  if (media.fastPath && typeof refusal === 'string') {
+    const detail = `in use, but the system refuses ${media.wire} (${refusal}): frames are moved with epoll`;
+    const remedy = 'Let the container use io_uring, on Linux 6.1 or later, or set media.wire to auto.';
+    return { name: 'addon', subject, ...warning(detail, remedy) };
   }
   return {
     name: 'addon',

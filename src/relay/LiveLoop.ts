@@ -1,7 +1,16 @@
+import { getSystemErrorName } from 'node:util';
+import type { Config } from '../config/Config.js';
 import { loadAddon } from '../config/nativeAddon.js';
 import type { Counters } from '../tap/Counters.js';
 import type { SharedSequence } from '../tap/Sequence.js';
 import { LiveBoard, mostLiveSockets } from './LiveBoard.js';
+
+/** How the thread talks to the kernel, as `native/live/wire.h` numbers it. */
+export const liveWires = ['epoll', 'io_uring'] as const;
+export type LiveWire = (typeof liveWires)[number];
+
+/** What `media.wire: auto` is. */
+export const automaticWire: LiveWire = 'epoll';
 
 /** How a socket is handled; what isn't said here is the same for all. */
 export interface LiveSocketOptions {
@@ -60,7 +69,9 @@ export interface LiveLinkOwner {
 
 /** What the addon exports; `native/live.cpp` says more. */
 interface NativeLoop {
-  start(): boolean;
+  start(wire: number): boolean;
+  wire(): number;
+  refusal(): number;
   add(slot: number, fd: number, options: LiveSocketOptions, input: Uint8Array): boolean;
   send(slot: number, data: Uint8Array, isBinary: boolean, isClient: boolean): number;
   close(slot: number, payload: Uint8Array, isClient: boolean): void;
@@ -77,6 +88,7 @@ interface NativeLoop {
 interface NativeLoopClass {
   new (memory: object, clockOffsetMs: number, onEvents: (parts: readonly EventPart[]) => void): NativeLoop;
   clockMs(): number;
+  refusalOf(wire: number): number;
 }
 type EventPart = number | Buffer | null;
 const partsOfEvent = 5;
@@ -123,6 +135,7 @@ export class LiveLoop {
   /**
    * @param ring - of the thread's own, which it fills from now on
    * @param failed - told what an owner threw
+   * @param wire - the preferred one; where the system refuses it, epoll is taken and {@link refusal} says why
    * @returns null where there is no such thread: the addon isn't built, this isn't Linux, or `REELAY_KERNELS=typescript`
    */
   static start(
@@ -130,18 +143,18 @@ export class LiveLoop {
     sequence: SharedSequence,
     counters: Counters,
     failed: (error: unknown) => void,
+    wire: Config['media']['wire'] = 'auto',
   ): LiveLoop | null {
-    if (process.env['REELAY_KERNELS'] === 'typescript') return null;
+    const Native = nativeClass();
+    if (Native === undefined) return null;
     try {
-      const { LiveLoop: Native } = loadAddon() as { LiveLoop?: NativeLoopClass };
-      if (Native === undefined) return null;
       const loop = new LiveLoop(
         Native,
         { ring: new Uint8Array(ring), sequence: sequence.cells },
         counters,
         failed,
       );
-      return loop.#native.start() ? loop : null;
+      return loop.#native.start(numberOf(wire)) ? loop : null;
     } catch {
       return null;
     }
@@ -164,6 +177,16 @@ export class LiveLoop {
     };
     const offsetMs = clockOffset(() => native.clockMs());
     this.#native = new native(memory, offsetMs, (parts) => this.#told(parts));
+  }
+
+  /** How it talks to the kernel. */
+  get wire(): LiveWire {
+    return liveWires[this.#native.wire()] ?? 'epoll';
+  }
+
+  /** Why that isn't the wire that was asked for: the system's name of an error; null: it is. */
+  get refusal(): string | null {
+    return errorName(this.#native.refusal());
   }
 
   /** Sockets that the thread has, and whose end hasn't been told. */
@@ -291,6 +314,30 @@ export class LiveLoop {
     this.#free.push(slot);
     owner.closed(code, arrivalMs);
   }
+}
+
+/** @returns why a loop couldn't have this wire on this machine, null when it could; undefined where there is no native thread at all */
+export function wireRefusal(wire: Config['media']['wire']): string | null | undefined {
+  const refusal = nativeClass()?.refusalOf(numberOf(wire));
+  return refusal === undefined ? undefined : errorName(refusal);
+}
+
+/** Undefined where the addon has none, isn't built, or isn't to be used. */
+function nativeClass(): NativeLoopClass | undefined {
+  if (process.env['REELAY_KERNELS'] === 'typescript') return undefined;
+  try {
+    return (loadAddon() as { LiveLoop?: NativeLoopClass }).LiveLoop;
+  } catch {
+    return undefined;
+  }
+}
+
+function numberOf(wire: Config['media']['wire']): number {
+  return liveWires.indexOf(wire === 'auto' ? automaticWire : wire);
+}
+
+function errorName(errno: number): string | null {
+  return errno === 0 ? null : getSystemErrorName(-errno);
 }
 
 /** `performance.now()` less another monotonic clock, ms. */

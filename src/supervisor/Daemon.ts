@@ -121,6 +121,7 @@ export class Daemon {
           controlPort,
           kernels: implementation,
           fastPath: this.#loop !== null,
+          wire: this.#loop?.wire,
           others,
         },
         'reelay is ready',
@@ -246,7 +247,9 @@ export class Daemon {
     const sequence = new SharedSequence();
     const ring = createRing(config.limits.ringBytes);
     const framesRing = createRing(config.limits.ringBytes);
-    const loop = (this.#loop = config.media.fastPath ? this.#startLoop(framesRing, sequence) : null);
+    const loop = (this.#loop = config.media.fastPath
+      ? this.#startLoop(framesRing, sequence, config.media.wire)
+      : null);
     const { dir: spoolDir, flushMs, syncMs } = config.spool;
     const { level: logLevel } = config.log;
     this.#recorder = new SupervisedRecorder({
@@ -273,10 +276,17 @@ export class Daemon {
     return new NotedTap(tap, (recordingId) => this.#control.note(recordingId));
   }
 
-  #startLoop(ring: SharedArrayBuffer, sequence: SharedSequence): LiveLoop | null {
+  #startLoop(
+    ring: SharedArrayBuffer,
+    sequence: SharedSequence,
+    wire: Config['media']['wire'],
+  ): LiveLoop | null {
     const failed = (error: unknown): void =>
       this.#log.error({ err: error, code: 'stream_failed' }, 'uncaught');
-    return LiveLoop.start(ring, sequence, this.#counters, failed);
+    const loop = LiveLoop.start(ring, sequence, this.#counters, failed, wire);
+    const why = loop?.refusal ?? null;
+    if (why !== null) this.#log.warn({ code: 'wire_refused', value: why }, `frames are moved with ${loop?.wire}`);
+    return loop;
   }
 
   #createMedia(config: Config, tap: NotedTap): MediaServer {

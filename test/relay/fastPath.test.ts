@@ -13,6 +13,7 @@ import {
 } from '../../src/providers/twilio/messages.js';
 import { jambonzStart } from '../../src/providers/jambonz/messages.js';
 import { signatureOf } from '../../src/providers/twilio/signature.js';
+import { automaticWire } from '../../src/relay/LiveLoop.js';
 import { Track } from '../../src/tap/TapRecord.js';
 import { Relay, account, accountId, authToken } from './fixtures/Relay.js';
 import type { Caller, RelayOptions } from './fixtures/Relay.js';
@@ -55,6 +56,7 @@ function frames(from: number, to: number): string[] {
 
 await t.test('media goes from socket to socket, byte for byte, and is recorded', async (t) => {
   const relay = await relayWith(t);
+  t.equal(relay.loop?.wire, process.env['REELAY_MEDIA_WIRE'] ?? automaticWire);
   const { caller, bot } = await fastCall(relay);
   const said = frames(0, 50);
   const answers = Array.from({ length: 50 }, (_, index) => twilioBotMedia(streamId, payload(index)));
@@ -462,7 +464,9 @@ await t.test('the end of its environment ends the thread, sockets or not', async
     import { Counters } from '${tapUrl}Counters.js';
     import { createRing } from '${tapUrl}Ring.js';
     import { SharedSequence } from '${tapUrl}Sequence.js';
-    const loop = LiveLoop.start(createRing(0), new SharedSequence(), new Counters(), console.error);
+    const wire = process.env['REELAY_MEDIA_WIRE'];
+    const loop = LiveLoop.start(createRing(0), new SharedSequence(), new Counters(), console.error, wire);
+    if (wire !== undefined && loop.wire !== wire) throw new Error(loop.refusal);
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const [[near]] = await Promise.all([once(server, 'connection'), once(connect(server.address().port, '127.0.0.1'), 'connect')]);

@@ -1,14 +1,22 @@
 // The loop over real sockets: what it passes on, what it hands over and in which order, what it does to peers that close, stall or lie.
 // Each test has a loop of its own; peers are the other ends of TCP connections.
+//
+//     moving [epoll|io_uring] [test]
+//
+// Without a wire all tests run over both, over io_uring where the system lets it be used.
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/prctl.h>
 
 #include <chrono>
 #include <condition_variable>
+#include <cstddef>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -22,6 +30,10 @@ using namespace live;
 namespace {
 
 constexpr double patienceMs = 8000;
+// What the loops of this run talk to the kernel by.
+WireKind wireKind = WireKind::epoll;
+// The same number on every architecture.
+constexpr unsigned ioUringSetup = 425;
 
 // A pair of connected TCP sockets: `near` for the loop, `far` for its peer.
 struct Pair {
@@ -131,7 +143,8 @@ class Stage {
       told_.notify_one();
       released_.wait(lock, [this] { return !isHeld_; });
     });
-    CHECK(loop->start());
+    CHECK(loop->start(wireKind));
+    CHECK(loop->wire() == wireKind && loop->refusal() == 0);
   }
 
   ~Stage() { loop->join(); }
@@ -627,7 +640,7 @@ void boundsWhatIsInHand() {
   for (int i = 0; i < 1000; i++) many = std::move(many) + frame(std::to_string(i), true);
   provider.say(many);
   std::size_t messages = 0;
-  for (; messages < Socket::mostInHand; messages++) stage.next(EventKind::message);
+  for (; messages < InHand::mostMessages; messages++) stage.next(EventKind::message);
   usleep(50000);
   CHECK(stage.loop->takeEvents().empty());
   Command handled{CommandKind::handled, 1};
@@ -664,29 +677,42 @@ void stops() {
 }
 
 // One socket without a loop, so that time is told to it.
-struct Clock {
+struct Clock final : WireListener {
   Pair pair;
   Wheel wheel;
   EventQueue events{[] {}};
   std::vector<double> board = std::vector<double>(Board::perLoop + 2 * 4);
   Masks masks;
-  const int poll = epoll_create1(0);
-  SocketHost host{poll, wheel, events, Board(board.data()), masks, 0, {}, {}};
+  int refusal = 0;
+  const std::unique_ptr<Wire> wire = openWire(wireKind, refusal);
+  SocketHost host{wire.get(), wheel, events, Board(board.data()), masks, 0, {}, {}};
   Socket socket;
 
   explicit Clock(double stalledMs = 60000)
       : pair(4096), socket(host, 1, std::exchange(pair.near, -1), {false, 65536, 5000, stalledMs}) {
-    epoll_event event{};
-    epoll_ctl(poll, EPOLL_CTL_ADD, socket.fd(), &event);
+    CHECK(wire->take(socket.slot, socket.fd()));
+    wire->begin();
     socket.begin();
   }
-  ~Clock() { ::close(poll); }
+  ~Clock() {
+    socket.finish(0);
+    wire->end();
+  }
+
+  void leaves() override {}
+  void begins() override {}
+  void woken() override {}
+  void readable(uint32_t) override {}
+  void writable(uint32_t) override {}
+  void hungUp(uint32_t) override {}
+  void waits(uint32_t) override {}
 
   // Once a second, as often as a socket with something to wait for is looked at. Returns whether it lives.
   bool pass(double ms) {
     for (const double end = host.awakeMs + ms; host.awakeMs < end;) {
       host.awakeMs += 1000;
       if (socket.look() == Socket::Verdict::isOver) return false;
+      wire->turn(false, *this);
     }
     return true;
   }
@@ -731,6 +757,7 @@ void tellsSlowFromStalled() {
   Clock clock(3000);
   const Bytes one = frame(std::string(60000, 'x'), false);
   for (int i = 0; i < 200; i++) clock.socket.write(one.data(), one.size());
+  clock.wire->turn(false, clock);
   for (int i = 0; i < 20; i++) {
     CHECK(clock.pair.hear(100000).size() == 100000);
     usleep(2000);
@@ -748,6 +775,119 @@ void tellsSlowFromStalled() {
   CHECK(clock.told(EventKind::stalled) == 0);
 }
 
+// Whatever the state in which the one before was left, and whatever of it was under way.
+void takesASlotAgain() {
+  Stage stage;
+  for (int i = 0; i < 40; i++) {
+    Pair pair;
+    CHECK(stage.add(1, pair, false));
+    if (i % 2 == 1) stage.tell(CommandKind::pause, 1);
+    pair.say(frame(mark(i), true));
+    if (i % 4 < 2) stage.tell(CommandKind::resume, 1);
+    if (i % 4 == 0) CHECK(stage.nextMessage() == mark(i));
+    for (int more = 0; more < i % 3; more++) pair.say(frame(mark(1000), true));
+    stage.send(1, mark(i), false);
+    CHECK(pair.hear(frame(mark(i), false).size()) == frame(mark(i), false));
+    stage.tell(CommandKind::terminate, 1);
+    CHECK(stage.next(EventKind::closed).slot == 1);
+    CHECK(pair.isAtEnd());
+  }
+}
+
+// More than there is room for at once, of more sockets than are served at once, and each of them whole and in its order.
+void takesMuchAtOnce() {
+  constexpr uint32_t callers = 40;
+  constexpr int rounds = 4;
+  Stage stage;
+  std::vector<std::unique_ptr<Pair>> pairs;
+  std::vector<Bytes> speech(callers);
+  for (uint32_t i = 0; i < callers; i++) {
+    pairs.push_back(std::make_unique<Pair>());
+    CHECK(stage.add(i + 1, *pairs[i], false, {}, 1 << 20));
+    for (int round = 0; round < rounds; round++)
+      speech[i] = std::move(speech[i]) +
+                  frame(std::to_string(i) + std::string(50000 + i, static_cast<char>('a' + round)), true);
+  }
+  std::vector<std::size_t> said(callers);
+  const auto sayMore = [&] {
+    for (uint32_t i = 0; i < callers; i++) {
+      const ssize_t count =
+          ::send(pairs[i]->far, speech[i].data() + said[i], speech[i].size() - said[i], MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (count > 0) said[i] += static_cast<std::size_t>(count);
+    }
+  };
+  stage.inOneTurn(sayMore);
+  std::vector<int> heard(callers);
+  int all = 0;
+  // What found no room in the peers' sockets is said by and by.
+  stage.until(
+      [&] {
+        sayMore();
+        for (const Event& event : stage.loop->takeEvents()) {
+          if (event.kind != EventKind::message) continue;
+          stage.handled(event);
+          const std::string text(event.bytes.begin(), event.bytes.end());
+          const uint32_t caller = event.slot - 1;
+          const char letter = static_cast<char>('a' + heard[caller]++);
+          CHECK(text == std::to_string(caller) + std::string(50000 + caller, letter));
+          all++;
+        }
+        return all == static_cast<int>(callers) * rounds;
+      },
+      "everything");
+}
+
+// A socket that is paused and resumed while its peer talks: nothing is lost, and nothing moved.
+void pausesAmidSpeech() {
+  constexpr int frames = 600;
+  Call call;
+  Bytes all;
+  for (int i = 0; i < frames; i++) {
+    const Bytes one = frame(media(i), false);
+    all.insert(all.end(), one.begin(), one.end());
+    call.bot.say(one);
+    if (i % 30 == 10) call.stage.tell(CommandKind::pause, 2);
+    if (i % 30 == 20) call.stage.tell(CommandKind::resume, 2);
+  }
+  CHECK(call.provider.hear(all.size()) == all);
+  CHECK(call.stage.counter(1) == frames);
+}
+
+// A paused peer that ends in good order is heard to its end, once it is read again.
+void endsWhilePaused() {
+  Pair provider;
+  Stage stage;
+  CHECK(stage.add(1, provider, false));
+  stage.tell(CommandKind::pause, 1);
+  stage.send(1, "paused", false);
+  CHECK(provider.hear(8) == frame("paused", false));
+  provider.say(frame(mark(1), true));
+  ::shutdown(provider.far, SHUT_WR);
+  usleep(20000);
+  for (const Event& event : stage.loop->takeEvents()) CHECK(event.kind == EventKind::drained);
+  stage.tell(CommandKind::resume, 1);
+  CHECK(stage.nextMessage() == mark(1));
+  CHECK(stage.next(EventKind::closed).a == 1006);
+}
+
+// Where the kernel refuses io_uring, epoll does the same. From here on it refuses it to this thread for ever.
+void fallsBack() {
+  sock_filter rules[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ioUringSetup, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog program{sizeof rules / sizeof rules[0], rules};
+  CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+  CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+  int refusal = 0;
+  const std::unique_ptr<Wire> wire = openWire(WireKind::ioUring, refusal);
+  CHECK(wire != nullptr && wire->kind == WireKind::epoll && (refusal == EPERM || refusal == ENOSYS));
+  wireKind = WireKind::epoll;
+  passesOn();
+}
+
 void takesNoOther() {
   Pair pair;
   Stage stage;
@@ -760,29 +900,64 @@ void takesNoOther() {
   CHECK(stage.add(1, pair, false));
 }
 
-}  // namespace
+const struct {
+  const char* name;
+  void (*test)();
+} tests[] = {
+    {"passesOn", passesOn},
+    {"mutes", mutes},
+    {"splits", splits},
+    {"keepsOrder", keepsOrder},
+    {"refusesOthers", refusesOthers},
+    {"violations", violations},
+    {"closes", closes},
+    {"closeTimesOut", closeTimesOut},
+    {"breaks", breaks},
+    {"dropsForSlowBots", dropsForSlowBots},
+    {"holdsBotsBack", holdsBotsBack},
+    {"keepsToTheShare", keepsToTheShare},
+    {"stalls", stalls},
+    {"isFair", isFair},
+    {"boundsWhatIsInHand", boundsWhatIsInHand},
+    {"tellsDrops", tellsDrops},
+    {"stops", stops},
+    {"takesASlotAgain", takesASlotAgain},
+    {"takesMuchAtOnce", takesMuchAtOnce},
+    {"pausesAmidSpeech", pausesAmidSpeech},
+    {"endsWhilePaused", endsWhilePaused},
+    {"takesNoOther", takesNoOther},
+    {"pingsAndGivesUp", pingsAndGivesUp},
+    {"limitsTheClosing", limitsTheClosing},
+    {"tellsSlowFromStalled", tellsSlowFromStalled},
+};
 
-int main(int count, char** names) {
-  const struct {
-    const char* name;
-    void (*test)();
-  } tests[] = {
-      {"passesOn", passesOn},           {"mutes", mutes},                 {"splits", splits},
-      {"keepsOrder", keepsOrder},       {"refusesOthers", refusesOthers},
-      {"violations", violations},       {"closes", closes},
-      {"closeTimesOut", closeTimesOut}, {"breaks", breaks},
-      {"dropsForSlowBots", dropsForSlowBots}, {"holdsBotsBack", holdsBotsBack},
-      {"keepsToTheShare", keepsToTheShare}, {"stalls", stalls},               {"isFair", isFair},
-      {"boundsWhatIsInHand", boundsWhatIsInHand}, {"tellsDrops", tellsDrops},
-      {"stops", stops},                 {"takesNoOther", takesNoOther},
-      {"pingsAndGivesUp", pingsAndGivesUp}, {"limitsTheClosing", limitsTheClosing},
-      {"tellsSlowFromStalled", tellsSlowFromStalled},
-  };
+void runOver(WireKind kind, const char* name, const char* only) {
+  int refusal = 0;
+  const bool canBe = openWire(kind, refusal)->kind == kind;
+  if (!canBe) {
+    std::printf("# %s is not to be had here (%s): not tested\n", name, std::strerror(refusal));
+    return;
+  }
+  wireKind = kind;
   for (const auto& each : tests) {
-    if (count > 1 && std::strcmp(names[1], each.name) != 0) continue;
-    std::printf("# %s\n", each.name);
+    if (only != nullptr && std::strcmp(only, each.name) != 0) continue;
+    std::printf("# %s over %s\n", each.name, name);
     std::fflush(stdout);
     each.test();
   }
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+  const struct {
+    const char* name;
+    WireKind kind;
+  } wires[] = {{"epoll", WireKind::epoll}, {"io_uring", WireKind::ioUring}};
+  const char* only = count > 2 ? arguments[2] : nullptr;
+  for (const auto& wire : wires)
+    if (count == 1 || std::strcmp(arguments[1], wire.name) == 0) runOver(wire.kind, wire.name, only);
+  // The last, as nobody can undo it.
+  if (count == 1) fallsBack();
   return verdict("moving");
 }
