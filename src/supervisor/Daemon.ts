@@ -285,7 +285,8 @@ export class Daemon {
       this.#log.error({ err: error, code: 'stream_failed' }, 'uncaught');
     const loop = LiveLoop.start(ring, sequence, this.#counters, failed, wire);
     const why = loop?.refusal ?? null;
-    if (why !== null) this.#log.warn({ code: 'wire_refused', value: why }, `frames are moved with ${loop?.wire}`);
+    if (why !== null)
+      this.#log.warn({ code: 'wire_refused', value: why }, `frames are moved with ${loop?.wire}`);
     return loop;
   }
 
