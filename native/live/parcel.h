@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "outbox.h"
+
 namespace live {
 
 class Parcel {
@@ -46,13 +48,12 @@ class Parcel {
     return &message_;
   }
 
-  // Calls `keep` with what lies behind the first `sent` bytes, piece by piece.
-  template <typename Keep>
-  void rest(std::size_t sent, Keep keep) const {
+  // Copies what lies behind the first `sent` bytes.
+  void copyRest(std::size_t sent, Outbox& to) const {
     for (std::size_t i = 0; i < count_; i++) {
       const auto* from = static_cast<const uint8_t*>(pieces_[i].iov_base);
       const std::size_t length = pieces_[i].iov_len;
-      if (sent < length) keep(from + sent, length - sent);
+      if (sent < length) to.append(from + sent, length - sent);
       sent -= sent < length ? sent : length;
     }
   }

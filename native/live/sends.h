@@ -12,6 +12,8 @@ class Sends {
   // A message that ends so many bytes behind what has left.
   void add(std::size_t bytesBehind) { ends_.push_back(left_ + bytesBehind); }
 
+  bool isEmpty() const { return ends_.empty(); }
+
   // So many bytes have left. Returns how many messages end in them.
   std::size_t leave(std::size_t bytes) {
     left_ += bytes;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "host.h"
 #include "in_hand.h"
@@ -186,13 +187,15 @@ class Socket {
     sent(written < 0 ? -errno : written);
   }
 
+  // Whether anything follows from what is gathered having left.
+  bool isAwaited() const { return !sends_.isEmpty() || (closeSent_ && isDeaf()); }
+
   // What became of the parcel: bytes that have left, or an errno, negative.
   void sent(ssize_t result) {
     if (parcel.isEmpty()) return;
     if (result < 0 && result != -EAGAIN && result != -EINTR) return broke();
     const auto written = static_cast<std::size_t>(std::max<ssize_t>(result, 0));
-    const auto keep = [&](const uint8_t* bytes, std::size_t count) { outbox_.append(bytes, count); };
-    if (written < parcel.bytes()) queue([&] { parcel.rest(written, keep); });
+    if (written < parcel.bytes()) queue([&] { parcel.copyRest(written, outbox_); });
     parcel.clear();
     wrote(written);
     settle();
@@ -350,8 +353,7 @@ class Socket {
 
   // Both have said that they are done, or one is no longer listened to: the rest is TCP's.
   void settle() {
-    if (!closeSent_ || isFinSent_ || isGone_ || !isDeaf() || isBroken_) return;
-    if (!outbox_.isEmpty() || !parcel.isEmpty()) return;
+    if (!closeSent_ || isFinSent_ || isGone_ || !isDeaf() || isBroken_ || !outbox_.isEmpty() || !parcel.isEmpty()) return;
     isFinSent_ = true;
     shutdown(fd_, SHUT_WR);
   }
@@ -369,8 +371,7 @@ class Socket {
   void schedule(double dueMs) { host_.wheel.set(timer, dueMs); }
 
   void release() {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = -1;
+    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
   }
 
   SocketHost& host_;

@@ -127,13 +127,11 @@ class Uring final : public Wire {
   }
 
   void turn(bool mayWait, WireListener& listener) override {
-    dispatch();
-    if (sends_ > 0) listener.leaves();
+    const bool isAwaited = dispatch();
+    if (!underWay_.empty()) listener.leaves();
     settle();
-    // All sends are answered before anything is waited for.
-    exchange(sends_ + (mayWait && answers_.empty() ? 1 : 0));
-    for (const Completion& answer : answers_)
-      if (kindOf(answer) == Kind::send) sent(answer, listener);
+    exchange(mayWait && !isAwaited && answers_.empty() ? 1 : 0);
+    arrive(listener);
     copies_.clear();
     recycle();
     listener.begins();
@@ -161,7 +159,7 @@ class Uring final : public Wire {
   io_uring_sqe& ask(uint8_t opcode, int fd, uint64_t mark) {
     io_uring_sqe* place = queues_.ask();
     if (place == nullptr) {
-      queues_.submit([this](const Completion& answer) { take(answer); });
+      queues_.submit([this](const Completion& answer) { answers_.push_back(answer); });
       place = queues_.ask();
     }
     place->opcode = opcode;
@@ -214,23 +212,28 @@ class Uring final : public Wire {
   }
 
   // One send for each peer, since a second one would be tried even if the first had not found room for all. None of them waits for its
-  // peer (MSG_DONTWAIT), so all are done, and their bytes no longer needed, when the call returns.
-  void dispatch() {
+  // peer (MSG_DONTWAIT), so all are done, and their bytes no longer needed, when the call returns. Only those are answered that didn't find
+  // room for all (MSG_WAITALL makes that a failure), so the others wake nobody. Returns whether somebody is to hear of what has left.
+  bool dispatch() {
+    bool isAwaited = false;
     for (const uint32_t slot : parcels_) {
       const Line& line = lines_[slot];
       if (line.socket == nullptr) continue;
       Parcel& parcel = line.socket->parcel;
       if (parcel.isEmpty() || parcel.isUnderWay) continue;
       parcel.isUnderWay = true;
+      underWay_.push_back(slot);
+      isAwaited = isAwaited || line.socket->isAwaited();
       const bool isOne = parcel.pieces() == 1;
       io_uring_sqe& send = ask(isOne ? IORING_OP_SEND : IORING_OP_SENDMSG, line.socket->fd(),
                                markOf(Kind::send, slot, line.holder));
       send.addr = reinterpret_cast<uint64_t>(isOne ? parcel.first().iov_base : parcel.message());
       send.len = isOne ? static_cast<uint32_t>(parcel.first().iov_len) : 1;
-      send.msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL;
-      sends_++;
+      send.flags = IOSQE_CQE_SKIP_SUCCESS;
+      send.msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | MSG_WAITALL;
     }
     parcels_.clear();
+    return isAwaited;
   }
 
   // Asks for what has come to be wanted otherwise. It comes behind the sends, and so after them.
@@ -261,22 +264,23 @@ class Uring final : public Wire {
   }
 
   void exchange(unsigned least) {
-    queues_.wait(least, [this](const Completion& answer) { take(answer); });
-  }
-
-  void take(const Completion& answer) {
-    answers_.push_back(answer);
-    if (kindOf(answer) == Kind::send) sends_--;
+    queues_.wait(least, [this](const Completion& answer) { answers_.push_back(answer); });
   }
 
   // ---- What the kernel tells
 
-  void sent(const Completion& answer, WireListener& listener) {
-    Line* line = lineOf(answer);
-    if (line == nullptr) return;
-    Socket& socket = *line->socket;
-    socket.sent(answer.result);
-    if (socket.queuedBytes() > 0) listener.waits(socket.slot);
+  // What was sent has left, unless the kernel says otherwise.
+  void arrive(WireListener& listener) {
+    for (const Completion& answer : answers_) {
+      Line* line = kindOf(answer) == Kind::send ? lineOf(answer) : nullptr;
+      if (line == nullptr) continue;
+      line->socket->sent(answer.result);
+      if (line->socket->queuedBytes() > 0) listener.waits(line->socket->slot);
+    }
+    for (const uint32_t slot : underWay_)
+      if (Socket* socket = lines_[slot].socket; socket != nullptr && socket->parcel.isUnderWay)
+        socket->sent(static_cast<ssize_t>(socket->parcel.bytes()));
+    underWay_.clear();
   }
 
   // What was received in the turn before: by now it has been understood, and what was passed on has left.
@@ -353,12 +357,12 @@ class Uring final : public Wire {
   std::vector<Line> lines_;
   std::vector<uint32_t> listed_;
   std::vector<uint32_t> parcels_;
+  std::vector<uint32_t> underWay_;
   std::vector<Completion> answers_;
   std::vector<uint16_t> used_;
   Chunk came_;
-  // Requests of sockets that the kernel still has, and sends that it hasn't answered.
+  // Requests of sockets that the kernel still has.
   std::size_t standing_ = 0;
-  unsigned sends_ = 0;
   uint64_t wakes_ = 0;
   __kernel_timespec idle_{0, idleMs * 1000000LL};
 };
