@@ -290,6 +290,7 @@ void Loop::read(Socket& socket) {
 }
 
 void Loop::leaves() {
+  if (passed_.empty()) return;
   const double leftMs = nowMs();
   for (const Passed& passed : passed_) {
     const auto frames = static_cast<double>(passed.frames);

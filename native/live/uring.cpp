@@ -128,7 +128,7 @@ class Uring final : public Wire {
 
   void turn(bool mayWait, WireListener& listener) override {
     const bool isAwaited = dispatch();
-    if (!underWay_.empty()) listener.leaves();
+    listener.leaves();
     settle();
     exchange(mayWait && !isAwaited && answers_.empty() ? 1 : 0);
     arrive(listener);

@@ -32,7 +32,7 @@ struct Wants {
 // Who is told, on the loop's thread, once for each event. Sockets are told by their slots, since any of them may have ended meanwhile.
 class WireListener {
  public:
-  // What was gathered goes to the kernel now.
+  // What was gathered, if anything, goes to the kernel now.
   virtual void leaves() = 0;
   // The kernel has answered; what else it says follows.
   virtual void begins() = 0;
