@@ -189,7 +189,7 @@ function setting(): string[] {
     return `${dialect} ${least === most ? least : `${least} to ${most}`}`;
   };
   return [
-    `The live path of each subject runs on processor ${cores.live}. Callers, bot, the bench, and of reelay the recorder, control with the uploader, V8's helpers and the pool for files run on processor ${cores.rest}.`,
+    `The live path of each subject runs on processor ${cores.live}. Callers, bot, the bench, and of reelay the recorder, control with the uploader, V8's helpers and the pool for files run on processor ${cores.rest}, callers and bot before everything else where the system lets them (SCHED_FIFO).`,
     `Every call sends a frame each 20 ms, and the bot one for each: 100 relayed messages a second and call. Bytes of a caller's message: ${dialects.map(bytes).join(', ')}.`,
     `${rounds} rounds of ${seconds} s at each number of calls, ${timing.settleMs / 1000} s after all are up; each subject is started anew. Medians, least and most in parentheses, 95 % bootstrap intervals of the paired ratios in brackets.`,
     'CPU is what the scheduler counts for the threads (schedstat). Recorders answer nothing: their round trips are those of pings behind frames, their frames come one way, and nothing of theirs is compared with a relay frame by frame but its cost.',

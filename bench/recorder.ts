@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { pino } from 'pino';
 import type { Journal } from '../src/recorder/Journal.js';
 import { openJournal } from '../src/recorder/JournalReader.js';
+import { progressEveryMs } from '../src/recorder/Recorder.js';
 import type { RecordingSet } from '../src/recorder/RecordingSet.js';
 import { unreadIn } from '../src/tap/RecordReader.js';
 import { RingReader, createRing } from '../src/tap/Ring.js';
@@ -121,6 +122,11 @@ function startCall(tap: RingTap, index: number): StreamTap {
   return tap.startCall(facts, 0).startStream(stream, 0);
 }
 
+/** How often growing chunks are written, in whole frames, ms. */
+function paceOf(count: number): number {
+  return Math.ceil(progressEveryMs(count) / 20) * 20;
+}
+
 /** CPU time of all threads of this process, ms. */
 function cpuMs(): number {
   const { user, system } = process.cpuUsage();
@@ -141,7 +147,7 @@ function run(): { tap: number; record: number } {
     const tapped = cpuMs();
     spent.tap += tapped - begin;
     if (ms % 60 === 0) bench.drain();
-    if (ms % 500 === 0) bench.progress();
+    if (ms % paceOf(calls) === 0) bench.progress();
     spent.record += cpuMs() - tapped;
   }
   bench.drain();
@@ -169,7 +175,7 @@ async function hour(count: number): Promise<Spent> {
     bench.say(ms);
     tapMs += cpuMs() - saying;
     if (ms % 60 === 0) bench.drain();
-    if (ms % 500 === 0) bench.progress();
+    if (ms % paceOf(count) === 0) bench.progress();
     // As often as the daemon does it, half of `syncMs` apart: each waits for the disk.
     if (ms % 260 === 0) await bench.journal.sync();
     if (ms % 500 === 0) await bench.release();

@@ -10,11 +10,14 @@ export class LoadBot {
     this.#process = process;
   }
 
-  /** @param core - the processor that it runs on; null: any */
-  static async start(core: number | null, niceness = 0): Promise<LoadBot> {
+  /**
+   * @param core - the processor that it runs on; null: any
+   * @param isFirst - before everything else there
+   */
+  static async start(core: number | null, isFirst = false): Promise<LoadBot> {
     let bot: LoadProcess | undefined;
     const port = await new Promise<number>((resolve, reject) => {
-      const words = ['bot', `core=${core ?? -1}`, `nice=${niceness}`];
+      const words = ['bot', `core=${core ?? -1}`, `first=${Number(isFirst)}`];
       bot = LoadProcess.start(words, (line) => resolve(Number(line['port'])));
       bot.ended.then((code) => reject(new Error(`the bot ended with ${code}`)), reject);
     });

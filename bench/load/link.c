@@ -8,7 +8,10 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 enum { read_bytes = 128 * 1024 };
 /* 13 s of a call's frames: who lags so far behind has more than enough to be measured by. */
@@ -50,15 +53,40 @@ void link_open(struct link *link, int epoll, int fd, void *owner, bool awaits_co
   watch(link, EPOLL_CTL_ADD, awaits_connect);
 }
 
+void link_stamp(struct link *link) {
+  int yes = 1;
+  setsockopt(link->fd, SOL_SOCKET, SO_TIMESTAMPNS, &yes, sizeof yes);
+}
+
+/* The system's stamp is of the wall clock. A read without one is of now. */
+static int64_t stamp_of(struct msghdr *message) {
+  for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL; part = CMSG_NXTHDR(message, part)) {
+    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_TIMESTAMPNS) continue;
+    struct timespec stamp, wall;
+    memcpy(&stamp, CMSG_DATA(part), sizeof stamp);
+    clock_gettime(CLOCK_REALTIME, &wall);
+    return now_ns() - ((int64_t)(wall.tv_sec - stamp.tv_sec) * 1000000000 + (wall.tv_nsec - stamp.tv_nsec));
+  }
+  return now_ns();
+}
+
 ssize_t link_read(struct link *link, uint8_t **bytes) {
   size_t kept = link->rest.length;
   if (kept > read_bytes / 2) {
     fprintf(stderr, "a frame is longer than %d bytes\n", read_bytes / 2);
     return link_closed;
   }
-  ssize_t came = recv(link->fd, read_buffer + kept, read_bytes - kept, MSG_DONTWAIT);
+  struct iovec room = {.iov_base = read_buffer + kept, .iov_len = read_bytes - kept};
+  union {
+    char bytes[CMSG_SPACE(sizeof(struct timespec))];
+    struct cmsghdr aligned;
+  } control;
+  struct msghdr message = {
+      .msg_iov = &room, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof control.bytes};
+  ssize_t came = recvmsg(link->fd, &message, MSG_DONTWAIT);
   if (came < 0) return errno == EAGAIN || errno == EINTR ? link_nothing : link_closed;
   if (came == 0) return link_closed;
+  link->came_ns = stamp_of(&message);
   if (kept > 0) memcpy(read_buffer, link->rest.data, kept);
   forget(&link->rest);
   *bytes = read_buffer;

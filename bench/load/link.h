@@ -24,12 +24,17 @@ struct link {
   struct bytes rest;
   struct bytes queue;
   bool is_waiting;
+  /* When what was read last had come to the socket, monotonic; it may have been read later. */
+  int64_t came_ns;
 };
 
 enum link_end { link_closed = 0, link_nothing = -1 };
 
 /* Takes over a socket and watches it; `awaits_connect`: its first event is that it can be written to. */
 void link_open(struct link *link, int epoll, int fd, void *owner, bool awaits_connect);
+
+/* Has the system note when something comes (SO_TIMESTAMPNS, see socket(7)), for `came_ns`. */
+void link_stamp(struct link *link);
 
 /*
  * Reads once. Returns how many bytes lie at `*bytes`, what was kept before them; good until any link is read again.

@@ -19,8 +19,11 @@
 enum { events_at_once = 256, sends_in_turn = 64 };
 /* Nothing comes back from a recorder; now and then it is pinged instead, which it answers when it has read what came before. */
 enum { frames_for_ping = 25 };
-/* Frames that are due within this time go out together: fewer would wake the program for each of them. */
-static const int64_t quantum_ns = 100000;
+/*
+ * While all calls are up the program looks as often as this, whatever comes: frames that are due go out together, and when one came the
+ * system knows by itself. Nobody has to wake it, which would cost the relay, too; callers elsewhere wouldn't have to be woken by it.
+ */
+static const int64_t tick_ns = 250000;
 static const int64_t frame_ns = 20000000;
 
 struct load {
@@ -33,12 +36,15 @@ struct load {
   /* The caller whose turn to speak comes next, and when. */
   int turn;
   int64_t due_ns;
+  int64_t turned_ns;
   int dialled;
   int pending;
   int up;
   /* That haven't been answered. */
   int64_t pings;
   bool speaks;
+  /* All calls are up, and none has been told to end. */
+  bool is_steady;
   /* Whoever closes now was asked to. */
   bool is_over;
   int64_t window_from_us;
@@ -105,6 +111,7 @@ static void dial(struct load *load, struct caller *caller) {
   int answer = connect(fd, (struct sockaddr *)&relay, sizeof relay);
   bool is_refused = answer != 0 && errno != EINPROGRESS;
   link_open(&caller->link, load->epoll, fd, caller, true);
+  link_stamp(&caller->link);
   settle(load, caller, caller_connects);
   load->pending++;
   load->dialled++;
@@ -194,7 +201,7 @@ static bool hear(struct load *load, struct caller *caller) {
   ssize_t came = link_read(&caller->link, &bytes);
   if (came == link_nothing) return true;
   if (came == link_closed) return false;
-  int64_t at_us = us_of(load, now_ns());
+  int64_t at_us = us_of(load, caller->link.came_ns);
   size_t left = (size_t)came;
   while (left > 0) {
     struct frame frame;
@@ -243,11 +250,11 @@ static int64_t speak_in_turn(struct load *load) {
 }
 
 static void turn(struct load *load) {
+  if (load->is_steady) pause_for_tick(&load->turned_ns, tick_ns);
   int64_t wait_ns = speak_in_turn(load);
   while (load->pending < load->options->together && load->dialled < load->options->calls)
     dial(load, &load->callers[load->dialled]);
-  if (wait_ns < 0) wait_ns = 0;
-  else if (wait_ns < quantum_ns) wait_ns = quantum_ns;
+  if (wait_ns < 0 || load->is_steady) wait_ns = 0;
   struct timespec timeout = {.tv_nsec = wait_ns};
   struct epoll_event events[events_at_once];
   int count = epoll_pwait2(load->epoll, events, events_at_once, &timeout, NULL);
@@ -282,6 +289,7 @@ static void connect_all(struct load *load) {
 
 static void measure(struct load *load) {
   const struct options *options = load->options;
+  load->is_steady = !options->is_idle;
   turn_until(load, now_ns() + options->settle_ms * ns_per_ms);
   int64_t from_ns = now_ns();
   /* What was missed while calls were being set up isn't made up for in the window. */
@@ -322,6 +330,7 @@ static void hang_up(struct load *load) {
   static const uint8_t normal[2] = {0x03, 0xe8};
   char text[512];
   load->is_over = true;
+  load->is_steady = false;
   for (int at = 0; at < load->options->calls; at++) {
     struct caller *caller = &load->callers[at];
     if (caller->state != caller_up && caller->state != caller_started) continue;

@@ -28,11 +28,11 @@ static bool set_number(struct options *options, const char *name, int number) {
     const char *name;
     int *place;
   } places[] = {
-      {"core", &options->core},           {"nice", &options->nice},
-      {"port", &options->port},           {"calls", &options->calls},
-      {"together", &options->together},   {"sources", &options->sources},
-      {"connect", &options->connect_ms},  {"settle", &options->settle_ms},
-      {"window", &options->window_ms},    {"drain", &options->drain_ms},
+      {"core", &options->core},          {"port", &options->port},
+      {"calls", &options->calls},        {"together", &options->together},
+      {"sources", &options->sources},    {"connect", &options->connect_ms},
+      {"settle", &options->settle_ms},   {"window", &options->window_ms},
+      {"drain", &options->drain_ms},
   };
   for (size_t at = 0; at < sizeof places / sizeof *places; at++) {
     if (strcmp(places[at].name, name) != 0) continue;
@@ -65,6 +65,7 @@ struct options options_read(int count, char **words) {
     if (strcmp(name, "path") == 0) options.path = value;
     else if (strcmp(name, "dialect") == 0) options.dialect = dialect_in(words[at], value);
     else if (strcmp(name, "idle") == 0) options.is_idle = number_in(words[at], value) != 0;
+    else if (strcmp(name, "first") == 0) options.is_first = number_in(words[at], value) != 0;
     else if (!set_number(&options, name, number_in(words[at], value))) refuse(words[at]);
   }
   if (options.calls < 1) refuse("calls");

@@ -10,7 +10,8 @@ struct options {
   bool is_bot;
   /* The processor that this runs on; -1: any. */
   int core;
-  int nice;
+  /* Comes before everything else on its processor. */
+  bool is_first;
   /* Of the relay; the bot listens on one of its own choice. */
   int port;
   const char *path;

@@ -12,8 +12,8 @@ export interface LoadOrder {
   readonly calls: number;
   /** The processor that the callers run on; null: any. */
   readonly core: number | null;
-  /** Default 0. */
-  readonly niceness?: number;
+  /** They run before everything else on their processor. Default false. */
+  readonly isFirst?: boolean;
   /** By then all calls have to be up, ms. */
   readonly connectMs: number;
   readonly settleMs: number;
@@ -85,9 +85,9 @@ export async function placeCalls(order: LoadOrder, watch: LoadWatch = {}): Promi
 }
 
 function wordsOf(order: LoadOrder): string[] {
-  const { port, path, dialect, calls, core, niceness = 0, together = 32, sources = 0 } = order;
+  const { port, path, dialect, calls, core, isFirst = false, together = 32, sources = 0 } = order;
   const values = {
-    ...{ port, path, dialect, calls, core: core ?? -1, nice: niceness, together, sources },
+    ...{ port, path, dialect, calls, core: core ?? -1, first: Number(isFirst), together, sources },
     ...{ connect: order.connectMs, settle: order.settleMs, window: order.windowMs, drain: order.drainMs },
     idle: order.isIdle === true ? 1 : 0,
   };

@@ -10,8 +10,6 @@ import { cpuShare, type CpuShare, type ThreadTime, threadTimes } from './threadT
 
 /** The length of a frame: whose frames come later than that at p99 has too many calls. */
 export const mostMs = 20;
-/** Before what it loads, so that it isn't late itself. */
-const niceness = -10;
 
 export interface Timing {
   readonly settleMs: number;
@@ -55,7 +53,7 @@ export interface Order {
 /** Starts a subject and a bot, has the calls, and ends both. */
 export async function measure(subject: Subject, order: Order): Promise<Run> {
   const { cores } = order;
-  const bot = await LoadBot.start(cores.rest, niceness);
+  const bot = await LoadBot.start(cores.rest, true);
   const dir = await mkdtemp(join(tmpdir(), 'reelay-bench-'));
   try {
     const stage = { core: cores.live, otherCore: cores.rest, botPort: bot.port, dir };
@@ -86,7 +84,7 @@ async function underLoad(subject: Subject, running: RunningSubject, order: Order
     {
       port: running.port,
       path: traffic === 'record' ? '/record/aws_s3' : `/${dialect}`,
-      ...{ dialect: traffic, calls, core: cores.rest, niceness, ...timing },
+      ...{ dialect: traffic, calls, core: cores.rest, isFirst: true, ...timing },
       connectMs: 10_000 + calls * 10,
     },
     { onUp: () => running.pin(), onBegin: look, onEnd: look },

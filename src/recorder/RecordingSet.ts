@@ -42,6 +42,10 @@ export class RecordingSet {
     return this.#strays.size;
   }
 
+  get liveCount(): number {
+    return this.#byCall.size;
+  }
+
   /** Live recordings. */
   get live(): readonly Recording[] {
     return [...this.#byCall.values()];

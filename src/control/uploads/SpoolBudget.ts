@@ -38,8 +38,8 @@ const frameBytes = 4;
 /**
  * How much the spool holds, and whether there is room for more: its own bytes against `spool.maxBytes`, and the disk's against the
  * floor. A spool may hold 100 000 files, so it is walked rarely. In between only the folders that somebody named are measured,
- * and a growing chunk is known by what the recorder says twice a second: 100 calls of 32 kB/s overshoot by what comes in one
- * look and one announcement, a second and a half.
+ * and a growing chunk is known by what the recorder says every 0.5 to 2 s: 100 calls of 32 kB/s overshoot by what comes in one look
+ * and one announcement, two seconds.
  */
 export class SpoolBudget {
   readonly #options: SpoolBudgetOptions;
