@@ -1,8 +1,8 @@
 /*
  * What reelay costs beside other relays that calls could go through: CPU per frame, round trips, and how many calls each holds, in one run.
  *
- *     npm run bench -- [calls=50,200,500,1000] [seconds=5] [runs=5] [searches=1] [most=4000] [subjects=nginx,reelay]
- *         [dialect=twilio,jambonz] [short]
+ *     npm run bench -- [calls=50,200,500,1000] [seconds=5] [warm=8] [runs=5] [searches=1] [most=4000]
+ *         [subjects=nginx,reelay] [dialect=twilio,jambonz] [short]
  *
  * Each subject's live path has a processor of its own. Callers and bot are a program in C (bench/load), which numbers every frame and
  * checks what comes back. At each number of calls all subjects take turns, in an order that rotates. `short` is for CI: few calls,
@@ -38,7 +38,12 @@ const searches = isShort ? 0 : argument('searches', 1);
 const most = argument('most', 4000);
 const dialects = words('dialect', ['twilio', 'jambonz'], ['twilio', 'jambonz']);
 const isDialectChosen = process.argv.some((text) => text.startsWith('dialect='));
-const timing = { settleMs: isShort ? 500 : 2000, windowMs: seconds * 1000, drainMs: 5000 };
+const timing = {
+  warmMs: isShort ? 0 : argument('warm', 8) * 1000,
+  settleMs: isShort ? 500 : 2000,
+  windowMs: seconds * 1000,
+  drainMs: 5000,
+};
 /** Rows of the second dialect, unless it is asked for: it differs from the first in what a frame costs, not in how calls add up. */
 const secondRows = { least: 200, most: 500 };
 const base = 'nginx';
@@ -75,7 +80,7 @@ function tellPlan(): void {
   }, 0);
   const looked = searches * present.length;
   console.log(
-    `up to ${planned} runs of some ${seconds + 5} s, then ${looked} searches of at most ${searchMs / 1000} s`,
+    `up to ${planned} runs of some ${seconds + 6 + timing.warmMs / 1000} s, then ${looked} searches of at most ${searchMs / 1000} s`,
   );
 }
 
@@ -191,7 +196,7 @@ function setting(): string[] {
   return [
     `The live path of each subject runs on processor ${cores.live}. Callers, bot, the bench, and of reelay the recorder, control with the uploader, V8's helpers and the pool for files run on processor ${cores.rest}, callers and bot before everything else where the system lets them (SCHED_FIFO).`,
     `Every call sends a frame each 20 ms, and the bot one for each: 100 relayed messages a second and call. Bytes of a caller's message: ${dialects.map(bytes).join(', ')}.`,
-    `${rounds} rounds of ${seconds} s at each number of calls, ${timing.settleMs / 1000} s after all are up; each subject is started anew. Medians, least and most in parentheses, 95 % bootstrap intervals of the paired ratios in brackets.`,
+    `${rounds} rounds of ${seconds} s at each number of calls, ${timing.settleMs / 1000} s after all are up; each subject is started anew, and has had up to 200 other calls for ${timing.warmMs / 1000} s before. Medians, least and most in parentheses, 95 % bootstrap intervals of the paired ratios in brackets.`,
     'CPU is what the scheduler counts for the threads (schedstat). Recorders answer nothing: their round trips are those of pings behind frames, their frames come one way, and nothing of theirs is compared with a relay frame by frame but its cost.',
   ];
 }

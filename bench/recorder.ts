@@ -9,6 +9,7 @@ import type { Journal } from '../src/recorder/Journal.js';
 import { openJournal } from '../src/recorder/JournalReader.js';
 import { progressEveryMs } from '../src/recorder/Recorder.js';
 import type { RecordingSet } from '../src/recorder/RecordingSet.js';
+import { WaitingRecords } from '../src/recorder/WaitingRecords.js';
 import { unreadIn } from '../src/tap/RecordReader.js';
 import { RingReader, createRing } from '../src/tap/Ring.js';
 import { RingTap } from '../src/tap/RingTap.js';
@@ -48,6 +49,7 @@ class Bench {
   readonly recordings: RecordingSet;
   readonly #dir = mkdtempSync(join(tmpdir(), 'reelay-bench-'));
   readonly #reader: RingReader;
+  readonly #waiting = new WaitingRecords((record) => this.recordings.applyOne(record));
   readonly #streams: StreamTap[];
   readonly #frame = new Uint8Array(160).map((_, i) => i);
   #last = 0;
@@ -84,12 +86,18 @@ class Bench {
     const { pieces, first, last } = unreadIn(this.#reader.peek(), this.#last);
     if (pieces.length === 0) return;
     this.journal.append(pieces, first, last);
-    for (const records of pieces) this.recordings.apply(records);
+    for (const records of pieces) this.#waiting.add(records);
     this.#last = last;
     this.#reader.release();
   }
 
+  /** What the recorder does now and then, and at the end: the timelines get what waits for them. */
+  flush(): void {
+    this.#waiting.flush();
+  }
+
   progress(): void {
+    this.flush();
     for (const recording of this.recordings.live) recording.progress();
   }
 
@@ -147,10 +155,12 @@ function run(): { tap: number; record: number } {
     const tapped = cpuMs();
     spent.tap += tapped - begin;
     if (ms % 60 === 0) bench.drain();
+    if (ms % 500 === 0) bench.flush();
     if (ms % paceOf(calls) === 0) bench.progress();
     spent.record += cpuMs() - tapped;
   }
   bench.drain();
+  bench.flush();
   setTimeout(() => bench.remove(), 0);
   const frames = framesIn(calls, seconds);
   return { tap: (spent.tap / frames) * 1000, record: (spent.record / frames) * 1000 };
@@ -175,6 +185,7 @@ async function hour(count: number): Promise<Spent> {
     bench.say(ms);
     tapMs += cpuMs() - saying;
     if (ms % 60 === 0) bench.drain();
+    if (ms % 500 === 0) bench.flush();
     if (ms % paceOf(count) === 0) bench.progress();
     // As often as the daemon does it, half of `syncMs` apart: each waits for the disk.
     if (ms % 260 === 0) await bench.journal.sync();
@@ -182,6 +193,7 @@ async function hour(count: number): Promise<Spent> {
     if (ms % 100 === 0) await turn();
   }
   bench.drain();
+  bench.flush();
   bench.recordings.finish('process_ended');
   await bench.recordings.settled();
   await bench.release();

@@ -5,11 +5,11 @@ import { type Capacity, isOverloaded, type Row } from './Row.js';
 import { saturation, type Saturation } from './saturation.js';
 import type { Subject } from './Subject.js';
 
-const timing: Timing = { settleMs: 1500, windowMs: 2000, drainMs: 2000 };
+const timing: Timing = { warmMs: 6000, settleMs: 1500, windowMs: 2000, drainMs: 2000 };
 const least = 5;
 const precision = 0.04;
 /** For one search, ms. What is found by then counts, and says so. */
-export const searchMs = 120_000;
+export const searchMs = 240_000;
 /** Where nothing is known yet. */
 const firstGuess = 100;
 

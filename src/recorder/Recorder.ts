@@ -11,6 +11,7 @@ import type { Journal } from './Journal.js';
 import { openJournal, recover } from './JournalReader.js';
 import type { Recording, RecordingHome } from './Recording.js';
 import type { RecordingSet } from './RecordingSet.js';
+import { WaitingRecords } from './WaitingRecords.js';
 
 /**
  * Seals that wait for the disk at once. Each is a row of syncs, which a disk does together nearly as fast as one of them; and the other
@@ -22,6 +23,8 @@ const drainAgainMs = 100;
 const stopPatienceMs = 10_000;
 /** A sync that takes longer is told of like one that fails, ms. */
 const slowSyncMs = 5000;
+/** How long audio that the journal has may wait until the timelines get it, ms: 25 frames of each party at once. */
+const waitingMs = 500;
 
 export interface RecorderOptions {
   /** Where the tap writes: one ring for each thread that does. */
@@ -54,7 +57,7 @@ export function progressEveryMs(calls: number): number {
 }
 
 /**
- * The recorder's loop: rings → journal → timelines → chunk files. It wakes by itself, twice per flush interval; nobody ever
+ * The recorder's loop: rings → journal → (waiting, by call) → timelines → chunk files. It wakes by itself, twice per flush interval; nobody ever
  * wakes it per frame. Records leave the ring only after the journal has them, so whatever ends this thread, its successor
  * finds every record in one or the other.
  */
@@ -65,9 +68,12 @@ export class Recorder {
   readonly #home: Omit<RecordingHome, 'checkpointPath' | 'synced'>;
   #journal: Journal | null = null;
   #recordings: RecordingSet | null = null;
+  /** What the recordings get, once there is one to give it to. */
+  readonly #waiting = new WaitingRecords((record) => this.#recordings?.applyOne(record));
   #lastSequence = 0;
   #timer: NodeJS.Timeout | null = null;
   #lastSyncMs = 0;
+  #lastFlushMs = 0;
   #lastProgressMs = 0;
   readonly #disk = new DiskState((error) => this.#tellDisk(error));
   /** When the oldest sync that is under way was asked for; null when there is none. */
@@ -134,11 +140,12 @@ export class Recorder {
 
   async #finish(journal: Journal, recordings: RecordingSet, given: AbortSignal): Promise<boolean> {
     for (;;) {
-      this.#drain(journal, recordings);
+      this.#drain(journal);
       if (this.#tap.isEmpty) break;
       if (given.aborted) return false;
       await sleep(drainAgainMs);
     }
+    this.#waiting.flush();
     recordings.finish('process_ended');
     await recordings.settled();
     return true;
@@ -151,7 +158,7 @@ export class Recorder {
   }
 
   #work(journal: Journal, recordings: RecordingSet): void {
-    this.#drain(journal, recordings);
+    this.#drain(journal);
     const now = performance.now();
     // Half the interval: what arrives just after a sync waits for the whole of the next one.
     if (now - this.#lastSyncMs >= this.#options.syncMs / 2) {
@@ -159,8 +166,13 @@ export class Recorder {
       this.#sync(journal, now);
     }
     this.#disk.look(now);
+    if (now - this.#lastFlushMs >= waitingMs) {
+      this.#lastFlushMs = now;
+      this.#waiting.flush();
+    }
     if (now - this.#lastProgressMs >= progressEveryMs(recordings.liveCount)) {
       this.#lastProgressMs = now;
+      this.#waiting.flush();
       this.#progress(recordings.live);
       this.#release(journal, recordings);
     }
@@ -174,8 +186,8 @@ export class Recorder {
       .catch((error: unknown) => this.#refused(error));
   }
 
-  /** Everything that waits in the ring goes into the journal, then to the timelines; only then does the ring get it back. */
-  #drain(journal: Journal, recordings: RecordingSet): void {
+  /** Everything that waits in the ring goes into the journal, then to the timelines by and by; only then does the ring get it back. */
+  #drain(journal: Journal): void {
     // A predecessor may have ended between journal and ring: what it wrote down already is passed over.
     const { pieces, first, last } = this.#tap.peek(this.#lastSequence);
     if (pieces.length > 0) {
@@ -185,7 +197,7 @@ export class Recorder {
         this.#refused(error);
         return;
       }
-      for (const records of pieces) recordings.apply(records);
+      for (const records of pieces) this.#waiting.add(records);
       this.#lastSequence = last;
     }
     this.#tap.release();

@@ -74,20 +74,23 @@ export class RecordingSet {
     }
   }
 
-  /**
-   * Applies records in order. One that can't be applied is logged and passed over: a fault in one call must not end the
-   * recording of the others, nor meet its successor again and again.
-   */
+  /** Applies records in order, as {@link applyOne}. */
   apply(records: Uint8Array): void {
-    readRecords(records, (record) => {
-      try {
-        this.#applyOne(record);
-      } catch (error) {
-        const { call, kind, sequence } = record;
-        const about = { ...this.#byCall.get(call)?.ids, call, kind, sequence };
-        this.#log.error({ err: error, ...about }, 'a record could not be applied');
-      }
-    });
+    readRecords(records, (record) => this.applyOne(record));
+  }
+
+  /**
+   * Applies the next record of its call. One that can't be applied is logged and passed over: a fault in one call must not end the
+   * recording of the others, nor meet its successor again and again. Never throws.
+   */
+  applyOne(record: TapRecord): void {
+    try {
+      this.#applyOne(record);
+    } catch (error) {
+      const { call, kind, sequence } = record;
+      const about = { ...this.#byCall.get(call)?.ids, call, kind, sequence };
+      this.#log.error({ err: error, ...about }, 'a record could not be applied');
+    }
   }
 
   /**

@@ -53,8 +53,8 @@ export function unreadIn(runs: readonly Uint8Array[], after: number): UnreadReco
   return { pieces, first, last };
 }
 
-/** A record that is read where it lies, one after the other. */
-class RecordCursor implements TapRecord {
+/** A record that is read where it lies: one after the other, or wherever it is moved to. */
+export class RecordCursor implements TapRecord {
   kind: RecordKind = 0 as RecordKind;
   track: Track = 0;
   encoding: Encoding = 0;
@@ -80,6 +80,7 @@ class RecordCursor implements TapRecord {
     return this.#bytes.subarray(this.#from, this.#to);
   }
 
+  /** @throws RangeError when the record's length reaches beyond the bytes */
   moveTo(offset: number): void {
     const view = this.#view;
     const length = view.getUint32(offset, true);

@@ -220,7 +220,7 @@ export function recordBytes(payloadBytes: number): number {
 }
 
 /** Bytes of audio that a record tells of, kept or not. */
-export function audioBytes({ kind, payload }: TapRecord): number {
+export function audioBytes({ kind, payload }: Pick<TapRecord, 'kind' | 'payload'>): number {
   if (kind !== RecordKind.muted) return payload.length;
   return payload.length < mutedBytes
     ? 0

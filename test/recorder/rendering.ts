@@ -27,7 +27,7 @@ export function renderScript(script: CallScript, pullEvery = 0, restoreEvery = 0
   let taken = 0;
   const take = (): void => {
     const count = channelsOf(timeline.state).length;
-    parts.push(render(timeline.state, count, taken, timeline.final));
+    parts.push(render(timeline.state, count, taken, timeline.final).slice());
     gaps.push(...gapsWithin(timeline.state, count, taken, timeline.final));
     timeline.trim(timeline.final);
     taken = timeline.final;

@@ -290,10 +290,11 @@ const longestDecoded = 8192;
 
 /** The record's audio as samples, in an array that is used again for the next record; silence for audio that wasn't kept. */
 export function decode(record: TapRecord): Int16Array {
-  const { payload, encoding } = record;
-  const length = audioBytes(record);
+  // Each time it is asked for, a payload is a new array.
+  const { kind, payload, encoding } = record;
+  const length = audioBytes({ kind, payload });
   const { pcm, bytes } = roomFor(encoding === Encoding.mulaw ? length : length >> 1);
-  if (record.kind === RecordKind.muted) pcm.fill(0);
+  if (kind === RecordKind.muted) pcm.fill(0);
   else if (encoding === Encoding.mulaw) kernels.decodeMulaw(payload, pcm);
   else bytes.set(payload.length === bytes.length ? payload : payload.subarray(0, bytes.length));
   return pcm;

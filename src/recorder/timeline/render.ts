@@ -14,11 +14,13 @@ export function channelsOf(state: TimelineState): readonly Channel[] {
     : [{ role: 'caller' }, { role: 'bot' }];
 }
 
-/** Both parties of whatever is rendered, one behind the other; used again, since every call is rendered twice a second. */
+/** Both parties of whatever is rendered, one behind the other; used again, since every call is rendered every second or so. */
 let parties = new Int16Array(0);
+/** What was rendered; used again for the same reason: V8 looks through the whole heap for every 32 MiB of arrays that are made. */
+let rendered = new Int16Array(0);
 
 /**
- * The audio of `[from, to)`, channels interleaved, 16 bit.
+ * The audio of `[from, to)`, channels interleaved, 16 bit, in an array that is used again for the next.
  *
  * @param from - not before what the timeline was last trimmed to
  */
@@ -33,7 +35,8 @@ export function render(state: TimelineState, channels: number, from: number, to:
   silenceDigits(state, from, caller);
   layLane(lanes.botSent, from, to, bot, false);
   layLane(lanes.botHeard, from, to, bot, state.heard === 'adds');
-  const out = new Int16Array(length * channels);
+  if (rendered.length < length * channels) rendered = new Int16Array(length * channels);
+  const out = rendered.subarray(0, length * channels);
   if (channels === 1) kernels.mix(caller, bot, out);
   else kernels.interleave(caller, bot, out);
   return out;
