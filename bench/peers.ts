@@ -40,7 +40,7 @@ const dialects = words('dialect', ['twilio', 'jambonz'], ['twilio', 'jambonz']);
 const isDialectChosen = process.argv.some((text) => text.startsWith('dialect='));
 const timing = {
   warmMs: isShort ? 0 : argument('warm', 8) * 1000,
-  settleMs: isShort ? 500 : 2000,
+  settleMs: isShort ? 500 : argument("settle", 2) * 1000,
   windowMs: seconds * 1000,
   drainMs: 5000,
 };

@@ -15,6 +15,7 @@ import type { JsonObject } from '../JsonMessage.js';
 import { boundedParameters } from '../Parameters.js';
 import { headerWarnings } from '../Payload.js';
 import { recordingEvent, recordingMessage } from '../recordingMessage.js';
+import { findMedia } from './mediaText.js';
 import { playOnTwilio } from './play.js';
 import { twilioSampleRate } from './sampleRate.js';
 
@@ -42,14 +43,33 @@ export const twilioDialect: Dialect = {
     amendMs: 1500,
     subprotocols: [],
   },
-  readProvider: (data, isBinary) => read(data, isBinary, providerEvent),
-  readUpstream: (data, isBinary) => read(data, isBinary, upstreamEvent),
+  readProvider: (data, isBinary) =>
+    (isBinary ? null : spokenByProvider(data)) ?? read(data, isBinary, providerEvent),
+  readUpstream: (data, isBinary) =>
+    (isBinary ? null : spokenByBot(data)) ?? read(data, isBinary, upstreamEvent),
   play: playOnTwilio,
 };
 
 /** Whether a fault keeps a message from the other side. */
 const forwarded = false;
 const dropped = true;
+
+/** A media message without anything to complain about; null: a parser has to look at it. */
+function spokenByProvider(data: Buffer): AudioEvent | null {
+  const found = findMedia(data);
+  if (found === null || Number.isNaN(found.timestampMs)) return null;
+  const { payload, timestampMs, streamId } = found;
+  const track = trackNames.get(found.track ?? undefined);
+  if (track === undefined) return null;
+  return { kind: 'audio', track, payload, timestampMs, streamId, warnings: headerWarnings(payload) };
+}
+
+function spokenByBot(data: Buffer): UpstreamEvent | null {
+  const found = findMedia(data);
+  if (found === null) return null;
+  const { payload, streamId } = found;
+  return { kind: 'audio', payload, streamId, warnings: headerWarnings(payload) };
+}
 
 function read<Event>(
   data: Buffer,
