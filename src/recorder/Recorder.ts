@@ -5,6 +5,7 @@ import { ReelayError } from '../config/ReelayError.js';
 import type { Manifest } from '../spool/Manifest.js';
 import { Quarantine, type SetAside } from '../spool/Quarantine.js';
 import type { Announcement, RecordingProgress } from '../spool/SpoolEvent.js';
+import type { TapRecord } from '../tap/TapRecord.js';
 import { TapReader } from '../tap/TapReader.js';
 import { DiskState } from './DiskState.js';
 import type { Journal } from './Journal.js';
@@ -25,6 +26,9 @@ const stopPatienceMs = 10_000;
 const slowSyncMs = 5000;
 /** How long audio that the journal has may wait until the timelines get it, ms: 25 frames of each party at once. */
 const waitingMs = 500;
+
+/** Records between two heartbeats, within a turn. */
+const beatEvery = 4096;
 
 export interface RecorderOptions {
   /** Where the tap writes: one ring for each thread that does. */
@@ -69,7 +73,8 @@ export class Recorder {
   #journal: Journal | null = null;
   #recordings: RecordingSet | null = null;
   /** What the recordings get, once there is one to give it to. */
-  readonly #waiting = new WaitingRecords((record) => this.#recordings?.applyOne(record));
+  readonly #waiting = new WaitingRecords((record) => this.#apply(record));
+  #applied = 0;
   #lastSequence = 0;
   #timer: NodeJS.Timeout | null = null;
   #lastSyncMs = 0;
@@ -203,9 +208,16 @@ export class Recorder {
     this.#tap.release();
   }
 
+  /** A ring that has filled up holds more than can be applied between two heartbeats, where others want the processor too. */
+  #apply(record: TapRecord): void {
+    this.#recordings?.applyOne(record);
+    if (++this.#applied % beatEvery === 0) this.#options.beat();
+  }
+
   #progress(live: readonly Recording[]): void {
     const recordings: RecordingProgress[] = [];
     for (const recording of live) {
+      this.#options.beat();
       try {
         const peaks = recording.progress();
         const { recordingId, folder, samples } = recording;

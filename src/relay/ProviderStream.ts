@@ -89,6 +89,7 @@ export class ProviderStream {
     if (taken !== undefined && taken !== null) return taken;
     const own = new WsSocket(socket, heartbeats);
     own.watch(stalls, wire, this.#admitted.config.limits.stalledMs);
+    own.writeTo(wire);
     return own;
   }
 
