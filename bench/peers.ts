@@ -1,11 +1,13 @@
 /*
  * What reelay costs beside other relays that calls could go through: CPU per frame, round trips, and how many calls each holds, in one run.
  *
- *     npm run bench -- [calls=50,200,500,1000] [seconds=5] [warm=8] [runs=5] [searches=1] [most=4000]
+ *     npm run bench -- [calls=50,200,500,1000] [seconds=5] [warm=6] [settle=8] [runs=5] [searches=1] [most=4000]
  *         [subjects=nginx,reelay] [dialect=twilio,jambonz] [short]
  *
  * Each subject's live path has a processor of its own. Callers and bot are a program in C (bench/load), which numbers every frame and
- * checks what comes back. At each number of calls all subjects take turns, in an order that rotates. `short` is for CI: few calls,
+ * checks what comes back. A subject that was just started has other calls for `warm` seconds before, and its calls have been up for `settle`
+ * seconds before they are measured: programs that are compiled while they run, and files that are made as calls begin, would
+ * otherwise be most of what is measured; a daemon runs for weeks. At each number of calls all subjects take turns, in an order that rotates. `short` is for CI: few calls,
  * one round, no search for the number of calls that each subject holds.
  *
  * Writes the result as JSON, a table and a plot into bench/results/. Exit 1 when a frame is lost, out of order or changed, or a subject
@@ -39,8 +41,8 @@ const most = argument('most', 4000);
 const dialects = words('dialect', ['twilio', 'jambonz'], ['twilio', 'jambonz']);
 const isDialectChosen = process.argv.some((text) => text.startsWith('dialect='));
 const timing = {
-  warmMs: isShort ? 0 : argument('warm', 8) * 1000,
-  settleMs: isShort ? 500 : argument("settle", 2) * 1000,
+  warmMs: isShort ? 0 : argument('warm', 6) * 1000,
+  settleMs: isShort ? 500 : argument('settle', 8) * 1000,
   windowMs: seconds * 1000,
   drainMs: 5000,
 };
@@ -80,7 +82,7 @@ function tellPlan(): void {
   }, 0);
   const looked = searches * present.length;
   console.log(
-    `up to ${planned} runs of some ${seconds + 6 + timing.warmMs / 1000} s, then ${looked} searches of at most ${searchMs / 1000} s`,
+    `up to ${planned} runs of some ${seconds + 6 + (timing.warmMs + timing.settleMs) / 1000} s, then ${looked} searches of at most ${searchMs / 1000} s`,
   );
 }
 
