@@ -5,10 +5,10 @@
  *         [subjects=nginx,reelay] [dialect=twilio,jambonz] [short]
  *
  * Each subject's live path has a processor of its own. Callers and bot are a program in C (bench/load), which numbers every frame and
- * checks what comes back. A subject that was just started has other calls for `warm` seconds before, and its calls have been up for `settle`
- * seconds before they are measured: programs that are compiled while they run, and files that are made as calls begin, would
- * otherwise be most of what is measured; a daemon runs for weeks. At each number of calls all subjects take turns, in an order that rotates. `short` is for CI: few calls,
- * one round, no search for the number of calls that each subject holds.
+ * checks what comes back. At each number of calls all subjects take turns, in an order that rotates. A subject that was just started
+ * has other calls for `warm` seconds first, and those that are measured have been up for `settle` seconds: what is compiled while it runs,
+ * and what begins with each call, would else be most of what is found; a daemon runs for weeks. `short` is for CI: few calls, one
+ * round, no search for the number of calls that each subject holds.
  *
  * Writes the result as JSON, a table and a plot into bench/results/. Exit 1 when a frame is lost, out of order or changed, or a subject
  * fails; else 2 when a subject is missing on this machine.
