@@ -1,14 +1,14 @@
 /*
  * What reelay costs beside other relays that calls could go through: CPU per frame, round trips, and how many calls each holds, in one run.
  *
- *     npm run bench -- [calls=50,200,500,1000] [seconds=5] [warm=6] [settle=8] [runs=5] [searches=1] [most=4000]
+ *     npm run bench -- [calls=50,200,500,1000] [seconds=5] [settle=10] [runs=5] [searches=1] [most=4000]
  *         [subjects=nginx,reelay] [dialect=twilio,jambonz] [short]
  *
  * Each subject's live path has a processor of its own. Callers and bot are a program in C (bench/load), which numbers every frame and
- * checks what comes back. At each number of calls all subjects take turns, in an order that rotates. A subject that was just started
- * has other calls for `warm` seconds first, and those that are measured have been up for `settle` seconds: what is compiled while it runs,
- * and what begins with each call, would else be most of what is found; a daemon runs for weeks. `short` is for CI: few calls, one
- * round, no search for the number of calls that each subject holds.
+ * checks what comes back. At each number of calls all subjects take turns, in an order that rotates. Calls have been up for `settle`
+ * seconds when they are measured: what is compiled while it runs, and what begins with each call, would else be most of what is found,
+ * though a daemon runs for weeks and is not called by all at once. `short` is for CI: few calls, one round, no search for the number
+ * of calls that each subject holds.
  *
  * Writes the result as JSON, a table and a plot into bench/results/. Exit 1 when a frame is lost, out of order or changed, or a subject
  * fails; else 2 when a subject is missing on this machine.
@@ -23,7 +23,7 @@ import type { BenchResult, LeftOut } from './peers/BenchResult.js';
 import { capacityOf, searchMs } from './peers/capacity.js';
 import { chooseCores, pinProcess } from './peers/cores.js';
 import { markdown } from './peers/markdown.js';
-import { measure, type Run } from './peers/measure.js';
+import { callsPerSecond, measure, type Run } from './peers/measure.js';
 import { plot } from './peers/plot.js';
 import { type Capacity, isOverloaded, type Row, rowOf, spreadOf } from './peers/Row.js';
 import type { Subject } from './peers/Subject.js';
@@ -41,8 +41,7 @@ const most = argument('most', 4000);
 const dialects = words('dialect', ['twilio', 'jambonz'], ['twilio', 'jambonz']);
 const isDialectChosen = process.argv.some((text) => text.startsWith('dialect='));
 const timing = {
-  warmMs: isShort ? 0 : argument('warm', 6) * 1000,
-  settleMs: isShort ? 500 : argument('settle', 8) * 1000,
+  settleMs: isShort ? 500 : argument('settle', 10) * 1000,
   windowMs: seconds * 1000,
   drainMs: 5000,
 };
@@ -82,7 +81,7 @@ function tellPlan(): void {
   }, 0);
   const looked = searches * present.length;
   console.log(
-    `up to ${planned} runs of some ${seconds + 6 + (timing.warmMs + timing.settleMs) / 1000} s, then ${looked} searches of at most ${searchMs / 1000} s`,
+    `up to ${planned} runs of some ${seconds + 6 + timing.settleMs / 1000} s, then ${looked} searches of at most ${searchMs / 1000} s`,
   );
 }
 
@@ -198,7 +197,7 @@ function setting(): string[] {
   return [
     `The live path of each subject runs on processor ${cores.live}. Callers, bot, the bench, and of reelay the recorder, control with the uploader, V8's helpers and the pool for files run on processor ${cores.rest}, callers and bot before everything else where the system lets them (SCHED_FIFO).`,
     `Every call sends a frame each 20 ms, and the bot one for each: 100 relayed messages a second and call. Bytes of a caller's message: ${dialects.map(bytes).join(', ')}.`,
-    `${rounds} rounds of ${seconds} s at each number of calls, ${timing.settleMs / 1000} s after all are up; each subject is started anew, and has had up to 200 other calls for ${timing.warmMs / 1000} s before. Medians, least and most in parentheses, 95 % bootstrap intervals of the paired ratios in brackets.`,
+    `${rounds} rounds of ${seconds} s at each number of calls, ${timing.settleMs / 1000} s after all are up; each subject is started anew, and its calls begin at most ${callsPerSecond} a second. Medians, least and most in parentheses, 95 % bootstrap intervals of the paired ratios in brackets.`,
     'CPU is what the scheduler counts for the threads (schedstat). Recorders answer nothing: their round trips are those of pings behind frames, their frames come one way, and nothing of theirs is compared with a relay frame by frame but its cost.',
   ];
 }

@@ -249,10 +249,15 @@ static int64_t speak_in_turn(struct load *load) {
   return load->due_ns - at_ns;
 }
 
+static bool is_time_for_another(const struct load *load) {
+  int rate = load->options->rate;
+  return rate == 0 || now_ns() - load->began_ns >= load->dialled * (int64_t)1e9 / rate;
+}
+
 static void turn(struct load *load) {
   if (load->is_steady) pause_for_tick(&load->turned_ns, tick_ns);
   int64_t wait_ns = speak_in_turn(load);
-  while (load->pending < load->options->together && load->dialled < load->options->calls)
+  while (load->pending < load->options->together && load->dialled < load->options->calls && is_time_for_another(load))
     dial(load, &load->callers[load->dialled]);
   if (wait_ns < 0 || load->is_steady) wait_ns = 0;
   struct timespec timeout = {.tv_nsec = wait_ns};

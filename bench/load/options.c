@@ -32,7 +32,7 @@ static bool set_number(struct options *options, const char *name, int number) {
       {"calls", &options->calls},        {"together", &options->together},
       {"sources", &options->sources},    {"connect", &options->connect_ms},
       {"settle", &options->settle_ms},   {"window", &options->window_ms},
-      {"drain", &options->drain_ms},
+      {"drain", &options->drain_ms},     {"rate", &options->rate},
   };
   for (size_t at = 0; at < sizeof places / sizeof *places; at++) {
     if (strcmp(places[at].name, name) != 0) continue;

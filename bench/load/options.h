@@ -19,6 +19,8 @@ struct options {
   int calls;
   /* Calls that are being set up at once. */
   int together;
+  /* Calls that begin in a second, at most; 0: as many as can. */
+  int rate;
   /* Addresses 127.0.0.2 and on that calls come from in turn; 0: the usual one. */
   int sources;
   /* Silent calls: one frame each, for the proof that it is up. */

@@ -22,6 +22,8 @@ export interface LoadOrder {
   readonly drainMs: number;
   /** Calls that are being set up at once; default 32. */
   readonly together?: number;
+  /** Calls that begin in a second, at most; default: as many as can. */
+  readonly rate?: number;
   /** Addresses 127.0.0.2 and on that callers come from; default: only the usual one. */
   readonly sources?: number;
   /** Silent calls, which say one frame each. Default false. */
@@ -85,9 +87,9 @@ export async function placeCalls(order: LoadOrder, watch: LoadWatch = {}): Promi
 }
 
 function wordsOf(order: LoadOrder): string[] {
-  const { port, path, dialect, calls, core, isFirst = false, together = 32, sources = 0 } = order;
+  const { port, path, dialect, calls, core, isFirst = false, together = 32, rate = 0, sources = 0 } = order;
   const values = {
-    ...{ port, path, dialect, calls, core: core ?? -1, first: Number(isFirst), together, sources },
+    ...{ port, path, dialect, calls, core: core ?? -1, first: Number(isFirst), together, rate, sources },
     ...{ connect: order.connectMs, settle: order.settleMs, window: order.windowMs, drain: order.drainMs },
     idle: order.isIdle === true ? 1 : 0,
   };

@@ -5,7 +5,7 @@ import { type Capacity, isOverloaded, type Row } from './Row.js';
 import { saturation, type Saturation } from './saturation.js';
 import type { Subject } from './Subject.js';
 
-const timing: Timing = { warmMs: 5000, settleMs: 7000, windowMs: 2000, drainMs: 2000 };
+const timing: Timing = { settleMs: 8000, windowMs: 2000, drainMs: 2000 };
 const least = 5;
 const precision = 0.04;
 /** For one search, ms. What is found by then counts, and says so. */

@@ -11,12 +11,11 @@ import { cpuShare, type CpuShare, type ThreadTime, threadTimes } from './threadT
 /** The length of a frame: whose frames come later than that at p99 has too many calls. */
 export const mostMs = 20;
 
-/** Calls that each subject has before those that are measured: what V8 makes of a program takes it some seconds of work. */
-const warmingCalls = 200;
+/** Calls that begin in a second, at most: what begins with each takes a processor some ms, which others want at the same time. */
+export const callsPerSecond = 100;
 
 export interface Timing {
-  /** How long a subject that was just started has other calls first, ms; those are over before the measured ones begin. */
-  readonly warmMs: number;
+  /** From when all calls are up to the window, ms: what is compiled while it runs, and what begins with a call, is over then. */
   readonly settleMs: number;
   readonly windowMs: number;
   readonly drainMs: number;
@@ -64,7 +63,6 @@ export async function measure(subject: Subject, order: Order): Promise<Run> {
     const stage = { core: cores.live, otherCore: cores.rest, botPort: bot.port, dir };
     const running = await subject.start(stage);
     try {
-      if (order.timing.warmMs > 0) await warm(subject, running, order);
       return await underLoad(subject, running, order);
     } finally {
       await running.stop();
@@ -75,26 +73,9 @@ export async function measure(subject: Subject, order: Order): Promise<Run> {
   }
 }
 
-/** Nobody judges these. */
-async function warm(subject: Subject, running: RunningSubject, order: Order): Promise<void> {
-  const { warmMs, drainMs } = order.timing;
-  const calls = Math.min(order.calls, warmingCalls);
-  const timing = { settleMs: 0, windowMs: warmMs, drainMs };
-  await placeCalls({ ...callsTo(subject, running, order), calls, ...timing }, { onUp: () => running.pin() });
-}
-
-function callsTo(subject: Subject, running: RunningSubject, { dialect, calls, cores }: Order) {
-  const traffic: LoadDialect = subject.traffic === 'record' ? 'record' : dialect;
-  return {
-    port: running.port,
-    path: traffic === 'record' ? '/record/aws_s3' : `/${dialect}`,
-    ...{ dialect: traffic, core: cores.rest, isFirst: true },
-    connectMs: 10_000 + calls * 10,
-  };
-}
-
 async function underLoad(subject: Subject, running: RunningSubject, order: Order): Promise<Run> {
   const { dialect, calls, cores, timing } = order;
+  const traffic: LoadDialect = subject.traffic === 'record' ? 'record' : dialect;
   const looks: Look[] = [];
   const look = (): void => {
     looks.push({
@@ -104,7 +85,13 @@ async function underLoad(subject: Subject, running: RunningSubject, order: Order
     });
   };
   const report = await placeCalls(
-    { ...callsTo(subject, running, order), calls, ...timing },
+    {
+      port: running.port,
+      path: traffic === 'record' ? '/record/aws_s3' : `/${dialect}`,
+      ...{ dialect: traffic, calls, core: cores.rest, isFirst: true, ...timing },
+      rate: callsPerSecond,
+      connectMs: 10_000 + calls * 20,
+    },
     { onUp: () => running.pin(), onBegin: look, onEnd: look },
   );
   const [before, after] = looks;
