@@ -60,6 +60,18 @@ export const errorCodes = {
     'The bot sent something that the provider refuses or cannot play, or asked for what cannot be done',
   prompt_unplayable: 'The prompt that an account has for its callers can’t be played on this stream',
   returns_not_configured: 'The bot sent audio in a form that the account does not configure',
+  // Rooms
+  bridge_failed: 'A call could not be carried into its room, or not any longer',
+  bridge_unavailable: 'No bridge process can take a call just now',
+  sdk_missing: 'The package @livekit/rtc-node cannot be loaded, so no room can be joined',
+  room_unreachable: 'The LiveKit server cannot be reached',
+  room_denied: 'The LiveKit server refuses the keys of the account',
+  room_unknown: 'There is no such room on the LiveKit server',
+  room_gone: 'The room was gone before it could be joined, or did not come back',
+  room_removed: 'The recorder was removed from the room',
+  room_join_failed: 'A room could not be joined',
+  room_worker_lost: 'A process that joins rooms was lost; another one joins its rooms again',
+  rooms_full: 'As many rooms are being recorded as the processes for them may have',
   // Recording
   tap_overflow: 'The ring between relay and recorder was full; recording frames were dropped',
   no_store: 'The account has no store, so its recordings cannot be kept',

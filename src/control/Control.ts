@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { accountOf, type Config } from '../config/Config.js';
+import type { WorkerName } from '../config/readiness.js';
 import { isLoopback } from '../config/isFromHere.js';
 import { StartTokens } from '../providers/twilio/startToken.js';
 import { daemonsFolder } from '../spool/layout.js';
@@ -11,6 +12,7 @@ import { readSpooled } from '../storage/SpooledRecording.js';
 import { SpoolReserve } from '../storage/SpoolReserve.js';
 import { Stores } from '../storage/Stores.js';
 import { Counters } from '../tap/Counters.js';
+import type { RoomOutcome, RoomRequest } from '../tap/RoomRequest.js';
 import type { ControlData, FaultKind, FromControl, PlainRequest, ToControl } from './ControlMessage.js';
 import { AccountDirectory } from './AccountDirectory.js';
 import { Archive } from './library/Archive.js';
@@ -25,7 +27,9 @@ import { LiveCalls } from './library/LiveCalls.js';
 import { answerMediaHttp } from './MediaHttp.js';
 import { Monitoring } from './monitoring/Monitoring.js';
 import { RecorderLink } from './RecorderLink.js';
+import { MainQuestions } from './MainQuestions.js';
 import { RecordingRequests } from './RecordingRequests.js';
+import { RoomWatch } from './rooms/RoomWatch.js';
 import { SpoolOwnership } from './uploads/SpoolOwnership.js';
 import { uploadFaults, type UploadFaults } from './uploadFaults.js';
 import { Uploads } from './uploads/Uploads.js';
@@ -48,6 +52,10 @@ export class Control {
   readonly #monitoring: Monitoring;
   readonly #calls = new LiveCalls();
   readonly #requests = new RecordingRequests((id, request) => this.#post({ type: 'record', id, request }));
+  readonly #roomQuestions = new MainQuestions<RoomRequest, RoomOutcome>((id, request) =>
+    this.#post({ type: 'room', id, request }),
+  );
+  readonly #rooms: RoomWatch;
   readonly #stores: Stores;
   readonly #ownership: SpoolOwnership;
   readonly #archive: Archive;
@@ -125,6 +133,13 @@ export class Control {
       events: this.#events,
       monitoring: this.#monitoring,
     });
+    this.#rooms = new RoomWatch({
+      config: () => this.#config,
+      calls: this.#calls,
+      record: async (request) => await this.#roomQuestions.ask(request),
+      alerts,
+      log,
+    });
     this.#port = this.#makePort();
     this.#recorder.listenTo(data.recorderPort);
   }
@@ -190,6 +205,8 @@ export class Control {
         return;
       case 'recorded':
         return this.#requests.answered(message.id, message.outcome);
+      case 'roomed':
+        return this.#roomQuestions.answered(message.id, message.outcome);
       case 'calls':
         return this.#calls.take(message);
       case 'threads':
@@ -217,6 +234,7 @@ export class Control {
     this.#uploads.start();
     this.#webhooks.start();
     this.#events.start();
+    this.#rooms.start();
     if (listens) await this.#open();
     await this.#look();
   }
@@ -276,6 +294,7 @@ export class Control {
       tokens: this.#tokens,
       threads: this.#monitoring.threads,
       findAccount: (accountId) => this.#directory.find(accountId, true),
+      rooms: this.#rooms,
       log: this.#log,
     });
     this.#post({ type: 'httpAnswer', id, response });
@@ -300,6 +319,7 @@ export class Control {
     this.#post({ type: 'config', config: this.#config });
     this.#log.info({ accounts: this.#config.accounts.length }, 'the configuration was reloaded');
     this.#uploads.reload();
+    void this.#rooms.look();
     if (this.#looking !== null) this.#archive.readStores();
     void this.#look();
   }
@@ -321,6 +341,7 @@ export class Control {
 
   async #end(): Promise<void> {
     this.#archive.end();
+    this.#rooms.stop();
     const unstored = this.#looking === null ? 0 : await this.#finish(this.#looking);
     await this.#port.close();
     this.#stores.close();
@@ -402,6 +423,11 @@ export class Control {
       keyring: () => this.#settings.keyring,
       threads: () => this.#monitoring.threads,
       requests: this.#requests,
+      rooms: {
+        watch: this.#rooms,
+        accounts: () => this.#config.accounts,
+        findAccount: async (accountId) => await this.#directory.find(accountId),
+      },
       removal: this.#archive.removal,
       audit: this.#archive.audit,
       outbox: this.#archive.catalogue.outbox,
@@ -422,9 +448,9 @@ export class Control {
     return signingKey === null ? null : signatureOf(manifest, signingKey);
   }
 
-  #fault(thread: 'recorder' | 'control', fault: FaultKind): void {
+  #fault(thread: WorkerName, fault: FaultKind): void {
     this.#log.warn({ worker: thread, fault }, 'breaking a thread, as asked');
-    if (thread === 'recorder') this.#post({ type: 'fault', fault });
-    else commitFault(fault);
+    if (thread === 'control') commitFault(fault);
+    else this.#post({ type: 'fault', thread, fault });
   }
 }

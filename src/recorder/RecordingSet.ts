@@ -140,7 +140,8 @@ export class RecordingSet {
     if (record.kind === RecordKind.audio && recording.isDeaf) this.#stray(record);
     if (record.kind === RecordKind.dropped) this.#reportDropped(recording, record);
     if (record.kind === RecordKind.callEnd) {
-      this.#end(recording, (readFacts(record) as CallEndFacts).ended ? null : 'end_missed');
+      const { ended, reason } = readFacts(record) as CallEndFacts;
+      this.#end(recording, ended ? null : (reason ?? 'end_missed'));
     }
   }
 

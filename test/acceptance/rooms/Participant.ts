@@ -1,0 +1,84 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import type { Test } from 'tap';
+import type { LiveKitServer } from './LiveKitServer.js';
+import type { FromParticipant, ToParticipant } from './participantProcess.js';
+
+const entry = new URL('./participantProcess.js', import.meta.url);
+
+/** What somebody has published, and from when on. */
+export interface Said {
+  readonly seed: number;
+  readonly seconds: number;
+  /** CLOCK_MONOTONIC, ms. */
+  readonly sinceMs: number;
+  /** The server's id of the track. */
+  readonly trackSid: string;
+}
+
+/** Somebody in a LiveKit room, in a process of its own. */
+export class Participant {
+  readonly identity: string;
+  readonly events: string[] = [];
+  readonly #child: ChildProcess;
+  readonly #waiting: { readonly told: string; readonly resolve: (message: FromParticipant) => void }[] = [];
+  #failure: string | null = null;
+
+  private constructor(identity: string) {
+    this.identity = identity;
+    this.#child = fork(entry, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    this.#child.on('message', (message: FromParticipant) => this.#take(message));
+    process.once('exit', () => this.#child.kill('SIGKILL'));
+  }
+
+  /** @param t - at whose end it is gone, whatever became of it */
+  static async join(t: Test, server: LiveKitServer, room: string, identity: string): Promise<Participant> {
+    const participant = await Participant.enter(server, room, identity);
+    t.teardown(async () => await participant.kill());
+    return participant;
+  }
+
+  static async enter(server: LiveKitServer, room: string, identity: string): Promise<Participant> {
+    const participant = new Participant(identity);
+    const url = server.url;
+    await participant.#do({ do: 'join', url, token: await server.token(room, identity) }, 'joined');
+    return participant;
+  }
+
+  /** Publishes a microphone and speaks into it from now on; resolves when it has begun. */
+  async say(seed: number, seconds: number): Promise<Said> {
+    const saying = (await this.#do({ do: 'say', seed, seconds }, 'saying')) as Omit<Said, 'seed' | 'seconds'>;
+    return { ...saying, seed, seconds };
+  }
+
+  async leave(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const exited = once(this.#child, 'exit');
+    this.#child.send({ do: 'leave' } satisfies ToParticipant);
+    await exited;
+  }
+
+  /** It is gone without a word. */
+  async kill(): Promise<void> {
+    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    const exited = once(this.#child, 'exit');
+    this.#child.kill('SIGKILL');
+    await exited;
+  }
+
+  async #do(message: ToParticipant, told: FromParticipant['told']): Promise<FromParticipant> {
+    const answer = new Promise<FromParticipant>((resolve) => this.#waiting.push({ told, resolve }));
+    this.#child.send(message);
+    const done = await answer;
+    if (this.#failure !== null) throw new Error(`${this.identity}: ${this.#failure}`);
+    return done;
+  }
+
+  #take(message: FromParticipant): void {
+    if (message.told === 'event') this.events.push(message.event);
+    if (message.told === 'failed') this.#failure = message.message;
+    const at = this.#waiting.findIndex(({ told }) => told === message.told || message.told === 'failed');
+    const [waiting] = at < 0 ? [] : this.#waiting.splice(at, 1);
+    waiting?.resolve(message);
+  }
+}
