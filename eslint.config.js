@@ -25,7 +25,7 @@ const mayImport = {
   // Runs in a browser: of the others it has types, nothing else.
   web: ['config', 'spool', 'control'],
   // Looks at what each stage needs, and is imported by none.
-  doctor: [...everywhere, 'spool', 'storage', 'catalogue', 'control', 'providers', 'relay', 'rooms'],
+  doctor: [...everywhere, 'tap', 'spool', 'storage', 'catalogue', 'control', 'providers', 'relay', 'rooms'],
 };
 const stages = Object.keys(mayImport);
 const zones = Object.entries(mayImport).map(([stage, allowed]) => ({

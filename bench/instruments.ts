@@ -33,8 +33,8 @@ const limits = {
   bridgeProcesses: 4,
   downloadBytesPerSecond: 64 * 1024 * 1024,
   memoryBytes: null,
-      roomsPerProcess: 4,
-      roomProcesses: 16,
+  roomsPerProcess: 4,
+  roomProcesses: 16,
 };
 let sink = 0;
 

@@ -65,7 +65,9 @@ async function costOf(participants: number): Promise<Cost> {
   }
   await daemon.post(`/v1/livekit/rooms/${name}/record`);
   await eventually('everybody is heard', async () => {
-    const { calls } = await daemon.json<{ calls: { room?: { name: string; lanes: string[] } }[] }>('/v1/calls');
+    const { calls } = await daemon.json<{ calls: { room?: { name: string; lanes: string[] } }[] }>(
+      '/v1/calls',
+    );
     return calls.some(({ room }) => room?.name === name && room.lanes.length === participants);
   });
   await sleep(settleMs);
@@ -110,11 +112,18 @@ function sitterOf(parent: number): number {
 }
 
 function print(costs: readonly Cost[]): void {
-  console.log('participants  CPU of its process  of the daemon  memory of its process  of the daemon  Egress reserves');
+  console.log(
+    'participants  CPU of its process  of the daemon  memory of its process  of the daemon  Egress reserves',
+  );
   const cpu = ({ share }: Spent): string => `${(share * 100).toFixed(1)} %`;
   const memory = ({ rss }: Spent): string => `${(rss / MiB).toFixed(0)} MiB`;
   for (const { participants, daemon: own, sitter } of costs) {
-    const columns = [cpu(sitter).padStart(18), cpu(own).padStart(13), memory(sitter).padStart(21), memory(own).padStart(13)];
+    const columns = [
+      cpu(sitter).padStart(18),
+      cpu(own).padStart(13),
+      memory(sitter).padStart(21),
+      memory(own).padStart(13),
+    ];
     console.log(`${String(participants).padStart(12)}  ${columns.join('  ')}  100 % (SDK), 400 % (browser)`);
   }
 }

@@ -53,6 +53,9 @@ async function findingsOf(look: () => Promise<string>): Promise<Findings> {
     return ok(await look());
   } catch (error) {
     const remedy = error instanceof ReelayError ? error.remedy : undefined;
-    return failed(reasonOf(error), remedy ?? 'Check livekit.url, and whether the server can be reached from here.');
+    return failed(
+      reasonOf(error),
+      remedy ?? 'Check livekit.url, and whether the server can be reached from here.',
+    );
   }
 }

@@ -241,8 +241,7 @@ export class RoomCall implements CallStream {
     const told = lane === undefined ? facts : { ...facts, lane };
     this.#call.event(told, arrivalMs);
     const level = troubles.includes(facts.type) ? 'warn' : 'info';
-    const { code = undefined } = facts as { code?: unknown };
-    this.#call.log[level]({ room: this.name, event: told, code }, 'room');
+    this.#call.log[level]({ room: this.name, event: told, code: facts['code'] }, 'room');
     this.#presence = presenceAfter[facts.type] ?? this.#presence;
     if (facts.type === 'first_audio') this.#hasBeenHeard = true;
     if (facts.type === 'room_replaced' && typeof facts['sid'] === 'string') this.#sid = facts['sid'];
@@ -265,7 +264,13 @@ export class RoomCall implements CallStream {
   }
 }
 
-const troubles: readonly string[] = ['join_failed', 'room_left', 'reconnecting', 'lane_failed', 'room_replaced'];
+const troubles: readonly string[] = [
+  'join_failed',
+  'room_left',
+  'reconnecting',
+  'lane_failed',
+  'room_replaced',
+];
 
 const presenceAfter: Readonly<Partial<Record<string, RoomPresence>>> = {
   room_joining: 'joining',

@@ -121,7 +121,9 @@ export class RoomCalls {
     const config = this.#config();
     const { livekit } = account;
     if (livekit === null) return { code: 'room_unknown', value: 'the account has no LiveKit server' };
-    const callId = isSafeId(sid) ? sid : `room-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
+    const callId = isSafeId(sid)
+      ? sid
+      : `room-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
     const number = ++this.#last;
     const arrivalMs = performance.now();
     const onOver = (): void => this.#remove(room, key);
@@ -154,7 +156,8 @@ export class RoomCalls {
     this.#counters.set('rooms', this.size);
     this.#onOver();
     const { recording, endReason } = room.call;
-    const isUnwanted = recording.state === 'stopped' || recording.state === 'off' || endReason === 'room_removed';
+    const isUnwanted =
+      recording.state === 'stopped' || recording.state === 'off' || endReason === 'room_removed';
     if (!isUnwanted && !tried.includes(endReason)) return;
     this.#declined.set(keyOf(key, room.view.sid), isUnwanted ? Infinity : performance.now() + restMs);
     const [oldest] = this.#declined.keys();

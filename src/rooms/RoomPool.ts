@@ -67,7 +67,8 @@ export class RoomPool {
     for (;;) {
       const unusable = this.#unusableNow;
       if (unusable !== null) {
-        const remedy = 'Run npm install @livekit/rtc-node@1.1.0 beside reelay, on glibc: there is none for musl.';
+        const remedy =
+          'Run npm install @livekit/rtc-node@1.1.0 beside reelay, on glibc: there is none for musl.';
         throw new ReelayError('sdk_missing', { value: unusable, remedy });
       }
       const open = [...this.#processes].filter((each) => this.#hasRoom(each));
@@ -76,7 +77,11 @@ export class RoomPool {
       emptiest?.reserve();
       if (emptiest !== undefined) return emptiest;
       this.warm();
-      if (open.length === 0 && this.#timer === undefined && this.#processes.size >= this.#limits.roomProcesses)
+      if (
+        open.length === 0 &&
+        this.#timer === undefined &&
+        this.#processes.size >= this.#limits.roomProcesses
+      )
         return null;
       await this.#change(signal);
     }

@@ -183,7 +183,8 @@ export class RoomProcess {
 }
 
 /** Of the daemon's environment what a program needs to run and to reach a server: the rest may hold what the configuration refers to. */
-const harmless = /^(?:PATH|HOME|TMPDIR|LANG|LC_\w+|TZ|SSL_CERT_\w+|NODE_EXTRA_CA_CERTS|(?:https?|no|all)_proxy)$/i;
+const harmless =
+  /^(?:PATH|HOME|TMPDIR|LANG|LC_\w+|TZ|SSL_CERT_\w+|NODE_EXTRA_CA_CERTS|(?:https?|no|all)_proxy)$/i;
 
 function withoutSecrets(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(environment).filter(([name]) => harmless.test(name)));

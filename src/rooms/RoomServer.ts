@@ -76,7 +76,10 @@ function faultOf(error: unknown, value: string): ReelayError {
     if (error.code === 'not_found') return new ReelayError('room_unknown', { value, cause: error });
   }
   const why = error instanceof Error ? (causeOf(error) ?? error.message) : String(error);
-  return new ReelayError('room_unreachable', { value: `${value} (${why.split('\n')[0] ?? ''})`, cause: error });
+  return new ReelayError('room_unreachable', {
+    value: `${value} (${why.split('\n')[0] ?? ''})`,
+    cause: error,
+  });
 }
 
 /** `fetch` itself says only that it failed. */

@@ -71,7 +71,10 @@ export class RoomSession implements RoomEvents {
     try {
       const { url, token, sampleRate } = this.#request;
       const room = await this.#sdk.join({ url, token, sampleRate }, this);
-      if (this.#isOver) return await room.leave();
+      if (this.#isOver) {
+        await room.leave();
+        return;
+      }
       this.#room = room;
       this.#tell({ type: 'joined', sid: await room.sid() });
       this.#set('silent', silentMs, () => this.#tell({ type: 'nobodyPublished' }));

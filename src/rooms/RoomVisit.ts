@@ -49,7 +49,11 @@ interface Lane {
   missed: { records: number; sinceMs: number } | null;
 }
 
-type Told = FromRooms extends infer Each ? (Each extends { room: number } ? Omit<Each, 'room'> : never) : never;
+type Told = FromRooms extends infer Each
+  ? Each extends { room: number }
+    ? Omit<Each, 'room'>
+    : never
+  : never;
 
 /**
  * The presence in one room, from the wish to be there to the last word: looks whether the room is there (to join one that isn't would make
@@ -168,7 +172,8 @@ export class RoomVisit implements RoomInProcess {
       case 'laneJoined':
         return this.#laneJoined(lane, message.participant, arrivalMs);
       case 'laneLeft':
-        if (known !== undefined) this.#laneLeft(lane, known, this.#isReconnecting ? 'lost' : 'stop', arrivalMs);
+        if (known !== undefined)
+          this.#laneLeft(lane, known, this.#isReconnecting ? 'lost' : 'stop', arrivalMs);
         return;
       case 'laneMuted': {
         const type = message.isMuted ? 'lane_muted' : 'lane_unmuted';
@@ -212,14 +217,17 @@ export class RoomVisit implements RoomInProcess {
     try {
       const found = await this.#look();
       if (this.#is('over')) return;
-      if (found === null) return this.#absent();
+      if (found === null) {
+        this.#absent();
+        return;
+      }
       // One identity may be in a room once: each try has its own, in case the server still has the one before.
       const identity = `reelay-${this.#toJoin.recordingId}-${this.#tries}`;
       const token = await this.#door.token(this.#toJoin.name, identity);
       const sitter = await this.#sitters.place(this.#given.signal);
-      if (this.#is('over')) return sitter?.release();
-      if (sitter === null) return this.#full();
-      this.#join(sitter, found, token);
+      if (this.#is('over')) sitter?.release();
+      else if (sitter === null) this.#full();
+      else this.#join(sitter, found, token);
     } catch (error) {
       if (this.#is('over')) return;
       const { code, value } =

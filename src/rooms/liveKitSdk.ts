@@ -25,7 +25,11 @@ class LiveKitRoom implements JoinedRoom {
   readonly #sampleRate: number;
   #isLeaving = false;
 
-  static async join(rtc: Sdk, { url, token, sampleRate }: JoinOptions, events: RoomEvents): Promise<LiveKitRoom> {
+  static async join(
+    rtc: Sdk,
+    { url, token, sampleRate }: JoinOptions,
+    events: RoomEvents,
+  ): Promise<LiveKitRoom> {
     const room = new LiveKitRoom(rtc, sampleRate, events);
     // Without auto-subscription: it would fetch everybody's video, too.
     await room.#room.connect(url, token, { autoSubscribe: false, dynacast: false });
@@ -55,7 +59,11 @@ class LiveKitRoom implements JoinedRoom {
     const found = new Map<string, number>();
     for (const { stats } of subscriberStats) {
       if (stats.case !== 'inboundRtp') continue;
-      const { trackIdentifier, concealedSamples = 0n, silentConcealedSamples = 0n } = stats.value.inbound ?? {};
+      const {
+        trackIdentifier,
+        concealedSamples = 0n,
+        silentConcealedSamples = 0n,
+      } = stats.value.inbound ?? {};
       // What is made up of silence, while nobody sends, is what it would have been.
       if (trackIdentifier !== undefined)
         found.set(trackIdentifier, Number(concealedSamples - silentConcealedSamples));
@@ -142,7 +150,8 @@ class LiveKitRoom implements JoinedRoom {
     participant: Rtc.RemoteParticipant,
     publication: Rtc.RemoteTrackPublication | undefined,
   ): ParticipantFacts {
-    const source = (this.#rtc.TrackSource[publication?.source ?? 0] as string | undefined) ?? 'SOURCE_UNKNOWN';
+    const names: Readonly<Record<number, string | undefined>> = this.#rtc.TrackSource;
+    const source = names[publication?.source ?? 0] ?? 'SOURCE_UNKNOWN';
     return {
       identity: participant.identity,
       name: participant.name ?? '',
@@ -153,6 +162,7 @@ class LiveKitRoom implements JoinedRoom {
   }
 
   #kindOf({ kind }: Rtc.RemoteParticipant): string {
-    return (this.#rtc.ParticipantKind[kind] as string | undefined) ?? 'UNKNOWN';
+    const names: Readonly<Record<number, string | undefined>> = this.#rtc.ParticipantKind;
+    return names[kind] ?? 'UNKNOWN';
   }
 }

@@ -77,7 +77,10 @@ export class SupervisedRooms {
     const stopped = new Promise<void>((resolve) => (this.#stopped = resolve));
     const given = new AbortController();
     if (this.#isReady && this.#thread.post({ type: 'stop' }))
-      await Promise.race([stopped, sleep(stopMs, undefined, { signal: given.signal }).catch(() => undefined)]);
+      await Promise.race([
+        stopped,
+        sleep(stopMs, undefined, { signal: given.signal }).catch(() => undefined),
+      ]);
     given.abort();
     return await this.#thread.stop();
   }
@@ -95,7 +98,7 @@ export class SupervisedRooms {
       sequence,
       counters,
       heartbeat,
-      behind: this.#behind.buffer as SharedArrayBuffer,
+      behind: this.#behind.buffer,
       // Both clocks are the system's monotonic one, of which this thread's has a beginning of its own.
       clockOffsetMs: Number(process.hrtime.bigint()) / 1e6 - performance.now(),
       limits: { roomsPerProcess, roomProcesses },

@@ -50,7 +50,9 @@ export class LiveCallCard {
     if (drawn === this.#drawn) return;
     this.#drawn = drawn;
     this.#title.textContent = room?.name ?? parties(call);
-    this.#about.textContent = [call.provider, call.accountId, call.callId, ...(room?.lanes ?? [])].join(' · ');
+    this.#about.textContent = [call.provider, call.accountId, call.callId, ...(room?.lanes ?? [])].join(
+      ' · ',
+    );
     this.#recording.textContent = explain.recording(recording);
     this.#recording.className = `badge ${recording}`;
     this.#bot.textContent = room === undefined ? explain.upstream(upstream) : explain.presence(room.presence);

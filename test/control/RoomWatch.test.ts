@@ -76,7 +76,9 @@ function scene(change: Partial<LiveKitAccount> = {}): Scene {
 }
 
 function short({ asked }: Scene): string[] {
-  return asked.map(({ account: { id }, name, sid, isAsked }) => `${id} ${name} ${sid}${isAsked ? ' asked' : ''}`);
+  return asked.map(
+    ({ account: { id }, name, sid, isAsked }) => `${id} ${name} ${sid}${isAsked ? ' asked' : ''}`,
+  );
 }
 
 const peopled: ServerRoom[] = [
@@ -85,18 +87,24 @@ const peopled: ServerRoom[] = [
   { name: 'private', sid: 'RM_3', participants: 5 },
 ];
 
-await t.test('a look at the server has those rooms recorded that are wanted and have somebody in them', async (t) => {
-  const room = scene();
-  room.rooms = peopled;
-  await room.watch.look();
-  t.same(short(room), ['acme support-1 RM_1']);
-});
+await t.test(
+  'a look at the server has those rooms recorded that are wanted and have somebody in them',
+  async (t) => {
+    const room = scene();
+    room.rooms = peopled;
+    await room.watch.look();
+    t.same(short(room), ['acme support-1 RM_1']);
+  },
+);
 
 await t.test('main isn’t asked again about a room in which it has somebody', async (t) => {
   const room = scene();
   room.rooms = peopled;
   const live = (presence: 'joining' | 'audible'): LiveCall =>
-    ({ accountId: 'acme', room: { name: 'support-1', sid: 'RM_1', presence, lanes: [] } }) as unknown as LiveCall;
+    ({
+      accountId: 'acme',
+      room: { name: 'support-1', sid: 'RM_1', presence, lanes: [] },
+    }) as unknown as LiveCall;
   room.calls.push(live('audible'));
   await room.watch.look();
   t.same(short(room), []);
@@ -134,19 +142,27 @@ async function webhook(room: Scene, event: object): Promise<void> {
   });
 }
 
-await t.test('webhooks that tell of a beginning have the room recorded, each once, and not for a recorder’s sake', async (t) => {
-  const room = scene();
-  const support = { name: 'support-7', sid: 'RM_7' };
-  const recorder = { identity: 'reelay-1', permission: { recorder: true, hidden: true } };
-  await webhook(room, { id: 'EV_1', event: 'participant_joined', room: support, participant: recorder });
-  await webhook(room, { id: 'EV_2', event: 'room_finished', room: support });
-  await webhook(room, { id: 'EV_3', event: 'room_started', room: { name: 'private', sid: 'RM_3' } });
-  await webhook(room, { id: 'EV_4', event: 'room_started', room: support });
-  await webhook(room, { id: 'EV_4', event: 'room_started', room: support });
-  await webhook(room, { id: 'EV_5', event: 'track_published', room: support, participant: { identity: 'a' } });
-  await until(() => room.asked.length === 2, 'both to be asked for');
-  t.same(short(room), ['acme support-7 RM_7', 'acme support-7 RM_7']);
-});
+await t.test(
+  'webhooks that tell of a beginning have the room recorded, each once, and not for a recorder’s sake',
+  async (t) => {
+    const room = scene();
+    const support = { name: 'support-7', sid: 'RM_7' };
+    const recorder = { identity: 'reelay-1', permission: { recorder: true, hidden: true } };
+    await webhook(room, { id: 'EV_1', event: 'participant_joined', room: support, participant: recorder });
+    await webhook(room, { id: 'EV_2', event: 'room_finished', room: support });
+    await webhook(room, { id: 'EV_3', event: 'room_started', room: { name: 'private', sid: 'RM_3' } });
+    await webhook(room, { id: 'EV_4', event: 'room_started', room: support });
+    await webhook(room, { id: 'EV_4', event: 'room_started', room: support });
+    await webhook(room, {
+      id: 'EV_5',
+      event: 'track_published',
+      room: support,
+      participant: { identity: 'a' },
+    });
+    await until(() => room.asked.length === 2, 'both to be asked for');
+    t.same(short(room), ['acme support-7 RM_7', 'acme support-7 RM_7']);
+  },
+);
 
 await t.test('whoever asks for a room gets it, or hears what is in the way', async (t) => {
   const room = scene({ rooms: 'none' });

@@ -38,7 +38,10 @@ await t.test('a room is recorded for whoever may control its account', async (t)
     asked.push([account.id, name, creates]);
     return await Promise.resolve({ recordingId: 'rec', callId: 'RM_1', recording: 'running', isNew });
   };
-  t.match(await ask(bench, 'support', 'acme-key'), { status: 201, body: { recordingId: 'rec', callId: 'RM_1' } });
+  t.match(await ask(bench, 'support', 'acme-key'), {
+    status: 201,
+    body: { recordingId: 'rec', callId: 'RM_1' },
+  });
   isNew = false;
   t.match(await ask(bench, 'a%2Fb', 'acme-key', { create: true }), { status: 200 });
   t.match(await ask(bench, 'support', 'admin', { account: 'acme' }), { status: 200 });

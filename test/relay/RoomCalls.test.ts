@@ -79,7 +79,12 @@ await t.test('a room is a call whose lanes are its streams', (t) => {
   rooms.receive({ type: 'laneJoined', room: 1, lane: 1, participant: alice, arrivalMs: 2 });
   const address = tap.stream(0, 0).address;
   t.match(posted.at(-1), { type: 'lane', room: 1, lane: 1, address });
-  t.match(tap.stream(0, 0).facts, { role: 'lane', lane: 'alice', placement: 'arrival-count', participant: alice });
+  t.match(tap.stream(0, 0).facts, {
+    role: 'lane',
+    lane: 'alice',
+    placement: 'arrival-count',
+    participant: alice,
+  });
   t.match(calls.views(), [
     { provider: 'livekit', room: { name: 'support', sid: 'RM_1', presence: 'joined', lanes: ['alice'] } },
   ]);
@@ -119,7 +124,13 @@ await t.test('a room is recorded once at a time, and told that it is there again
 await t.test('why a room could not be joined is the reason of its recording', (t) => {
   const { rooms, tap } = scene();
   rooms.record(asked('support', 'RM_1'));
-  rooms.receive({ type: 'event', room: 1, lane: null, facts: { type: 'join_failed', code: 'room_gone' }, arrivalMs: 1 });
+  rooms.receive({
+    type: 'event',
+    room: 1,
+    lane: null,
+    facts: { type: 'join_failed', code: 'room_gone' },
+    arrivalMs: 1,
+  });
   rooms.receive({ type: 'ended', room: 1, reason: 'room_gone', arrivalMs: 2 });
   t.same(tap.calls[0]?.end_, { ended: false, reason: 'room_gone' });
   t.match(rooms.record(asked('support', 'RM_1')), { isNew: true }, 'and it may be tried again');
@@ -189,7 +200,10 @@ await t.test('what can’t be recorded is said, and not begun', (t) => {
   const ending = scene();
   ending.rooms.isDraining = true;
   t.match(ending.rooms.record(asked('support', 'RM_1')), { code: 'draining' });
-  t.same([full, ending].flatMap(({ tap }) => tap.calls), []);
+  t.same(
+    [full, ending].flatMap(({ tap }) => tap.calls),
+    [],
+  );
   t.end();
 });
 

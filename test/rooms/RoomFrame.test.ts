@@ -4,7 +4,13 @@ import { FrameKind, FrameReader, frameOf, maxFrameBytes, type RoomFrame } from '
 
 const frames: RoomFrame[] = [
   { kind: FrameKind.message, lane: 0, room: 7, timeMs: 12.5, payload: Buffer.from('{"type":"left"}') },
-  { kind: FrameKind.audio, lane: 65_535, room: 4_294_967_295, timeMs: 1e12 + 0.25, payload: Buffer.alloc(960, 3) },
+  {
+    kind: FrameKind.audio,
+    lane: 65_535,
+    room: 4_294_967_295,
+    timeMs: 1e12 + 0.25,
+    payload: Buffer.alloc(960, 3),
+  },
   { kind: FrameKind.beat, lane: 0, room: 0, timeMs: 0, payload: Buffer.alloc(0) },
 ];
 const bytes = Buffer.concat(frames.map(frameOf));
@@ -34,7 +40,11 @@ await t.test('any frames in any pieces', (t) => {
   fc.assert(
     fc.property(fc.array(frame, { maxLength: 8 }), fc.array(fc.nat(400), { maxLength: 20 }), (all, cuts) => {
       const whole = Buffer.concat(all.map(frameOf));
-      const edges = [0, ...cuts.map((cut) => Math.min(cut, whole.length)).sort((a, b) => a - b), whole.length];
+      const edges = [
+        0,
+        ...cuts.map((cut) => Math.min(cut, whole.length)).sort((a, b) => a - b),
+        whole.length,
+      ];
       const pieces = edges.slice(1).map((edge, index) => whole.subarray(edges[index], edge));
       return JSON.stringify(read(pieces)) === JSON.stringify(all);
     }),

@@ -45,47 +45,53 @@ function join(place: RoomProcess, room: number, token: string): NotedRoom {
   return noted;
 }
 
-await t.test('rooms share processes up to the limit, and one to spare is there before it is needed', async (t) => {
-  const { pool, counters } = poolOf(t);
-  pool.warm();
-  const first = await pool.place(never);
-  t.ok(first);
-  if (first === null) return;
-  t.equal((await pool.place(never))?.pid, first.pid);
-  const rooms = [join(first, 1, 'a'), join(first, 2, 'b')];
-  pool.changed();
-  await until(() => counters.get('roomProcesses') === 2, 'another process');
-  const second = await pool.place(never);
-  t.not(second?.pid, first.pid);
-  t.equal((await pool.place(never))?.pid, second?.pid);
-  await until(() => rooms.every(({ frames }) => frames > 3), 'audio of both rooms');
-  t.same(rooms[0]?.told.slice(0, 2).sort(), ['joined', 'laneJoined']);
-  if (second === null) return;
-  join(second, 3, 'c');
-  join(second, 4, 'd');
-  t.equal(await pool.place(never), null, 'there is no place for a fifth');
-});
+await t.test(
+  'rooms share processes up to the limit, and one to spare is there before it is needed',
+  async (t) => {
+    const { pool, counters } = poolOf(t);
+    pool.warm();
+    const first = await pool.place(never);
+    t.ok(first);
+    if (first === null) return;
+    t.equal((await pool.place(never))?.pid, first.pid);
+    const rooms = [join(first, 1, 'a'), join(first, 2, 'b')];
+    pool.changed();
+    await until(() => counters.get('roomProcesses') === 2, 'another process');
+    const second = await pool.place(never);
+    t.not(second?.pid, first.pid);
+    t.equal((await pool.place(never))?.pid, second?.pid);
+    await until(() => rooms.every(({ frames }) => frames > 3), 'audio of both rooms');
+    t.same(rooms[0]?.told.slice(0, 2).sort(), ['joined', 'laneJoined']);
+    if (second === null) return;
+    join(second, 3, 'c');
+    join(second, 4, 'd');
+    t.equal(await pool.place(never), null, 'there is no place for a fifth');
+  },
+);
 
-await t.test('a process that is killed takes none but its own rooms along, and another takes its place', async (t) => {
-  const { pool, counters } = poolOf(t, { roomsPerProcess: 1, roomProcesses: 3 });
-  const first = await pool.place(never);
-  if (first === null) throw new Error('no place');
-  const killed = join(first, 1, 'a');
-  pool.changed();
-  const second = await pool.place(never);
-  if (second === null) throw new Error('no place');
-  const spared = join(second, 2, 'b');
-  await until(() => killed.frames > 0 && spared.frames > 0, 'audio of both rooms');
-  process.kill(first.pid ?? 0, 'SIGKILL');
-  await until(() => killed.lost !== null, 'the loss to be told');
-  t.equal(killed.lost, 'SIGKILL');
-  const heard = spared.frames;
-  await until(() => spared.frames > heard + 3, 'the other room to go on');
-  t.equal(spared.lost, null);
-  const third = await pool.place(never);
-  t.not(third?.pid, second.pid);
-  t.equal(counters.get('roomProcessesLost'), 1);
-});
+await t.test(
+  'a process that is killed takes none but its own rooms along, and another takes its place',
+  async (t) => {
+    const { pool, counters } = poolOf(t, { roomsPerProcess: 1, roomProcesses: 3 });
+    const first = await pool.place(never);
+    if (first === null) throw new Error('no place');
+    const killed = join(first, 1, 'a');
+    pool.changed();
+    const second = await pool.place(never);
+    if (second === null) throw new Error('no place');
+    const spared = join(second, 2, 'b');
+    await until(() => killed.frames > 0 && spared.frames > 0, 'audio of both rooms');
+    process.kill(first.pid ?? 0, 'SIGKILL');
+    await until(() => killed.lost !== null, 'the loss to be told');
+    t.equal(killed.lost, 'SIGKILL');
+    const heard = spared.frames;
+    await until(() => spared.frames > heard + 3, 'the other room to go on');
+    t.equal(spared.lost, null);
+    const third = await pool.place(never);
+    t.not(third?.pid, second.pid);
+    t.equal(counters.get('roomProcessesLost'), 1);
+  },
+);
 
 await t.test('a process whose library aborts is lost like one that is killed', async (t) => {
   const { pool } = poolOf(t);

@@ -93,24 +93,27 @@ await t.test('somebody who publishes first takes that back', async (t) => {
   t.same(kinds(room), ['joined', 'laneJoined 1']);
 });
 
-await t.test('a room from which everybody has gone is left after a while, and not before anybody was there', async (t) => {
-  const room = scene();
-  await room.session.join();
-  await room.clock.pass(3_600_000);
-  t.equal(room.over, 0, 'it waits for the first');
-  room.sdk.events?.othersChanged(2);
-  room.sdk.events?.othersChanged(0);
-  await room.clock.pass(19_999);
-  room.sdk.events?.othersChanged(1);
-  await room.clock.pass(60_000);
-  t.equal(room.over, 0, 'somebody has come back');
-  room.sdk.events?.othersChanged(0);
-  room.sdk.events?.othersChanged(0);
-  await room.clock.pass(20_000);
-  t.same(room.told.at(-1)?.message, { type: 'exited', why: 'empty', detail: '' });
-  t.equal(room.over, 1);
-  t.equal(room.sdk.left, 1);
-});
+await t.test(
+  'a room from which everybody has gone is left after a while, and not before anybody was there',
+  async (t) => {
+    const room = scene();
+    await room.session.join();
+    await room.clock.pass(3_600_000);
+    t.equal(room.over, 0, 'it waits for the first');
+    room.sdk.events?.othersChanged(2);
+    room.sdk.events?.othersChanged(0);
+    await room.clock.pass(19_999);
+    room.sdk.events?.othersChanged(1);
+    await room.clock.pass(60_000);
+    t.equal(room.over, 0, 'somebody has come back');
+    room.sdk.events?.othersChanged(0);
+    room.sdk.events?.othersChanged(0);
+    await room.clock.pass(20_000);
+    t.same(room.told.at(-1)?.message, { type: 'exited', why: 'empty', detail: '' });
+    t.equal(room.over, 1);
+    t.equal(room.sdk.left, 1);
+  },
+);
 
 await t.test('a room that can’t be joined is told with the reason, and nothing else', async (t) => {
   const sdk = new FakeSdk();

@@ -154,27 +154,30 @@ await t.test('a room is looked for, joined, heard and left', async (t) => {
   ]);
 });
 
-await t.test('a process that is lost is replaced, under another identity, and its lanes are lost', async (t) => {
-  const room = scene(t);
-  room.visit.begin();
-  await rest();
-  room.sitters[0]?.say({ type: 'joined', sid: 'RM_1' });
-  room.sitters[0]?.say({ type: 'laneJoined', participant: alice }, 1);
-  room.sitters[0]?.visitor?.processLost('SIGKILL');
-  await rest();
-  room.sitters[1]?.say({ type: 'joined', sid: 'RM_1' });
-  room.sitters[1]?.say({ type: 'laneJoined', participant: alice }, 1);
-  t.same(short(room), [
-    'room_joining',
-    'joined',
-    'lane 1',
-    'lane 1 lost',
-    'room_left worker_lost',
-    'joined',
-    'lane 2',
-  ]);
-  t.equal(new Set(room.identities).size, 2);
-});
+await t.test(
+  'a process that is lost is replaced, under another identity, and its lanes are lost',
+  async (t) => {
+    const room = scene(t);
+    room.visit.begin();
+    await rest();
+    room.sitters[0]?.say({ type: 'joined', sid: 'RM_1' });
+    room.sitters[0]?.say({ type: 'laneJoined', participant: alice }, 1);
+    room.sitters[0]?.visitor?.processLost('SIGKILL');
+    await rest();
+    room.sitters[1]?.say({ type: 'joined', sid: 'RM_1' });
+    room.sitters[1]?.say({ type: 'laneJoined', participant: alice }, 1);
+    t.same(short(room), [
+      'room_joining',
+      'joined',
+      'lane 1',
+      'lane 1 lost',
+      'room_left worker_lost',
+      'joined',
+      'lane 2',
+    ]);
+    t.equal(new Set(room.identities).size, 2);
+  },
+);
 
 await t.test('a room that is gone before it was joined is not made anew', async (t) => {
   const room = scene(t);
@@ -193,17 +196,20 @@ await t.test('another room of the same name is not the one that was meant', asyn
   t.same(short(room), ['room_joining', 'join_failed room_gone', 'ended room_gone']);
 });
 
-await t.test('a server that can’t be reached is asked again, with a word each time, and given up in the end', async (t) => {
-  const room = scene(t);
-  room.sid = new ReelayError('room_unreachable', { value: 'localhost' });
-  room.visit.begin();
-  await room.clock.pass(25_000);
-  t.notOk(short(room).some((each) => each.startsWith('ended')));
-  await room.clock.pass(20_000);
-  const told = short(room);
-  t.ok(told.filter((each) => each === 'join_failed room_unreachable').length > 3);
-  t.equal(told.at(-1), 'ended room_unreachable');
-});
+await t.test(
+  'a server that can’t be reached is asked again, with a word each time, and given up in the end',
+  async (t) => {
+    const room = scene(t);
+    room.sid = new ReelayError('room_unreachable', { value: 'localhost' });
+    room.visit.begin();
+    await room.clock.pass(25_000);
+    t.notOk(short(room).some((each) => each.startsWith('ended')));
+    await room.clock.pass(20_000);
+    const told = short(room);
+    t.ok(told.filter((each) => each === 'join_failed room_unreachable').length > 3);
+    t.equal(told.at(-1), 'ended room_unreachable');
+  },
+);
 
 await t.test('wrong keys are no matter of patience', async (t) => {
   const room = scene(t);
@@ -213,49 +219,55 @@ await t.test('wrong keys are no matter of patience', async (t) => {
   t.same(short(room), ['room_joining', 'join_failed room_denied', 'ended room_denied']);
 });
 
-await t.test('whoever was thrown out as the server was started again comes back to the room that others make', async (t) => {
-  const room = scene(t);
-  room.visit.begin();
-  await rest();
-  room.sitters[0]?.say({ type: 'joined', sid: 'RM_1' });
-  room.sid = new ReelayError('room_unreachable', { value: 'localhost' });
-  room.sitters[0]?.say({ type: 'exited', why: 'lost', detail: 'SIGNAL_CLOSE' });
-  await room.clock.pass(5000);
-  room.sid = null;
-  await room.clock.pass(10_000);
-  room.sid = 'RM_2';
-  room.visit.hint();
-  await rest();
-  room.sitters[1]?.say({ type: 'joined', sid: 'RM_2' });
-  const told = short(room);
-  t.same(told.slice(0, 3), ['room_joining', 'joined', 'room_left connection_lost']);
-  t.ok(told.includes('join_failed room_unreachable'));
-  t.ok(told.includes('join_failed room_gone'));
-  t.same(told.slice(-2), ['room_replaced', 'joined']);
-});
+await t.test(
+  'whoever was thrown out as the server was started again comes back to the room that others make',
+  async (t) => {
+    const room = scene(t);
+    room.visit.begin();
+    await rest();
+    room.sitters[0]?.say({ type: 'joined', sid: 'RM_1' });
+    room.sid = new ReelayError('room_unreachable', { value: 'localhost' });
+    room.sitters[0]?.say({ type: 'exited', why: 'lost', detail: 'SIGNAL_CLOSE' });
+    await room.clock.pass(5000);
+    room.sid = null;
+    await room.clock.pass(10_000);
+    room.sid = 'RM_2';
+    room.visit.hint();
+    await rest();
+    room.sitters[1]?.say({ type: 'joined', sid: 'RM_2' });
+    const told = short(room);
+    t.same(told.slice(0, 3), ['room_joining', 'joined', 'room_left connection_lost']);
+    t.ok(told.includes('join_failed room_unreachable'));
+    t.ok(told.includes('join_failed room_gone'));
+    t.same(told.slice(-2), ['room_replaced', 'joined']);
+  },
+);
 
-await t.test('lanes that end while the client reconnects are lost, and the room may be another one then', async (t) => {
-  const room = scene(t);
-  room.visit.begin();
-  await rest();
-  const [sitter] = room.sitters;
-  sitter?.say({ type: 'joined', sid: 'RM_1' });
-  sitter?.say({ type: 'laneJoined', participant: alice }, 1);
-  sitter?.say({ type: 'reconnecting' });
-  sitter?.say({ type: 'laneLeft' }, 1);
-  sitter?.say({ type: 'reconnected', sid: 'RM_2' });
-  sitter?.say({ type: 'laneJoined', participant: alice }, 2);
-  sitter?.say({ type: 'laneLeft' }, 2);
-  t.same(short(room).slice(2), [
-    'lane 1',
-    'reconnecting',
-    'lane 1 lost',
-    'reconnected',
-    'room_replaced',
-    'lane 2',
-    'lane 2 stop',
-  ]);
-});
+await t.test(
+  'lanes that end while the client reconnects are lost, and the room may be another one then',
+  async (t) => {
+    const room = scene(t);
+    room.visit.begin();
+    await rest();
+    const [sitter] = room.sitters;
+    sitter?.say({ type: 'joined', sid: 'RM_1' });
+    sitter?.say({ type: 'laneJoined', participant: alice }, 1);
+    sitter?.say({ type: 'reconnecting' });
+    sitter?.say({ type: 'laneLeft' }, 1);
+    sitter?.say({ type: 'reconnected', sid: 'RM_2' });
+    sitter?.say({ type: 'laneJoined', participant: alice }, 2);
+    sitter?.say({ type: 'laneLeft' }, 2);
+    t.same(short(room).slice(2), [
+      'lane 1',
+      'reconnecting',
+      'lane 1 lost',
+      'reconnected',
+      'room_replaced',
+      'lane 2',
+      'lane 2 stop',
+    ]);
+  },
+);
 
 await t.test('a room that nobody makes again is given up', async (t) => {
   const room = scene(t);

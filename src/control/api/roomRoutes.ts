@@ -33,7 +33,8 @@ export function roomRoutes(app: FastifyInstance, sources: RecordingSources, room
   });
   app.post('/v1/livekit/rooms/:name/record', description, async (request: ByName, reply) => {
     const scope = sources.scopeOf(request, null);
-    const remedy = 'Send { "account": "…", "create": true or false }, or nothing where one account alone has rooms.';
+    const remedy =
+      'Send { "account": "…", "create": true or false }, or nothing where one account alone has rooms.';
     const { account: named, create } = bodyAs(asked, request.body, remedy);
     const account = await accountFor(rooms, scope, named, remedy);
     sources.trail.found(scope, { accountId: account.id, recordingId: '' });
@@ -60,6 +61,7 @@ async function accountFor(
   const having = accounts().filter(({ id, livekit }) => livekit !== null && scope.sees(id));
   const [only, another] = having;
   if (only === undefined) throw new ReelayError('not_found', { value: 'an account with a LiveKit server' });
-  if (another !== undefined) throw new ReelayError('request_invalid', { value: 'several accounts have rooms', remedy });
+  if (another !== undefined)
+    throw new ReelayError('request_invalid', { value: 'several accounts have rooms', remedy });
   return only;
 }

@@ -105,8 +105,9 @@ export class RoomWatch {
   async #take({ event: { id, event, room, participant }, accounts }: RoomNews): Promise<void> {
     if (this.#isKnown(id) || room === undefined || !beginnings.includes(event)) return;
     // It is told of recorders too, that is, of reelay itself.
-    if (participant?.permission?.recorder === true || participant?.permission?.hidden === true) return;
-    for (const account of accounts) await this.#want(account, { ...room, participants: 1 });
+    if (participant?.permission?.hidden === true) return;
+    const { name, sid } = room;
+    for (const account of accounts) await this.#want(account, { name, sid });
   }
 
   async #lookAround(): Promise<void> {
@@ -125,13 +126,14 @@ export class RoomWatch {
     } catch (error) {
       const { code, value } = error instanceof ReelayError ? error : new ReelayError('internal');
       const message = `${errorCodes[code]}; rooms of this account may go unrecorded`;
-      return alerts.raise(about, { code, message, details: { accountId: account.id, value } });
+      alerts.raise(about, { code, message, details: { accountId: account.id, value } });
+      return;
     }
     alerts.resolve(about, 'the LiveKit server answers again');
     for (const room of rooms) if (room.participants > 0) await this.#want(account, room);
   }
 
-  async #want(account: RoomAccount, { name, sid }: Pick<ServerRoom, 'name' | 'sid' | 'participants'>): Promise<void> {
+  async #want(account: RoomAccount, { name, sid }: Pick<ServerRoom, 'name' | 'sid'>): Promise<void> {
     if (!isRoomRecorded(account.livekit, name) || this.#isRecorded(account.id, sid)) return;
     const outcome = await this.#options.record({ account, name, sid, isAsked: false });
     const key = JSON.stringify([account.id, sid]);

@@ -67,5 +67,7 @@ function issuerOf(token: string): string {
   } catch {
     // Told below.
   }
-  throw new ReelayError('signature_invalid', { remedy: 'LiveKit sends a token in Authorization, without Bearer.' });
+  throw new ReelayError('signature_invalid', {
+    remedy: 'LiveKit sends a token in Authorization, without Bearer.',
+  });
 }

@@ -29,7 +29,8 @@ const frameSamples = rate / 50;
 const queueMs = 200;
 
 const room = new Room();
-let isSaying = false;
+/** Set from outside while somebody speaks. */
+let hasLeft = false as boolean;
 
 for (const event of [RoomEvent.Reconnecting, RoomEvent.Reconnected, RoomEvent.Disconnected])
   room.on(event, () => tell({ told: 'event', event }));
@@ -46,10 +47,9 @@ async function say(seed: number, seconds: number): Promise<void> {
   options.dtx = false;
   const publication = await room.localParticipant?.publishTrack(track, options);
   const said = sweeps(seed, seconds);
-  isSaying = true;
   const trackSid = publication?.sid ?? '';
   tell({ told: 'saying', sinceMs: Number(process.hrtime.bigint()) / 1e6, trackSid });
-  for (let at = 0; at + frameSamples <= said.length && isSaying; at += frameSamples)
+  for (let at = 0; at + frameSamples <= said.length && !hasLeft; at += frameSamples)
     await source.captureFrame(new AudioFrame(said.slice(at, at + frameSamples), rate, 1, frameSamples));
 }
 
@@ -57,11 +57,13 @@ async function obey(message: ToParticipant): Promise<void> {
   switch (message.do) {
     case 'join':
       await room.connect(message.url, message.token, { autoSubscribe: false, dynacast: false });
-      return tell({ told: 'joined' });
+      tell({ told: 'joined' });
+      return;
     case 'say':
-      return await say(message.seed, message.seconds);
+      await say(message.seed, message.seconds);
+      return;
     case 'leave':
-      isSaying = false;
+      hasLeft = true;
       await room.disconnect();
       tell({ told: 'left' });
       process.exit(0);

@@ -149,7 +149,11 @@ await t.test('three participants, each on its lane, aligned', { skip, timeout: 9
   said['again'] = await again.say(4, long + 20);
   await sleep(Math.max(7000, minutes * 60_000));
   const { room } = await live(daemon, 'support', hears('alice', 'bob'));
-  t.equal(room.lanes.filter((lane) => lane.startsWith('carol-')).length, 1, 'a lane that may be a file’s name');
+  t.equal(
+    room.lanes.filter((lane) => lane.startsWith('carol-')).length,
+    1,
+    'a lane that may be a file’s name',
+  );
   const endMs = Number(process.hrtime.bigint()) / 1e6;
   await Promise.all([alice.leave(), again.leave(), carol.leave()]);
 
@@ -188,7 +192,7 @@ await t.test('three participants, each on its lane, aligned', { skip, timeout: 9
   t.ok(spread <= alignmentMs, `participants lie within ${alignmentMs} ms of each other`);
 
   const heardAt = tracks.alice.findIndex((sample) => Math.abs(sample) > 500);
-  const missedMs = (heardAt * 1000) / rate - first.offsetMs - (said['alice']?.sinceMs ?? 0);
+  const missedMs = (heardAt * 1000) / rate - first.offsetMs - said['alice'].sinceMs;
   t.comment(`of the first audio published ${missedMs.toFixed(0)} ms are not recorded`);
   t.ok(missedMs <= 1000, 'recording starts within 1 s of the first published audio');
 
@@ -206,7 +210,17 @@ await t.test('three participants, each on its lane, aligned', { skip, timeout: 9
   const at = Math.round(overlap * rate);
   const mix = await recorded.samples();
   const sum = [tracks.alice, tracks.bob, tracks.carol].map((track) => track[at] ?? 0);
-  t.equal(mix[at], Math.max(-32_768, Math.min(32_767, sum.reduce((a, b) => a + b, 0))), 'the sum of all lanes');
+  t.equal(
+    mix[at],
+    Math.max(
+      -32_768,
+      Math.min(
+        32_767,
+        sum.reduce((a, b) => a + b, 0),
+      ),
+    ),
+    'the sum of all lanes',
+  );
   t.notOk(manifest.gaps.some(({ cause }) => cause === 'dropped_by_reelay'));
 });
 
@@ -220,54 +234,65 @@ await t.test('a webhook that nobody sends costs seconds', { skip, timeout: 120_0
   t.equal(manifest.state, 'complete');
 });
 
-await t.test('nobody publishes, and somebody stops a second after the start', { skip, timeout: 120_000 }, async (t) => {
-  const { daemon, server } = await scene(t, 'stopped', { rooms: 'none' });
-  await Participant.join(t, server, 'silent', 'alice');
-  const asked = await daemon.post('/v1/livekit/rooms/silent/record');
-  t.equal(asked.status, 201);
-  const { recordingId } = (await asked.json()) as { recordingId: string };
-  t.equal((await daemon.post('/v1/livekit/rooms/silent/record')).status, 200, 'it is recorded already');
-  await live(daemon, 'silent', ({ room }) => room.presence === 'silent');
-  t.equal((await daemon.post(`/v1/recordings/${recordingId}/stop`)).status, 200);
-  const silent = await RecordedRoom.stored(daemon, recordingId);
-  t.match(silent.manifest, { state: 'complete', reason: null });
-  t.equal(silent.events('nobody_published').length, 1);
-  t.ok(silent.manifest.durationSeconds >= 5, 'silence from the join on');
-  t.ok((await silent.samples()).every((sample) => sample === 0));
+await t.test(
+  'nobody publishes, and somebody stops a second after the start',
+  { skip, timeout: 120_000 },
+  async (t) => {
+    const { daemon, server } = await scene(t, 'stopped', { rooms: 'none' });
+    await Participant.join(t, server, 'silent', 'alice');
+    const asked = await daemon.post('/v1/livekit/rooms/silent/record');
+    t.equal(asked.status, 201);
+    const { recordingId } = (await asked.json()) as { recordingId: string };
+    t.equal((await daemon.post('/v1/livekit/rooms/silent/record')).status, 200, 'it is recorded already');
+    await live(daemon, 'silent', ({ room }) => room.presence === 'silent');
+    t.equal((await daemon.post(`/v1/recordings/${recordingId}/stop`)).status, 200);
+    const silent = await RecordedRoom.stored(daemon, recordingId);
+    t.match(silent.manifest, { state: 'complete', reason: null });
+    t.equal(silent.events('nobody_published').length, 1);
+    t.ok(silent.manifest.durationSeconds >= 5, 'silence from the join on');
+    t.ok((await silent.samples()).every((sample) => sample === 0));
 
-  const other = await daemon.post('/v1/livekit/rooms/made/record', { create: true });
-  t.equal(other.status, 201);
-  const made = (await other.json()) as { recordingId: string };
-  await sleep(1000);
-  t.equal((await daemon.post(`/v1/recordings/${made.recordingId}/stop`)).status, 200);
-  const stopped = await RecordedRoom.stored(daemon, made.recordingId);
-  t.match(stopped.manifest, { state: 'complete', reason: null });
-  t.equal(stopped.events('room_joining').length, 1);
-  t.ok(stopped.manifest.durationSeconds < 4);
-});
+    const other = await daemon.post('/v1/livekit/rooms/made/record', { create: true });
+    t.equal(other.status, 201);
+    const made = (await other.json()) as { recordingId: string };
+    await sleep(1000);
+    t.equal((await daemon.post(`/v1/recordings/${made.recordingId}/stop`)).status, 200);
+    const stopped = await RecordedRoom.stored(daemon, made.recordingId);
+    t.match(stopped.manifest, { state: 'complete', reason: null });
+    t.equal(stopped.events('room_joining').length, 1);
+    t.ok(stopped.manifest.durationSeconds < 4);
+  },
+);
 
-await t.test('a server that can’t be reached, wrong keys, no such room', { skip, timeout: 120_000 }, async (t) => {
-  const { daemon, server } = await scene(t, 'refused', {
-    accounts: (url) => [
-      { id: 'acme', livekit: { url, apiKey, apiSecret, rooms: 'all' } },
-      { id: 'wrong', livekit: { url, apiKey, apiSecret: 'this is not the secret of anybody', rooms: 'all' } },
-    ],
-  });
-  const codeOf = async (account: string, name = 'nowhere'): Promise<[number, string]> => {
-    const answer = await daemon.post(`/v1/livekit/rooms/${name}/record`, { account });
-    return [answer.status, ((await answer.json()) as { code: string }).code];
-  };
-  t.same(await codeOf('acme'), [404, 'room_unknown']);
-  t.same(await codeOf('wrong'), [502, 'room_denied']);
-  await eventually('the wrong keys are an alert', () =>
-    daemon.logs.some((line) => line['alert'] === true && line['code'] === 'room_denied'),
-  );
-  await server.kill();
-  t.same(await codeOf('acme'), [503, 'room_unreachable']);
-  await eventually('the server that is away is an alert', () =>
-    daemon.logs.some((line) => line['alert'] === true && line['code'] === 'room_unreachable'),
-  );
-});
+await t.test(
+  'a server that can’t be reached, wrong keys, no such room',
+  { skip, timeout: 120_000 },
+  async (t) => {
+    const { daemon, server } = await scene(t, 'refused', {
+      accounts: (url) => [
+        { id: 'acme', livekit: { url, apiKey, apiSecret, rooms: 'all' } },
+        {
+          id: 'wrong',
+          livekit: { url, apiKey, apiSecret: 'this is not the secret of anybody', rooms: 'all' },
+        },
+      ],
+    });
+    const codeOf = async (account: string, name = 'nowhere'): Promise<[number, string]> => {
+      const answer = await daemon.post(`/v1/livekit/rooms/${name}/record`, { account });
+      return [answer.status, ((await answer.json()) as { code: string }).code];
+    };
+    t.same(await codeOf('acme'), [404, 'room_unknown']);
+    t.same(await codeOf('wrong'), [502, 'room_denied']);
+    await eventually('the wrong keys are an alert', () =>
+      daemon.logs.some((line) => line['alert'] === true && line['code'] === 'room_denied'),
+    );
+    await server.kill();
+    t.same(await codeOf('acme'), [503, 'room_unreachable']);
+    await eventually('the server that is away is an alert', () =>
+      daemon.logs.some((line) => line['alert'] === true && line['code'] === 'room_unreachable'),
+    );
+  },
+);
 
 await t.test('a room that is deleted before it could be joined', { skip, timeout: 120_000 }, async (t) => {
   // One place, which is taken.
@@ -292,43 +317,49 @@ await t.test('a room that is deleted before it could be joined', { skip, timeout
   );
 });
 
-await t.test('a process that is killed with -9 in the middle of a room', { skip, timeout: 180_000 }, async (t) => {
-  const { daemon, server } = await scene(t, 'killed', {
-    accounts: (url) => [
-      { id: 'acme', livekit: { url, apiKey, apiSecret, rooms: 'all', departureSeconds: 5 } },
-      { id: 'AC1', resumeSeconds: 0 },
-    ],
-  });
-  const audio = new CallerAudio(loudVoice(7, 30 * 8000), { sampleRate: 8000 });
-  const caller = new TwilioCaller({ url: daemon.media('/twilio'), accountSid: 'AC1', audio });
-  const call = caller.call();
-  const alice = await Participant.join(t, server, 'support', 'alice');
-  const said = await alice.say(8, 60);
-  const { recordingId } = await live(daemon, 'support', hears('alice'));
-  await sleep(5000);
-  process.kill(workerOf(daemon.pid), 'SIGKILL');
-  await eventually('the loss is noticed', () => daemon.logs.some(({ code }) => code === 'room_worker_lost'));
-  await live(daemon, 'support', ({ room }) => room.presence === 'audible');
-  await sleep(8000);
-  await alice.leave();
-  caller.hangUp();
-  await call;
-  const recorded = await RecordedRoom.stored(daemon, recordingId);
-  t.match(recorded.manifest, { state: 'interrupted', reason: 'room_left' });
-  const gaps = recorded.manifest.lanes?.[0]?.gaps.filter(({ cause }) => cause === 'room_left') ?? [];
-  t.ok(gaps.length > 0, 'the gap has a name');
-  const lostMs = (gaps.reduce((sum, { samples }) => sum + samples, 0) * 1000) / rate;
-  t.comment(`the process was away for ${lostMs.toFixed(0)} ms`);
-  t.ok(lostMs < 3000);
-  const track = await recorded.samples('alice');
-  const before = place(track, said, 2, null);
-  const after = place(track, said, 9, before.offsetMs);
-  t.ok(before.found > 0 && after.found > 0, 'both sides are there');
-  t.ok(Math.abs(after.offsetMs - before.offsetMs) <= alignmentMs, 'and in their places');
-  t.equal(recorded.events('room_left')[0]?.['why'], 'worker_lost');
-  const phone = await readStoredCall(await daemon.stored(caller.callSid));
-  t.match(phone.manifest, { state: 'complete', gaps: [] }, 'the phone call notices nothing');
-});
+await t.test(
+  'a process that is killed with -9 in the middle of a room',
+  { skip, timeout: 180_000 },
+  async (t) => {
+    const { daemon, server } = await scene(t, 'killed', {
+      accounts: (url) => [
+        { id: 'acme', livekit: { url, apiKey, apiSecret, rooms: 'all', departureSeconds: 5 } },
+        { id: 'AC1', resumeSeconds: 0 },
+      ],
+    });
+    const audio = new CallerAudio(loudVoice(7, 30 * 8000), { sampleRate: 8000 });
+    const caller = new TwilioCaller({ url: daemon.media('/twilio'), accountSid: 'AC1', audio });
+    const call = caller.call();
+    const alice = await Participant.join(t, server, 'support', 'alice');
+    const said = await alice.say(8, 60);
+    const { recordingId } = await live(daemon, 'support', hears('alice'));
+    await sleep(5000);
+    process.kill(workerOf(daemon.pid), 'SIGKILL');
+    await eventually('the loss is noticed', () =>
+      daemon.logs.some(({ code }) => code === 'room_worker_lost'),
+    );
+    await live(daemon, 'support', ({ room }) => room.presence === 'audible');
+    await sleep(8000);
+    await alice.leave();
+    caller.hangUp();
+    await call;
+    const recorded = await RecordedRoom.stored(daemon, recordingId);
+    t.match(recorded.manifest, { state: 'interrupted', reason: 'room_left' });
+    const gaps = recorded.manifest.lanes?.[0]?.gaps.filter(({ cause }) => cause === 'room_left') ?? [];
+    t.ok(gaps.length > 0, 'the gap has a name');
+    const lostMs = (gaps.reduce((sum, { samples }) => sum + samples, 0) * 1000) / rate;
+    t.comment(`the process was away for ${lostMs.toFixed(0)} ms`);
+    t.ok(lostMs < 3000);
+    const track = await recorded.samples('alice');
+    const before = place(track, said, 2, null);
+    const after = place(track, said, 9, before.offsetMs);
+    t.ok(before.found > 0 && after.found > 0, 'both sides are there');
+    t.ok(Math.abs(after.offsetMs - before.offsetMs) <= alignmentMs, 'and in their places');
+    t.equal(recorded.events('room_left')[0]?.['why'], 'worker_lost');
+    const phone = await readStoredCall(await daemon.stored(caller.callSid));
+    t.match(phone.manifest, { state: 'complete', gaps: [] }, 'the phone call notices nothing');
+  },
+);
 
 await t.test('the thread that reads the processes is lost', { skip, timeout: 180_000 }, async (t) => {
   const { daemon, server } = await scene(t, 'threadless');
@@ -337,7 +368,10 @@ await t.test('the thread that reads the processes is lost', { skip, timeout: 180
   const { recordingId } = await live(daemon, 'support', hears('alice'));
   await sleep(5000);
   await daemon.fault('rooms', 'exit');
-  await eventually('the loss is noticed', async () => (await daemon.metric('reelay_rooms_restarts_total')) === 1);
+  await eventually(
+    'the loss is noticed',
+    async () => (await daemon.metric('reelay_rooms_restarts_total')) === 1,
+  );
   await live(daemon, 'support', ({ room }) => room.presence === 'audible');
   await sleep(8000);
   await alice.leave();
@@ -351,34 +385,41 @@ await t.test('the thread that reads the processes is lost', { skip, timeout: 180
   t.ok(Math.abs(after.offsetMs - before.offsetMs) <= alignmentMs, 'and in their places');
 });
 
-await t.test('a server that is started again in the middle of a room', { skip, timeout: 180_000 }, async (t) => {
-  const { daemon, server } = await scene(t, 'restarted');
-  const alice = await Participant.join(t, server, 'support', 'alice');
-  const said = await alice.say(9, 150);
-  const { recordingId } = await live(daemon, 'support', hears('alice'));
-  await sleep(4000);
-  await server.kill();
-  await sleep(500);
-  await server.start();
-  await alice.kill();
-  const again = await Participant.join(t, server, 'support', 'alice');
-  await again.say(10, 60);
-  await eventually('the room is heard again', async () =>
-    (await liveRooms(daemon)).some(({ room }) => room.name === 'support' && room.presence === 'audible'),
-  );
-  await sleep(3000);
-  await again.leave();
-  const recorded = await RecordedRoom.stored(daemon, recordingId);
-  const { manifest } = recorded;
-  t.match(manifest, { state: 'interrupted', reason: 'room_left' });
-  t.comment(
-    `${manifest.state} ${String(manifest.reason)}: ${manifest.events.map(({ type, why }) => `${type}${why === undefined ? '' : ` (${String(why)})`}`).join(', ')}`,
-  );
-  t.ok(recorded.events('reconnecting', 'room_left').length > 0, 'it says what has happened');
-  const { found } = place(await recorded.samples('alice'), said, 1, null);
-  t.ok(found > 0, 'what was heard before is kept');
-  t.ok(manifest.gaps.some(({ cause, startSample }) => cause === 'room_left' && startSample > 0), 'and the gap has a name');
-});
+await t.test(
+  'a server that is started again in the middle of a room',
+  { skip, timeout: 180_000 },
+  async (t) => {
+    const { daemon, server } = await scene(t, 'restarted');
+    const alice = await Participant.join(t, server, 'support', 'alice');
+    const said = await alice.say(9, 150);
+    const { recordingId } = await live(daemon, 'support', hears('alice'));
+    await sleep(4000);
+    await server.kill();
+    await sleep(500);
+    await server.start();
+    await alice.kill();
+    const again = await Participant.join(t, server, 'support', 'alice');
+    await again.say(10, 60);
+    await eventually('the room is heard again', async () =>
+      (await liveRooms(daemon)).some(({ room }) => room.name === 'support' && room.presence === 'audible'),
+    );
+    await sleep(3000);
+    await again.leave();
+    const recorded = await RecordedRoom.stored(daemon, recordingId);
+    const { manifest } = recorded;
+    t.match(manifest, { state: 'interrupted', reason: 'room_left' });
+    t.comment(
+      `${manifest.state} ${String(manifest.reason)}: ${manifest.events.map(({ type }) => type).join(', ')}`,
+    );
+    t.ok(recorded.events('reconnecting', 'room_left').length > 0, 'it says what has happened');
+    const { found } = place(await recorded.samples('alice'), said, 1, null);
+    t.ok(found > 0, 'what was heard before is kept');
+    t.ok(
+      manifest.gaps.some(({ cause, startSample }) => cause === 'room_left' && startSample > 0),
+      'and the gap has a name',
+    );
+  },
+);
 
 await t.test('everything kept is whole', { skip, timeout: 120_000 }, (t) => {
   const reelay = new URL('../../../src/cli/reelay.cjs', import.meta.url).pathname;
