@@ -9,6 +9,8 @@ const tables = {
   migrationLockTableName: 'reelay_migrations_lock',
 };
 
+const mostTries = 10;
+
 /**
  * Brings a database to the tables of this version. Several daemons may do so at once: PostgreSQL lets one after the other.
  *
@@ -24,8 +26,21 @@ export async function migrate(db: Kysely<CatalogueTables>, kind: SqlKind): Promi
     ...tables,
     ...(migrationTableSchema === undefined ? {} : { migrationTableSchema }),
   });
-  const { error } = await migrator.migrateToLatest();
-  if (error !== undefined) throw error instanceof Error ? error : new Error('the tables cannot be made');
+  for (let tries = 1; ; tries++) {
+    const { error } = await migrator.migrateToLatest();
+    if (error === undefined) return;
+    if (tries < mostTries && isOfAnother(error)) continue;
+    throw error instanceof Error ? error : new Error('the tables cannot be made');
+  }
+}
+
+/**
+ * kysely looks for its tables in all schemas of a database, and fails when somebody drops another one meanwhile: PostgreSQL's
+ * invalid_schema_name and undefined_table. A schema of ours that isn't there stays away.
+ */
+function isOfAnother(error: unknown): boolean {
+  const { code } = error as { readonly code?: unknown };
+  return code === '3F000' || code === '42P01';
 }
 
 async function schemaOf(db: Kysely<CatalogueTables>): Promise<string | undefined> {
