@@ -34,6 +34,7 @@ const limits = {
   downloadBytesPerSecond: 64 * 1024 * 1024,
   memoryBytes: null,
   roomsPerProcess: 4,
+  lanesPerRoom: 50,
   roomProcesses: 16,
 };
 let sink = 0;

@@ -165,6 +165,7 @@ function config(): Config {
       downloadBytesPerSecond: 64 * 1024 * 1024,
       memoryBytes: null,
       roomsPerProcess: 4,
+      lanesPerRoom: 50,
       roomProcesses: 16,
     },
     log: { level: 'silent' },

@@ -3,9 +3,11 @@
  * sizes in which everybody speaks all the time. Beside it what LiveKit's Egress reserves for the same job by default (livekit/egress,
  * pkg/config/service.go): one CPU for a room's audio by its SDK path, four for a room composite by way of a browser.
  *
- *     REELAY_LIVEKIT=$(.ci/livekit) npm run bench:rooms -- [participants=2,10] [seconds=20]
+ *     REELAY_LIVEKIT=$(.ci/livekit) npm run bench:rooms -- [participants=2,10] [seconds=20] [minutes=0]
  *
- * Participants and server run on the same machine. Exit 1 when a participant isn't heard.
+ * With minutes, three participants besides who talk for so long: where each lies in the recording, less where it was published, for every
+ * minute. Participants and server run on the same machine. Exit 1 when a participant isn't heard, when two lie more than 40 ms apart, or when one
+ * drifts by more than 20 ms.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -15,12 +17,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { DaemonProcess } from '../test/acceptance/DaemonProcess.js';
 import { eventually } from '../test/acceptance/eventually.js';
 import { apiKey, apiSecret, LiveKitServer } from '../test/acceptance/rooms/LiveKitServer.js';
-import { Participant } from '../test/acceptance/rooms/Participant.js';
+import { Participant, type Said } from '../test/acceptance/rooms/Participant.js';
+import { place } from '../test/acceptance/rooms/Placed.js';
+import { RecordedRoom } from '../test/acceptance/rooms/RecordedRoom.js';
 import { argument, numbers } from './argument.js';
 import { type Usage, usageOf } from './ProcessUsage.js';
 
 const sizes = numbers('participants', [2, 10]);
 const seconds = argument('seconds', 20);
+const minutes = argument('minutes', 0);
 const binary = process.env['REELAY_LIVEKIT'] ?? '';
 if (binary === '') throw new Error('REELAY_LIVEKIT must name the server that .ci/livekit builds.');
 /** What follows a participant's joining until its jitter buffer has settled, ms. */
@@ -49,6 +54,7 @@ try {
   const costs: Cost[] = [];
   for (const size of sizes) costs.push(await costOf(size));
   print(costs);
+  if (minutes > 0) process.exitCode = (await isAligned()) ? 0 : 1;
 } finally {
   await daemon.kill();
   await server.kill();
@@ -83,6 +89,47 @@ async function costOf(participants: number): Promise<Cost> {
     daemon: spent(before[0], after[0], tookMs),
     sitter: spent(before[1], after[1], tookMs),
   };
+}
+
+/** Three participants talk; where each of them lies is looked up once a minute. */
+async function isAligned(): Promise<boolean> {
+  const name = 'drift';
+  const speakers: { readonly who: Participant; readonly said: Said; readonly name: string }[] = [];
+  for (let each = 1; each <= 3; each++) {
+    const identity = `speaker-${each}`;
+    const who = await Participant.enter(server, name, identity);
+    speakers.push({ who, name: identity, said: await who.say(each, minutes * 60 + 30) });
+  }
+  const asked = await daemon.post(`/v1/livekit/rooms/${name}/record`);
+  const { recordingId } = (await asked.json()) as { recordingId: string };
+  await sleep(minutes * 60_000 + 15_000);
+  for (const { who } of speakers) await who.leave();
+  const recorded = await RecordedRoom.stored(daemon, recordingId);
+  console.log('\nwhere each lies less where it was published, ms, from the first; once a minute');
+  let first: number | null = null;
+  const ranges: { readonly least: number; readonly most: number }[] = [];
+  for (const { name: lane, said } of speakers) {
+    const track = await recorded.samples(lane);
+    const offsets: number[] = [];
+    for (let minute = 0; minute <= minutes; minute++) {
+      const { offsetMs } = place(track, said, 5 + 60 * minute, first);
+      first ??= offsetMs;
+      offsets.push(offsetMs - first);
+    }
+    const found = offsets.filter((offset) => !Number.isNaN(offset));
+    ranges.push({ least: Math.min(...found), most: Math.max(...found) });
+    console.log(`${lane}  ${offsets.map((offset) => offset.toFixed(1).padStart(6)).join(' ')}`);
+  }
+  const drift = Math.max(...ranges.map(({ least, most }) => most - least));
+  const spread = Math.max(...ranges.map(({ most }) => most)) - Math.min(...ranges.map(({ least }) => least));
+  const adjusted = recorded.events('lane_adjusted', 'lane_delay').map(({ type, lane, ms, samples }) => ({
+    type,
+    lane,
+    ms,
+    samples,
+  }));
+  console.log(`drift ${drift.toFixed(1)} ms, spread ${spread.toFixed(1)} ms; ${JSON.stringify(adjusted)}`);
+  return drift <= 20 && spread <= 40;
 }
 
 function spent(before: Usage, after: Usage, tookMs: number): Spent {

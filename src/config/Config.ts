@@ -254,6 +254,8 @@ export interface Config {
     readonly memoryBytes: number | null;
     /** LiveKit rooms that one process joins: what it costs grows with their square. Default 4. */
     readonly roomsPerProcess: number;
+    /** Tracks of one room that are recorded at once; a further one waits until another goes. Default 50. */
+    readonly lanesPerRoom: number;
     /** Processes at once that join rooms; a room beyond waits for a place. Default 16. */
     readonly roomProcesses: number;
   };

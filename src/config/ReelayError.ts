@@ -71,6 +71,7 @@ export const errorCodes = {
   room_removed: 'The recorder was removed from the room',
   room_join_failed: 'A room could not be joined',
   room_worker_lost: 'A process that joins rooms was lost; another one joins its rooms again',
+  lanes_full: 'A room has more tracks than are recorded',
   rooms_full: 'As many rooms are being recorded as the processes for them may have',
   // Recording
   tap_overflow: 'The ring between relay and recorder was full; recording frames were dropped',

@@ -87,6 +87,7 @@ export function configSchema(folder: string) {
         .nullable()
         .default(null),
       roomsPerProcess: whole('rooms', 1, 100).default(4),
+      lanesPerRoom: whole('tracks', 1, 1000).default(50),
       roomProcesses: whole('processes', 1, 1000).default(16),
     }),
     log: section({

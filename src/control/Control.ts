@@ -1,14 +1,13 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { accountOf, type Config } from '../config/Config.js';
+import type { Config } from '../config/Config.js';
 import type { WorkerName } from '../config/readiness.js';
 import { isLoopback } from '../config/isFromHere.js';
 import { StartTokens } from '../providers/twilio/startToken.js';
 import { daemonsFolder } from '../spool/layout.js';
 import { signatureOf } from '../spool/ManifestSignature.js';
-import { type Clock, clockOf, wallClockOf } from '../storage/Clock.js';
-import { readSpooled } from '../storage/SpooledRecording.js';
+import { clockOf, wallClockOf } from '../storage/Clock.js';
 import { SpoolReserve } from '../storage/SpoolReserve.js';
 import { Stores } from '../storage/Stores.js';
 import { Counters } from '../tap/Counters.js';
@@ -19,8 +18,8 @@ import { Archive } from './library/Archive.js';
 import { CallLog, callLogBytes } from './monitoring/CallLog.js';
 import { ConfigInForce } from './ConfigInForce.js';
 import { ControlPort } from './ControlPort.js';
-import { EventJournal } from './events/EventJournal.js';
-import { EventWatch, type Uploading } from './events/EventWatch.js';
+import type { EventWatch } from './events/EventWatch.js';
+import { Notices } from './events/Notices.js';
 import { commitFault } from './Fault.js';
 import { httpApi } from './api/HttpApi.js';
 import { LiveCalls } from './library/LiveCalls.js';
@@ -33,7 +32,7 @@ import { RoomWatch } from './rooms/RoomWatch.js';
 import { SpoolOwnership } from './uploads/SpoolOwnership.js';
 import { uploadFaults, type UploadFaults } from './uploadFaults.js';
 import { Uploads } from './uploads/Uploads.js';
-import { Webhooks } from './events/Webhooks.js';
+import type { Webhooks } from './events/Webhooks.js';
 
 /** How often the spool is looked through without being told to, in case an announcement was lost, ms. */
 const lookMs = 30_000;
@@ -106,8 +105,16 @@ export class Control {
       found: (folder, manifest) => this.#recorder.found(folder, manifest),
       log,
     });
-    this.#webhooks = this.#makeWebhooks(clock, wallClockOf(faults.clockSpeed));
-    this.#events = this.#makeEventWatch(clock);
+    ({ webhooks: this.#webhooks, watch: this.#events } = new Notices({
+      config: () => this.#config,
+      spoolDir: this.#spoolDir,
+      archive: this.#archive,
+      find: async (accountId) => await this.#directory.find(accountId),
+      metrics,
+      clock,
+      nowMs: wallClockOf(faults.clockSpeed),
+      log,
+    }));
     this.#uploads = new Uploads({
       config: () => this.#config,
       directory: this.#directory,
@@ -378,39 +385,6 @@ export class Control {
       },
       log: this.#log,
     });
-  }
-
-  #makeWebhooks(clock: Clock, nowMs: () => number): Webhooks {
-    return new Webhooks({
-      outbox: this.#archive.catalogue.outbox,
-      journal: new EventJournal({ dir: join(this.#spoolDir, daemonsFolder), log: this.#log }),
-      find: async (accountId) => await this.#directory.find(accountId),
-      clock,
-      nowMs,
-      keep: async (delivery) => await (await this.#archive.ledgerOf(delivery.accountId))?.keep(delivery),
-      letGo: async (delivery) => await (await this.#archive.ledgerOf(delivery.accountId))?.letGo(delivery),
-      tried: (outcome) => this.#monitoring.metrics.eventTries.inc({ outcome }),
-      dropped: () => this.#monitoring.metrics.eventsDropped.inc(),
-      log: this.#log,
-    });
-  }
-
-  #makeEventWatch(clock: Clock): EventWatch {
-    return new EventWatch({
-      clock,
-      tell: (event) => this.#webhooks.tell(event),
-      // Of an account that is looked up it isn't known here.
-      isWanted: (accountId) =>
-        (accountOf(this.#config, accountId)?.webhooks.length ?? 0) > 0 || this.#config.accountLookup !== null,
-      read: async (folder) => await this.#uploading(folder),
-      stalledMs: () => this.#config.recording.stalledMinutes * 60_000,
-      log: this.#log,
-    });
-  }
-
-  async #uploading(folder: string): Promise<Uploading | null> {
-    const { manifest, note } = (await readSpooled(this.#spoolDir, folder)) ?? { manifest: null };
-    return manifest === null ? null : { manifest, stored: note.chunks.map(({ index }) => index) };
   }
 
   #makePort(): ControlPort {

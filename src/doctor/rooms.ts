@@ -6,23 +6,32 @@ import { RoomServer } from '../rooms/RoomServer.js';
 import { Counters } from '../tap/Counters.js';
 import { type Check, failed, type Findings, ok, patienceMs, reasonOf } from './Check.js';
 
-/** Each account's LiveKit server is asked for its rooms, and the client's native library is loaded, in a process of its own. */
-export async function roomChecks({ accounts }: Config): Promise<Check[]> {
+/** What the processes run that join rooms. */
+const worker = new URL('../rooms/roomWorker.js', import.meta.url);
+
+/**
+ * Each account's LiveKit server is asked for its rooms, and the client's native library is loaded, in a process of its own.
+ *
+ * @param entry - what that process runs
+ */
+export async function roomChecks({ accounts }: Pick<Config, 'accounts'>, entry = worker): Promise<Check[]> {
   const having = accounts.flatMap(({ id, livekit }) => (livekit === null ? [] : [{ id, livekit }]));
   if (having.length === 0) return [];
   const checks = having.map(async ({ id, livekit }): Promise<Check> => ({
     name: 'livekit',
     subject: `${id}, ${new URL(livekit.url).host}`,
-    ...(await findingsOf(async () => {
-      const rooms = await new RoomServer(livekit).rooms();
-      return `${rooms.length} rooms are there; ${wanted(livekit.rooms)}`;
-    })),
+    ...(await findingsOf(
+      async () => {
+        const rooms = await new RoomServer(livekit).rooms();
+        return `${rooms.length} rooms are there; ${wanted(livekit.rooms)}`;
+      },
+      'Check livekit.url, and whether the server can be reached from here.',
+    )),
   }));
-  const client = findingsOf(loaded).then((findings): Check => ({
-    name: 'livekit client',
-    subject: '@livekit/rtc-node',
-    ...findings,
-  }));
+  const client = findingsOf(
+    () => loaded(entry),
+    'The client takes long to load: see whether this machine has anything left.',
+  ).then((findings): Check => ({ name: 'livekit client', subject: '@livekit/rtc-node', ...findings }));
   return await Promise.all([client, ...checks]);
 }
 
@@ -32,9 +41,9 @@ function wanted(rooms: 'all' | 'none' | readonly string[]): string {
 }
 
 /** @throws ReelayError `sdk_missing`; what the time-out says */
-async function loaded(): Promise<string> {
+async function loaded(entry: URL): Promise<string> {
   const pool = new RoomPool({
-    entry: new URL('../rooms/roomWorker.js', import.meta.url),
+    entry,
     limits: { roomsPerProcess: 1, roomProcesses: 1 },
     counters: new Counters(),
     log: pino({ level: 'silent' }),
@@ -48,14 +57,12 @@ async function loaded(): Promise<string> {
   }
 }
 
-async function findingsOf(look: () => Promise<string>): Promise<Findings> {
+/** @param otherwise - the remedy for an error that names none */
+async function findingsOf(look: () => Promise<string>, otherwise: string): Promise<Findings> {
   try {
     return ok(await look());
   } catch (error) {
     const remedy = error instanceof ReelayError ? error.remedy : undefined;
-    return failed(
-      reasonOf(error),
-      remedy ?? 'Check livekit.url, and whether the server can be reached from here.',
-    );
+    return failed(reasonOf(error), remedy ?? otherwise);
   }
 }

@@ -5,7 +5,6 @@ import { writeDurably } from '../spool/durable.js';
 import { manifestName, recordingFolder } from '../spool/layout.js';
 import { makeWay } from '../spool/makeWay.js';
 import type { Gap, Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
-import type { Quarantine } from '../spool/Quarantine.js';
 import { RecordKind, type CallFacts, type TapRecord } from '../tap/TapRecord.js';
 import { chunkGaps } from './chunkGaps.js';
 import { DiskWork } from './DiskWork.js';
@@ -15,36 +14,13 @@ import { encodeCheckpoint, type Checkpoint, type RecordingSnapshot } from './Che
 import { LaneFiles } from './LaneFiles.js';
 import { removeLeftovers, setAsideLeftovers } from './leftovers.js';
 import { lossOf, manifestOf } from './manifestOf.js';
+import type { RecordingHome, RecordingIds } from './RecordingHome.js';
 import { sealChunk, type ClosedChunk } from './sealChunk.js';
 import type { CallTimeline } from './timeline/CallTimeline.js';
 import { sidecarFactsOf } from './sidecarFactsOf.js';
 import { channelsOf, gapsWithin, render } from './timeline/render.js';
 import { timelineOf } from './timeline/timelineOf.js';
 import type { TimelineState } from './timeline/TimelineState.js';
-
-/** Whose a recording is: what every log line about it carries. */
-export type RecordingIds = Pick<CallFacts, 'recordingId' | 'callId' | 'accountId' | 'provider'>;
-
-/** Where a recording puts its files, and whom it tells. */
-export interface RecordingHome {
-  readonly spoolDir: string;
-  readonly checkpointPath: (recordingId: string) => string;
-  /** Runs jobs that wait for the disk, a bounded number at once. */
-  readonly run: <T>(job: () => Promise<T>) => Promise<T>;
-  /** Puts the journal onto the disk: what is sealed must never be ahead of what it was rendered from. */
-  readonly synced: () => Promise<void>;
-  /** Whether a record survives a loss of power; default: each does. */
-  readonly isSynced?: (sequence: number) => boolean;
-  readonly sealed: (folder: string, sidecar: Sidecar) => void;
-  readonly started: (folder: string, manifest: Manifest) => void;
-  readonly ended: (folder: string, manifest: Manifest) => void;
-  /** A job on the disk failed; it will be tried again. */
-  readonly failed: (ids: RecordingIds, error: unknown) => void;
-  /** Where what is in a recording's way is set aside. */
-  readonly quarantine?: Quarantine;
-  /** The journal is damaged: a growing chunk of a former life may hold what it doesn't give any more. */
-  readonly isDamaged?: boolean;
-}
 
 /** Its files are brought up to date twice a second. */
 const looksPerTelling = 4;

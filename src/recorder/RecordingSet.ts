@@ -10,7 +10,8 @@ import {
 import { readFacts, readRecords } from '../tap/RecordReader.js';
 import { rmSync } from 'node:fs';
 import type { Checkpoint } from './Checkpoint.js';
-import { Recording, type RecordingHome } from './Recording.js';
+import { Recording } from './Recording.js';
+import type { RecordingHome } from './RecordingHome.js';
 
 /** The recordings that one journal feeds: hands each record to the recording it belongs to. */
 export class RecordingSet {

@@ -3,18 +3,16 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
-import type { WebSocket, WebSocketServer } from 'ws';
+import type { WebSocket } from 'ws';
 import type { Config } from '../config/Config.js';
 import { readinessOf } from '../config/readiness.js';
 import type { ThreadStates } from '../config/readiness.js';
-import type { Dialect } from '../providers/Dialect.js';
-import { jambonzDialect } from '../providers/jambonz/dialect.js';
 import type { Counters } from '../tap/Counters.js';
 import type { RecordingOutcome, RecordingRequest } from '../tap/RecordingRequest.js';
 import { ThreadGauges } from '../tap/ThreadGauges.js';
 import type { ToRooms } from '../tap/RoomsMessage.js';
 import type { Tap } from '../tap/Tap.js';
-import { acceptorFor } from './acceptor.js';
+import { Acceptors } from './Acceptors.js';
 import { AccountFinder } from './AccountFinder.js';
 import type { AskForAccount } from './AccountFinder.js';
 import { Admission, isUnproven } from './Admission.js';
@@ -27,7 +25,7 @@ import { CallTable } from './CallTable.js';
 import { FastPath } from './FastPath.js';
 import { Heartbeats } from './Heartbeats.js';
 import type { LiveLoop } from './LiveLoop.js';
-import { dialects, mediaRoute } from './MediaRoute.js';
+import { mediaRoute } from './MediaRoute.js';
 import { answerPlain, writeError, writeJson } from './PlainHttp.js';
 import type { Answer } from './PlainHttp.js';
 import type { OverloadLevel } from './Overload.js';
@@ -40,6 +38,7 @@ import { obey } from './recordingDeeds.js';
 import { RefusalLog } from './RefusalLog.js';
 import { RoomCalls } from './RoomCalls.js';
 import type { RelayContext } from './RelayContext.js';
+import { SocketPlaces } from './SocketPlaces.js';
 import { StalledSockets } from './StalledSockets.js';
 import { admitTrack, isTrackPath } from './TrackAdmission.js';
 import { TrackStream } from './TrackStream.js';
@@ -73,14 +72,6 @@ export interface MediaServerOptions {
   readonly onOverloadChanged?: (isRefusing: boolean) => void;
 }
 
-/** The longest message of jambonz's own recordings, bytes: a minute and more of 48 kHz stereo. */
-const recordMessageBytes = 16 * 1024 * 1024;
-/** The longest message of a track of a room, bytes: 5 s of it. */
-const trackMessageBytes = 1024 * 1024;
-/** Sockets at once that have yet to prove an account which is being looked up. */
-const maxUnproven = 64;
-/** Sockets of recordings at once that have proven nothing and keep open, which are not closed from here. */
-const maxStrangers = 64;
 const tickMs = 1000;
 /** Share of the memory that may wait for providers. */
 const bufferShare = 0.25;
@@ -101,11 +92,10 @@ export class MediaServer {
   readonly rooms: RoomCalls;
   readonly #options: MediaServerOptions;
   readonly #server: Server;
-  readonly #acceptors: ReadonlyMap<Dialect, WebSocketServer>;
+  readonly #acceptors = new Acceptors();
   readonly #context: RelayContext;
-  readonly #recordAcceptor = acceptorFor(recordMessageBytes, jambonzDialect.capabilities.subprotocols);
-  readonly #trackAcceptor = acceptorFor(trackMessageBytes);
   readonly #accounts: AccountFinder;
+  readonly #places: SocketPlaces;
   readonly #streams = new Set<ProviderStream | RecordStream | TrackStream>();
   readonly #refusals: RefusalLog;
   readonly #changes: CallChanges | undefined;
@@ -144,6 +134,7 @@ export class MediaServer {
       log,
       onChange,
     };
+    this.#places = new SocketPlaces(this.#context);
     this.rooms = new RoomCalls({
       config: () => this.#config,
       calls: this.#context.calls,
@@ -152,12 +143,6 @@ export class MediaServer {
       onChange,
       onOver: () => this.#idle(),
     });
-    this.#acceptors = new Map(
-      dialects.map((dialect) => {
-        const { maxMessageBytes, subprotocols } = dialect.capabilities;
-        return [dialect, acceptorFor(maxMessageBytes, subprotocols)];
-      }),
-    );
     this.#server = this.#createServer();
   }
 
@@ -312,9 +297,7 @@ export class MediaServer {
         return;
       }
       const admitted = this.#admit(request);
-      const acceptor =
-        admitted.endpoint === 'record' ? this.#recordAcceptor : this.#acceptors.get(admitted.dialect);
-      acceptor?.handleUpgrade(request, socket, head, (accepted) => {
+      this.#acceptors.for(admitted)?.handleUpgrade(request, socket, head, (accepted) => {
         this.#accept(accepted, request.socket, admitted);
       });
     } catch (error) {
@@ -332,7 +315,7 @@ export class MediaServer {
   #upgradeTrack(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     this.#insistOnPlace();
     const track = admitTrack(request, this.#config);
-    this.#trackAcceptor.handleUpgrade(request, socket, head, (accepted) => {
+    this.#acceptors.track.handleUpgrade(request, socket, head, (accepted) => {
       const context = this.#context;
       this.#keep((onOver) => new TrackStream({ socket: accepted, track, context, onOver }));
     });
@@ -345,7 +328,7 @@ export class MediaServer {
       throw new UpgradeRefusal(404, 'path_unknown', { value: request.url?.split('?', 1)[0] });
     this.#insistOnPlace();
     const admitted = this.#context.admission.admit(request, route, this.#config);
-    if (isUnproven(admitted)) this.#hasRoomForStranger(admitted);
+    if (isUnproven(admitted)) this.#places.insistForStranger(admitted);
     return admitted;
   }
 
@@ -353,20 +336,7 @@ export class MediaServer {
   #insistOnPlace(): void {
     if (this.#draining) throw new UpgradeRefusal(503, 'draining');
     if (this.#overload.level === 2) throw new UpgradeRefusal(503, 'overloaded');
-    const { calls, pendingStreams } = this.#config.limits;
-    if (this.#context.calls.live >= calls)
-      throw new UpgradeRefusal(503, 'too_many_streams', { value: calls });
-    if (this.#context.counters.get('pendingStreams') >= pendingStreams)
-      throw new UpgradeRefusal(503, 'too_many_streams', { value: pendingStreams });
-  }
-
-  /** @throws UpgradeRefusal */
-  #hasRoomForStranger({ endpoint }: Admitted): void {
-    const { counters } = this.#context;
-    if (counters.get('unprovenStreams') >= maxUnproven)
-      throw new UpgradeRefusal(503, 'too_many_streams', { value: maxUnproven });
-    if (endpoint === 'record' && counters.get('strangers') >= maxStrangers)
-      throw new UpgradeRefusal(503, 'too_many_streams', { value: maxStrangers });
+    this.#places.insist(this.#config);
   }
 
   #accept(socket: WebSocket, wire: Socket, admitted: Admitted): void {

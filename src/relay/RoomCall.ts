@@ -17,6 +17,8 @@ export interface RoomView {
   readonly lanes: readonly string[];
 }
 
+/** Where audio belongs that nobody wants. */
+const nowhere: TapAddress = { call: 0, stream: 0 };
 /** How far back a lane's audio may be amended, ms: its process may have been held up for some seconds, and lost nothing. */
 const amendMs = 5000;
 
@@ -43,6 +45,7 @@ export class RoomCall implements CallStream {
   readonly name: string;
   readonly #call: Call;
   readonly #livekit: LiveKitAccount;
+  readonly #mostLanes: number;
   readonly #post: (message: ToRooms) => void;
   readonly #onChange: () => void;
   readonly #onLanes: (change: 1 | -1) => void;
@@ -61,6 +64,8 @@ export class RoomCall implements CallStream {
     readonly sid: string;
     readonly call: Call;
     readonly livekit: LiveKitAccount;
+    /** Lanes at once. */
+    readonly mostLanes: number;
     readonly post: (message: ToRooms) => void;
     readonly onChange: () => void;
     /** Another lane has come, or one has gone. */
@@ -72,6 +77,7 @@ export class RoomCall implements CallStream {
     this.streamId = options.sid;
     this.#call = options.call;
     this.#livekit = options.livekit;
+    this.#mostLanes = options.mostLanes;
     this.#post = options.post;
     this.#onChange = options.onChange;
     this.#onLanes = options.onLanes;
@@ -92,7 +98,8 @@ export class RoomCall implements CallStream {
     const { accountId } = this.#call.identity;
     const recordingId = this.#call.recording.recordingId ?? '';
     const account = { accountId, recordingId, url, apiKey, apiSecret, departureSeconds, sampleRate };
-    const toJoin = { ...account, name: this.name, sid: this.#sid, isRejoin: this.#hasBeenInside };
+    const room = { name: this.name, sid: this.#sid, mostLanes: this.#mostLanes };
+    const toJoin = { ...account, ...room, isRejoin: this.#hasBeenInside };
     this.#post({ type: 'join', room: this.number, toJoin });
     if (this.#keep !== 'audio') this.#post({ type: 'keep', room: this.number, keep: this.#keep, id: 0 });
   }
@@ -181,7 +188,10 @@ export class RoomCall implements CallStream {
 
   #laneJoined(number: number, participant: ParticipantFacts, arrivalMs: number): void {
     const { identity, source } = participant;
-    const name = this.#call.laneNames.of(identity, source);
+    const { laneNames } = this.#call;
+    if (!laneNames.mayName(identity, source, this.#mostLanes))
+      return this.#laneRefused(number, participant, arrivalMs);
+    const name = laneNames.of(identity, source);
     const { sampleRate } = this.#livekit;
     const facts: StreamFacts = {
       streamId: `${participant.sid}-${number}`,
@@ -212,6 +222,13 @@ export class RoomCall implements CallStream {
     this.#call.log.info({ lane: name, identity, source, kind: participant.kind }, 'lane joined');
     this.#open(number, lane);
     this.#onChange();
+  }
+
+  #laneRefused(number: number, { identity, source }: ParticipantFacts, arrivalMs: number): void {
+    const detail = `the recording has had ${this.#call.laneNames.size} lanes`;
+    const facts = { type: 'lane_failed', code: 'lanes_full', identity, source, detail };
+    this.#event(facts, null, arrivalMs);
+    this.#post({ type: 'lane', room: this.number, lane: number, address: nowhere });
   }
 
   #open(number: number, lane: Lane): void {

@@ -134,6 +134,7 @@ export class RoomCalls {
       sid,
       call,
       livekit,
+      mostLanes: config.limits.lanesPerRoom,
       post: this.#post,
       onChange: () => this.#onChange(call),
       onLanes: (change) => this.#counters.set('roomLanes', (this.#lanes += change)),

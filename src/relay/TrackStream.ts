@@ -118,6 +118,11 @@ export class TrackStream implements CallStream {
       room,
       arrivalMs,
     });
+    const { lanesPerRoom } = config.limits;
+    if (call.lanes.size >= lanesPerRoom || !call.laneNames.mayName(identity, source, lanesPerRoom)) {
+      call.event({ type: 'lane_failed', code: 'lanes_full', identity, source }, arrivalMs);
+      throw new ReelayError('lanes_full', { value: `${lanesPerRoom}` });
+    }
     const isFirst = !call.live;
     this.#call = call;
     this.#lane = call.laneNames.of(identity, source);

@@ -21,6 +21,8 @@ export type ToRoomProcess =
       readonly token: string;
       readonly sampleRate: number;
       readonly departureMs: number;
+      /** Tracks that are heard at once. */
+      readonly mostLanes: number;
     }
   | { readonly type: 'leave' };
 
@@ -36,10 +38,18 @@ export type FromRoomProcess =
   | { readonly type: 'laneJoined'; readonly participant: ParticipantFacts }
   | { readonly type: 'laneLeft' }
   | { readonly type: 'laneMuted'; readonly isMuted: boolean }
-  /** A track could not be subscribed to. */
-  | { readonly type: 'laneFailed'; readonly participant: ParticipantFacts; readonly message: string }
+  /** A track could not be subscribed to, or isn't because there are too many. */
+  | {
+      readonly type: 'laneFailed';
+      readonly participant: ParticipantFacts;
+      /** Null: there is none but the message. */
+      readonly code: 'lanes_full' | null;
+      readonly message: string;
+    }
   /** So many samples of the lane, at its rate, were made up for by the jitter buffer since it was last told. */
   | { readonly type: 'concealed'; readonly samples: number }
+  /** So much the lane's jitter buffer holds, which was taken off the times of its frames. */
+  | { readonly type: 'laneDelay'; readonly ms: number }
   | { readonly type: 'reconnecting' }
   /** The sid may be another: a server that was started again has another room of the same name. */
   | { readonly type: 'reconnected'; readonly sid: string }

@@ -52,8 +52,7 @@ export class RoomPool {
   /** Sees to it that there is a process with room for one more, if there may be another. */
   warm(): void {
     if (this.#isEnding || this.#unusableNow !== null || this.#timer !== undefined) return;
-    const isThere = [...this.#processes].some((each) => this.#hasRoom(each));
-    if (!isThere && this.#processes.size < this.#limits.roomProcesses) this.#start();
+    if (this.#open.length === 0 && this.#processes.size < this.#limits.roomProcesses) this.#start();
     this.#thin();
   }
 
@@ -71,18 +70,13 @@ export class RoomPool {
           'Run npm install @livekit/rtc-node@1.1.0 beside reelay, on glibc: there is none for musl.';
         throw new ReelayError('sdk_missing', { value: unusable, remedy });
       }
-      const open = [...this.#processes].filter((each) => this.#hasRoom(each));
-      const ready = open.filter(({ isReady }) => isReady).sort((a, b) => a.size - b.size);
+      const ready = this.#open.filter(({ isReady }) => isReady).sort((a, b) => a.size - b.size);
       const [emptiest] = ready;
       emptiest?.reserve();
       if (emptiest !== undefined) return emptiest;
       this.warm();
-      if (
-        open.length === 0 &&
-        this.#timer === undefined &&
-        this.#processes.size >= this.#limits.roomProcesses
-      )
-        return null;
+      // One that is being started, or will be in a moment, has a place.
+      if (this.#open.length === 0 && this.#timer === undefined) return null;
       await this.#change(signal);
     }
   }
@@ -102,6 +96,10 @@ export class RoomPool {
   get #unusableNow(): string | null {
     if (this.#unusable !== null && performance.now() > this.#unusable.untilMs) this.#unusable = null;
     return this.#unusable?.message ?? null;
+  }
+
+  get #open(): readonly RoomProcess[] {
+    return [...this.#processes].filter((each) => this.#hasRoom(each));
   }
 
   #hasRoom(sitter: RoomProcess): boolean {

@@ -1,10 +1,12 @@
 import type { ParticipantFacts } from '../tap/TapRecord.js';
+import type { BufferDelay } from './LaneClock.js';
 
 /** What a room tells whoever is in it. None of these may throw. */
 export interface RoomEvents {
   /** An audio track can be heard from now on; the same participant may have several. */
   trackHeard(track: RoomTrack): void;
-  trackFailed(participant: ParticipantFacts, message: string): void;
+  /** A track isn't heard. @param code - missing: the server, or the client, had something against it */
+  trackFailed(participant: ParticipantFacts, message: string, code?: 'lanes_full'): void;
   /** @param sid - of the track */
   trackMuted(sid: string, isMuted: boolean): void;
   /** Somebody has come or gone, recorders and other hidden ones not counted. */
@@ -27,6 +29,8 @@ export interface RoomTrack {
    * too. Ends when the track isn't heard any more.
    */
   frames(): AsyncIterable<Int16Array>;
+  /** What its jitter buffer tells; null where that can't be had. Never rejects. */
+  buffer(): Promise<BufferReport | null>;
 }
 
 /** A room that has been joined. */
@@ -34,10 +38,14 @@ export interface JoinedRoom {
   sid(): Promise<string>;
   /** Participants that are there, as of {@link RoomEvents.othersChanged}. */
   readonly others: number;
-  /** Samples at 48 kHz that the jitter buffers have made up so far and that weren't silence, by track. */
-  concealed(): Promise<ReadonlyMap<string, number>>;
   /** Leaves it; nothing is told of it any more. */
   leave(): Promise<void>;
+}
+
+/** What a track's jitter buffer tells of all that it has done. */
+export interface BufferReport extends BufferDelay {
+  /** Samples at 48 kHz that it has made up and that weren't silence. */
+  readonly concealed: number;
 }
 
 /** The little of LiveKit's client that recording needs, so that tests have one of their own. */
@@ -55,6 +63,8 @@ export interface JoinOptions {
   readonly token: string;
   /** Of the frames, Hz. */
   readonly sampleRate: number;
+  /** Tracks that are heard at once. */
+  readonly mostLanes: number;
 }
 
 /**

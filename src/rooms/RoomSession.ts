@@ -1,3 +1,4 @@
+import { LaneClock, type TimedFrame } from './LaneClock.js';
 import type { FromRoomProcess, RoomExit, ToRoomProcess } from './RoomMessage.js';
 import type { JoinedRoom, RoomEvents, RoomSdk, RoomTrack } from './RoomSdk.js';
 
@@ -10,7 +11,7 @@ export interface SessionClock {
 }
 
 export interface SessionOutlet {
-  /** One channel of 16-bit samples that ended at `timeMs`. */
+  /** One channel of 16-bit samples, and when their end was due; {@link LaneClock} says what that is. */
   audio(lane: number, timeMs: number, samples: Int16Array): void;
   /** @param lane - 0: of the room */
   tell(lane: number, timeMs: number, message: FromRoomProcess): void;
@@ -20,20 +21,34 @@ export type JoinRequest = Extract<ToRoomProcess, { type: 'join' }>;
 
 /** How long nobody may have published before that is told, ms. */
 const silentMs = 5000;
-/** How often it is asked how much the jitter buffers have made up, ms. */
-const concealedMs = 10_000;
+/** How often the jitter buffers are asked, and after how many times it is told how much they have made up, ms. */
+const buffersMs = 2000;
+const concealedLooks = 5;
 /** Less isn't worth an event: 60 ms at 48 kHz. */
 const leastConcealed = 2880;
 const jitterRate = 48_000;
+/** A jitter buffer holds more or less by so much when it is told again, ms. */
+const leastDelayChange = 20;
+const untold = { isAsked: false, concealed: 0, concealedTold: 0, delayTold: null };
+
+type Timer = 'silent' | 'empty' | 'buffers';
 
 interface OpenLane {
   readonly number: number;
+  readonly track: RoomTrack;
+  readonly clock: LaneClock;
+  /** An answer of its buffer is on its way. */
+  isAsked: boolean;
+  /** Samples that were made up, and of how many that was told, Hz: `jitterRate`. */
   concealed: number;
+  concealedTold: number;
+  /** What was told that its jitter buffer holds, ms; null: nothing yet. */
+  delayTold: number | null;
 }
 
 /**
  * One room, as the process that sits in it sees it: says what happens there, and hands on what is heard, each with the time at which it
- * came. A lane is a track from when it is heard until it isn't; one that comes again is another lane, of which somebody else knows whose
+ * was due. A lane is a track from when it is heard until it isn't; one that comes again is another lane, of which somebody else knows whose
  * it is.
  */
 export class RoomSession implements RoomEvents {
@@ -43,10 +58,11 @@ export class RoomSession implements RoomEvents {
   readonly #out: SessionOutlet;
   readonly #onOver: () => void;
   readonly #lanes = new Map<string, OpenLane>();
-  readonly #timers = new Map<'silent' | 'empty' | 'concealed', () => void>();
+  readonly #timers = new Map<Timer, () => void>();
   #room: JoinedRoom | null = null;
   #lastLane = 0;
   #hasHadOthers = false;
+  #looks = 0;
   #isOver = false;
 
   constructor(
@@ -69,8 +85,8 @@ export class RoomSession implements RoomEvents {
   /** Joins the room; never rejects. */
   async join(): Promise<void> {
     try {
-      const { url, token, sampleRate } = this.#request;
-      const room = await this.#sdk.join({ url, token, sampleRate }, this);
+      const { url, token, sampleRate, mostLanes } = this.#request;
+      const room = await this.#sdk.join({ url, token, sampleRate, mostLanes }, this);
       if (this.#isOver) {
         await room.leave();
         return;
@@ -78,7 +94,7 @@ export class RoomSession implements RoomEvents {
       this.#room = room;
       this.#tell({ type: 'joined', sid: await room.sid() });
       this.#set('silent', silentMs, () => this.#tell({ type: 'nobodyPublished' }));
-      this.#set('concealed', concealedMs, () => void this.#askConcealed());
+      this.#look();
       if (this.#lastLane > 0) this.#unset('silent');
       this.othersChanged(room.others);
     } catch (error) {
@@ -98,7 +114,8 @@ export class RoomSession implements RoomEvents {
 
   trackHeard(track: RoomTrack): void {
     if (this.#isOver) return;
-    const lane: OpenLane = { number: ++this.#lastLane, concealed: 0 };
+    const clock = new LaneClock(this.#request.sampleRate);
+    const lane: OpenLane = { number: ++this.#lastLane, track, clock, ...untold };
     this.#lanes.set(track.sid, lane);
     this.#unset('silent');
     this.#tell({ type: 'laneJoined', participant: track.participant }, lane);
@@ -106,8 +123,8 @@ export class RoomSession implements RoomEvents {
     void this.#hear(track, lane);
   }
 
-  trackFailed(participant: RoomTrack['participant'], message: string): void {
-    if (!this.#isOver) this.#tell({ type: 'laneFailed', participant, message });
+  trackFailed(participant: RoomTrack['participant'], message: string, code?: 'lanes_full'): void {
+    if (!this.#isOver) this.#tell({ type: 'laneFailed', participant, code: code ?? null, message });
   }
 
   trackMuted(sid: string, isMuted: boolean): void {
@@ -136,7 +153,7 @@ export class RoomSession implements RoomEvents {
 
   exited(why: RoomExit, detail: string): void {
     if (this.#isOver) return;
-    for (const lane of this.#lanes.values()) this.#tell({ type: 'laneLeft' }, lane);
+    for (const lane of this.#lanes.values()) this.#close(lane);
     this.#lanes.clear();
     this.#tell({ type: 'exited', why, detail });
     this.#finish();
@@ -146,7 +163,8 @@ export class RoomSession implements RoomEvents {
     try {
       for await (const samples of track.frames()) {
         if (this.#isOver) return;
-        this.#out.audio(lane.number, this.#clock.now(), samples);
+        this.#give(lane, lane.clock.push(samples, this.#clock.now()));
+        if (lane.clock.isWaiting) void this.#ask(lane);
       }
     } catch (error) {
       const message = error instanceof Error ? error.message : String(error);
@@ -155,21 +173,54 @@ export class RoomSession implements RoomEvents {
     // Another one may have taken the place of the same track meanwhile.
     if (this.#isOver || this.#lanes.get(track.sid) !== lane) return;
     this.#lanes.delete(track.sid);
+    this.#close(lane);
+  }
+
+  #close(lane: OpenLane): void {
+    this.#give(lane, lane.clock.flush());
     this.#tell({ type: 'laneLeft' }, lane);
   }
 
-  async #askConcealed(): Promise<void> {
-    this.#set('concealed', concealedMs, () => void this.#askConcealed());
-    // Statistics that can't be had are none.
-    const found = await this.#room?.concealed().catch(() => undefined);
-    for (const [sid, lane] of this.#lanes) {
-      const all = found?.get(sid) ?? lane.concealed;
-      const made = all - lane.concealed;
-      if (made < leastConcealed) continue;
-      lane.concealed = all;
-      const samples = Math.round((made * this.#request.sampleRate) / jitterRate);
-      this.#tell({ type: 'concealed', samples }, lane);
+  #give({ number }: OpenLane, frames: readonly TimedFrame[]): void {
+    for (const { timeMs, samples } of frames) this.#out.audio(number, timeMs, samples);
+  }
+
+  #look(): void {
+    this.#set('buffers', buffersMs, () => this.#look());
+    const tells = ++this.#looks % concealedLooks === 0;
+    for (const lane of this.#lanes.values()) {
+      void this.#ask(lane);
+      if (!tells) continue;
+      this.#tellConcealed(lane);
+      this.#tellDelay(lane);
     }
+  }
+
+  async #ask(lane: OpenLane): Promise<void> {
+    if (lane.isAsked) return;
+    lane.isAsked = true;
+    const report = await lane.track.buffer();
+    lane.isAsked = false;
+    if (report === null || this.#isOver || this.#lanes.get(lane.track.sid) !== lane) return;
+    lane.concealed = report.concealed;
+    this.#give(lane, lane.clock.told(report));
+    if (lane.delayTold === null) this.#tellDelay(lane);
+  }
+
+  #tellDelay(lane: OpenLane): void {
+    const { delayMs } = lane.clock;
+    if (delayMs === null) return;
+    if (lane.delayTold !== null && Math.abs(delayMs - lane.delayTold) < leastDelayChange) return;
+    lane.delayTold = Math.round(delayMs);
+    this.#tell({ type: 'laneDelay', ms: lane.delayTold }, lane);
+  }
+
+  #tellConcealed(lane: OpenLane): void {
+    const made = lane.concealed - lane.concealedTold;
+    if (made < leastConcealed) return;
+    lane.concealedTold = lane.concealed;
+    const samples = Math.round((made * this.#request.sampleRate) / jitterRate);
+    this.#tell({ type: 'concealed', samples }, lane);
   }
 
   #tell(message: FromRoomProcess, lane?: OpenLane): void {
@@ -183,7 +234,7 @@ export class RoomSession implements RoomEvents {
     this.#onOver();
   }
 
-  #set(name: 'silent' | 'empty' | 'concealed', ms: number, then: () => void): void {
+  #set(name: Timer, ms: number, then: () => void): void {
     this.#unset(name);
     const unset = this.#clock.after(ms, () => {
       this.#timers.delete(name);
@@ -192,7 +243,7 @@ export class RoomSession implements RoomEvents {
     this.#timers.set(name, unset);
   }
 
-  #unset(name: 'silent' | 'empty' | 'concealed'): void {
+  #unset(name: Timer): void {
     this.#timers.get(name)?.();
     this.#timers.delete(name);
   }

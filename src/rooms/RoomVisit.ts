@@ -2,10 +2,11 @@ import { ReelayError, type ErrorCode } from '../config/ReelayError.js';
 import type { FromRooms, RoomKeep, RoomToJoin } from '../tap/RoomsMessage.js';
 import type { TapAddress } from '../tap/Tap.js';
 import type { EventFacts, StreamEndFacts } from '../tap/TapRecord.js';
-import { LaneWriter, type RoomRing } from './LaneWriter.js';
+import type { RoomRing } from './LaneWriter.js';
 import type { FromRoomProcess, RoomExit } from './RoomMessage.js';
 import type { RoomInProcess, RoomProcess } from './RoomProcess.js';
 import type { RoomServer } from './RoomServer.js';
+import { VisitLanes } from './VisitLanes.js';
 
 /** What a visit needs of a process; of a pool; of a server; and of time. */
 export type Sitter = Pick<RoomProcess, 'join' | 'leave' | 'forget' | 'release'>;
@@ -32,8 +33,6 @@ const joinMs = 20_000;
 const leaveMs = 3000;
 /** No further try makes these better. */
 const final: readonly ErrorCode[] = ['room_denied', 'sdk_missing'];
-/** What found no room in the ring is told as often as this, ms. */
-const missedMs = 200;
 
 /** What leaving a room is called among the events of its recording. */
 const departures = {
@@ -42,12 +41,6 @@ const departures = {
   removed: 'room_left',
   lost: 'room_left',
 } as const;
-
-interface Lane {
-  readonly number: number;
-  readonly writer: LaneWriter;
-  missed: { records: number; sinceMs: number } | null;
-}
 
 type Told = FromRooms extends infer Each
   ? Each extends { room: number }
@@ -69,13 +62,10 @@ export class RoomVisit implements RoomInProcess {
   readonly #sitters: Sitters;
   readonly #door: Door;
   readonly #clock: VisitClock;
-  readonly #ring: RoomRing;
   readonly #post: (message: FromRooms) => void;
-  readonly #onMissed: () => void;
   readonly #onOver: () => void;
   readonly #given = new AbortController();
-  /** Of the process that is in the room, by its own numbers. */
-  readonly #lanes = new Map<number, Lane>();
+  readonly #lanes: VisitLanes;
   #state: 'looking' | 'waiting' | 'joining' | 'inside' | 'leaving' | 'over' = 'looking';
   #sitter: Sitter | null = null;
   #sid: string | null;
@@ -84,8 +74,6 @@ export class RoomVisit implements RoomInProcess {
   #untilMs: number;
   #pauseMs = firstPauseMs;
   #timer: (() => void) | null = null;
-  #keep: RoomKeep = 'audio';
-  #lastLane = 0;
   #isFullTold = false;
   #hasHeard = false;
   /** The client has lost the server, and tries to get it back: lanes that end now are lost. */
@@ -112,10 +100,14 @@ export class RoomVisit implements RoomInProcess {
     this.#sitters = world.sitters;
     this.#door = world.door;
     this.#clock = world.clock;
-    this.#ring = world.ring;
     this.#post = world.post;
-    this.#onMissed = world.onMissed;
     this.#onOver = world.onOver;
+    this.#lanes = new VisitLanes({
+      ring: world.ring,
+      after: (ms, then) => void this.#clock.after(ms, then),
+      tell: (news) => this.#tell(news),
+      onMissed: world.onMissed,
+    });
     this.#untilMs = this.#deadline();
   }
 
@@ -140,28 +132,27 @@ export class RoomVisit implements RoomInProcess {
 
   /** The lanes' audio is kept like this from now on. */
   set keep(keep: RoomKeep) {
-    this.#keep = keep;
-    for (const { writer } of this.#lanes.values()) writer.keep = keep;
+    this.#lanes.keep = keep;
   }
 
   open(lane: number, address: TapAddress): void {
-    for (const each of this.#lanes.values()) if (each.number === lane) each.writer.open(address);
+    this.#lanes.open(lane, address);
   }
 
   audio(lane: number, timeMs: number, pcm: Uint8Array): void {
     const arrivalMs = timeMs - this.#clock.offsetMs;
-    const known = this.#lanes.get(lane);
-    if (known === undefined) return;
+    const known = this.#lanes.numberOf(lane);
+    if (known === null) return;
     if (!this.#hasHeard) {
       this.#hasHeard = true;
-      this.#event({ type: 'first_audio' }, arrivalMs, known.number);
+      this.#event({ type: 'first_audio' }, arrivalMs, known);
     }
-    known.writer.write(pcm, arrivalMs);
+    this.#lanes.write(lane, pcm, arrivalMs);
   }
 
   told(lane: number, timeMs: number, message: FromRoomProcess): void {
     const arrivalMs = timeMs - this.#clock.offsetMs;
-    const known = this.#lanes.get(lane);
+    const known = this.#lanes.numberOf(lane);
     switch (message.type) {
       case 'joined':
         return this.#joined(message.sid, arrivalMs);
@@ -170,23 +161,25 @@ export class RoomVisit implements RoomInProcess {
       case 'nobodyPublished':
         return this.#event({ type: 'nobody_published' }, arrivalMs);
       case 'laneJoined':
-        return this.#laneJoined(lane, message.participant, arrivalMs);
+        return this.#lanes.join(lane, message.participant, arrivalMs);
       case 'laneLeft':
-        if (known !== undefined)
-          this.#laneLeft(lane, known, this.#isReconnecting ? 'lost' : 'stop', arrivalMs);
-        return;
+        return this.#lanes.leave(lane, this.#isReconnecting ? 'lost' : 'stop', arrivalMs);
       case 'laneMuted': {
         const type = message.isMuted ? 'lane_muted' : 'lane_unmuted';
-        if (known !== undefined) this.#event({ type }, arrivalMs, known.number);
+        if (known !== null) this.#event({ type }, arrivalMs, known);
         return;
       }
       case 'laneFailed': {
-        const { identity, source } = message.participant;
-        return this.#event({ type: 'lane_failed', identity, source, detail: message.message }, arrivalMs);
+        const { participant, code, message: detail } = message;
+        const { identity, source } = participant;
+        const why = { ...(code !== null && { code }), detail };
+        return this.#event({ type: 'lane_failed', identity, source, ...why }, arrivalMs);
       }
       case 'concealed':
-        if (known !== undefined)
-          this.#event({ type: 'concealed', samples: message.samples }, arrivalMs, known.number);
+        if (known !== null) this.#event({ type: 'concealed', samples: message.samples }, arrivalMs, known);
+        return;
+      case 'laneDelay':
+        if (known !== null) this.#event({ type: 'lane_delay', ms: message.ms }, arrivalMs, known);
         return;
       case 'reconnecting':
         this.#isReconnecting = true;
@@ -204,7 +197,7 @@ export class RoomVisit implements RoomInProcess {
   processLost(detail: string): void {
     this.#sitter = null;
     if (this.#state === 'leaving') return this.#end(null);
-    this.#endLanes('lost');
+    this.#lanes.leaveAll('lost', this.#clock.now());
     if (this.#state === 'inside') this.#event({ type: 'room_left', why: 'worker_lost', detail });
     this.#lost('room_worker_lost', detail);
   }
@@ -250,7 +243,7 @@ export class RoomVisit implements RoomInProcess {
   }
 
   #join(sitter: Sitter, sid: string, token: string): void {
-    const { url, sampleRate, departureSeconds } = this.#toJoin;
+    const { url, sampleRate, departureSeconds, mostLanes } = this.#toJoin;
     this.#state = 'joining';
     this.#sitter = sitter;
     this.#isReconnecting = false;
@@ -261,7 +254,7 @@ export class RoomVisit implements RoomInProcess {
       this.#lost('room_join_failed', `not within ${joinMs} ms`);
     });
     const departureMs = departureSeconds * 1000;
-    sitter.join(this.#number, { type: 'join', url, token, sampleRate, departureMs }, this);
+    sitter.join(this.#number, { type: 'join', url, token, sampleRate, departureMs, mostLanes }, this);
     this.#sitters.changed();
   }
 
@@ -315,7 +308,7 @@ export class RoomVisit implements RoomInProcess {
     if (this.#state === 'over') return;
     const { sitter, wasLeaving } = { sitter: this.#sitter, wasLeaving: this.#state === 'leaving' };
     sitter?.forget(this.#number);
-    this.#endLanes(why === 'lost' ? 'lost' : 'stop');
+    this.#lanes.leaveAll(why === 'lost' ? 'lost' : 'stop', this.#clock.now());
     if (why === 'lost' && !wasLeaving) {
       this.#event({ type: 'room_left', why: 'connection_lost', detail });
       return this.#lost('room_unreachable', detail);
@@ -348,48 +341,7 @@ export class RoomVisit implements RoomInProcess {
     this.#clear();
     this.#sitter?.forget(this.#number);
     this.#sitter = null;
-    this.#endLanes(reason);
-  }
-
-  #endLanes(reason: StreamEndFacts['reason']): void {
-    for (const [number, lane] of this.#lanes) this.#laneLeft(number, lane, reason, this.#clock.now());
-  }
-
-  #laneJoined(
-    number: number,
-    participant: Extract<FromRoomProcess, { type: 'laneJoined' }>['participant'],
-    arrivalMs: number,
-  ): void {
-    const lane: Lane = {
-      number: ++this.#lastLane,
-      writer: new LaneWriter(this.#ring, (records, sinceMs) => this.#missed(lane, records, sinceMs)),
-      missed: null,
-    };
-    lane.writer.keep = this.#keep;
-    this.#lanes.set(number, lane);
-    this.#tell({ type: 'laneJoined', lane: lane.number, participant, arrivalMs });
-  }
-
-  #laneLeft(number: number, lane: Lane, reason: StreamEndFacts['reason'], arrivalMs: number): void {
-    this.#lanes.delete(number);
-    this.#tellMissed(lane);
-    this.#tell({ type: 'laneLeft', lane: lane.number, reason, arrivalMs });
-  }
-
-  #missed(lane: Lane, records: number, sinceMs: number): void {
-    if (lane.missed !== null) {
-      lane.missed.records += records;
-      return;
-    }
-    lane.missed = { records, sinceMs };
-    this.#onMissed();
-    this.#clock.after(missedMs, () => this.#tellMissed(lane));
-  }
-
-  #tellMissed(lane: Lane): void {
-    const { missed } = lane;
-    lane.missed = null;
-    if (missed !== null) this.#tell({ type: 'missed', lane: lane.number, ...missed });
+    this.#lanes.leaveAll(reason, this.#clock.now());
   }
 
   #event(facts: EventFacts, arrivalMs = this.#clock.now(), lane: number | null = null): void {

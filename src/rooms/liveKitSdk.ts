@@ -1,6 +1,14 @@
 import type * as Rtc from '@livekit/rtc-node';
 import type { ParticipantFacts } from '../tap/TapRecord.js';
-import { frameMs, type JoinedRoom, type JoinOptions, type RoomEvents, type RoomSdk } from './RoomSdk.js';
+import { Hearing } from './Hearing.js';
+import {
+  frameMs,
+  type JoinedRoom,
+  type JoinOptions,
+  type RoomEvents,
+  type RoomSdk,
+} from './RoomSdk.js';
+import { bufferReport } from './trackStatistics.js';
 
 type Sdk = typeof Rtc;
 
@@ -23,24 +31,29 @@ class LiveKitRoom implements JoinedRoom {
   readonly #room: Rtc.Room;
   readonly #events: RoomEvents;
   readonly #sampleRate: number;
+  readonly #hearing: Hearing;
+  readonly #mostLanes: number;
   #isLeaving = false;
 
   static async join(
     rtc: Sdk,
-    { url, token, sampleRate }: JoinOptions,
+    options: JoinOptions,
     events: RoomEvents,
   ): Promise<LiveKitRoom> {
-    const room = new LiveKitRoom(rtc, sampleRate, events);
+    const { url, token } = options;
+    const room = new LiveKitRoom(rtc, options, events);
     // Without auto-subscription: it would fetch everybody's video, too.
     await room.#room.connect(url, token, { autoSubscribe: false, dynacast: false });
     room.#subscribeToAll();
     return room;
   }
 
-  private constructor(rtc: Sdk, sampleRate: number, events: RoomEvents) {
+  private constructor(rtc: Sdk, { sampleRate, mostLanes }: JoinOptions, events: RoomEvents) {
     this.#rtc = rtc;
     this.#room = new rtc.Room();
     this.#sampleRate = sampleRate;
+    this.#mostLanes = mostLanes;
+    this.#hearing = new Hearing(mostLanes);
     this.#events = events;
     this.#listen();
   }
@@ -54,23 +67,6 @@ class LiveKitRoom implements JoinedRoom {
     return await this.#room.getSid();
   }
 
-  async concealed(): Promise<ReadonlyMap<string, number>> {
-    const { subscriberStats } = await this.#room.getRtcStats();
-    const found = new Map<string, number>();
-    for (const { stats } of subscriberStats) {
-      if (stats.case !== 'inboundRtp') continue;
-      const {
-        trackIdentifier,
-        concealedSamples = 0n,
-        silentConcealedSamples = 0n,
-      } = stats.value.inbound ?? {};
-      // What is made up of silence, while nobody sends, is what it would have been.
-      if (trackIdentifier !== undefined)
-        found.set(trackIdentifier, Number(concealedSamples - silentConcealedSamples));
-    }
-    return found;
-  }
-
   async leave(): Promise<void> {
     this.#isLeaving = true;
     await this.#room.disconnect();
@@ -81,21 +77,27 @@ class LiveKitRoom implements JoinedRoom {
     const events = this.#events;
     const others = (): void => events.othersChanged(this.others);
     this.#room
-      .on(RoomEvent.TrackPublished, (publication) => this.#subscribe(publication))
+      .on(RoomEvent.TrackPublished, (publication, participant) => this.#subscribe(publication, participant))
+      .on(RoomEvent.TrackUnpublished, (publication) => this.#hearing.gone(publication.sid ?? ''))
       .on(RoomEvent.TrackSubscribed, (track, publication, participant) =>
         this.#heard(track, publication, participant),
       )
       .on(RoomEvent.TrackSubscriptionFailed, (sid, participant, reason) => {
         const publication = participant.trackPublications.get(sid);
+        this.#hearing.gone(sid);
         events.trackFailed(this.#facts(participant, publication), reason ?? 'no reason given');
       })
       .on(RoomEvent.TrackMuted, (publication) => events.trackMuted(publication.sid ?? '', true))
       .on(RoomEvent.TrackUnmuted, (publication) => events.trackMuted(publication.sid ?? '', false))
       .on(RoomEvent.ParticipantConnected, others)
-      .on(RoomEvent.ParticipantDisconnected, others)
+      .on(RoomEvent.ParticipantDisconnected, ({ trackPublications }) => {
+        for (const sid of trackPublications.keys()) this.#hearing.gone(sid);
+        others();
+      })
       .on(RoomEvent.Reconnecting, () => events.reconnecting())
       .on(RoomEvent.Reconnected, () => {
         // After a full reconnect there are other publications under the same identities.
+        this.#hearing.clear();
         this.#subscribeToAll();
         void this.#room
           .getSid()
@@ -109,12 +111,17 @@ class LiveKitRoom implements JoinedRoom {
   }
 
   #subscribeToAll(): void {
-    for (const { trackPublications } of this.#room.remoteParticipants.values())
-      for (const publication of trackPublications.values()) this.#subscribe(publication);
+    for (const participant of this.#room.remoteParticipants.values())
+      for (const publication of participant.trackPublications.values())
+        this.#subscribe(publication, participant);
   }
 
-  #subscribe(publication: Rtc.RemoteTrackPublication): void {
-    if (publication.kind === this.#rtc.TrackKind.KIND_AUDIO) publication.setSubscribed(true);
+  #subscribe(publication: Rtc.RemoteTrackPublication, participant: Rtc.RemoteParticipant): void {
+    if (publication.kind !== this.#rtc.TrackKind.KIND_AUDIO) return;
+    const isHeard = this.#hearing.want(publication.sid ?? '', () => publication.setSubscribed(true));
+    if (isHeard) return;
+    const why = `${this.#mostLanes} tracks are heard already`;
+    this.#events.trackFailed(this.#facts(participant, publication), why, 'lanes_full');
   }
 
   #heard(
@@ -133,6 +140,7 @@ class LiveKitRoom implements JoinedRoom {
       frames: async function* () {
         for await (const { data } of stream as AsyncIterable<Rtc.AudioFrame>) yield data;
       },
+      buffer: async () => await bufferReport(track),
     });
   }
 

@@ -21,6 +21,8 @@ export interface RoomToJoin {
   readonly departureSeconds: number;
   /** Of what is recorded, Hz. */
   readonly sampleRate: number;
+  /** Tracks that are heard at once. */
+  readonly mostLanes: number;
   /** It has been joined before, by a predecessor of the thread. */
   readonly isRejoin: boolean;
 }

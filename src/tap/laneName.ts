@@ -10,6 +10,8 @@ const reserved: readonly string[] = ['audio', 'whole', 'manifest', 'metadata', '
 /** The source that needs no mention. */
 const usualSource = 'microphone';
 const suffixDigits = 4;
+/** With each visit a participant may have another identity, and so another lane. */
+const laneTurns = 20;
 
 /** Whether a lane may have this name: `[a-z0-9-]`, at most {@link maxLaneName}, no hyphen at either end, none that is reserved. */
 export function isLaneName(name: string): boolean {
@@ -47,9 +49,18 @@ export class LaneNames {
   readonly #names = new Map<string, string>();
   readonly #taken = new Set<string>();
 
+  get size(): number {
+    return this.#names.size;
+  }
+
+  /** @param atOnce - lanes that the room may have at a time; over the whole recording there may be {@link laneTurns} times as many */
+  mayName(identity: string, source: string, atOnce: number): boolean {
+    return this.size < laneTurns * atOnce || this.#names.has(keyOf(identity, source));
+  }
+
   /** @param source - as {@link laneName} has it */
   of(identity: string, source: string): string {
-    const key = JSON.stringify([identity, source]);
+    const key = keyOf(identity, source);
     const known = this.#names.get(key);
     if (known !== undefined) return known;
     const name = laneName(identity, source, (each) => !this.#taken.has(each));
@@ -57,4 +68,8 @@ export class LaneNames {
     this.#taken.add(name);
     return name;
   }
+}
+
+function keyOf(identity: string, source: string): string {
+  return JSON.stringify([identity, source]);
 }

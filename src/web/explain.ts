@@ -96,6 +96,7 @@ const events: Readonly<Record<string, string>> = {
   lane_adjusted: 'samples put in or left out, to keep to the clock',
   reconnecting: 'connection is being made anew',
   reconnected: 'connected again',
+  lane_delay: 'a jitter buffer holds so much',
   concealed: 'lost packets were concealed',
 };
 

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { RoomSession } from '../../src/rooms/RoomSession.js';
 import type { FromRoomProcess } from '../../src/rooms/RoomMessage.js';
+import type { BufferReport } from '../../src/rooms/RoomSdk.js';
 import { FakeClock, rest } from './fixtures/FakeClock.js';
 import { FakeSdk, FakeTrack } from './fixtures/FakeSdk.js';
 
@@ -10,6 +11,7 @@ const request = {
   token: 'token',
   sampleRate: 48_000,
   departureMs: 20_000,
+  mostLanes: 50,
 } as const;
 
 interface Scene {
@@ -42,37 +44,98 @@ function kinds({ told }: Scene): string[] {
   return told.map(({ lane, message }) => (lane === 0 ? message.type : `${message.type} ${lane}`));
 }
 
-await t.test('who is heard becomes a lane, with the time at which each frame came', async (t) => {
+/** What a jitter buffer tells that has held everything for so long, ms, and made up so many samples. */
+function report(emitted: number, delayMs: number, concealed = 0): BufferReport {
+  return { emitted, waitedSeconds: (emitted * delayMs) / 1000, concealed };
+}
+
+await t.test('who is heard becomes a lane, with the time at which each frame was due', async (t) => {
   const room = scene();
   room.sdk.others = 1;
   await room.session.join();
-  t.same(room.sdk.joined, [{ url: request.url, token: 'token', sampleRate: 48_000 }]);
+  t.same(room.sdk.joined, [{ url: request.url, token: 'token', sampleRate: 48_000, mostLanes: 50 }]);
   const alice = new FakeTrack('TR_a', 'alice');
   room.sdk.events?.trackHeard(alice);
-  await room.clock.pass(100);
-  alice.say(new Int16Array(4800).fill(1));
-  await rest();
   const bob = new FakeTrack('TR_b', 'bob', true);
   room.sdk.events?.trackHeard(bob);
-  await room.clock.pass(100);
-  alice.say(new Int16Array(4800).fill(2));
-  bob.say(new Int16Array(4800).fill(3));
-  await rest();
-  t.same(kinds(room), ['joined', 'laneJoined 1', 'laneJoined 2', 'laneMuted 2']);
+  // Bob's line is worse.
+  alice.report = report(4800, 20);
+  bob.report = report(4800, 90);
+  for (let frame = 1; frame <= 6; frame++) {
+    await room.clock.pass(100);
+    alice.say(new Int16Array(4800).fill(frame));
+    bob.say(new Int16Array(4800).fill(-frame));
+    await rest();
+    if (frame < 5) t.same(room.heard, []);
+  }
+  t.same(kinds(room).slice(0, 4), ['joined', 'laneJoined 1', 'laneJoined 2', 'laneMuted 2']);
   t.same(
-    room.heard.map(({ lane, timeMs, samples }) => [lane, timeMs, samples[0]]),
+    room.told.slice(4).map(({ lane, message }) => [lane, message]),
     [
-      [1, 1100, 1],
-      [1, 1200, 2],
-      [2, 1200, 3],
+      [1, { type: 'laneDelay', ms: 20 }],
+      [2, { type: 'laneDelay', ms: 90 }],
     ],
+  );
+  const heard = (lane: number): number[][] =>
+    room.heard.filter((each) => each.lane === lane).map(({ timeMs, samples }) => [timeMs, samples[0] ?? 0]);
+  t.same(
+    heard(1),
+    [1, 2, 3, 4, 5, 6].map((frame) => [980 + frame * 100, frame]),
+  );
+  t.same(
+    heard(2),
+    [1, 2, 3, 4, 5, 6].map((frame) => [910 + frame * 100, -frame]),
   );
   room.sdk.events?.trackMuted('TR_b', false);
   alice.end();
   await rest();
-  t.same(kinds(room).slice(4), ['laneMuted 2', 'laneLeft 1']);
+  t.same(kinds(room).slice(6), ['laneMuted 2', 'laneLeft 1']);
   room.sdk.events?.trackHeard(new FakeTrack('TR_a2', 'alice'));
   t.equal(kinds(room).at(-1), 'laneJoined 3', 'one that comes again is another lane');
+  await room.session.leave();
+});
+
+await t.test('what was said is kept, however early a track or the room ends', async (t) => {
+  const room = scene();
+  await room.session.join();
+  const alice = new FakeTrack('TR_a', 'alice');
+  const bob = new FakeTrack('TR_b', 'bob');
+  room.sdk.events?.trackHeard(alice);
+  room.sdk.events?.trackHeard(bob);
+  await room.clock.pass(100);
+  alice.say(new Int16Array(4800).fill(1));
+  alice.end();
+  bob.say(new Int16Array(4800).fill(2));
+  await rest();
+  t.same(
+    room.heard.map(({ lane, timeMs }) => [lane, timeMs]),
+    [[1, 1100]],
+  );
+  await room.session.leave();
+  t.same(
+    room.heard.map(({ lane, timeMs }) => [lane, timeMs]),
+    [
+      [1, 1100],
+      [2, 1100],
+    ],
+  );
+  t.same(kinds(room).slice(3), ['laneLeft 1', 'laneLeft 2', 'exited']);
+});
+
+await t.test('a track that isn’t heard is told with the reason', async (t) => {
+  const room = scene();
+  await room.session.join();
+  const { participant } = new FakeTrack('TR_a', 'alice');
+  room.sdk.events?.trackFailed(participant, 'no permission');
+  room.sdk.events?.trackFailed(participant, '50 tracks are heard already', 'lanes_full');
+  t.match(
+    room.told.flatMap(({ message }) => (message.type === 'laneFailed' ? [message] : [])),
+    [
+      { participant: { identity: 'alice' }, code: null, message: 'no permission' },
+      { code: 'lanes_full', message: '50 tracks are heard already' },
+    ],
+  );
+  await room.session.leave();
 });
 
 await t.test('it is told once that nobody publishes anything', async (t) => {
@@ -157,12 +220,13 @@ await t.test('the end of the room ends its lanes, and what comes later is nobody
 await t.test('what the jitter buffer has made up is told, when it is worth it, and once', async (t) => {
   const room = scene();
   await room.session.join();
-  room.sdk.events?.trackHeard(new FakeTrack('TR_a', 'alice'));
-  room.sdk.made.set('TR_a', 4800);
+  const alice = new FakeTrack('TR_a', 'alice');
+  room.sdk.events?.trackHeard(alice);
+  alice.report = report(4800, 0, 4800);
   await room.clock.pass(10_000);
-  room.sdk.made.set('TR_a', 4900);
+  alice.report = report(9600, 0, 4900);
   await room.clock.pass(10_000);
-  room.sdk.made.set('TR_a', 14_400);
+  alice.report = report(19_200, 0, 14_400);
   await room.clock.pass(10_000);
   t.same(
     room.told.flatMap(({ message }) => (message.type === 'concealed' ? [message.samples] : [])),

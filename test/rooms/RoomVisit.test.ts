@@ -22,6 +22,7 @@ const toJoin: RoomToJoin = {
   apiKey: 'key',
   apiSecret: 'secret',
   departureSeconds: 20,
+  mostLanes: 50,
   sampleRate: 48_000,
   isRejoin: false,
 };

@@ -16,8 +16,8 @@ import { addEvent, type TimelineState } from './TimelineState.js';
 
 /** Positions of first frames are multiples of this, ms: the beat in which the SDK gives audio. */
 const beatMs = 10;
-/** So far the count may be off the clock, ms. */
-const boundMs = 60;
+/** So far the count may be off the clock, ms: two lanes that are off to either side lie 40 ms apart. */
+const boundMs = 20;
 /** What is off for so long isn't jitter, ms. */
 const verdictMs = 2000;
 /** A difference that comes from one frame to the next is a loss at that place, ms; one that grows is a clock's. */
@@ -155,22 +155,40 @@ function watched(
   const by = Math.round((drift.sumMs / drift.frames) * (state.facts.sampleRate / 1000));
   const moved =
     by > 0
-      ? inserted(state, lane, drift.isJump ? drift.at : null, behind, by)
+      ? drift.isJump
+        ? missed(state, lane, drift.at, behind, by)
+        : stretched(state, lane, behind, by, lastedMs > patienceMs)
       : -leftOut(state, lane, behind, -by, lastedMs > patienceMs);
   if (moved !== 0) stream.drift = null;
   return moved;
 }
 
-/** Too few samples came. @param at - where they are missing; null where that can't be known */
-function inserted(
+/** Too few samples came, since `at`: there some are missing. */
+function missed(state: TimelineState, lane: RoomLane, at: number, behind: number, samples: number): number {
+  return inserted(state, lane, Math.max(earliest(state, behind), at), samples);
+}
+
+/**
+ * Too few came, and none is missing: a clock, or a jitter buffer that drains, has left some out here and there.
+ *
+ * @returns how many were put in, as silence; 0 while nowhere is quiet enough
+ */
+function stretched(
   state: TimelineState,
   lane: RoomLane,
-  at: number | null,
   behind: number,
   samples: number,
+  isLate: boolean,
 ): number {
-  const least = earliest(state, behind);
-  const place = Math.max(least, at ?? quietest(lane.audio, least, behind, beatOf(state), beatOf(state)).at);
+  const beat = beatOf(state);
+  const { at, peak } = quietest(lane.audio, earliest(state, behind), behind, beat, beat);
+  if (peak > quietPeak && !isLate) return 0;
+  inserted(state, lane, at, samples);
+  cover(lane.silence, at, at + samples);
+  return samples;
+}
+
+function inserted(state: TimelineState, lane: RoomLane, place: number, samples: number): number {
   moveLane(lane.audio, place, place + samples);
   addEvent(state, 'lane_adjusted', place, { lane: lane.name, samples });
   return samples;

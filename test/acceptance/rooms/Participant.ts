@@ -6,7 +6,7 @@ import type { FromParticipant, ToParticipant } from './participantProcess.js';
 
 const entry = new URL('./participantProcess.js', import.meta.url);
 
-/** What somebody has published, and from when on. */
+/** What somebody has published, and when. */
 export interface Said {
   readonly seed: number;
   readonly seconds: number;
@@ -14,6 +14,14 @@ export interface Said {
   readonly sinceMs: number;
   /** The server's id of the track. */
   readonly trackSid: string;
+  /** Where a machine that has other work let it run dry: from which sample on everything was published so much later, ms. */
+  readonly slips: { readonly at: number; readonly byMs: number }[];
+}
+
+/** When a sample was published, CLOCK_MONOTONIC in ms. @param rate - Hz */
+export function publishedMs({ sinceMs, slips }: Said, sample: number, rate: number): number {
+  const slip = slips.findLast(({ at }) => at <= sample);
+  return sinceMs + (slip?.byMs ?? 0) + (sample * 1000) / rate;
 }
 
 /** Somebody in a LiveKit room, in a process of its own. */
@@ -22,6 +30,7 @@ export class Participant {
   readonly events: string[] = [];
   readonly #child: ChildProcess;
   readonly #waiting: { readonly told: string; readonly resolve: (message: FromParticipant) => void }[] = [];
+  readonly #slips = new Map<number, Said['slips']>();
   #failure: string | null = null;
 
   private constructor(identity: string) {
@@ -47,8 +56,13 @@ export class Participant {
 
   /** Publishes a microphone and speaks into it from now on; resolves when it has begun. */
   async say(seed: number, seconds: number): Promise<Said> {
-    const saying = (await this.#do({ do: 'say', seed, seconds }, 'saying')) as Omit<Said, 'seed' | 'seconds'>;
-    return { ...saying, seed, seconds };
+    const slips: Said['slips'] = [];
+    this.#slips.set(seed, slips);
+    const saying = (await this.#do({ do: 'say', seed, seconds }, 'saying')) as Pick<
+      Said,
+      'sinceMs' | 'trackSid'
+    >;
+    return { ...saying, seed, seconds, slips };
   }
 
   async leave(): Promise<void> {
@@ -76,6 +90,7 @@ export class Participant {
 
   #take(message: FromParticipant): void {
     if (message.told === 'event') this.events.push(message.event);
+    if (message.told === 'slipped') this.#slips.get(message.seed)?.push(message);
     if (message.told === 'failed') this.#failure = message.message;
     const at = this.#waiting.findIndex(({ told }) => told === message.told || message.told === 'failed');
     const [waiting] = at < 0 ? [] : this.#waiting.splice(at, 1);

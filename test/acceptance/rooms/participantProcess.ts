@@ -20,6 +20,8 @@ export type FromParticipant =
   | { readonly told: 'joined' }
   /** CLOCK_MONOTONIC at which the first sample was given to the client, ms. */
   | { readonly told: 'saying'; readonly sinceMs: number; readonly trackSid: string }
+  /** From this sample on it was given so much later than was due, ms: the client had run dry. */
+  | { readonly told: 'slipped'; readonly seed: number; readonly at: number; readonly byMs: number }
   | { readonly told: 'left' }
   | { readonly told: 'event'; readonly event: string }
   | { readonly told: 'failed'; readonly message: string };
@@ -48,9 +50,21 @@ async function say(seed: number, seconds: number): Promise<void> {
   const publication = await room.localParticipant?.publishTrack(track, options);
   const said = sweeps(seed, seconds);
   const trackSid = publication?.sid ?? '';
-  tell({ told: 'saying', sinceMs: Number(process.hrtime.bigint()) / 1e6, trackSid });
-  for (let at = 0; at + frameSamples <= said.length && !hasLeft; at += frameSamples)
+  const sinceMs = nowMs();
+  tell({ told: 'saying', sinceMs, trackSid });
+  const frameMs = (frameSamples * 1000) / rate;
+  let slippedMs = 0;
+  for (let at = 0; at + frameSamples <= said.length && !hasLeft; at += frameSamples) {
+    // What the client has is played out by now, if this is later than its end: meanwhile it has sent silence.
+    const lateMs = nowMs() - (sinceMs + slippedMs + (at / frameSamples) * frameMs);
+    if (lateMs > 0 && at > 0) tell({ told: 'slipped', seed, at, byMs: (slippedMs += lateMs) });
     await source.captureFrame(new AudioFrame(said.slice(at, at + frameSamples), rate, 1, frameSamples));
+  }
+}
+
+/** CLOCK_MONOTONIC, ms. */
+function nowMs(): number {
+  return Number(process.hrtime.bigint()) / 1e6;
 }
 
 async function obey(message: ToParticipant): Promise<void> {

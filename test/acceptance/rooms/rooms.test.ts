@@ -12,8 +12,9 @@ import { readStoredCall } from '../StoredCall.js';
 import { loudVoice } from '../voice.js';
 import { apiKey, apiSecret, LiveKitServer } from './LiveKitServer.js';
 import { Participant, type Said } from './Participant.js';
+import { place, type Placed } from './Placed.js';
 import { RecordedRoom } from './RecordedRoom.js';
-import { find, rate, sweeps } from './sweeps.js';
+import { rate } from './sweeps.js';
 
 /*
  * Rooms of a real LiveKit server, with real participants. Needs the server that `.ci/livekit` builds, in REELAY_LIVEKIT:
@@ -30,12 +31,6 @@ const home = t.testdir();
 /** What alignment may miss, of participants among each other and over time, ms. */
 const alignmentMs = 40;
 const driftMs = 20;
-/** Pieces that are looked for at a place, and how long each is, s. */
-const pieces = 5;
-const pieceSeconds = 0.2;
-/** What is heard as it was said comes through the codec at 0.98 or more. */
-const leastLikeness = 0.9;
-
 interface Scene {
   readonly daemon: DaemonProcess;
   readonly server: LiveKitServer;
@@ -95,34 +90,6 @@ async function live(
 
 function hears(...lanes: readonly string[]) {
   return ({ room }: LiveRoom): boolean => lanes.every((lane) => room.lanes.includes(lane));
-}
-
-interface Placed {
-  /** Where it lies in the recording less when it was said, ms: the same for everything that is placed right, and for each lane. */
-  readonly offsetMs: number;
-  /** How many of the pieces that were looked for are there. */
-  readonly found: number;
-}
-
-/**
- * Looks for what was said from `second` on in a lane, piece by piece. Where the network, or a machine that has other work, loses
- * something, the jitter buffer makes up for it, and a piece isn't found; those that are lie where all of it does.
- *
- * @param aboutMs - the offset that is expected; null: any
- */
-function place(track: Int16Array, said: Said, second: number, aboutMs: number | null): Placed {
-  const whole = sweeps(said.seed, Math.ceil(second + pieces + 1));
-  const offsets: number[] = [];
-  for (let piece = 0; piece < pieces; piece++) {
-    const start = Math.round((second + piece * (1 - pieceSeconds)) * rate);
-    const saidMs = said.sinceMs + (start * 1000) / rate;
-    const about = aboutMs === null ? null : ((saidMs + aboutMs) * rate) / 1000;
-    const [from, to] = about === null ? [0, track.length] : [about - rate / 4, about + rate / 4];
-    const { at, likeness } = find(whole.subarray(start, start + pieceSeconds * rate), track, from, to);
-    if (likeness > leastLikeness) offsets.push((at * 1000) / rate - saidMs);
-  }
-  offsets.sort((a, b) => a - b);
-  return { offsetMs: offsets[offsets.length >> 1] ?? NaN, found: offsets.length };
 }
 
 await t.test('three participants, each on its lane, aligned', { skip, timeout: 900_000 }, async (t) => {
