@@ -118,14 +118,9 @@ export class TrackStream implements CallStream {
       room,
       arrivalMs,
     });
-    const { lanesPerRoom } = config.limits;
-    if (call.lanes.size >= lanesPerRoom || !call.laneNames.mayName(identity, source, lanesPerRoom)) {
-      call.event({ type: 'lane_failed', code: 'lanes_full', identity, source }, arrivalMs);
-      throw new ReelayError('lanes_full', { value: `${lanesPerRoom}` });
-    }
     const isFirst = !call.live;
+    this.#lane = this.#laneOf(call, arrivalMs);
     this.#call = call;
-    this.#lane = call.laneNames.of(identity, source);
     this.#problems.identify(call.log.child({ streamId: this.streamId, lane: this.#lane }));
     call.attach(this);
     call.lanes.add(this.#lane);
@@ -146,6 +141,17 @@ export class TrackStream implements CallStream {
       'stream started',
     );
     this.#context.onChange(call);
+  }
+
+  /** @throws ReelayError `lanes_full` */
+  #laneOf(call: Call, arrivalMs: number): string {
+    const { identity, source, config } = this.#track;
+    const { lanesPerRoom } = config.limits;
+    const { laneNames, lanes } = call;
+    const name = laneNames.mayName(identity, source, lanesPerRoom) ? laneNames.of(identity, source) : null;
+    if (name !== null && (lanes.size < lanesPerRoom || lanes.has(name))) return name;
+    call.event({ type: 'lane_failed', code: 'lanes_full', identity, source }, arrivalMs);
+    throw new ReelayError('lanes_full', { value: lanesPerRoom });
   }
 
   #facts(arrivalMs: number): StreamFacts {

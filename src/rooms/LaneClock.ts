@@ -17,7 +17,7 @@ const heldFrames = 5;
 /** Frames among which the one that was least late tells the time: a second. */
 const comparedFrames = 10;
 /** How much the delay that is taken off may change from one frame to the next, ms: a buffer that fills or drains is no loss of frames. */
-const slewMs = 2;
+const slewMs = 5;
 /** Nothing that a jitter buffer claims beyond this is believed, ms. */
 const mostDelayMs = 1000;
 

@@ -137,7 +137,9 @@ export function renderRoom(script: RoomScript, pullEvery = 0, restoreEvery = 0):
     if (record.kind === RecordKind.clock) timeline.advance(record.arrivalMs);
     else timeline.apply(record);
     if (pullEvery > 0 && index % pullEvery === 0) take();
-    if (restoreEvery > 0 && index % restoreEvery === 0)
+    // Not behind the call's end: a checkpoint never holds that, so that whoever goes on meets it again.
+    const isEnd = record.kind === RecordKind.callEnd;
+    if (restoreEvery > 0 && index % restoreEvery === 0 && !isEnd)
       timeline = timelineOf({ state: deserialize(serialize(timeline.state)) as TimelineState });
   });
   const length = timeline.finish();

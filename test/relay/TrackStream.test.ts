@@ -1,7 +1,7 @@
 import { AccessToken } from 'livekit-server-sdk';
 import t, { type Test } from 'tap';
 import { bytesOf, samplesOf } from '../../src/audio/pcm.js';
-import type { AccountConfig } from '../../src/config/Config.js';
+import type { AccountConfig, Config } from '../../src/config/Config.js';
 import { Track } from '../../src/tap/TapRecord.js';
 import { Relay, account, accountId, otherAccountId } from './fixtures/Relay.js';
 import { until } from './fixtures/until.js';
@@ -15,12 +15,17 @@ const livekit: NonNullable<AccountConfig['livekit']> = {
   sampleRate: 48_000,
 };
 
-function relayWith(t: Test, overrides: Partial<AccountConfig> = {}): Promise<Relay> {
+function relayWith(
+  t: Test,
+  overrides: Partial<AccountConfig> = {},
+  limits: Partial<Config['limits']> = {},
+): Promise<Relay> {
   const others = account({
     id: otherAccountId,
     livekit: { ...livekit, apiKey: 'other', apiSecret: 'other-secret' },
   });
   return Relay.start(t, {
+    limits,
     accounts: () => [account({ livekit, ...overrides }), others, account({ id: 'local' })],
   });
 }
@@ -216,6 +221,24 @@ await t.test('what is wrong with an egress ends its lane at most', async (t) => 
   egress.send(Buffer.alloc(2 * 1024 * 1024));
   t.equal((await egress.closed()).code, 1009);
   await until(() => relay.tap.calls[0]?.end_ !== undefined, 'the end');
+});
+
+await t.test('a room has no more lanes than it may, and who comes back has his own', async (t) => {
+  const relay = await relayWith(t, {}, { lanesPerRoom: 2 });
+  const alice = await relay.forwarded(await pathFor(), {}).open();
+  await relay.forwarded(await pathFor({ identity: 'bob' }), {}).open();
+  await until(() => relay.tap.calls[0]?.streams.length === 2, 'two lanes');
+  const carol = await relay.forwarded(await pathFor({ identity: 'carol' }), {}).open();
+  t.match(await carol.closed(), { code: 1013, reason: 'lanes_full' });
+  t.match(relay.tap.calls[0]?.events.at(-1), {
+    type: 'lane_failed',
+    code: 'lanes_full',
+    identity: 'carol',
+  });
+  await relay.forwarded(await pathFor(), {}).open();
+  await until(() => relay.tap.calls[0]?.streams.length === 3, 'her second stream');
+  t.equal(relay.tap.calls[0]?.streams[2]?.facts.lane, 'alice');
+  alice.socket.close(1000);
 });
 
 await t.test('an account that records nothing has nothing recorded', async (t) => {

@@ -40,7 +40,7 @@ void t.test('what the jitter buffer holds is taken off, now and when it changes'
   t.strictSame(play(clock, [0, 0], 5), due(5, 2, 40));
   // 140 ms each of the next ones: by the sum since the beginning it would be less.
   t.strictSame(clock.told({ waitedSeconds: 0.04 * 24_000 + 0.14 * 9600, emitted: 33_600 }), []);
-  t.strictSame(play(clock, [0, 0], 7), [...due(7, 1, 42), ...due(8, 1, 44)], 'little by little');
+  t.strictSame(play(clock, [0, 0], 7), [...due(7, 1, 45), ...due(8, 1, 50)], 'little by little');
   play(clock, new Array<number>(48).fill(0), 9);
   t.strictSame(play(clock, [0, 0], 57), due(57, 2, 140));
   t.strictSame(clock.told({ waitedSeconds: 0.04 * 24_000 + 0.14 * 9600, emitted: 33_600 }), []);

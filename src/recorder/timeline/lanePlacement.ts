@@ -16,8 +16,8 @@ import { addEvent, type TimelineState } from './TimelineState.js';
 
 /** Positions of first frames are multiples of this, ms: the beat in which the SDK gives audio. */
 const beatMs = 10;
-/** So far the count may be off the clock, ms: two lanes that are off to either side lie 40 ms apart. */
-const boundMs = 20;
+/** So far the count may be off the clock, ms: what goes from one end of that to the other has drifted by 20 ms. */
+const boundMs = 10;
 /** What is off for so long isn't jitter, ms. */
 const verdictMs = 2000;
 /** A difference that comes from one frame to the next is a loss at that place, ms; one that grows is a clock's. */

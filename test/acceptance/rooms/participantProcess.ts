@@ -44,7 +44,8 @@ function tell(message: FromParticipant): void {
 async function say(seed: number, seconds: number): Promise<void> {
   const source = new AudioSource(rate, 1, queueMs);
   const track = LocalAudioTrack.createAudioTrack('microphone', source);
-  const options = new TrackPublishOptions();
+  // Enough for the codec to keep the wave as it was: at its usual rate it keeps how it sounds, in which little is found again.
+  const options = new TrackPublishOptions({ audioEncoding: { maxBitrate: 128_000n } });
   options.source = TrackSource.SOURCE_MICROPHONE;
   options.dtx = false;
   const publication = await room.localParticipant?.publishTrack(track, options);
