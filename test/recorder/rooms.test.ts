@@ -152,7 +152,7 @@ void t.test('single frames that are late, and a burst after a stall, move nothin
 });
 
 void t.test(
-  'samples that come twice are left out where it is quiet, and never where somebody speaks for less than ten seconds',
+  'samples that come twice are left out where it is quiet, and never where somebody speaks for less than five seconds',
   (t) => {
     const loud = (): Int16Array => numbered(9000, frame);
     const script = new RoomScript().at(0).event('room_joined');

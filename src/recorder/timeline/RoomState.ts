@@ -26,6 +26,8 @@ export interface RoomLane {
   /** As its last stream has it. */
   participant: ParticipantFacts;
   readonly audio: LaneState;
+  /** Where it was there for the first time: before, nothing of it can be missing. */
+  since: number;
   /** Silence that counts as recorded: it wasn't there, or was muted. */
   readonly silence: Coverage;
   /** From here on, too, as far as time has come; null while frames are expected. */
@@ -63,6 +65,7 @@ export function laneFor(room: RoomState, name: string, facts: StreamFacts, start
     name,
     participant: whose,
     audio: createLane(),
+    since: start,
     silence: start > 0 ? [0, start] : [],
     quietFrom: null,
     causes: [],
@@ -103,6 +106,7 @@ export function skipInLanes({ lanes }: RoomState, from: number, back: (position:
   for (const lane of lanes.values()) {
     const { lost, quietFrom, causes } = lane;
     cutFrom(lane.silence, from);
+    lane.since = back(lane.since);
     if (quietFrom !== null) lane.quietFrom = back(quietFrom);
     if (lost !== null)
       lane.lost = { from: back(lost.from), until: lost.until === null ? null : back(lost.until) };

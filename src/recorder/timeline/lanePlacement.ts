@@ -24,8 +24,8 @@ const verdictMs = 2000;
 const jumpMs = 40;
 /** The loudest sample of what may be left out without anybody hearing it: -40 dB of full scale. */
 const quietPeak = 328;
-/** Where nobody is ever quiet, something is left out all the same after so long, ms. */
-const patienceMs = 10_000;
+/** Where nobody is ever quiet, something is left out or put in all the same after so long, ms. */
+const patienceMs = 5000;
 /** A hole this long that is known silence was a mute in which nothing came, ms; of it so much may not be silence: the frames at its edges. */
 const holeMs = 400;
 const edgeMs = 200;
@@ -71,6 +71,7 @@ function first(state: TimelineState, lane: RoomLane, stream: StreamState, begun:
   } else cover(lane.silence, Math.max(stream.startSample, state.final), position);
   endQuiet(lane, position);
   stream.startSample = Math.min(stream.startSample, position);
+  lane.since = Math.min(lane.since, position);
   return position;
 }
 
@@ -100,9 +101,13 @@ function counted(state: TimelineState, lane: RoomLane, stream: StreamState, fram
   return behind + moved;
 }
 
-/** Nothing of the lane was to be heard there: it was muted, and nothing may have come meanwhile. */
-function isSilent({ facts }: TimelineState, lane: RoomLane, from: number, to: number): boolean {
-  return total(missing(quietWithin(lane, from, to), from, to)) <= (edgeMs / 1000) * facts.sampleRate;
+/**
+ * Nothing of the lane was to be heard there: it was muted, and nothing may have come meanwhile. What is final may have been forgotten, and
+ * counts as not known, so that this doesn't depend on whether it has.
+ */
+function isSilent({ facts, final }: TimelineState, lane: RoomLane, from: number, to: number): boolean {
+  const quiet = quietWithin(lane, Math.max(from, final), to);
+  return total(missing(quiet, from, to)) <= (edgeMs / 1000) * facts.sampleRate;
 }
 
 /** Counts from the frame's arrival again: what would come before was lost here, or waited for in vain. */

@@ -66,7 +66,8 @@ export function laneGaps(state: TimelineState, lane: RoomLane, from: number, to:
   return named([...state.causes, ...lane.causes], 0, missingOf(state, lane, from, to));
 }
 
-function missingOf(state: TimelineState, lane: RoomLane, from: number, to: number): Coverage {
+function missingOf(state: TimelineState, lane: RoomLane, begin: number, to: number): Coverage {
+  const from = Math.min(to, Math.max(begin, lane.since));
   const quiet = certain(quietWithin(lane, from, to), state.causes, from, to);
   return missing(union([lane.audio.coverage, quiet], from, to), from, to);
 }
