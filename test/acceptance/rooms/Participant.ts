@@ -37,7 +37,9 @@ export class Participant {
     this.identity = identity;
     this.#child = fork(entry, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
     this.#child.on('message', (message: FromParticipant) => this.#take(message));
-    process.once('exit', () => this.#child.kill('SIGKILL'));
+    const kill = (): void => void this.#child.kill('SIGKILL');
+    process.once('exit', kill);
+    this.#child.once('exit', () => process.off('exit', kill));
   }
 
   /** @param t - at whose end it is gone, whatever became of it */
