@@ -8,16 +8,22 @@ export interface TimedFrame {
 export interface BufferDelay {
   /** Sum over all samples of the time that each has waited, s. */
   readonly waitedSeconds: number;
-  /** Samples that it has given out. */
+  /** Samples that it has given out, at {@link bufferRate}. */
   readonly emitted: number;
 }
 
+/** Of what jitter buffers count, Hz. */
+const bufferRate = 48_000;
 /** First frames that are kept back until it is known how late they are: half a second. */
 const heldFrames = 5;
 /** Frames among which the one that was least late tells the time: a second. */
 const comparedFrames = 10;
 /** How much the delay that is taken off may change from one frame to the next, ms: a buffer that fills or drains is no loss of frames. */
 const slewMs = 5;
+/** Looks of which the middle is believed: what comes after a mute, or with a burst, has waited as nothing else does. */
+const believedLooks = 5;
+/** Share of what is played in a look's time that must have come, for what it has waited to mean anything. */
+const leastShare = 0.8;
 /** Nothing that a jitter buffer claims beyond this is believed, ms. */
 const mostDelayMs = 1000;
 
@@ -36,6 +42,8 @@ export class LaneClock {
   #cameMs = 0;
   #goneMs = 0;
   #last: BufferDelay = { waitedSeconds: 0, emitted: 0 };
+  #lookedMs = 0;
+  readonly #delays: number[] = [];
   #delayMs: number | null = null;
   /** What is taken off, on its way there; null while nothing has gone. */
   #takenMs: number | null = null;
@@ -65,14 +73,22 @@ export class LaneClock {
   }
 
   /** What the buffer tells now. @returns frames that have waited for it */
-  told(now: BufferDelay): TimedFrame[] {
+  told(now: BufferDelay, nowMs: number): TimedFrame[] {
     const emitted = now.emitted - this.#last.emitted;
-    if (emitted > 0) {
-      const ms = ((now.waitedSeconds - this.#last.waitedSeconds) * 1000) / emitted;
-      if (ms >= 0 && ms <= mostDelayMs) this.#delayMs = ms;
-    }
+    const ms = ((now.waitedSeconds - this.#last.waitedSeconds) * 1000) / emitted;
+    const playedMs = (emitted * 1000) / bufferRate;
+    const isWhole = this.#delays.length === 0 || playedMs >= leastShare * (nowMs - this.#lookedMs);
+    if (emitted > 0 && isWhole && ms >= 0 && ms <= mostDelayMs) this.#believe(ms);
     this.#last = now;
+    this.#lookedMs = nowMs;
     return this.#isReady ? this.flush() : [];
+  }
+
+  #believe(ms: number): void {
+    this.#delays.push(ms);
+    if (this.#delays.length > believedLooks) this.#delays.shift();
+    const sorted = [...this.#delays].sort((a, b) => a - b);
+    this.#delayMs = sorted[sorted.length >> 1] ?? ms;
   }
 
   /** Everything that is kept back, though less is known of it than could be. */

@@ -203,7 +203,7 @@ export class RoomSession implements RoomEvents {
     lane.isAsked = false;
     if (report === null || this.#isOver || this.#lanes.get(lane.track.sid) !== lane) return;
     lane.concealed = report.concealed;
-    this.#give(lane, lane.clock.told(report));
+    this.#give(lane, lane.clock.told(report, this.#clock.now()));
     if (lane.delayTold === null) this.#tellDelay(lane);
   }
 

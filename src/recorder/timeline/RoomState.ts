@@ -32,6 +32,8 @@ export interface RoomLane {
   readonly silence: Coverage;
   /** From here on, too, as far as time has come; null while frames are expected. */
   quietFrom: number | null;
+  /** The last stretch that ended so: what is known of it when `silence` has forgotten what is final. */
+  lastQuiet: { readonly from: number; readonly to: number } | null;
   /** Known reasons for what is missing of this lane alone. */
   readonly causes: KnownCause[];
   /** Streams of it that are live, the newest last. */
@@ -68,6 +70,7 @@ export function laneFor(room: RoomState, name: string, facts: StreamFacts, start
     since: start,
     silence: start > 0 ? [0, start] : [],
     quietFrom: null,
+    lastQuiet: null,
     causes: [],
     live: [],
     holder: null,
@@ -86,7 +89,9 @@ export function quietWithin({ silence, quietFrom }: RoomLane, from: number, to: 
 
 /** Frames are expected from `at` on. */
 export function endQuiet(lane: RoomLane, at: number): void {
-  if (lane.quietFrom !== null) cover(lane.silence, lane.quietFrom, at);
+  if (lane.quietFrom === null) return;
+  cover(lane.silence, lane.quietFrom, at);
+  lane.lastQuiet = { from: lane.quietFrom, to: at };
   lane.quietFrom = null;
 }
 
@@ -104,10 +109,11 @@ export function closeCause(causes: KnownCause[], to: number): void {
 /** What lay between `from` and where the recording stands was left out. @param back - where a position is then */
 export function skipInLanes({ lanes }: RoomState, from: number, back: (position: number) => number): void {
   for (const lane of lanes.values()) {
-    const { lost, quietFrom, causes } = lane;
+    const { lost, quietFrom, lastQuiet, causes } = lane;
     cutFrom(lane.silence, from);
     lane.since = back(lane.since);
     if (quietFrom !== null) lane.quietFrom = back(quietFrom);
+    if (lastQuiet !== null) lane.lastQuiet = { from: back(lastQuiet.from), to: back(lastQuiet.to) };
     if (lost !== null)
       lane.lost = { from: back(lost.from), until: lost.until === null ? null : back(lost.until) };
     for (const [index, each] of causes.entries())

@@ -1,10 +1,10 @@
 import { kernels } from '../../audio/kernels.js';
 import { RecordKind, type TapRecord } from '../../tap/TapRecord.js';
-import { cover, missing, total } from './Coverage.js';
+import { cover } from './Coverage.js';
 import { eraseLane, moveLane, type LaneState } from './Lane.js';
 import { isHushed, mute } from './Pause.js';
 import { decode, resampled, writeAloud } from './placement.js';
-import { closeCause, endQuiet, quietWithin, type RoomLane } from './RoomState.js';
+import { closeCause, endQuiet, type RoomLane } from './RoomState.js';
 import type { StreamState } from './StreamTimeline.js';
 import { addEvent, type TimelineState } from './TimelineState.js';
 
@@ -101,13 +101,13 @@ function counted(state: TimelineState, lane: RoomLane, stream: StreamState, fram
   return behind + moved;
 }
 
-/**
- * Nothing of the lane was to be heard there: it was muted, and nothing may have come meanwhile. What is final may have been forgotten, and
- * counts as not known, so that this doesn't depend on whether it has.
- */
-function isSilent({ facts, final }: TimelineState, lane: RoomLane, from: number, to: number): boolean {
-  const quiet = quietWithin(lane, Math.max(from, final), to);
-  return total(missing(quiet, from, to)) <= (edgeMs / 1000) * facts.sampleRate;
+/** Nothing of the lane was to be heard there: it was muted, and nothing may have come meanwhile. */
+function isSilent({ facts }: TimelineState, lane: RoomLane, from: number, to: number): boolean {
+  const { quietFrom, lastQuiet } = lane;
+  const now = quietFrom === null ? 0 : Math.max(0, to - Math.max(from, quietFrom));
+  const before =
+    lastQuiet === null ? 0 : Math.max(0, Math.min(to, lastQuiet.to) - Math.max(from, lastQuiet.from));
+  return to - from - now - before <= (edgeMs / 1000) * facts.sampleRate;
 }
 
 /** Counts from the frame's arrival again: what would come before was lost here, or waited for in vain. */
