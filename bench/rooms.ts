@@ -44,6 +44,8 @@ interface Spent {
   readonly rss: number;
 }
 
+// So that nothing outlives it.
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 const dir = await mkdtemp(join(tmpdir(), 'reelay-rooms-'));
 const server = await LiveKitServer.open(binary, join(dir, 'livekit'), null);
 const daemon = await DaemonProcess.start({

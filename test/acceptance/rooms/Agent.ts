@@ -17,7 +17,9 @@ export class Agent {
     this.identity = identity;
     this.#child = fork(entry, { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
     this.#child.on('message', (message: FromAgent) => this.told.push(message));
-    process.once('exit', () => this.#child.kill('SIGKILL'));
+    const kill = (): void => void this.#child.kill('SIGKILL');
+    process.once('exit', kill);
+    this.#child.once('exit', () => process.off('exit', kill));
   }
 
   static async join(server: LiveKitServer, room: string, identity: string, mode: AgentMode): Promise<Agent> {

@@ -23,8 +23,6 @@ export class LiveKitServer {
     this.#dir = dir;
     this.port = port;
     this.client = new RoomServiceClient(`http://127.0.0.1:${port}`, apiKey, apiSecret);
-    // Whatever ends a run, no server outlives it.
-    process.once('exit', () => this.#child?.kill('SIGKILL'));
   }
 
   /** @param webhook - URL that is told what happens; null: nobody is */
@@ -63,6 +61,10 @@ export class LiveKitServer {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
+    // Whatever ends a run, no server outlives it.
+    const kill = (): void => void child.kill('SIGKILL');
+    process.once('exit', kill);
+    child.once('exit', () => process.off('exit', kill));
     const log = createWriteStream(join(this.#dir, 'livekit.log'), { flags: 'a' });
     child.stdout.pipe(log, { end: false });
     child.stderr.pipe(log, { end: false });
