@@ -7,7 +7,10 @@ const needed = [
     'REELAY_LIVEKIT',
     'rooms of a LiveKit server and phone calls into them: REELAY_LIVEKIT=$(.ci/livekit) npm run test:rooms',
   ],
-  ['REELAY_POSTGRES', 'the catalogue in PostgreSQL: .ci/postgres start FOLDER prints a server for REELAY_POSTGRES'],
+  [
+    'REELAY_POSTGRES',
+    'the catalogue in PostgreSQL: .ci/postgres start FOLDER prints a server for REELAY_POSTGRES',
+  ],
 ] as const;
 
 for (const [variable, what] of needed)

@@ -20,13 +20,10 @@ export async function roomChecks({ accounts }: Pick<Config, 'accounts'>, entry =
   const checks = having.map(async ({ id, livekit }): Promise<Check> => ({
     name: 'livekit',
     subject: `${id}, ${new URL(livekit.url).host}`,
-    ...(await findingsOf(
-      async () => {
-        const rooms = await new RoomServer(livekit).rooms();
-        return `${rooms.length} rooms are there; ${wanted(livekit.rooms)}`;
-      },
-      'Check livekit.url, and whether the server can be reached from here.',
-    )),
+    ...(await findingsOf(async () => {
+      const rooms = await new RoomServer(livekit).rooms();
+      return `${rooms.length} rooms are there; ${wanted(livekit.rooms)}`;
+    }, 'Check livekit.url, and whether the server can be reached from here.')),
   }));
   const client = findingsOf(
     () => loaded(entry),

@@ -1,13 +1,7 @@
 import type * as Rtc from '@livekit/rtc-node';
 import type { ParticipantFacts } from '../tap/TapRecord.js';
 import { Hearing } from './Hearing.js';
-import {
-  frameMs,
-  type JoinedRoom,
-  type JoinOptions,
-  type RoomEvents,
-  type RoomSdk,
-} from './RoomSdk.js';
+import { frameMs, type JoinedRoom, type JoinOptions, type RoomEvents, type RoomSdk } from './RoomSdk.js';
 import { bufferReport } from './trackStatistics.js';
 
 type Sdk = typeof Rtc;
@@ -35,11 +29,7 @@ class LiveKitRoom implements JoinedRoom {
   readonly #mostLanes: number;
   #isLeaving = false;
 
-  static async join(
-    rtc: Sdk,
-    options: JoinOptions,
-    events: RoomEvents,
-  ): Promise<LiveKitRoom> {
+  static async join(rtc: Sdk, options: JoinOptions, events: RoomEvents): Promise<LiveKitRoom> {
     const { url, token } = options;
     const room = new LiveKitRoom(rtc, options, events);
     // Without auto-subscription: it would fetch everybody's video, too.

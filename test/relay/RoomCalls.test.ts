@@ -239,21 +239,24 @@ await t.test('the end of the daemon leaves every room', (t) => {
   t.end();
 });
 
-await t.test('a recording has no more lanes than it may, however often somebody comes under another name', (t) => {
-  const { rooms, tap, posted, counters } = scene(10, 1);
-  rooms.record(asked('support', 'RM_1'));
-  rooms.receive({ type: 'joined', room: 1, sid: 'RM_1', arrivalMs: 1 });
-  for (let lane = 1; lane <= 21; lane++) {
-    const participant = { ...alice, identity: `visitor-${lane}` };
-    rooms.receive({ type: 'laneJoined', room: 1, lane, participant, arrivalMs: lane });
-    if (lane < 21) rooms.receive({ type: 'laneLeft', room: 1, lane, reason: 'stop', arrivalMs: lane });
-  }
-  t.equal(tap.calls[0]?.streams.length, 20);
-  t.match(tap.calls[0]?.events.at(-1), { type: 'lane_failed', code: 'lanes_full', identity: 'visitor-21' });
-  t.same(posted.at(-1), { type: 'lane', room: 1, lane: 21, address: { call: 0, stream: 0 } });
-  t.equal(counters.get('roomLanes'), 0);
-  const known = { ...alice, identity: 'visitor-3' };
-  rooms.receive({ type: 'laneJoined', room: 1, lane: 22, participant: known, arrivalMs: 30 });
-  t.equal(tap.calls[0]?.streams.length, 21, 'who has a lane comes back to it');
-  t.end();
-});
+await t.test(
+  'a recording has no more lanes than it may, however often somebody comes under another name',
+  (t) => {
+    const { rooms, tap, posted, counters } = scene(10, 1);
+    rooms.record(asked('support', 'RM_1'));
+    rooms.receive({ type: 'joined', room: 1, sid: 'RM_1', arrivalMs: 1 });
+    for (let lane = 1; lane <= 21; lane++) {
+      const participant = { ...alice, identity: `visitor-${lane}` };
+      rooms.receive({ type: 'laneJoined', room: 1, lane, participant, arrivalMs: lane });
+      if (lane < 21) rooms.receive({ type: 'laneLeft', room: 1, lane, reason: 'stop', arrivalMs: lane });
+    }
+    t.equal(tap.calls[0]?.streams.length, 20);
+    t.match(tap.calls[0]?.events.at(-1), { type: 'lane_failed', code: 'lanes_full', identity: 'visitor-21' });
+    t.same(posted.at(-1), { type: 'lane', room: 1, lane: 21, address: { call: 0, stream: 0 } });
+    t.equal(counters.get('roomLanes'), 0);
+    const known = { ...alice, identity: 'visitor-3' };
+    rooms.receive({ type: 'laneJoined', room: 1, lane: 22, participant: known, arrivalMs: 30 });
+    t.equal(tap.calls[0]?.streams.length, 21, 'who has a lane comes back to it');
+    t.end();
+  },
+);

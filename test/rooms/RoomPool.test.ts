@@ -41,7 +41,11 @@ function join(place: RoomProcess, room: number, token: string): NotedRoom {
     told: (_lane, _timeMs, message) => noted.told.push(message.type),
     processLost: (detail) => noted.processLost(detail),
   };
-  place.join(room, { type: 'join', url: 'ws://x', token, sampleRate: 48_000, departureMs: 1000, mostLanes: 50 }, visitor);
+  place.join(
+    room,
+    { type: 'join', url: 'ws://x', token, sampleRate: 48_000, departureMs: 1000, mostLanes: 50 },
+    visitor,
+  );
   return noted;
 }
 

@@ -45,4 +45,3 @@ export function place(track: Int16Array, said: Said, second: number, aboutMs: nu
   offsets.sort((a, b) => a - b);
   return { offsetMs: offsets[offsets.length >> 1] ?? NaN, found: offsets.length };
 }
-
