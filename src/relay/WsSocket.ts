@@ -5,6 +5,12 @@ import type { MediaSocket, MediaSocketOwner } from './MediaSocket.js';
 import type { ProviderBuffers } from './ProviderBuffers.js';
 import type { StalledSockets } from './StalledSockets.js';
 
+/**
+ * Up to this length a server's message is copied behind its header, bytes. `ws` writes the two apart, which costs 3.2 µs of a media message of
+ * 330 bytes, and 2.5 in one piece; from some 2000 bytes on the copy costs more than it saves.
+ */
+const mostCopied = 1024;
+
 /** The reference path: a socket whose frames `ws` reads and writes in this thread. */
 export class WsSocket implements MediaSocket {
   readonly #socket: WebSocket;
@@ -34,7 +40,7 @@ export class WsSocket implements MediaSocket {
     stalls.watch(wire, limitMs, () => this.#owner?.stalled(this.bufferedAmount));
   }
 
-  /** Writes messages itself, each in one piece. @param wire - what a server's socket, open and without extensions, runs on */
+  /** Writes messages of frames itself, each in one piece. @param wire - what a server's socket, open and without extensions, runs on */
   writeTo(wire: Socket): void {
     this.#wire = wire;
   }
@@ -54,9 +60,9 @@ export class WsSocket implements MediaSocket {
   }
 
   send(data: Buffer, isBinary: boolean, onSent?: () => void): void {
-    // `ws` writes a server's frame in two parts, which takes the socket's stream half as long again as one.
-    if (this.#wire === null || !this.isOpen) this.#socket.send(data, { binary: isBinary }, onSent);
-    else this.#wire.write(serverFrame(data, isBinary), onSent);
+    if (this.#wire !== null && data.length <= mostCopied && this.isOpen)
+      this.#wire.write(serverFrame(data, isBinary), onSent);
+    else this.#socket.send(data, { binary: isBinary }, onSent);
   }
 
   pause(): void {
@@ -80,20 +86,14 @@ export class WsSocket implements MediaSocket {
   }
 }
 
-/** A whole message in one frame, as servers send it: not masked (RFC 6455, section 5.2). */
+/** A short message in one frame, as servers send it: not masked (RFC 6455, section 5.2). */
 function serverFrame(data: Buffer, isBinary: boolean): Buffer {
   const { length } = data;
-  const headerBytes = length < 126 ? 2 : length < 65_536 ? 4 : 10;
+  const headerBytes = length < 126 ? 2 : 4;
   const frame = Buffer.allocUnsafe(headerBytes + length);
   frame[0] = isBinary ? 0x82 : 0x81;
-  if (headerBytes === 2) frame[1] = length;
-  else if (headerBytes === 4) {
-    frame[1] = 126;
-    frame.writeUInt16BE(length, 2);
-  } else {
-    frame[1] = 127;
-    frame.writeBigUInt64BE(BigInt(length), 2);
-  }
+  frame[1] = length < 126 ? length : 126;
+  if (headerBytes === 4) frame.writeUInt16BE(length, 2);
   frame.set(data, headerBytes);
   return frame;
 }

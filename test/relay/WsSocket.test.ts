@@ -32,7 +32,7 @@ await t.test(
     const got: { data: Buffer; isBinary: boolean }[] = [];
     far.on('message', (data, isBinary) => got.push({ data: data as Buffer, isBinary }));
     const closed = once(far, 'close');
-    const lengths = [0, 1, 125, 126, 127, 65_535, 65_536, 300_000];
+    const lengths = [0, 1, 125, 126, 127, 1024, 1025, 65_535, 65_536, 300_000, 330];
     const sent = lengths.map((length, index) => ({
       data: Buffer.alloc(length, 'abc'),
       isBinary: index % 2 === 0,

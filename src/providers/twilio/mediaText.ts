@@ -1,3 +1,5 @@
+import { decodeBase64 } from '../Base64.js';
+
 /**
  * What a relay needs of a media message, found without a JSON parser: nearly all messages are of this kind, and a parser makes an object
  * and a string of each of their fields. It takes only what it fully understands: an object of scalars and one object `media` of
@@ -21,13 +23,9 @@ export function findMedia(data: Buffer): MediaText | null {
 const quote = 0x22;
 const backslash = 0x5c;
 const noSpan = -1;
+const nothing: Buffer = Buffer.alloc(0);
 /** A whole number of more digits isn't exact, or isn't taken for a time. */
 const mostDigits = 15;
-/** 255 for what isn't in the alphabet (RFC 4648, section 4). */
-const sextets = new Uint8Array(256).fill(255);
-const alphabet = Buffer.from('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/');
-for (const [value, character] of alphabet.entries()) sextets[character] = value;
-
 const names = {
   event: Buffer.from('event'),
   media: Buffer.from('media'),
@@ -47,7 +45,7 @@ interface Span {
 
 /** One for all messages, so that reading allocates nothing but what it finds. */
 class MediaReader {
-  #data: Buffer = Buffer.alloc(0);
+  #data = nothing;
   #at = 0;
   #isString = false;
   /** Of the last string or scalar that was read. */
@@ -61,12 +59,22 @@ class MediaReader {
 
   read(data: Buffer): MediaText | null {
     this.#begin(data);
-    if (!this.#object(true)) return null;
+    const found = this.#isMedia() ? this.#found() : null;
+    // A bot's message may have megabytes, which nobody needs any more.
+    this.#data = nothing;
+    return found;
+  }
+
+  #isMedia(): boolean {
+    if (!this.#object(true)) return false;
     this.#skipSpace();
-    if (this.#at !== data.length || !this.#hasMedia || !this.#is(this.#event, names.media)) return null;
-    const payload = decode(data, this.#payload);
+    return this.#at === this.#data.length && this.#hasMedia && this.#is(this.#event, names.media);
+  }
+
+  #found(): MediaText | null {
+    const payload = decodeBase64(this.#text(this.#payload));
     const timestampMs = this.#number(this.#timestamp);
-    if (payload === null || timestampMs === null) return null;
+    if (typeof payload === 'string' || timestampMs === null) return null;
     return { payload, track: this.#trackName(), timestampMs, streamId: this.#text(this.#stream) };
   }
 
@@ -222,35 +230,3 @@ class MediaReader {
 }
 
 const reader = new MediaReader();
-
-/** Strictly, as `decodeBase64` does it: padding complete or absent. Null for anything else, and for nothing. */
-function decode(data: Buffer, { from, to }: Span): Buffer | null {
-  if (from === noSpan) return null;
-  let end = to;
-  while (end > from && to - end < 2 && data[end - 1] === 0x3d) end--;
-  if (end < to && (to - from) % 4 !== 0) return null;
-  const characters = end - from;
-  const rest = characters & 3;
-  if (characters < 2 || rest === 1) return null;
-  const bytes = Buffer.allocUnsafe((characters * 3) >> 2);
-  let [at, out, strange] = [from, 0, 0];
-  for (const whole = end - rest; at < whole; at += 4, out += 3) {
-    const a = sextets[data[at] ?? 0] ?? 0;
-    const b = sextets[data[at + 1] ?? 0] ?? 0;
-    const c = sextets[data[at + 2] ?? 0] ?? 0;
-    const d = sextets[data[at + 3] ?? 0] ?? 0;
-    strange |= a | b | c | d;
-    bytes[out] = (a << 2) | (b >> 4);
-    bytes[out + 1] = (b << 4) | (c >> 2);
-    bytes[out + 2] = (c << 6) | d;
-  }
-  if (rest > 0) {
-    const a = sextets[data[at] ?? 0] ?? 0;
-    const b = sextets[data[at + 1] ?? 0] ?? 0;
-    const c = rest === 3 ? (sextets[data[at + 2] ?? 0] ?? 0) : 0;
-    strange |= a | b | c;
-    bytes[out] = (a << 2) | (b >> 4);
-    if (rest === 3) bytes[out + 1] = (b << 4) | (c >> 2);
-  }
-  return (strange & 0x80) === 0 ? bytes : null;
-}
