@@ -11,18 +11,21 @@ const mayImport = {
   config: [],
   tap: everywhere,
   providers: ['audio', 'config'],
-  relay: [...everywhere, 'providers', 'tap'],
+  relay: [...everywhere, 'providers', 'tap', 'bridge'],
+  // Runs in processes of its own; the relay hands calls to it as to any bot.
+  bridge: [...everywhere, 'providers', 'tap'],
+  rooms: [...everywhere, 'tap'],
   recorder: [...everywhere, 'tap', 'spool'],
   spool: ['audio', 'config'],
   storage: [...everywhere, 'spool'],
   catalogue: [...everywhere, 'spool'],
-  control: [...everywhere, 'spool', 'storage', 'catalogue', 'tap', 'providers'],
-  supervisor: [...everywhere, 'relay', 'tap', 'recorder', 'spool', 'control'],
+  control: [...everywhere, 'spool', 'storage', 'catalogue', 'tap', 'providers', 'rooms'],
+  supervisor: [...everywhere, 'relay', 'bridge', 'tap', 'recorder', 'spool', 'control'],
   simulators: [...everywhere, 'providers'],
   // Runs in a browser: of the others it has types, nothing else.
   web: ['config', 'spool', 'control'],
   // Looks at what each stage needs, and is imported by none.
-  doctor: [...everywhere, 'spool', 'storage', 'catalogue', 'control', 'providers', 'relay'],
+  doctor: [...everywhere, 'tap', 'spool', 'storage', 'catalogue', 'control', 'providers', 'relay', 'rooms'],
 };
 const stages = Object.keys(mayImport);
 const zones = Object.entries(mayImport).map(([stage, allowed]) => ({

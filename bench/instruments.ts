@@ -29,8 +29,13 @@ const limits = {
   ringBytes: 64 * 1024 * 1024,
   stalledMs: 10_000,
   loopDelayMs: 200,
+  bridgedCallsPerProcess: 20,
+  bridgeProcesses: 4,
   downloadBytesPerSecond: 64 * 1024 * 1024,
   memoryBytes: null,
+  roomsPerProcess: 4,
+  lanesPerRoom: 50,
+  roomProcesses: 16,
 };
 let sink = 0;
 

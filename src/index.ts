@@ -5,16 +5,21 @@
 export { errorCodes, ReelayError, type ErrorCode } from './config/ReelayError.js';
 export type {
   Channel,
+  ChunkLane,
   Gap,
   GapCause,
+  LanePresence,
   Manifest,
   ManifestChunk,
   ManifestEvent,
+  ManifestLane,
+  ManifestRoom,
   ManifestStream,
   PlayoutError,
   RecordingLayout,
   RecordingState,
   Sidecar,
+  SidecarLane,
   WholeAudio,
 } from './spool/Manifest.js';
 export type { SpeechDocument } from './control/rendition/speechDocument.js';

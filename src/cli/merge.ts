@@ -28,6 +28,8 @@ import type { SearchOptions } from './SearchedPlaces.js';
 export interface MergeOptions extends SearchOptions {
   readonly output: string;
   readonly force?: boolean;
+  /** Of a room: one lane alone. */
+  readonly lane?: string;
 }
 
 export interface Merged {
@@ -48,6 +50,7 @@ export function mergeCommand(): Command {
       '--force',
       'merges what there is of a recording that does not verify, with silence for missing chunks',
     )
+    .option('--lane <name>', 'of a room: one participant alone, as its manifest names the lane')
     .action(async (target: string, options: MergeOptions) => {
       process.exitCode = await runMerge(target, options);
     });
@@ -61,10 +64,10 @@ export async function runMerge(
   errors: Output = process.stderr,
 ): Promise<number> {
   return await exitCodeOf(async () => {
-    const force = options.force === true;
+    const { force = false, lane } = options;
     const merged = await withRecordings(target, options, async (found) => {
       const folder = oneOf(found, target);
-      return await patiently(() => mergeRecording(folder, options.output, { force }));
+      return await patiently(() => mergeRecording(folder, options.output, { force, lane }));
     });
     output.write(`${merged.path}  ${merged.durationSeconds.toFixed(3)} s\n`);
     return 0;
@@ -75,19 +78,23 @@ export async function runMerge(
  * Writes one WAV from a recording's chunks, or from the object that holds the whole call. The audio streams from file to file;
  * the output appears under its name only when it is whole. Past 4 GiB it is RF64.
  *
- * @param options - `force`: also a recording that doesn't verify, audio as it lies, missing audio as silence
+ * @param options - `force`: also a recording that doesn't verify, audio as it lies, missing audio as silence. `lane`: of a room, one lane
+ *   alone, as long as the recording
  * @throws ReelayError `verify_failed`, `recording_empty`, `output_invalid`; what a bucket throws
  */
 export async function mergeRecording(
   folder: RecordingFolder,
   output: string,
-  options: { readonly force: boolean } = { force: false },
+  options: { readonly force: boolean; readonly lane?: string | undefined } = { force: false },
 ): Promise<Merged> {
   const recording = await folder.read();
   if (!options.force) requireWhole(recording);
   requireOther(output, recording);
-  const { sampleRate, channels } = formatOf(recording);
-  const pieces = piecesOf(recording, channels * 2);
+  const { lane } = options;
+  const format = formatOf(recording);
+  const { sampleRate } = format;
+  const channels = lane === undefined ? format.channels : 1;
+  const pieces = lane === undefined ? piecesOf(recording, channels * 2) : lanePiecesOf(recording, lane);
   const bytes = pieces.reduce((sum, piece) => sum + piece.bytes, 0);
   if (bytes === 0) throw new ReelayError('recording_empty', { value: recording.recordingId });
   const samples = bytes / (channels * 2);
@@ -127,7 +134,8 @@ function requireWhole(recording: RecordingOnDisk): void {
 }
 
 function requireOther(output: string, { chunks }: RecordingOnDisk): void {
-  if (!chunks.some(({ wav }) => wav !== null && resolve(wav.path) === resolve(output))) return;
+  const wavs = chunks.flatMap(({ wav, lanes = [] }) => [wav, ...lanes.map((each) => each.wav)]);
+  if (!wavs.some((wav) => wav !== null && resolve(wav.path) === resolve(output))) return;
   throw new ReelayError('output_invalid', { value: output, remedy: 'It is a chunk of this very recording.' });
 }
 
@@ -148,10 +156,11 @@ function piecesOf(recording: RecordingOnDisk, frameBytes: number): Piece[] {
   let position = 0;
   for (const chunk of recording.chunks) {
     const samples = samplesOf.get(chunk.index);
+    const { index, wav } = chunk;
     const piece =
-      chunk.wav === null && whole !== undefined
+      wav === null && whole !== undefined
         ? sliceOf(whole, recording, position, (samples ?? 0) * frameBytes)
-        : fileOf(chunk, samples, frameBytes);
+        : fileOf(wav === null ? null : chunkName(index), wav, samples, frameBytes);
     position += piece.bytes;
     const last = pieces.at(-1);
     const goesOn =
@@ -169,10 +178,30 @@ function piecesOf(recording: RecordingOnDisk, frameBytes: number): Piece[] {
   return pieces;
 }
 
-function fileOf({ index, wav }: ChunkOnDisk, samples: number | undefined, frameBytes: number): Piece {
+/** Where a lane has no file it said nothing. @throws ReelayError `recording_empty` for one that isn't there */
+function lanePiecesOf(recording: RecordingOnDisk, lane: string): Piece[] {
+  const { chunks = [], lanes = [] } = recording.manifest?.value ?? {};
+  const samplesOf = new Map(chunks.map(({ index, samples }) => [index, samples]));
+  if (!lanes.some((each) => each.lane === lane)) {
+    const names = lanes.map((each) => each.lane).join(', ');
+    const remedy = names === '' ? 'It has no lanes: leave out --lane.' : `Its lanes are ${names}.`;
+    throw new ReelayError('recording_empty', { value: `${recording.recordingId}, lane ${lane}`, remedy });
+  }
+  return recording.chunks.map(({ index, lanes: there = [] }) => {
+    const wav = there.find((each) => each.lane === lane)?.wav ?? null;
+    return fileOf(wav === null ? null : chunkName(index, lane), wav, samplesOf.get(index), 2);
+  });
+}
+
+/** @param name - of the file; null where there is none */
+function fileOf(
+  name: string | null,
+  wav: ChunkOnDisk['wav'],
+  samples: number | undefined,
+  frameBytes: number,
+): Piece {
   const audio = Math.max(0, (wav?.bytes ?? 0) - wavHeaderBytes);
   const bytes = samples === undefined ? audio - (audio % frameBytes) : samples * frameBytes;
-  const name = wav === null ? null : chunkName(index);
   return { name, start: wavHeaderBytes, there: Math.min(audio, bytes), bytes };
 }
 

@@ -39,6 +39,20 @@ export interface JambonzAccount {
 
 export type RecordFormat = 'mp3' | 'wav';
 
+/** A LiveKit server, or a project of LiveKit Cloud, whose rooms are joined and recorded. */
+export interface LiveKitAccount {
+  /** `ws://` or `wss://`; its HTTP API is at the same place. */
+  readonly url: string;
+  readonly apiKey: string;
+  readonly apiSecret: string;
+  /** Which rooms are recorded without being asked for: patterns of names, in which `*` is any text. Default `none`. */
+  readonly rooms: 'all' | 'none' | readonly string[];
+  /** How long a recorder stays in a room from which everybody has gone, s. Default 20. */
+  readonly departureSeconds: number;
+  /** Of the recordings, Hz. Default 48 000. */
+  readonly sampleRate: number;
+}
+
 /**
  * Which objects a recording becomes. `chunks`: a WAV per chunk. `single`: one `audio.wav`. `both`: these and that. `jambonz`:
  * the object that jambonz's portal looks for, and `audio.wav` beside it where that object is an MP3.
@@ -94,13 +108,15 @@ export type StoreConfig = FileStoreConfig | S3StoreConfig | AzureStoreConfig;
 export interface AccountConfig {
   /** The account id that the call itself carries; `*` is an explicit catch-all. */
   readonly id: string;
-  /** Bot URL by dialect; null where that dialect is record-only. */
+  /** Bot URL by dialect, or a room's (`livekit://…`, see `roomUrl.ts`); null where that dialect is record-only. */
   readonly upstream: { readonly twilio: string | null; readonly jambonz: string | null };
   readonly onUpstreamLoss: UpstreamLossPolicy;
   /** How long, after a stream's end, a new stream of the same call continues its recording. Default 5. */
   readonly resumeSeconds: number;
   readonly twilio: TwilioAccount;
   readonly jambonz: JambonzAccount;
+  /** Null: it has no rooms. */
+  readonly livekit: LiveKitAccount | null;
   /** Null: calls are relayed, their recordings are `failed` with reason `no_store`. */
   readonly store: StoreConfig | null;
   /** Bearer keys that see this account on the control port. */
@@ -225,6 +241,10 @@ export interface Config {
      * refused. Default 200.
      */
     readonly loopDelayMs: number;
+    /** Calls that one bridge process carries into rooms. Default 20: what a process costs grows with their square. */
+    readonly bridgedCallsPerProcess: number;
+    /** Bridge processes at once. Default 4. */
+    readonly bridgeProcesses: number;
     /** Audio that the control port gives out, of all downloads together, bytes per second. Default 64 MiB. */
     readonly downloadBytesPerSecond: number;
     /**
@@ -232,6 +252,12 @@ export interface Config {
      * what the machine, or its control group, has.
      */
     readonly memoryBytes: number | null;
+    /** LiveKit rooms that one process joins: what it costs grows with their square. Default 4. */
+    readonly roomsPerProcess: number;
+    /** Tracks of one room that are recorded at once; a further one waits until another goes. Default 50. */
+    readonly lanesPerRoom: number;
+    /** Processes at once that join rooms; a room beyond waits for a place. Default 16. */
+    readonly roomProcesses: number;
   };
   readonly log: { readonly level: 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' | 'silent' };
   readonly tracing: {

@@ -5,6 +5,7 @@ import { bucketStore, isBucketUrl } from './bucketStore.js';
 import { beepName, type AccountConfig, type Config, type StoreConfig } from './Config.js';
 import { type Environment, type Problem, overlayEnvironment, substitute } from './environment.js';
 import { ReelayError } from './ReelayError.js';
+import { isRoomUrl } from './roomUrl.js';
 import { accountSchema, configOf, configSchema } from './schema.js';
 
 /** What the command line says on top of file and environment; undefined where a flag was not given. */
@@ -210,7 +211,13 @@ function contradictions(config: Config): Problem[] {
 }
 
 function togetherProblems(config: Config): Problem[] {
-  return [...doubleKeys(config), ...nestedFolders(config), ...unknownPrompts(config)];
+  return [
+    ...doubleKeys(config),
+    ...nestedFolders(config),
+    ...unknownPrompts(config),
+    ...roomsOfAnybody(config),
+    ...unreachableRooms(config),
+  ];
 }
 
 function doubleIds({ accounts }: Config): Problem[] {
@@ -248,6 +255,28 @@ function unknownPrompts({ prompts, accounts }: Config): Problem[] {
     if (prompt === null || known.includes(prompt)) return [];
     const message = `is "${prompt}"; it must be one of ${known.join(', ')}`;
     return [{ path: `accounts[${index}].prompt`, message }];
+  });
+}
+
+/** A call that is to go to a room needs the server that has it, and can only hear it as a stream. */
+function unreachableRooms({ accounts }: Config): Problem[] {
+  return accounts.flatMap(({ upstream, livekit, jambonz }, index) => {
+    const names = (['twilio', 'jambonz'] as const).filter((name) => isRoomUrl(upstream[name] ?? ''));
+    const path = `accounts[${index}]`;
+    if (names.length > 0 && livekit === null)
+      return [{ path: `${path}.livekit`, message: 'is missing; its upstream is a room of the server there' }];
+    if (!names.includes('jambonz') || jambonz.returns !== 'playAudio') return [];
+    const message = 'is "playAudio"; what is said in a room can only be streamed: say "streaming"';
+    return [{ path: `${path}.jambonz.returns`, message }];
+  });
+}
+
+/** Whose a room is is known by the account that has the keys of its server; any account has none. */
+function roomsOfAnybody({ accounts }: Config): Problem[] {
+  return accounts.flatMap(({ id, livekit }, index) => {
+    if (id !== '*' || livekit === null) return [];
+    const message = 'is given to "*", and a room needs an account of its own; give that an id';
+    return [{ path: `accounts[${index}].livekit`, message }];
   });
 }
 

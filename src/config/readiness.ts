@@ -4,6 +4,8 @@ export interface ThreadStates {
   readonly media: 'ready' | 'overloaded' | 'draining';
   readonly recorder: WorkerState | 'blocked';
   readonly control: WorkerState;
+  /** The thread that joins LiveKit rooms; missing where no account has a LiveKit server. */
+  readonly rooms?: WorkerState;
 }
 
 /**
@@ -13,7 +15,7 @@ export interface ThreadStates {
  */
 export type WorkerState = 'starting' | 'ready' | 'restarting' | 'stuck';
 
-export type WorkerName = 'recorder' | 'control';
+export type WorkerName = 'recorder' | 'control' | 'rooms';
 
 /** Why calls that begin now are relayed and not recorded. */
 export type Unrecorded = 'spool_full' | 'overloaded';

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isRoomUrl, readRoomUrl, roomUrlForm } from './roomUrl.js';
 
 /** A problem of one value, in words that finish the sentence "… must be". */
 type Reading<T> = (value: unknown) => T | undefined;
@@ -76,13 +77,17 @@ export const host = () =>
     typeof value === 'string' && hostName.test(value) ? value : undefined,
   );
 
+/** Where calls go: a bot's socket, or a room of the account's LiveKit server. */
+export const upstreamUrl = () =>
+  scalar(`a ws:// or wss:// URL, for example wss://bot.example.com/media, or ${roomUrlForm}`, (value) => {
+    if (typeof value === 'string' && isRoomUrl(value))
+      return readRoomUrl(value) === undefined ? undefined : value;
+    return socketUrlOf(value);
+  });
+
 /** A WebSocket URL; a fragment makes no sense in one (RFC 6455, section 3). */
 export const socketUrl = () =>
-  scalar('a ws:// or wss:// URL, for example wss://bot.example.com/media', (value) => {
-    const url = urlOf(value);
-    if (url === undefined || !['ws:', 'wss:'].includes(url.protocol) || url.hash !== '') return undefined;
-    return value as string;
-  });
+  scalar('a ws:// or wss:// URL, for example wss://bot.example.com/media', socketUrlOf);
 
 /** An origin: its scheme, host and port; what `ws` and `wss` would be is written as `http` and `https`. */
 export const origin = () =>
@@ -133,6 +138,12 @@ export const timeZone = () =>
       return undefined;
     }
   });
+
+function socketUrlOf(value: unknown): string | undefined {
+  const url = urlOf(value);
+  if (url === undefined || !['ws:', 'wss:'].includes(url.protocol) || url.hash !== '') return undefined;
+  return value as string;
+}
 
 function urlOf(value: unknown): URL | undefined {
   return typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined;

@@ -12,12 +12,13 @@ import {
   scalar,
   secretText,
   size,
-  socketUrl,
   text,
   timeZone,
+  upstreamUrl,
   whole,
   yesOrNo,
 } from './scalar.js';
+import { livekit } from './livekitSchema.js';
 import { closed, section } from './section.js';
 import { storeSchema } from './storeSchema.js';
 import { tracingSchema } from './tracingSchema.js';
@@ -79,10 +80,15 @@ export function configSchema(folder: string) {
       ringBytes: size(64 * KiB, GiB).default(64 * MiB),
       stalledMs: whole('milliseconds', 500, 600_000).default(10_000),
       loopDelayMs: whole('milliseconds', 5, 60_000).default(200),
+      bridgedCallsPerProcess: whole('calls', 1, 200).default(20),
+      bridgeProcesses: whole('processes', 1, 256).default(4),
       downloadBytesPerSecond: size(MiB, 1024 * GiB).default(64 * MiB),
       memoryBytes: size(64 * MiB, 1024 * TiB)
         .nullable()
         .default(null),
+      roomsPerProcess: whole('rooms', 1, 100).default(4),
+      lanesPerRoom: whole('tracks', 1, 1000).default(50),
+      roomProcesses: whole('processes', 1, 1000).default(16),
     }),
     log: section({
       level: oneOf('fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent').default('info'),
@@ -134,7 +140,7 @@ function account(path: () => z.ZodType<string>) {
       requireToken: yesOrNo().default(false),
     }),
     jambonz: jambonz(),
-    livekit: notYet('LiveKit', 'Leave it out'),
+    livekit: livekit(),
     store: storeSchema(path).nullable().default(null),
     apiKeys: apiKeys().default([]),
     webhooks: z.array(webhook()).default([]),
@@ -148,6 +154,7 @@ function account(path: () => z.ZodType<string>) {
     resumeSeconds: input.resumeSeconds,
     twilio: { authTokens: input.twilio.authToken, requireToken: input.twilio.requireToken },
     jambonz: input.jambonz,
+    livekit: input.livekit,
     store: input.store,
     apiKeys: input.apiKeys,
     webhooks: input.webhooks,
@@ -226,8 +233,8 @@ function withPairs<T extends Logins>(input: T, context: z.RefinementCtx<T>) {
 /** One URL for every dialect, or one for each; a dialect that is left out is recorded only. */
 function upstream() {
   const each = closed({
-    twilio: socketUrl().nullable().default(null),
-    jambonz: socketUrl().nullable().default(null),
+    twilio: upstreamUrl().nullable().default(null),
+    jambonz: upstreamUrl().nullable().default(null),
   });
   return z.unknown().transform((value, context): AccountConfig['upstream'] => {
     const wanted = typeof value === 'object' && value !== null ? value : { twilio: value, jambonz: value };
@@ -311,21 +318,6 @@ function catalogueUrl(folder: string) {
   });
 }
 
-/** A key that is documented for a later version: refused when it says anything, rather than silently ignored. */
-function notYet(what: string, remedy: string) {
-  return z
-    .unknown()
-    .superRefine((value, context) => {
-      if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return;
-      context.issues.push({ code: 'custom', message: `${notDone(what)} ${remedy}.`, input: undefined });
-    })
-    .optional();
-}
-
-function notDone(what: string): string {
-  return `is not in this version: ${what} comes later.`;
-}
-
 /** What a configuration without accounts serves: any account, on loopback only because it has no secrets. */
 export function catchAll(folder: string): AccountConfig {
   return {
@@ -341,6 +333,7 @@ export function catchAll(folder: string): AccountConfig {
       legSampleRate: 8000,
       recordFormat: 'mp3',
     },
+    livekit: null,
     store: { type: 'file', dir: resolve(folder, 'recordings') },
     apiKeys: [],
     webhooks: [],
@@ -362,4 +355,4 @@ export function configOf(input: ConfigInput, folder: string): Config {
 }
 
 /** Keys that hold a list of texts, which an environment variable gives separated by commas. */
-export const listKeys: ReadonlySet<string> = new Set(['adminKeys', 'authToken', 'apiKeys']);
+export const listKeys: ReadonlySet<string> = new Set(['adminKeys', 'authToken', 'apiKeys', 'rooms']);

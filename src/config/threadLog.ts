@@ -20,7 +20,7 @@ const aboutRecording = '"recordingId":"';
  * @param aside - gets the lines about recordings, too; must neither wait nor throw
  */
 export function threadLog(
-  thread: 'media' | 'recorder' | 'control',
+  thread: 'media' | 'recorder' | 'control' | 'rooms',
   level: Config['log']['level'] = 'info',
   aside?: (line: string) => void,
 ): Logger {

@@ -1,35 +1,38 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { accountOf, type Config } from '../config/Config.js';
+import type { Config } from '../config/Config.js';
+import type { WorkerName } from '../config/readiness.js';
 import { isLoopback } from '../config/isFromHere.js';
 import { StartTokens } from '../providers/twilio/startToken.js';
 import { daemonsFolder } from '../spool/layout.js';
 import { signatureOf } from '../spool/ManifestSignature.js';
-import { type Clock, clockOf, wallClockOf } from '../storage/Clock.js';
-import { readSpooled } from '../storage/SpooledRecording.js';
+import { clockOf, wallClockOf } from '../storage/Clock.js';
 import { SpoolReserve } from '../storage/SpoolReserve.js';
 import { Stores } from '../storage/Stores.js';
 import { Counters } from '../tap/Counters.js';
+import type { RoomOutcome, RoomRequest } from '../tap/RoomRequest.js';
 import type { ControlData, FaultKind, FromControl, PlainRequest, ToControl } from './ControlMessage.js';
 import { AccountDirectory } from './AccountDirectory.js';
 import { Archive } from './library/Archive.js';
 import { CallLog, callLogBytes } from './monitoring/CallLog.js';
 import { ConfigInForce } from './ConfigInForce.js';
 import { ControlPort } from './ControlPort.js';
-import { EventJournal } from './events/EventJournal.js';
-import { EventWatch, type Uploading } from './events/EventWatch.js';
+import type { EventWatch } from './events/EventWatch.js';
+import { Notices } from './events/Notices.js';
 import { commitFault } from './Fault.js';
 import { httpApi } from './api/HttpApi.js';
 import { LiveCalls } from './library/LiveCalls.js';
 import { answerMediaHttp } from './MediaHttp.js';
 import { Monitoring } from './monitoring/Monitoring.js';
 import { RecorderLink } from './RecorderLink.js';
+import { MainQuestions } from './MainQuestions.js';
 import { RecordingRequests } from './RecordingRequests.js';
+import { RoomWatch } from './rooms/RoomWatch.js';
 import { SpoolOwnership } from './uploads/SpoolOwnership.js';
 import { uploadFaults, type UploadFaults } from './uploadFaults.js';
 import { Uploads } from './uploads/Uploads.js';
-import { Webhooks } from './events/Webhooks.js';
+import type { Webhooks } from './events/Webhooks.js';
 
 /** How often the spool is looked through without being told to, in case an announcement was lost, ms. */
 const lookMs = 30_000;
@@ -48,6 +51,10 @@ export class Control {
   readonly #monitoring: Monitoring;
   readonly #calls = new LiveCalls();
   readonly #requests = new RecordingRequests((id, request) => this.#post({ type: 'record', id, request }));
+  readonly #roomQuestions = new MainQuestions<RoomRequest, RoomOutcome>((id, request) =>
+    this.#post({ type: 'room', id, request }),
+  );
+  readonly #rooms: RoomWatch;
   readonly #stores: Stores;
   readonly #ownership: SpoolOwnership;
   readonly #archive: Archive;
@@ -98,8 +105,16 @@ export class Control {
       found: (folder, manifest) => this.#recorder.found(folder, manifest),
       log,
     });
-    this.#webhooks = this.#makeWebhooks(clock, wallClockOf(faults.clockSpeed));
-    this.#events = this.#makeEventWatch(clock);
+    ({ webhooks: this.#webhooks, watch: this.#events } = new Notices({
+      config: () => this.#config,
+      spoolDir: this.#spoolDir,
+      archive: this.#archive,
+      find: async (accountId) => await this.#directory.find(accountId),
+      metrics,
+      clock,
+      nowMs: wallClockOf(faults.clockSpeed),
+      log,
+    }));
     this.#uploads = new Uploads({
       config: () => this.#config,
       directory: this.#directory,
@@ -124,6 +139,13 @@ export class Control {
       uploads: this.#uploads,
       events: this.#events,
       monitoring: this.#monitoring,
+    });
+    this.#rooms = new RoomWatch({
+      config: () => this.#config,
+      calls: this.#calls,
+      record: async (request) => await this.#roomQuestions.ask(request),
+      alerts,
+      log,
     });
     this.#port = this.#makePort();
     this.#recorder.listenTo(data.recorderPort);
@@ -190,6 +212,8 @@ export class Control {
         return;
       case 'recorded':
         return this.#requests.answered(message.id, message.outcome);
+      case 'roomed':
+        return this.#roomQuestions.answered(message.id, message.outcome);
       case 'calls':
         return this.#calls.take(message);
       case 'threads':
@@ -217,6 +241,7 @@ export class Control {
     this.#uploads.start();
     this.#webhooks.start();
     this.#events.start();
+    this.#rooms.start();
     if (listens) await this.#open();
     await this.#look();
   }
@@ -276,6 +301,7 @@ export class Control {
       tokens: this.#tokens,
       threads: this.#monitoring.threads,
       findAccount: (accountId) => this.#directory.find(accountId, true),
+      rooms: this.#rooms,
       log: this.#log,
     });
     this.#post({ type: 'httpAnswer', id, response });
@@ -300,6 +326,7 @@ export class Control {
     this.#post({ type: 'config', config: this.#config });
     this.#log.info({ accounts: this.#config.accounts.length }, 'the configuration was reloaded');
     this.#uploads.reload();
+    void this.#rooms.look();
     if (this.#looking !== null) this.#archive.readStores();
     void this.#look();
   }
@@ -321,6 +348,7 @@ export class Control {
 
   async #end(): Promise<void> {
     this.#archive.end();
+    this.#rooms.stop();
     const unstored = this.#looking === null ? 0 : await this.#finish(this.#looking);
     await this.#port.close();
     this.#stores.close();
@@ -359,39 +387,6 @@ export class Control {
     });
   }
 
-  #makeWebhooks(clock: Clock, nowMs: () => number): Webhooks {
-    return new Webhooks({
-      outbox: this.#archive.catalogue.outbox,
-      journal: new EventJournal({ dir: join(this.#spoolDir, daemonsFolder), log: this.#log }),
-      find: async (accountId) => await this.#directory.find(accountId),
-      clock,
-      nowMs,
-      keep: async (delivery) => await (await this.#archive.ledgerOf(delivery.accountId))?.keep(delivery),
-      letGo: async (delivery) => await (await this.#archive.ledgerOf(delivery.accountId))?.letGo(delivery),
-      tried: (outcome) => this.#monitoring.metrics.eventTries.inc({ outcome }),
-      dropped: () => this.#monitoring.metrics.eventsDropped.inc(),
-      log: this.#log,
-    });
-  }
-
-  #makeEventWatch(clock: Clock): EventWatch {
-    return new EventWatch({
-      clock,
-      tell: (event) => this.#webhooks.tell(event),
-      // Of an account that is looked up it isn't known here.
-      isWanted: (accountId) =>
-        (accountOf(this.#config, accountId)?.webhooks.length ?? 0) > 0 || this.#config.accountLookup !== null,
-      read: async (folder) => await this.#uploading(folder),
-      stalledMs: () => this.#config.recording.stalledMinutes * 60_000,
-      log: this.#log,
-    });
-  }
-
-  async #uploading(folder: string): Promise<Uploading | null> {
-    const { manifest, note } = (await readSpooled(this.#spoolDir, folder)) ?? { manifest: null };
-    return manifest === null ? null : { manifest, stored: note.chunks.map(({ index }) => index) };
-  }
-
   #makePort(): ControlPort {
     const { metrics, report, callLog, traces } = this.#monitoring;
     const app = httpApi({
@@ -402,6 +397,11 @@ export class Control {
       keyring: () => this.#settings.keyring,
       threads: () => this.#monitoring.threads,
       requests: this.#requests,
+      rooms: {
+        watch: this.#rooms,
+        accounts: () => this.#config.accounts,
+        findAccount: async (accountId) => await this.#directory.find(accountId),
+      },
       removal: this.#archive.removal,
       audit: this.#archive.audit,
       outbox: this.#archive.catalogue.outbox,
@@ -422,9 +422,9 @@ export class Control {
     return signingKey === null ? null : signatureOf(manifest, signingKey);
   }
 
-  #fault(thread: 'recorder' | 'control', fault: FaultKind): void {
+  #fault(thread: WorkerName, fault: FaultKind): void {
     this.#log.warn({ worker: thread, fault }, 'breaking a thread, as asked');
-    if (thread === 'recorder') this.#post({ type: 'fault', fault });
-    else commitFault(fault);
+    if (thread === 'control') commitFault(fault);
+    else this.#post({ type: 'fault', thread, fault });
   }
 }

@@ -2,6 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { AccountConfig, Config } from '../config/Config.js';
 import type { ThreadStates, WorkerName } from '../config/readiness.js';
 import type { RecordingOutcome, RecordingRequest, RecordingSwitch } from '../tap/RecordingRequest.js';
+import type { RoomOutcome, RoomRequest } from '../tap/RoomRequest.js';
 
 export type { ThreadStates };
 
@@ -58,6 +59,18 @@ export interface LiveCall {
   readonly startTime: string;
   readonly streams: readonly string[];
   readonly upstream: 'none' | 'connecting' | 'open' | 'lost';
+  /** Of a LiveKit room. */
+  readonly room?: LiveRoom;
+}
+
+/** Where the recorder is with a LiveKit room. */
+export interface LiveRoom {
+  readonly name: string;
+  readonly sid: string;
+  /** `silent`: it is in the room, and nobody has published anything yet. */
+  readonly presence: 'joining' | 'joined' | 'silent' | 'audible' | 'reconnecting';
+  /** Names of the lanes that are there now. */
+  readonly lanes: readonly string[];
 }
 
 /** What has become of some calls. */
@@ -112,6 +125,8 @@ export type ToControl =
   | { readonly type: 'lookup'; readonly id: number; readonly accountId: string }
   /** Answer to `record`. */
   | { readonly type: 'recorded'; readonly id: number; readonly outcome: RecordingOutcome }
+  /** Answer to `room`. */
+  | { readonly type: 'roomed'; readonly id: number; readonly outcome: RoomOutcome }
   /** What main has logged about recordings. */
   | { readonly type: 'lines'; readonly lines: readonly string[] }
   /** Finish what can be finished within this time, ms, and post `stopped`. Sent again when there is less patience. */
@@ -138,8 +153,10 @@ export type FromControl =
   | { readonly type: 'spool'; readonly full: boolean }
   /** The recording of a call that is up shall be started, paused, resumed or stopped; answered with `recorded`. */
   | { readonly type: 'record'; readonly id: number; readonly request: RecordingRequest }
-  /** `POST /v1/faults` for the recorder; control applies its own itself. */
-  | { readonly type: 'fault'; readonly fault: FaultKind }
+  /** A LiveKit room is to be recorded; answered with `roomed`. */
+  | { readonly type: 'room'; readonly id: number; readonly request: RoomRequest }
+  /** `POST /v1/faults` for another thread; control applies its own itself. */
+  | { readonly type: 'fault'; readonly thread: 'recorder' | 'rooms'; readonly fault: FaultKind }
   /** Answer to `begin`: what lies in the spool is known. */
   | { readonly type: 'begun' }
   /** Answer to `handOver`: the control port is free, and these are the recordings in the spool that are known. */

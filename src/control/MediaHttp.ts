@@ -5,6 +5,7 @@ import { ReelayError } from '../config/ReelayError.js';
 import type { StartTokens } from '../providers/twilio/startToken.js';
 import type { PlainRequest, PlainResponse, ThreadStates } from './ControlMessage.js';
 import { httpErrorOf } from './api/HttpError.js';
+import type { RoomWatch } from './rooms/RoomWatch.js';
 import { answerVoice, type FindAccount } from './VoiceWebhook.js';
 
 export interface MediaHttpSources {
@@ -12,10 +13,11 @@ export interface MediaHttpSources {
   readonly tokens: StartTokens;
   readonly threads: ThreadStates;
   readonly findAccount: FindAccount;
+  readonly rooms: Pick<RoomWatch, 'receive'>;
   readonly log: Logger;
 }
 
-/** Answers the plain HTTP requests of the media port: the voice webhook and health. Never rejects. */
+/** Answers the plain HTTP requests of the media port: webhooks of Twilio and LiveKit, and health. Never rejects. */
 export async function answerMediaHttp(
   request: PlainRequest,
   sources: MediaHttpSources,
@@ -25,6 +27,10 @@ export async function answerMediaHttp(
     if (request.method === 'POST' && path === '/twilio/voice') {
       const body = await answerVoice(sources.config, request, sources.tokens, sources.findAccount);
       return { status: 200, headers: { 'content-type': 'text/xml; charset=utf-8' }, body };
+    }
+    if (request.method === 'POST' && path === '/livekit/webhook') {
+      await sources.rooms.receive(request);
+      return json(200, {});
     }
     if (request.method === 'GET' && path === '/healthz') return json(200, { status: 'ok' });
     if (request.method === 'GET' && path === '/readyz') {

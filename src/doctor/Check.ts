@@ -17,6 +17,8 @@ export interface Check {
     | 'quarantine'
     | 'clock'
     | 'upstream'
+    | 'livekit'
+    | 'livekit client'
     | 'store'
     | 'catalogue'
     | 'account look-up';

@@ -6,6 +6,7 @@ import { fileChecks } from './files.js';
 import { indexChecks } from './indexes.js';
 import { machineChecks } from './machine.js';
 import { portChecks } from './ports.js';
+import { roomChecks } from './rooms.js';
 import { spoolChecks } from './spool.js';
 import { storeChecks } from './stores.js';
 import { upstreamChecks } from './upstreams.js';
@@ -25,6 +26,7 @@ export async function examine(config: Config): Promise<Check[]> {
     spoolChecks(config),
     clockCheck(config).then((check) => [check]),
     upstreamChecks(config),
+    roomChecks(config),
     storeChecks(config),
     indexChecks(config),
   ];

@@ -1,5 +1,6 @@
 import { WebSocket } from 'ws';
 import type { AccountConfig, Config } from '../config/Config.js';
+import { isRoomUrl } from '../config/roomUrl.js';
 import { dialects } from '../relay/MediaRoute.js';
 import { upstreamTarget } from '../relay/upstreamTarget.js';
 import { type Check, failed, type Findings, ok, patienceMs, reasonOf } from './Check.js';
@@ -14,11 +15,28 @@ export async function upstreamChecks({ accounts }: Config): Promise<Check[]> {
       if (url === null || seen.has(`${dialect.name} ${url}`)) continue;
       seen.add(`${dialect.name} ${url}`);
       const subject = `${dialect.name} of ${account.id}, ${bare(url)}`;
-      checks.push(
-        knock(url, dialect, account).then((findings) => ({ name: 'upstream', subject, ...findings })),
-      );
+      // A room is there when a call comes; its server is asked for by itself.
+      const findings = isRoomUrl(url) ? serverOf(account) : knock(url, dialect, account);
+      checks.push(findings.then((found) => ({ name: 'upstream', subject, ...found })));
     }
   return await Promise.all(checks);
+}
+
+/** The health of a LiveKit server, which needs no key: `GET /` answers `OK`. */
+async function serverOf({ livekit }: AccountConfig): Promise<Findings> {
+  if (livekit === null) return failed('no LiveKit server', 'Give the account its livekit section.');
+  const url = livekit.url.replace(/^ws/, 'http');
+  const sinceMs = performance.now();
+  try {
+    const { ok: isWell, status } = await fetch(url, { signal: AbortSignal.timeout(patienceMs) });
+    if (isWell) return ok(`the LiveKit server answered in ${(performance.now() - sinceMs).toFixed(0)} ms`);
+    return failed(`the LiveKit server answered with ${status}`, 'Look into its log.');
+  } catch (error) {
+    return failed(
+      reasonOf(error),
+      'Start the LiveKit server, or correct livekit.url; calls would reach nobody.',
+    );
+  }
 }
 
 async function knock(
@@ -59,6 +77,7 @@ async function knock(
 
 /** Without user, password and query. */
 function bare(url: string): string {
+  if (isRoomUrl(url)) return url.split('?', 1)[0] ?? '';
   const { protocol, host, pathname } = new URL(url);
   return `${protocol}//${host}${pathname}`;
 }

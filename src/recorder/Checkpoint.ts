@@ -4,6 +4,7 @@ import { crc32 } from 'node:zlib';
 import { deserialize, serialize } from 'node:v8';
 import type { Gap, ManifestChunk } from '../spool/Manifest.js';
 import { odd, readPlainHere } from '../spool/plainFile.js';
+import type { GapsByLane } from './LaneFiles.js';
 import type { TimelineState } from './timeline/TimelineState.js';
 
 /**
@@ -32,6 +33,8 @@ export interface RecordingSnapshot {
   readonly channels: number;
   readonly chunks: readonly ManifestChunk[];
   readonly gaps: readonly Gap[];
+  /** Of a room. */
+  readonly laneGaps?: GapsByLane;
   /** When the first record of a recording that failed arrived, ms: the end's distance from it dates the end. */
   readonly failedMs?: number;
 }

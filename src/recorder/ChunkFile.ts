@@ -1,7 +1,6 @@
 import { closeSync, ftruncateSync, mkdirSync, openSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { wavHeader, wavHeaderBytes } from '../audio/wav.js';
-import { openChunkName } from '../spool/layout.js';
 import { writeWhole } from '../spool/durable.js';
 
 /**
@@ -17,8 +16,8 @@ export class ChunkFile {
   #samples = 0;
 
   /** @throws the file system's error when the file cannot be made */
-  constructor(folder: string, index: number, format: { sampleRate: number; channels: number }) {
-    this.path = join(folder, openChunkName(index));
+  constructor(path: string, format: { sampleRate: number; channels: number }) {
+    this.path = path;
     this.#sampleRate = format.sampleRate;
     this.#channels = format.channels;
     mkdirSync(dirname(this.path), { recursive: true });
@@ -34,7 +33,7 @@ export class ChunkFile {
   /**
    * Writes samples at their place; the file grows as needed.
    *
-   * @param position - per channel, from the chunk's first sample; not beyond the file's end
+   * @param position - per channel, from the chunk's first sample; what lies between the file's end and it becomes silence
    * @param pcm - channels interleaved
    */
   write(position: number, pcm: Int16Array): void {
@@ -46,7 +45,7 @@ export class ChunkFile {
     this.#writeHeader();
   }
 
-  /** Cuts the file to its final length. */
+  /** Gives the file its final length; what it lacks becomes silence. */
   cut(samples: number): void {
     if (samples === this.#samples) return;
     ftruncateSync(this.#file, wavHeaderBytes + samples * 2 * this.#channels);

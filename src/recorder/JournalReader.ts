@@ -8,7 +8,7 @@ import { syncFolder } from '../spool/durable.js';
 import { Quarantine } from '../spool/Quarantine.js';
 import { checkpointPath, readCheckpoints } from './Checkpoint.js';
 import { Journal, secureJournal } from './Journal.js';
-import type { RecordingHome } from './Recording.js';
+import type { RecordingHome } from './RecordingHome.js';
 import { RecordingSet } from './RecordingSet.js';
 
 /** Audio that is rendered before what of it is final goes to the chunk files: memory holds no more, however long a journal is. */

@@ -10,7 +10,8 @@ import { TapReader } from '../tap/TapReader.js';
 import { DiskState } from './DiskState.js';
 import type { Journal } from './Journal.js';
 import { openJournal, recover } from './JournalReader.js';
-import type { Recording, RecordingHome } from './Recording.js';
+import type { Recording } from './Recording.js';
+import type { RecordingHome } from './RecordingHome.js';
 import type { RecordingSet } from './RecordingSet.js';
 import { WaitingRecords } from './WaitingRecords.js';
 

@@ -1,48 +1,29 @@
-import { existsSync, readdirSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { raisePeaks } from '../audio/peaks.js';
 import { DurableFolders } from '../spool/DurableFolders.js';
 import { writeDurably } from '../spool/durable.js';
-import { gapsBetween, sortedGaps } from '../spool/gaps.js';
-import { manifestName, openExtension, recordingFolder } from '../spool/layout.js';
+import { manifestName, recordingFolder } from '../spool/layout.js';
 import { makeWay } from '../spool/makeWay.js';
 import type { Gap, Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
-import type { Quarantine } from '../spool/Quarantine.js';
 import { RecordKind, type CallFacts, type TapRecord } from '../tap/TapRecord.js';
+import { chunkGaps } from './chunkGaps.js';
 import { DiskWork } from './DiskWork.js';
 import { GapList } from './GapList.js';
 import { GrowingChunks } from './GrowingChunks.js';
 import { encodeCheckpoint, type Checkpoint, type RecordingSnapshot } from './Checkpoint.js';
-import { manifestOf } from './manifestOf.js';
-import { sealChunk } from './sealChunk.js';
-import { callTimeMs, skipGaps } from './timeline/Pause.js';
+import { LaneFiles } from './LaneFiles.js';
+import { removeLeftovers, setAsideLeftovers } from './leftovers.js';
+import { lossOf, manifestOf } from './manifestOf.js';
+import type { RecordingHome, RecordingIds } from './RecordingHome.js';
+import { sealChunk, type ClosedChunk } from './sealChunk.js';
+import type { CallTimeline } from './timeline/CallTimeline.js';
+import { sidecarFactsOf } from './sidecarFactsOf.js';
 import { channelsOf, gapsWithin, render } from './timeline/render.js';
-import { Timeline } from './timeline/Timeline.js';
+import { timelineOf } from './timeline/timelineOf.js';
+import type { TimelineState } from './timeline/TimelineState.js';
 
-/** Whose a recording is: what every log line about it carries. */
-export type RecordingIds = Pick<CallFacts, 'recordingId' | 'callId' | 'accountId' | 'provider'>;
-
-/** Where a recording puts its files, and whom it tells. */
-export interface RecordingHome {
-  readonly spoolDir: string;
-  readonly checkpointPath: (recordingId: string) => string;
-  /** Runs jobs that wait for the disk, a bounded number at once. */
-  readonly run: <T>(job: () => Promise<T>) => Promise<T>;
-  /** Puts the journal onto the disk: what is sealed must never be ahead of what it was rendered from. */
-  readonly synced: () => Promise<void>;
-  /** Whether a record survives a loss of power; default: each does. */
-  readonly isSynced?: (sequence: number) => boolean;
-  readonly sealed: (folder: string, sidecar: Sidecar) => void;
-  readonly started: (folder: string, manifest: Manifest) => void;
-  readonly ended: (folder: string, manifest: Manifest) => void;
-  /** A job on the disk failed; it will be tried again. */
-  readonly failed: (ids: RecordingIds, error: unknown) => void;
-  /** Where what is in a recording's way is set aside. */
-  readonly quarantine?: Quarantine;
-  /** The journal is damaged: a growing chunk of a former life may hold what it doesn't give any more. */
-  readonly isDamaged?: boolean;
-}
+/** Its files are brought up to date twice a second. */
+const looksPerTelling = 4;
 
 /**
  * One call's recording: its timeline, the chunks that grow from it, and their sealing. Applying records and writing audio
@@ -51,7 +32,7 @@ export interface RecordingHome {
 export class Recording {
   readonly call: number;
   readonly folder: string;
-  readonly timeline: Timeline;
+  readonly timeline: CallTimeline;
   /** Records up to this sequence need not be kept for this recording. */
   neededAfter: number;
   /** Everything is sealed and announced. */
@@ -60,6 +41,8 @@ export class Recording {
   /** Whatever waits for the disk. */
   readonly #disk: DiskWork;
   readonly #growing: GrowingChunks;
+  /** Null: the call is no room. */
+  readonly #lanes: LaneFiles | null;
   readonly #firstSequence: number;
   #mayWrite = false;
   #sequence: number;
@@ -72,6 +55,10 @@ export class Recording {
   /** Next chunk to be sealed. */
   #next: number;
   #channels = 0;
+  /** Of a room: how many events the manifest tells of, and how often it was looked at since. */
+  #toldEvents = 0;
+  #looks = 0;
+  #isTelling = false;
   #chunks: ManifestChunk[];
   readonly #gaps: GapList;
   /** A failed recording whose checkpoint is on the disk: of its records only the call's end still matters. */
@@ -92,11 +79,13 @@ export class Recording {
     this.#sequence = start.sequence;
     this.#firstSequence = 'facts' in start ? start.sequence : 0;
     this.neededAfter = 'recording' in start ? start.sequence : start.sequence - 1;
-    this.timeline = new Timeline('facts' in start ? { facts: start.facts } : { state: stateOf(start) });
+    this.timeline = timelineOf('facts' in start ? start : { state: stateOf(start) });
     const { facts } = this.timeline.state;
     this.folder = recordingFolder({ ...facts, startMs: facts.wallClockMs });
     this.#disk = new DiskWork(home.run, (error) => home.failed(this.ids, error));
     this.#growing = new GrowingChunks(this.#path(), facts);
+    this.#lanes =
+      this.timeline.state.room === undefined ? null : new LaneFiles(this.#path(), facts, snapshot?.laneGaps);
     this.#startedMs = 'facts' in start ? start.arrivalMs : (snapshot?.failedMs ?? null);
     this.#lastMs = this.#startedMs ?? 0;
     this.#channels = snapshot?.channels ?? 0;
@@ -174,7 +163,9 @@ export class Recording {
    * @throws the file system's error; the same audio is written again at the next try
    */
   progress(): number[] {
-    if (this.timeline.state.streams.size === 0 || !this.#isBegun()) return [];
+    const { streams, room, facts } = this.timeline.state;
+    const hasAudio = streams.size > 0 || (room !== undefined && facts.failed === undefined);
+    if (!hasAudio || !this.#isBegun()) return [];
     this.#channels ||= channelsOf(this.timeline.state).length;
     const end = this.timeline.preview();
     const from = Math.max(this.#settled, Math.min(this.#written, this.timeline.takeDirty()));
@@ -184,7 +175,22 @@ export class Recording {
     this.#written = Math.max(from, end);
     while (this.#boundary() <= this.timeline.final) this.#close(this.#boundary());
     this.#settle(this.timeline.final);
+    this.#tellOfRoom();
     return peaks;
+  }
+
+  /** Who comes and goes in a room is in its manifest soon, not only when a chunk is sealed. */
+  #tellOfRoom(): void {
+    const { room, events } = this.timeline.state;
+    if (room === undefined || this.#finished || this.#isTelling || ++this.#looks < looksPerTelling) return;
+    this.#looks = 0;
+    if (events.length === this.#toldEvents) return;
+    this.#toldEvents = events.length;
+    this.#isTelling = true;
+    this.#disk.add(async () => {
+      await this.#writeManifest('recording', null);
+      this.#isTelling = false;
+    });
   }
 
   /** Samples per channel that a listener may be given. */
@@ -212,8 +218,7 @@ export class Recording {
     }
     this.#disk.add(() => {
       // Behind the sealing of the last chunks, which the job before has put into the queue.
-      const lost = this.#isDamaged ? 'journal_damaged' : state.lossy ? 'audio_dropped' : null;
-      this.#disk.add(() => this.#sealManifest(reason ?? lost));
+      this.#disk.add(() => this.#sealManifest(reason ?? lossOf(state, this.#isDamaged)));
     });
   }
 
@@ -232,6 +237,7 @@ export class Recording {
     if (length > this.#growing.startOf(this.#next)) this.#close(length);
     // The live view may have been ahead of where a lost stream turned out to end.
     this.#growing.discard();
+    this.#lanes?.discard();
   }
 
   /** Settles when everything that was to be done on the disk so far is done. */
@@ -246,6 +252,8 @@ export class Recording {
     while (position < to) {
       const end = Math.min(to, this.#growing.endAt(position), position + this.#longestPiece());
       const pcm = render(this.timeline.state, this.#channels, position, end);
+      // First, so that whoever sees how far the mix goes finds each lane as long.
+      this.#lanes?.write(this.timeline.state, this.#growing.startAt(position), position, end);
       this.#growing.write(position, pcm, this.#channels);
       raisePeaks(peaks, pcm);
       position = end;
@@ -257,23 +265,30 @@ export class Recording {
   #close(end: number): void {
     const index = this.#next;
     const start = this.#growing.startOf(index);
-    const openPath = this.#growing.close(index, end - start, this.#channels);
+    const { state } = this.timeline;
+    const path = this.#growing.cut(index, end - start, this.#channels);
+    this.#lanes?.cut(state, index, start, end);
+    // Nothing of what follows can be refused by a disk, and be asked for again.
+    this.#growing.release(index);
     this.#next++;
     this.#settle(end);
+    const closed = { path, lanes: this.#lanes?.close(state, index, start, end) ?? null };
     // The record that ended the call has to be met again by whoever goes on from here, to end it again.
     const sequence = this.#finished ? this.#sequence - 1 : this.#sequence;
-    this.#seal(index, start, openPath, this.#snapshot(end), sequence);
+    this.#seal(index, start, closed, this.#snapshot(end), sequence);
   }
 
   #snapshot(position: number): Omit<RecordingSnapshot, 'chunks'> {
     const timeline = structuredClone(this.timeline.state);
-    return { timeline, position, channels: this.#channels, gaps: this.#gaps.within(0, position) };
+    const gaps = this.#gaps.within(0, position);
+    const ofRoom = this.#lanes === null ? {} : { laneGaps: this.#lanes.gapsUpTo(position) };
+    return { timeline, position, channels: this.#channels, gaps, ...ofRoom };
   }
 
   #seal(
     index: number,
     start: number,
-    openPath: string,
+    closed: ClosedChunk,
     snapshot: Omit<RecordingSnapshot, 'chunks'>,
     sequence: number,
   ): void {
@@ -282,8 +297,10 @@ export class Recording {
     this.#disk.add(async () => {
       await this.#home.synced();
       if (sidecar === null) {
-        const facts = this.#sidecarFacts(index, start, snapshot.position - start, gaps);
-        const sealed = await sealChunk(this.#path(), openPath, facts, this.#home.quarantine);
+        const place = { index, start, samples: snapshot.position - start };
+        const previous = this.#chunks.at(-1)?.sha256 ?? null;
+        const facts = sidecarFactsOf(this.timeline.state, place, gaps, previous);
+        const sealed = await sealChunk(this.#path(), closed, facts, this.#home.quarantine);
         this.#chunks = [...this.#chunks, sealed.chunk];
         ({ sidecar } = sealed);
       }
@@ -297,19 +314,13 @@ export class Recording {
   #settle(final: number): void {
     if (final <= this.#settled) return;
     this.#gaps.add(gapsWithin(this.timeline.state, this.#channels, this.#settled, final));
+    this.#lanes?.settle(this.timeline.state, this.#settled, final);
     this.timeline.trim(final);
     this.#settled = final;
   }
 
   #gapsOf(from: number, to: number): Gap[] {
-    const { state } = this.timeline;
-    const skipped = gapsBetween(skipGaps(state, this.#channels), from, to);
-    // What is missing before and behind something that was left out are two gaps, though they touch here.
-    const edges = (state.skips ?? []).map(({ at }) => at).filter((at) => from < at && at < to);
-    const missing = [...edges, to].flatMap((edge, index) =>
-      this.#gaps.within(edges[index - 1] ?? from, edge),
-    );
-    return sortedGaps([...missing, ...skipped]);
+    return chunkGaps(this.#gaps, this.timeline.state, this.#channels, from, to);
   }
 
   /** Its beginning is safe, so that its files may be made. */
@@ -320,7 +331,8 @@ export class Recording {
 
   async #sealManifest(reason: string | null): Promise<void> {
     await this.#home.synced();
-    await this.#removeLeftovers();
+    await DurableFolders.below(this.#home.spoolDir).make(this.#path());
+    await removeLeftovers(this.#path());
     const { failed } = this.timeline.state.facts;
     const state = failed !== undefined ? 'failed' : reason === null ? 'uploading' : 'interrupted';
     const manifest = await this.#writeManifest(state, failed ?? reason);
@@ -329,17 +341,11 @@ export class Recording {
     this.#home.ended(this.folder, manifest);
   }
 
-  /** Growing chunks of a former life that had come further than the recording does: every chunk is sealed by now. */
-  async #removeLeftovers(): Promise<void> {
-    await DurableFolders.below(this.#home.spoolDir).make(this.#path());
-    const leftover = (await readdir(this.#path())).filter((name) => name.endsWith(openExtension));
-    await Promise.all(leftover.map((name) => rm(join(this.#path(), name), { force: true })));
-  }
-
   async #writeManifest(state: Manifest['state'], reason: string | null): Promise<Manifest> {
     const samples = this.#chunks.reduce((sum, chunk) => sum + chunk.samples, 0);
     const gaps = this.#gapsOf(0, samples);
-    const sealed = { state, reason, chunks: this.#chunks, gaps };
+    const lanes = this.#lanes?.listed(this.timeline.state, this.#chunks) ?? null;
+    const sealed = { state, reason, chunks: this.#chunks, gaps, lanes };
     const manifest = manifestOf(this.timeline.state, sealed);
     // After a crash control may have taken the folder away between two of these writes.
     await DurableFolders.below(this.#home.spoolDir).make(this.#path());
@@ -352,31 +358,6 @@ export class Recording {
     const checkpoint: Checkpoint = { version: 1, recordingId, call: this.call, sequence, recording };
     await writeDurably(this.#home.checkpointPath(recordingId), encodeCheckpoint(checkpoint));
     this.neededAfter = sequence;
-  }
-
-  #sidecarFacts(
-    index: number,
-    start: number,
-    samples: number,
-    gaps: Gap[],
-  ): Omit<Sidecar, 'bytes' | 'sha256'> {
-    const { facts } = this.timeline.state;
-    const { recordingId, callId, accountId, provider, sampleRate } = facts;
-    return {
-      schema: 1,
-      recordingId,
-      callId,
-      accountId,
-      provider,
-      index,
-      startTime: new Date(callTimeMs(this.timeline.state, start)).toISOString(),
-      startSample: start,
-      samples,
-      sampleRate,
-      channels: channelsOf(this.timeline.state),
-      gaps,
-      previousSha256: this.#chunks.at(-1)?.sha256 ?? null,
-    };
   }
 
   #passHole({ arrivalMs }: TapRecord): void {
@@ -393,9 +374,7 @@ export class Recording {
     if (quarantine === undefined) return;
     try {
       makeWay(quarantine, spoolDir, this.folder);
-      if (!isDamaged || !existsSync(this.#path())) return;
-      for (const name of readdirSync(this.#path()).filter((each) => each.endsWith(openExtension)))
-        quarantine.setAside(join(this.#path(), name), 'it grew while the journal, now damaged, was whole');
+      if (isDamaged) setAsideLeftovers(this.#path(), quarantine);
     } catch (error) {
       this.#home.failed(this.ids, error);
     }
@@ -415,7 +394,7 @@ export class Recording {
   }
 }
 
-function stateOf(checkpoint: Checkpoint): Timeline['state'] {
+function stateOf(checkpoint: Checkpoint): TimelineState {
   if (checkpoint.recording === null) throw new TypeError('A tombstone cannot be continued.');
   return checkpoint.recording.timeline;
 }

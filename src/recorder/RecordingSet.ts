@@ -10,7 +10,8 @@ import {
 import { readFacts, readRecords } from '../tap/RecordReader.js';
 import { rmSync } from 'node:fs';
 import type { Checkpoint } from './Checkpoint.js';
-import { Recording, type RecordingHome } from './Recording.js';
+import { Recording } from './Recording.js';
+import type { RecordingHome } from './RecordingHome.js';
 
 /** The recordings that one journal feeds: hands each record to the recording it belongs to. */
 export class RecordingSet {
@@ -143,7 +144,8 @@ export class RecordingSet {
     if (record.kind === RecordKind.audio && recording.isDeaf) this.#stray(record);
     if (record.kind === RecordKind.dropped) this.#reportDropped(recording, record);
     if (record.kind === RecordKind.callEnd) {
-      this.#end(recording, (readFacts(record) as CallEndFacts).ended ? null : 'end_missed');
+      const { ended, reason } = readFacts(record) as CallEndFacts;
+      this.#end(recording, ended ? null : (reason ?? 'end_missed'));
     }
   }
 

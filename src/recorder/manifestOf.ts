@@ -4,9 +4,12 @@ import type {
   Manifest,
   ManifestChunk,
   ManifestEvent,
+  ManifestLane,
+  ManifestRoom,
   PlayoutError,
   RecordingState,
 } from '../spool/Manifest.js';
+import type { CallFacts } from '../tap/TapRecord.js';
 import { callTimeMs } from './timeline/Pause.js';
 import { channelsOf } from './timeline/render.js';
 import type { TimelineState } from './timeline/TimelineState.js';
@@ -19,6 +22,8 @@ export function manifestOf(
     readonly reason: string | null;
     readonly chunks: readonly ManifestChunk[];
     readonly gaps: readonly Gap[];
+    /** Null: the call is no room. */
+    readonly lanes: readonly ManifestLane[] | null;
   },
 ): Manifest {
   const { facts } = state;
@@ -59,7 +64,19 @@ export function manifestOf(
     playout: playoutOf(state),
     layout: facts.layout ?? 'chunks',
     ...(facts.claimedAccountId === undefined ? {} : { claimedAccountId: facts.claimedAccountId }),
+    ...(sealed.lanes === null ? {} : { room: facts.room ?? unnamedRoom(facts), lanes: sealed.lanes }),
   };
+}
+
+/** Why a recording whose end was seen has to be called interrupted all the same; null where reelay has lost nothing. */
+export function lossOf({ lossy, room }: TimelineState, isDamaged: boolean): string | null {
+  if (isDamaged) return 'journal_damaged';
+  if (lossy) return 'audio_dropped';
+  return room?.wasLost === true ? 'room_left' : null;
+}
+
+function unnamedRoom({ callId }: CallFacts): ManifestRoom {
+  return { name: callId, sid: null };
 }
 
 function eventsOf(state: TimelineState): ManifestEvent[] {

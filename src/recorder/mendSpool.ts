@@ -17,11 +17,11 @@ import {
 import { makeWay } from '../spool/makeWay.js';
 import type { Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
 import type { Quarantine } from '../spool/Quarantine.js';
-import { folderSaidBy, readDocument } from '../spool/readDocument.js';
+import { chunkSaidBy, folderSaidBy, readDocument } from '../spool/readDocument.js';
 import type { SpoolEvent } from '../spool/SpoolEvent.js';
 import { spooledFolders } from '../spool/spooledFolders.js';
 import { notedChunks } from './notedChunks.js';
-import { endedManifest, manifestFrom } from './rebuiltManifest.js';
+import { endedManifest, lanesFrom, manifestFrom } from './rebuiltManifest.js';
 
 export interface MendOptions {
   readonly spoolDir: string;
@@ -153,6 +153,7 @@ async function end(orphan: Orphan, { quarantine }: MendOptions): Promise<Manifes
   const { path, sidecars, stored, isHere } = orphan;
   let { manifest } = orphan;
   const chunks = isHere ? [...manifest.chunks] : [];
+  const listedBefore = chunks.length;
   for (let position = chunks.reduce((sum, { samples }) => sum + samples, 0); ;) {
     const index = chunks.length;
     const known = stored.find((each) => each.index === index) ?? listed(sidecars.get(index));
@@ -160,21 +161,30 @@ async function end(orphan: Orphan, { quarantine }: MendOptions): Promise<Manifes
     chunks.push(known);
     position += known.samples;
   }
-  const names = new Set(chunks.map(({ index }) => chunkName(index)));
+  const names = new Set(
+    chunks.flatMap(({ index, lanes = [] }) => [
+      chunkName(index),
+      ...lanes.map(({ lane }) => chunkName(index, lane)),
+    ]),
+  );
   for (const name of readdirSync(path)) {
-    const isAudio = name.endsWith(openExtension) || /^\d+-audio\.wav$/.test(name);
+    const isAudio = name.endsWith(openExtension) || /^\d+-[a-z0-9-]+\.wav$/.test(name);
     if (isAudio && !names.has(name))
       quarantine.setAside(join(path, name), 'audio of which nothing says any more whose it is');
   }
   const gaps = isHere ? manifest.gaps : [...sidecars.values()].flatMap((each) => each.gaps);
   const reason = isHere ? 'journal_damaged' : 'manifest_lost';
-  manifest = endedManifest({ ...manifest, gaps }, chunks, reason);
+  const { lanes } = manifest;
+  const others = [...sidecars.values()].filter(
+    ({ index }) => isHere && index >= listedBefore && index < chunks.length,
+  );
+  const ofRoom = lanes === undefined ? {} : { lanes: lanesFrom(lanes, others) };
+  manifest = endedManifest({ ...manifest, ...ofRoom, gaps }, chunks, reason);
   await writeDurably(join(path, manifestName), JSON.stringify(manifest, null, 2) + '\n');
   return manifest;
 }
 
 function listed(sidecar: OwnSidecar | undefined): ManifestChunk | undefined {
   if (sidecar === undefined) return undefined;
-  const { index, startSample, samples, bytes, sha256, own } = sidecar;
-  return { index, startSample, samples, bytes, sha256, sidecarSha256: own };
+  return chunkSaidBy(sidecar, sidecar.own);
 }

@@ -13,6 +13,7 @@ const note = z.looseObject({
       bytes: count,
       sha256: z.string(),
       sidecarSha256: z.string(),
+      lanes: z.array(z.looseObject({ lane: z.string(), bytes: count, sha256: z.string() })).optional(),
     }),
   ),
 });
@@ -26,12 +27,13 @@ export async function notedChunks(path: string): Promise<'finished' | ManifestCh
   const found = await readDocument(path, note);
   if (found.state !== 'read') return [];
   if (found.value.finished) return 'finished';
-  return found.value.chunks.map(({ index, startSample, samples, bytes, sha256, sidecarSha256 }) => ({
+  return found.value.chunks.map(({ index, startSample, samples, bytes, sha256, sidecarSha256, lanes }) => ({
     index,
     startSample,
     samples,
     bytes,
     sha256,
     sidecarSha256,
+    ...(lanes === undefined ? {} : { lanes }),
   }));
 }

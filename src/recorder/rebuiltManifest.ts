@@ -1,5 +1,5 @@
-import { completenessOf, gapsBetween } from '../spool/gaps.js';
-import type { Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
+import { completenessOf, gapsBetween, joinedGaps } from '../spool/gaps.js';
+import type { Manifest, ManifestChunk, ManifestLane, Sidecar } from '../spool/Manifest.js';
 import { wallClockAt } from '../spool/wallClock.js';
 
 /**
@@ -45,7 +45,35 @@ export function manifestFrom(sidecars: readonly Sidecar[]): Manifest | null {
     completeness: channels.map(() => 1),
     playout: { marks: 0, medianMs: null, maxMs: null },
     layout: 'chunks',
+    ...(first.lanes === undefined
+      ? {}
+      : { room: { name: callId, sid: null }, lanes: lanesFrom([], sidecars) }),
   };
+}
+
+/**
+ * The lanes of a room as far as sidecars tell of them: who was in which chunk, and not when.
+ *
+ * @param known - lanes of the chunks before
+ * @param sidecars - of what isn't in there
+ */
+export function lanesFrom(known: readonly ManifestLane[], sidecars: readonly Sidecar[]): ManifestLane[] {
+  const lanes = new Map(known.map((each) => [each.lane, each]));
+  for (const { lanes: sealed = [] } of [...sidecars].sort((a, b) => a.index - b.index)) {
+    for (const { lane, identity, source, gaps } of sealed) {
+      const before = lanes.get(lane) ?? {
+        lane,
+        identity,
+        name: identity,
+        kind: 'UNKNOWN',
+        source,
+        presence: [],
+        gaps: [],
+      };
+      lanes.set(lane, { ...before, gaps: joinedGaps([...before.gaps, ...gaps]) });
+    }
+  }
+  return [...lanes.values()].sort((a, b) => (a.lane < b.lane ? -1 : 1));
 }
 
 /** A manifest with its end, after the last of these chunks. */
@@ -74,5 +102,20 @@ export function endedManifest(
     })),
     gaps,
     completeness: channels.map((_, channel) => completenessOf(gaps, channel, samples)),
+    ...(manifest.lanes === undefined
+      ? {}
+      : { lanes: manifest.lanes.map((lane) => endedLane(lane, samples)) }),
+  };
+}
+
+function endedLane({ presence, gaps, ...lane }: ManifestLane, samples: number): ManifestLane {
+  return {
+    ...lane,
+    presence: presence.map((each) => ({
+      ...each,
+      leftSample: each.leftSample ?? Math.max(samples, each.joinedSample),
+      endReason: each.endReason ?? 'lost',
+    })),
+    gaps: gapsBetween(gaps, 0, samples),
   };
 }

@@ -3,37 +3,59 @@ import { join } from 'node:path';
 import { renameDurably, writeDurably } from '../spool/durable.js';
 import { filePieces } from '../spool/filePieces.js';
 import { chunkName, sidecarName } from '../spool/layout.js';
-import type { ManifestChunk, Sidecar } from '../spool/Manifest.js';
+import type { ManifestChunk, Sidecar, SidecarLane } from '../spool/Manifest.js';
 import type { Quarantine } from '../spool/Quarantine.js';
+import { chunkSaidBy } from '../spool/readDocument.js';
+import type { ClosedLane } from './LaneFiles.js';
+import type { SidecarFacts } from './sidecarFactsOf.js';
+
+/** A grown chunk, complete and closed. */
+export interface ClosedChunk {
+  readonly path: string;
+  /** Of a room; null for any other call. */
+  readonly lanes: readonly ClosedLane[] | null;
+}
 
 /**
  * Seals a chunk: makes its file final under its name, and its sidecar after it, so that a sidecar never speaks of
  * audio that isn't there.
  *
- * @param openPath - the grown chunk, complete and closed
  * @param quarantine - where audio goes that lies under its name already and is other audio
  */
 export async function sealChunk(
   folder: string,
-  openPath: string,
-  facts: Omit<Sidecar, 'bytes' | 'sha256'>,
+  { path: openPath, lanes }: ClosedChunk,
+  facts: SidecarFacts,
   quarantine?: Quarantine,
 ): Promise<{ readonly sidecar: Sidecar; readonly chunk: ManifestChunk }> {
-  const path = join(folder, chunkName(facts.index));
+  const sealedLanes: SidecarLane[] = [];
+  for (const { path, gaps, ...lane } of lanes ?? []) {
+    const sum = await seal(path, join(folder, chunkName(facts.index, lane.lane)), quarantine);
+    sealedLanes.push({ ...lane, ...sum, gaps });
+  }
+  const sum = await seal(openPath, join(folder, chunkName(facts.index)), quarantine);
+  const { previousSha256, ...rest } = facts;
+  const ofRoom = lanes === null ? {} : { lanes: sealedLanes };
+  const sidecar: Sidecar = { ...rest, ...sum, previousSha256, ...ofRoom };
+  const text = JSON.stringify(sidecar, null, 2) + '\n';
+  await writeDurably(join(folder, sidecarName(facts.index)), text);
+  const sidecarSha256 = createHash('sha256').update(text).digest('hex');
+  return { sidecar, chunk: chunkSaidBy(sidecar, sidecarSha256) };
+}
+
+/** Gives a file its name for good. @returns what it holds */
+async function seal(
+  openPath: string,
+  path: string,
+  quarantine: Quarantine | undefined,
+): Promise<{ bytes: number; sha256: string }> {
   if (quarantine !== undefined && (await isOther(path, openPath)))
     quarantine.setAside(path, 'another chunk is sealed in its place');
   await renameDurably(openPath, path).catch((error: unknown) => {
     // An earlier try got as far as renaming it.
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   });
-  const { previousSha256, ...rest } = facts;
-  const sidecar: Sidecar = { ...rest, ...(await measure(path)), previousSha256 };
-  const text = JSON.stringify(sidecar, null, 2) + '\n';
-  await writeDurably(join(folder, sidecarName(facts.index)), text);
-  const { index, startSample, samples, bytes } = sidecar;
-  const sidecarSha256 = createHash('sha256').update(text).digest('hex');
-  const chunk = { index, startSample, samples, bytes, sha256: sidecar.sha256, sidecarSha256 };
-  return { sidecar, chunk };
+  return await measure(path);
 }
 
 /** After a crash between a seal and its checkpoint the same chunk is made once more. Anything else has come there in some other way. */

@@ -1,7 +1,9 @@
 import type { Logger } from 'pino';
+import { LaneNames } from '../tap/laneName.js';
 import type { RecordingSwitch } from '../tap/RecordingRequest.js';
 import type { CallTap } from '../tap/Tap.js';
 import type { EventFacts, StreamEndFacts, StreamFacts } from '../tap/TapRecord.js';
+import type { RoomView } from './RoomCall.js';
 import { CallRecording, type BegunRecording, type RecordedStream } from './CallRecording.js';
 
 /** What a call knows of one of its streams. */
@@ -27,6 +29,8 @@ export interface CallView {
   readonly startTime: string;
   readonly streams: readonly string[];
   readonly upstream: UpstreamState;
+  /** Of a LiveKit room. */
+  readonly room?: RoomView;
 }
 
 /** Who is calling whom, through whom. */
@@ -50,11 +54,17 @@ export class Call {
   readonly recording: CallRecording;
   /** Keys that are pressed are told nobody but the bot. */
   readonly masksDigits: boolean;
+  /** Set of a LiveKit room: what it looks like now. */
+  room: (() => RoomView) | null = null;
+  /** Of a LiveKit room: how its lanes are called, and those that are there. */
+  readonly laneNames = new LaneNames();
+  readonly lanes = new Set<string>();
   readonly #streams = new Set<CallStream>();
   readonly #onLive: (change: 1 | -1) => void;
   readonly #onOver: () => void;
   #resumeMs: number;
   #lastEnd: StreamEndFacts['reason'] = 'stop';
+  #endReason: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #over = false;
   #cutShort = false;
@@ -95,9 +105,19 @@ export class Call {
     return this.#over;
   }
 
-  /** A tap runs beside the call's own stream; any other stream needs the place that the one before has left. */
+  /** Why its end was missed, where that is known. */
+  get endReason(): string | undefined {
+    return this.#endReason;
+  }
+
+  /**
+   * A tap runs beside the call's own stream, and lanes beside each other; any other stream needs the place that the one before has
+   * left.
+   */
   hasRoomFor(role: StreamFacts['role']): boolean {
     if (this.#over) return false;
+    // Any number of them are in a room, and whoever comes back may be there before the one that was is gone.
+    if (role === 'lane') return true;
     return ![...this.#streams].some((stream) => (stream.role === 'tap') === (role === 'tap'));
   }
 
@@ -108,9 +128,11 @@ export class Call {
     if (!live) this.#onLive(1);
   }
 
-  detach(stream: CallStream, reason: StreamEndFacts['reason']): void {
+  /** @param why - a code that says more of a stream that is lost */
+  detach(stream: CallStream, reason: StreamEndFacts['reason'], why?: string): void {
     if (!this.#streams.delete(stream)) return;
     this.#lastEnd = reason;
+    this.#endReason = why;
     if (this.live) return;
     this.#onLive(-1);
     if (this.#over) return;
@@ -143,6 +165,7 @@ export class Call {
       startTime: new Date(startedMs).toISOString(),
       streams: streams.map((stream) => stream.streamId),
       upstream: streams.find((stream) => stream.upstreamState !== 'none')?.upstreamState ?? 'none',
+      ...(this.room === null ? {} : { room: this.room() }),
     };
   }
 
@@ -154,7 +177,7 @@ export class Call {
     this.log.info({ ended }, 'call ended');
     this.#onOver();
     try {
-      this.recording.end(ended);
+      this.recording.end(ended, this.#endReason);
     } catch (error) {
       this.log.error({ code: 'stream_failed', err: error, part: 'tap' }, 'the end of a call is not recorded');
     }

@@ -154,16 +154,17 @@ export class CallRecording {
     });
   }
 
-  /** The call is over. */
-  end(ended: boolean): void {
+  /** The call is over. @param reason - why its end was missed, where that is known */
+  end(ended: boolean, reason?: string): void {
     this.#isOver = true;
-    this.#end(ended || this.#state === 'stopped');
+    this.#end(ended || this.#state === 'stopped', reason);
   }
 
-  #end(ended: boolean): void {
+  #end(ended: boolean, reason?: string): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
-    this.#begun?.tap.end({ ended }, performance.now());
+    const why = ended || reason === undefined ? {} : { reason };
+    this.#begun?.tap.end({ ended, ...why }, performance.now());
   }
 
   /** At once where nothing is under way: what a bot says behind its message must find it done. */

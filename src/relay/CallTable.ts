@@ -3,10 +3,10 @@ import type { Logger } from 'pino';
 import type { AccountConfig, Config } from '../config/Config.js';
 import { ReelayError, errorCodes } from '../config/ReelayError.js';
 import type { Unrecorded } from '../config/readiness.js';
-import type { Dialect, StartEvent } from '../providers/Dialect.js';
+import type { StartEvent } from '../providers/Dialect.js';
 import type { Counters } from '../tap/Counters.js';
 import type { Tap } from '../tap/Tap.js';
-import type { CallFacts, StreamFacts } from '../tap/TapRecord.js';
+import { roomProvider, type CallFacts, type RoomFacts, type StreamFacts } from '../tap/TapRecord.js';
 import { Call } from './Call.js';
 import type { CallView } from './Call.js';
 import type { BegunRecording } from './CallRecording.js';
@@ -22,7 +22,8 @@ export interface Arrival {
   /** Null: nobody knows the account, or it is found later, when the recording is stored. */
   readonly account: AccountConfig | null;
   readonly config: Config;
-  readonly dialect: Dialect;
+  /** Of a room there is none; its name is all that counts here. */
+  readonly dialect: { readonly name: string };
   readonly endpoint: Endpoint;
   readonly start: StartEvent;
   readonly role: StreamFacts['role'];
@@ -30,6 +31,20 @@ export interface Arrival {
   /** Why no recording can be kept, where that is known already. */
   readonly failed?: CallFacts['failed'] | undefined;
   readonly claimedAccountId?: string | undefined;
+  /** The call is a LiveKit room, and its streams are lanes. */
+  readonly room?: RoomFacts | undefined;
+}
+
+/** A LiveKit room that is to be recorded. */
+export interface Room {
+  readonly account: AccountConfig;
+  readonly config: Config;
+  readonly name: string;
+  readonly sid: string;
+  /** The sid, where it can be part of a file's name. */
+  readonly callId: string;
+  readonly arrivalMs: number;
+  readonly onOver: () => void;
 }
 
 /** How long a call of an account that isn't known waits for another stream, s: the default of those that are. */
@@ -91,16 +106,52 @@ export class CallTable {
     // A call that was written down as failed, for instance because it named somebody else, keeps no audio of one that isn't.
     const key = [accountId, dialect.name, kind, start.callId, failed].join('\n');
     const calls = this.#calls.get(key) ?? [];
-    const waiting = calls.find((call) => call.hasRoomFor(arrival.role));
+    const waiting = calls.find((call) => call.hasRoomFor(arrival.role)) ?? this.#roomOf(arrival);
     if (waiting !== undefined) return waiting;
     if (this.live >= arrival.config.limits.calls) {
       throw new ReelayError('too_many_streams', { value: arrival.config.limits.calls });
     }
     const call = this.#open(arrival, () => this.#remove(key, call));
-    this.#calls.set(key, [...calls, call]);
+    return this.#add(key, call);
+  }
+
+  /**
+   * A LiveKit room is a call whose recording begins with it and that ends with its only stream.
+   *
+   * @throws ReelayError `too_many_streams` as above
+   */
+  openRoom(room: Room): Call {
+    const { account, config, callId, arrivalMs, onOver } = room;
+    if (this.live >= config.limits.calls)
+      throw new ReelayError('too_many_streams', { value: config.limits.calls });
+    const facts = roomFacts(room);
+    const key = [account.id, roomProvider, 'room', callId, facts.recordingId].join('\n');
+    const over = (): void => {
+      onOver();
+      this.#remove(key, call);
+    };
+    const log = this.#logOf(facts, facts.recordingId);
+    const begin = (): BegunRecording => this.#begin(facts, arrivalMs, log);
+    const call = this.#callOf(facts, { log, begin, isAwaited: false, resumeMs: 0, onOver: over });
+    return this.#add(key, call);
+  }
+
+  #add(key: string, call: Call): Call {
+    this.#calls.set(key, [...(this.#calls.get(key) ?? []), call]);
     this.#size++;
     this.#changed(call);
     return call;
+  }
+
+  /** A room that is being recorded already, whoever began it and under whichever of its two names. */
+  #roomOf({ accountId, room, role, failed }: Arrival): Call | undefined {
+    if (room === undefined || failed !== undefined) return undefined;
+    return this.find((call) => {
+      const known = call.room?.();
+      const isIt =
+        known?.name === room.name && (room.sid === null || known.sid === '' || known.sid === room.sid);
+      return isIt && call.identity.accountId === accountId && call.hasRoomFor(role);
+    });
   }
 
   /** Ends every call that waits for a stream, and each other one, also one that begins later, with its last stream. */
@@ -117,20 +168,32 @@ export class CallTable {
   #open(arrival: Arrival, onOver: () => void): Call {
     const facts = callFacts(arrival);
     const record = recordOf(arrival);
-    const { accountId, provider, callId, from, to, direction, wallClockMs } = facts;
-    const recordingId = record === 'never' ? null : facts.recordingId;
-    const log = this.#log.child({ callId, accountId, recordingId, provider });
+    const log = this.#logOf(facts, record === 'never' ? null : facts.recordingId);
     const isAwaited = record === 'onRequest';
-    this.#counters.add('callsTotal');
-    return new Call({
-      identity: { accountId, provider, callId, from, to, direction, startedMs: wallClockMs },
+    return this.#callOf(facts, {
       log,
       begin: record === 'never' ? null : () => this.#begin(facts, isAwaited ? null : arrival.arrivalMs, log),
       isAwaited,
-      masksDigits: arrival.config.recording.dtmf === 'mask',
       resumeMs: this.#resumes ? (arrival.account?.resumeSeconds ?? resumeSeconds) * 1000 : 0,
-      onLive: (change) => (this.#live += change),
       onOver,
+    });
+  }
+
+  #logOf({ callId, accountId, provider }: CallFacts, recordingId: string | null): Logger {
+    return this.#log.child({ callId, accountId, recordingId, provider });
+  }
+
+  #callOf(
+    facts: CallFacts,
+    options: Omit<ConstructorParameters<typeof Call>[0], 'identity' | 'masksDigits' | 'onLive'>,
+  ): Call {
+    const { accountId, provider, callId, from, to, direction, wallClockMs } = facts;
+    this.#counters.add('callsTotal');
+    return new Call({
+      ...options,
+      identity: { accountId, provider, callId, from, to, direction, startedMs: wallClockMs },
+      masksDigits: facts.masksDigits === true,
+      onLive: (change) => (this.#live += change),
     });
   }
 
@@ -189,15 +252,16 @@ export class CallTable {
 const recordParameter = 'reelay.record';
 
 function recordOf({ account, endpoint, start }: Arrival): AccountConfig['record'] {
-  // Whoever sends jambonz's own recordings here has asked for them.
+  // Whoever sends jambonz's own recordings here, or a track of a room, has asked for them.
   if (account === null) return 'always';
   const asked = start.parameters[recordParameter];
   const record = asked === 'always' || asked === 'never' || asked === 'onRequest' ? asked : account.record;
-  return endpoint === 'record' && record === 'onRequest' ? 'always' : record;
+  const isAskedFor = endpoint === 'record' || endpoint === 'track';
+  return isAskedFor && record === 'onRequest' ? 'always' : record;
 }
 
 function callFacts(arrival: Arrival): CallFacts {
-  const { account, config, dialect, endpoint, start, claimedAccountId } = arrival;
+  const { account, config, dialect, endpoint, start, claimedAccountId, room } = arrival;
   const noStore = account !== null && account.store === null ? 'no_store' : undefined;
   const failed = arrival.failed ?? noStore;
   return {
@@ -207,7 +271,7 @@ function callFacts(arrival: Arrival): CallFacts {
     callId: start.callId,
     wallClockMs: wallClockAt(arrival.arrivalMs),
     sampleRate: start.sampleRate,
-    channels: config.recording.channels,
+    channels: room === undefined ? config.recording.channels : 'mixed',
     chunkSeconds: config.recording.chunkSeconds,
     layout: endpoint === 'record' ? config.recordEndpoint.layout : config.recording.layout,
     ...(config.recording.dtmf === 'mask' ? { masksDigits: true } : {}),
@@ -217,8 +281,34 @@ function callFacts(arrival: Arrival): CallFacts {
     parameters: publicParameters(start.parameters),
     ...(failed === undefined ? {} : { failed }),
     ...(claimedAccountId === undefined ? {} : { claimedAccountId }),
+    ...(room === undefined ? {} : { room }),
   };
 }
+
+function roomFacts({ account, config, name, sid, callId, arrivalMs }: Room): CallFacts {
+  const { chunkSeconds, layout, dtmf } = config.recording;
+  return {
+    recordingId: uuidv7(),
+    accountId: account.id,
+    provider: roomProvider,
+    callId,
+    wallClockMs: wallClockAt(arrivalMs),
+    sampleRate: account.livekit?.sampleRate ?? roomRate,
+    channels: 'mixed',
+    chunkSeconds,
+    layout,
+    ...(dtmf === 'mask' ? { masksDigits: true } : {}),
+    from: null,
+    to: null,
+    direction: null,
+    parameters: { room: bounded(name) },
+    room: { name: name.slice(0, maxNameCharacters), sid },
+    ...(account.store === null ? { failed: 'no_store' as const } : {}),
+  };
+}
+
+/** What LiveKit carries, Hz. */
+const roomRate = 48_000;
 
 /** Longer than any number or SIP address; the call's facts have to fit into one record of the tap. */
 const maxNameCharacters = 1024;

@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
 import { accountOf } from '../config/Config.js';
+import { isRoomUrl } from '../config/roomUrl.js';
 import type { Admitted } from './Admission.js';
 import { FastSocket } from './FastSocket.js';
 import type { LiveLoop, LiveSocketOptions } from './LiveLoop.js';
@@ -75,7 +76,8 @@ function mayHavePlainBot({ config, proven, dialect }: Admitted): boolean {
 }
 
 function isPlain(upstream: string | null | undefined): boolean {
-  return upstream?.startsWith('ws:') === true;
+  // A bridge is a plain socket on loopback.
+  return upstream?.startsWith('ws:') === true || isRoomUrl(upstream ?? '');
 }
 
 /** Null for whatever isn't a healthy TCP socket with nothing left to write. */

@@ -1,5 +1,6 @@
 import { loadAddon } from '../config/nativeAddon.js';
 import type { Counters } from '../tap/Counters.js';
+import { openRing } from '../tap/Ring.js';
 import type { SharedSequence } from '../tap/Sequence.js';
 import { LiveBoard, mostLiveSockets } from './LiveBoard.js';
 
@@ -141,6 +142,7 @@ export class LiveLoop {
         counters,
         failed,
       );
+      openRing(ring);
       return loop.#native.start() ? loop : null;
     } catch {
       return null;

@@ -3,6 +3,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Logger } from 'pino';
 import type { AccountConfig } from '../config/Config.js';
 import type { ErrorCode, ReelayError } from '../config/ReelayError.js';
+import { isRoomUrl } from '../config/roomUrl.js';
 import { ownClipId } from '../providers/Dialect.js';
 import type { ProviderEvent, StartEvent, UpstreamEvent } from '../providers/Dialect.js';
 import type { StreamEndFacts, StreamFacts } from '../tap/TapRecord.js';
@@ -22,6 +23,7 @@ import { StreamRequests } from './StreamRequests.js';
 import { TapFeed, aheadMs, trackOf } from './TapFeed.js';
 import { Upstream } from './Upstream.js';
 import type { UpstreamOwner } from './Upstream.js';
+import { routeIntoRoom, routeTo } from './upstreamRoute.js';
 import { upstreamTarget } from './upstreamTarget.js';
 
 /** A provider closes its socket right after its stop; one that doesn't is closed from here. */
@@ -182,6 +184,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
   upstreamLost(error: ReelayError, final: boolean): void {
     const policy = this.#account.onUpstreamLoss;
     this.#context.counters.add('upstreamLost');
+    if (bridgeCodes.has(error.code)) this.#context.counters.add('bridgeFailures');
     this.#log.error({ code: error.code, value: error.value, policy }, error.message);
     this.#feed.event('upstream_lost', { code: error.code });
     if (final && policy === 'close') this.#closeProvider(CloseCode.normal);
@@ -216,12 +219,17 @@ export class LiveStream implements UpstreamOwner, CallStream {
   }
 
   #openUpstream(opening: readonly QueuedFrame[]): Upstream | undefined {
-    const url = this.#account.upstream[this.#admitted.dialect.name];
-    if (this.role !== 'call' || url === null) return undefined;
     const { dialect, protocol, config } = this.#admitted;
+    const account = this.#account;
+    const start = this.#start;
+    const url = account.upstream[dialect.name];
+    if (this.role !== 'call' || url === null) return undefined;
+    const { bridges } = this.#context;
     return new Upstream({
-      target: upstreamTarget({ url, dialect, account: this.#account, protocol }),
-      policy: this.#account.onUpstreamLoss,
+      route: isRoomUrl(url)
+        ? routeIntoRoom({ url, dialect, account, start, bridges, log: this.#log })
+        : routeTo(upstreamTarget({ url, dialect, account, protocol })),
+      policy: account.onUpstreamLoss,
       opening,
       limits: config.limits,
       counters: this.#context.counters,
@@ -385,6 +393,8 @@ export class LiveStream implements UpstreamOwner, CallStream {
     this.#context.onChange(this.#call);
   }
 }
+
+const bridgeCodes: ReadonlySet<ErrorCode> = new Set(['bridge_failed', 'bridge_unavailable', 'sdk_missing']);
 
 /** The bot doesn't know of the clip that has ended. */
 function isOwnClip(event: ProviderEvent): boolean {

@@ -15,9 +15,9 @@ export interface MediaRoute {
 
 /**
  * What a socket is for. `stream`: a call, relayed to its bot. `tap`: ground truth beside a call's own stream, `/twilio/tap`.
- * `record`: jambonz's own recording of a call, `<any prefix>/record/<vendor>`.
+ * `record`: jambonz's own recording of a call, `<any prefix>/record/<vendor>`. `track`: a track of a LiveKit room, `/livekit/track`.
  */
-export type Endpoint = 'stream' | 'tap' | 'record';
+export type Endpoint = 'stream' | 'tap' | 'record' | 'track';
 
 export const dialects: readonly Dialect[] = [twilioDialect, jambonzDialect];
 

@@ -3,17 +3,16 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
-import { WebSocketServer } from 'ws';
-import type { ServerOptions, WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 import type { Config } from '../config/Config.js';
 import { readinessOf } from '../config/readiness.js';
 import type { ThreadStates } from '../config/readiness.js';
-import type { Dialect } from '../providers/Dialect.js';
-import { jambonzDialect } from '../providers/jambonz/dialect.js';
 import type { Counters } from '../tap/Counters.js';
 import type { RecordingOutcome, RecordingRequest } from '../tap/RecordingRequest.js';
 import { ThreadGauges } from '../tap/ThreadGauges.js';
+import type { ToRooms } from '../tap/RoomsMessage.js';
 import type { Tap } from '../tap/Tap.js';
+import { Acceptors } from './Acceptors.js';
 import { AccountFinder } from './AccountFinder.js';
 import type { AskForAccount } from './AccountFinder.js';
 import { Admission, isUnproven } from './Admission.js';
@@ -26,7 +25,7 @@ import { CallTable } from './CallTable.js';
 import { FastPath } from './FastPath.js';
 import { Heartbeats } from './Heartbeats.js';
 import type { LiveLoop } from './LiveLoop.js';
-import { dialects, mediaRoute } from './MediaRoute.js';
+import { mediaRoute } from './MediaRoute.js';
 import { answerPlain, writeError, writeJson } from './PlainHttp.js';
 import type { Answer } from './PlainHttp.js';
 import type { OverloadLevel } from './Overload.js';
@@ -37,8 +36,12 @@ import { ProviderStream } from './ProviderStream.js';
 import { RecordStream } from './RecordStream.js';
 import { obey } from './recordingDeeds.js';
 import { RefusalLog } from './RefusalLog.js';
+import { RoomCalls } from './RoomCalls.js';
 import type { RelayContext } from './RelayContext.js';
+import { SocketPlaces } from './SocketPlaces.js';
 import { StalledSockets } from './StalledSockets.js';
+import { admitTrack, isTrackPath } from './TrackAdmission.js';
+import { TrackStream } from './TrackStream.js';
 import { UpgradeRefusal } from './UpgradeRefusal.js';
 import { UpstreamNames } from './UpstreamNames.js';
 
@@ -55,8 +58,12 @@ export interface MediaServerOptions {
   readonly findAccount?: AskForAccount;
   /** Finds bots by their host names; missing: as the system does. */
   readonly names?: UpstreamNames;
+  /** Tells the thread that joins LiveKit rooms something; missing: there is none. */
+  readonly postToRooms?: (message: ToRooms) => void;
   /** The native thread that moves frames; missing or null: `ws` moves all of them in this one. */
   readonly loop?: LiveLoop | null;
+  /** Carries calls into rooms; missing: calls of accounts that have rooms for an upstream find no bot. */
+  readonly bridges?: RelayContext['bridges'];
   /** State of every thread, as `/healthz` and `/readyz` show it. */
   readonly threads: () => ThreadStates;
   /** What has changed in {@link MediaServer.calls}, about four times a second while something does. */
@@ -65,18 +72,10 @@ export interface MediaServerOptions {
   readonly onOverloadChanged?: (isRefusing: boolean) => void;
 }
 
-/** The longest message of jambonz's own recordings, bytes: a minute and more of 48 kHz stereo. */
-const recordMessageBytes = 16 * 1024 * 1024;
-/** Sockets at once that have yet to prove an account which is being looked up. */
-const maxUnproven = 64;
-/** Sockets of recordings at once that have proven nothing and keep open, which are not closed from here. */
-const maxStrangers = 64;
 const tickMs = 1000;
 /** Share of the memory that may wait for providers. */
 const bufferShare = 0.25;
 const headersTimeoutMs = 5000;
-/** A client that doesn't finish the closing handshake is cut off. */
-const closeTimeoutMs = 5000;
 /** How long {@link MediaServer.close} waits for the closing handshakes. */
 const closeGraceMs = 1000;
 /** Sockets beyond those of the calls: health checks, webhooks, upgrades under way. */
@@ -89,13 +88,15 @@ const maxRequestsPerSocket = 100;
  * thread that moves media and does nothing that could block it.
  */
 export class MediaServer {
+  /** The LiveKit rooms among the calls. */
+  readonly rooms: RoomCalls;
   readonly #options: MediaServerOptions;
   readonly #server: Server;
-  readonly #acceptors: ReadonlyMap<Dialect, WebSocketServer>;
+  readonly #acceptors = new Acceptors();
   readonly #context: RelayContext;
-  readonly #recordAcceptor = acceptorFor(jambonzDialect, recordMessageBytes);
   readonly #accounts: AccountFinder;
-  readonly #streams = new Set<ProviderStream | RecordStream>();
+  readonly #places: SocketPlaces;
+  readonly #streams = new Set<ProviderStream | RecordStream | TrackStream>();
   readonly #refusals: RefusalLog;
   readonly #changes: CallChanges | undefined;
   readonly #gauges: ThreadGauges;
@@ -122,6 +123,7 @@ export class MediaServer {
     this.#context = {
       admission: new Admission(options.tokenKey, this.#accounts),
       arrivals: new ArrivalLine(),
+      bridges: options.bridges,
       calls: new CallTable({ tap, counters, log, onChange }),
       counters,
       heartbeats: new Heartbeats(),
@@ -132,9 +134,15 @@ export class MediaServer {
       log,
       onChange,
     };
-    this.#acceptors = new Map(
-      dialects.map((dialect) => [dialect, acceptorFor(dialect, dialect.capabilities.maxMessageBytes)]),
-    );
+    this.#places = new SocketPlaces(this.#context);
+    this.rooms = new RoomCalls({
+      config: () => this.#config,
+      calls: this.#context.calls,
+      counters,
+      post: options.postToRooms ?? ignore,
+      onChange,
+      onOver: () => this.#idle(),
+    });
     this.#server = this.#createServer();
   }
 
@@ -192,19 +200,21 @@ export class MediaServer {
 
   /** Takes no further sockets. Resolves when the calls that are up have ended by themselves. */
   async drain(): Promise<void> {
-    this.#draining = true;
+    this.#draining = this.rooms.isDraining = true;
     this.#context.calls.dontResume();
-    if (this.#streams.size === 0) return;
+    if (this.#streams.size === 0 && this.rooms.size === 0) return;
     await new Promise<void>((resolve) => (this.#onIdle = resolve));
   }
 
   /** Ends what is still up, closing every socket with 1001, and gives the port back. */
   async close(): Promise<void> {
-    this.#draining = true;
+    this.#draining = this.rooms.isDraining = true;
     for (const stream of this.#streams) stream.shutDown();
+    this.rooms.leaveAll();
     this.#context.calls.dontResume();
     this.#context.calls.cutShort();
     await this.#settled();
+    this.rooms.cutAll();
     this.#context.heartbeats.terminateAll();
     this.#context.fast?.loop.terminateAll();
     await this.#settled();
@@ -225,7 +235,7 @@ export class MediaServer {
 
   get #openSockets(): number {
     const { heartbeats, fast } = this.#context;
-    return heartbeats.size + (fast?.loop.size ?? 0);
+    return heartbeats.size + (fast?.loop.size ?? 0) + this.rooms.size;
   }
 
   #createServer(): Server {
@@ -282,10 +292,12 @@ export class MediaServer {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     try {
+      if (isTrackPath(request.url ?? '/')) {
+        this.#upgradeTrack(request, socket, head);
+        return;
+      }
       const admitted = this.#admit(request);
-      const acceptor =
-        admitted.endpoint === 'record' ? this.#recordAcceptor : this.#acceptors.get(admitted.dialect);
-      acceptor?.handleUpgrade(request, socket, head, (accepted) => {
+      this.#acceptors.for(admitted)?.handleUpgrade(request, socket, head, (accepted) => {
         this.#accept(accepted, request.socket, admitted);
       });
     } catch (error) {
@@ -300,41 +312,51 @@ export class MediaServer {
   }
 
   /** @throws UpgradeRefusal */
+  #upgradeTrack(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    this.#insistOnPlace();
+    const track = admitTrack(request, this.#config);
+    this.#acceptors.track.handleUpgrade(request, socket, head, (accepted) => {
+      const context = this.#context;
+      this.#keep((onOver) => new TrackStream({ socket: accepted, track, context, onOver }));
+    });
+  }
+
+  /** @throws UpgradeRefusal */
   #admit(request: IncomingMessage): Admitted {
     const route = mediaRoute(request.url ?? '/');
     if (route === null)
       throw new UpgradeRefusal(404, 'path_unknown', { value: request.url?.split('?', 1)[0] });
-    if (this.#draining) throw new UpgradeRefusal(503, 'draining');
-    if (this.#overload.level === 2) throw new UpgradeRefusal(503, 'overloaded');
-    const { calls, pendingStreams } = this.#config.limits;
-    if (this.#context.calls.live >= calls)
-      throw new UpgradeRefusal(503, 'too_many_streams', { value: calls });
-    if (this.#context.counters.get('pendingStreams') >= pendingStreams) {
-      throw new UpgradeRefusal(503, 'too_many_streams', { value: pendingStreams });
-    }
+    this.#insistOnPlace();
     const admitted = this.#context.admission.admit(request, route, this.#config);
-    if (isUnproven(admitted)) this.#hasRoomForStranger(admitted);
+    if (isUnproven(admitted)) this.#places.insistForStranger(admitted);
     return admitted;
   }
 
   /** @throws UpgradeRefusal */
-  #hasRoomForStranger({ endpoint }: Admitted): void {
-    const { counters } = this.#context;
-    if (counters.get('unprovenStreams') >= maxUnproven)
-      throw new UpgradeRefusal(503, 'too_many_streams', { value: maxUnproven });
-    if (endpoint === 'record' && counters.get('strangers') >= maxStrangers)
-      throw new UpgradeRefusal(503, 'too_many_streams', { value: maxStrangers });
+  #insistOnPlace(): void {
+    if (this.#draining) throw new UpgradeRefusal(503, 'draining');
+    if (this.#overload.level === 2) throw new UpgradeRefusal(503, 'overloaded');
+    this.#places.insist(this.#config);
   }
 
   #accept(socket: WebSocket, wire: Socket, admitted: Admitted): void {
-    const onOver = (): void => {
+    this.#keep((onOver) => {
+      const options = { socket, wire, admitted, context: this.#context, onOver };
+      return admitted.endpoint === 'record' ? new RecordStream(options) : new ProviderStream(options);
+    });
+  }
+
+  #keep(open: (onOver: () => void) => ProviderStream | RecordStream | TrackStream): void {
+    const stream = open(() => {
       this.#streams.delete(stream);
-      if (this.#streams.size === 0) this.#onIdle?.();
-    };
-    const options = { socket, wire, admitted, context: this.#context, onOver };
-    const stream = admitted.endpoint === 'record' ? new RecordStream(options) : new ProviderStream(options);
+      this.#idle();
+    });
     this.#streams.add(stream);
     this.#limitConnections();
+  }
+
+  #idle(): void {
+    if (this.#streams.size === 0 && this.rooms.size === 0) this.#onIdle?.();
   }
 
   /** The native thread's sockets are Node's no longer, so they are taken off what Node may have; 0 would be no limit to it. */
@@ -358,6 +380,7 @@ export class MediaServer {
     this.#overload.tick(this.#config.limits);
     this.#context.heartbeats.tick(nowMs);
     this.#context.stalls.tick(nowMs);
+    this.rooms.tick();
     const { memoryBytes } = this.#config.limits;
     const { buffers, fast } = this.#context;
     buffers.tick((memoryBytes ?? this.#memoryBytes) * bufferShare, fast?.loop.board.waiting);
@@ -370,21 +393,6 @@ export class MediaServer {
     this.#context.calls.isOverloaded = level > 0;
     this.#options.onOverloadChanged?.(level === 2);
   }
-}
-
-function acceptorFor(dialect: Dialect, maxMessageBytes: number): WebSocketServer {
-  const { subprotocols } = dialect.capabilities;
-  const options: ServerOptions & { readonly closeTimeout: number } = {
-    noServer: true,
-    clientTracking: false,
-    perMessageDeflate: false,
-    maxPayload: maxMessageBytes,
-    // Bytes are passed on as they came; what can't be read as JSON is found out when it is read.
-    skipUTF8Validation: true,
-    closeTimeout: closeTimeoutMs,
-    handleProtocols: (offered) => [...offered].find((name) => subprotocols.includes(name)) ?? false,
-  };
-  return new WebSocketServer(options);
 }
 
 /** A call has its own stream, perhaps a tap, and for a moment the one that takes its place. */

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { BridgePool } from '../bridge/BridgePool.js';
 import type { Counters } from '../tap/Counters.js';
 import type { Admission } from './Admission.js';
 import type { ArrivalLine } from './ArrivalLine.js';
@@ -14,6 +15,8 @@ import type { UpstreamNames } from './UpstreamNames.js';
 export interface RelayContext {
   readonly admission: Admission;
   readonly arrivals: ArrivalLine;
+  /** Undefined: nobody carries calls into rooms. */
+  readonly bridges: Pick<BridgePool, 'route'> | undefined;
   readonly buffers: ProviderBuffers;
   readonly calls: CallTable;
   readonly counters: Counters;

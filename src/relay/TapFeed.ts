@@ -3,7 +3,7 @@ import { Encoding, Track } from '../tap/TapRecord.js';
 import type { StreamEndFacts, StreamFacts } from '../tap/TapRecord.js';
 import type { StreamTap, TapAddress } from '../tap/Tap.js';
 import type { Call } from './Call.js';
-import { PcmAlignment } from './PcmAlignment.js';
+import { PcmAlignment } from '../audio/PcmAlignment.js';
 import type { Problems } from './Problems.js';
 import { silentStream } from './SilentTap.js';
 import { publicParameters } from './parameters.js';
@@ -42,7 +42,7 @@ export class TapFeed {
     readonly call: Call;
     readonly facts: StreamFacts;
     readonly start: StartEvent;
-    readonly capabilities: Capabilities;
+    readonly capabilities: Pick<Capabilities, 'framing' | 'encoding'>;
     readonly problems: Problems;
     readonly arrivalMs: number;
   }) {

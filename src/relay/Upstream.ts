@@ -4,7 +4,7 @@ import pRetry, { AbortError } from 'p-retry';
 import WebSocket from 'ws';
 import type { ClientOptions } from 'ws';
 import type { Config, UpstreamLossPolicy } from '../config/Config.js';
-import { ReelayError } from '../config/ReelayError.js';
+import { ReelayError, type ErrorCode } from '../config/ReelayError.js';
 import type { Counters } from '../tap/Counters.js';
 import type { FastPath } from './FastPath.js';
 import { FrameQueue } from './FrameQueue.js';
@@ -20,6 +20,16 @@ export interface UpstreamTarget {
   readonly url: string;
   readonly protocols: readonly string[];
   readonly headers: Readonly<Record<string, string>>;
+}
+
+/** How the bot of one stream is reached. */
+export interface UpstreamRoute {
+  /** To be asked for each dial. @throws ReelayError when there is nothing to dial */
+  target(): UpstreamTarget;
+  /** How often in a row it is dialled again when the connection is lost, whatever the policy; with `reconnect`: always. */
+  readonly redials: number;
+  /** What a close code tells of a peer that ends for a reason of its own, after which only `reconnect` dials again. */
+  meaning(code: number): ReelayError | null;
 }
 
 /** The stream that the bot belongs to. None of these may throw. */
@@ -40,14 +50,17 @@ const maxPayload = 16 * 1024 * 1024;
 const controlRoomBytes = 1024 * 1024;
 /** A connection that lasted this long starts the backoff anew when it breaks. */
 const settledMs = 5000;
+/** What another try soon after would end in as well. */
+const hopeless: ReadonlySet<ErrorCode> = new Set(['bridge_failed', 'sdk_missing']);
 const backoff = { minTimeout: 100, maxTimeout: 2000, randomize: true } as const;
 
 /**
- * The bot's side of one stream: a socket that is dialled at once, and under the policy `reconnect` again and again. Frames
+ * The bot's side of one stream: a socket that is dialled at once, and under the policy `reconnect`, or where its route has it so,
+ * again and again. Frames
  * wait in a bounded queue while there is no connection, and are dropped rather than kept when the bot doesn't read.
  */
 export class Upstream {
-  readonly #target: UpstreamTarget;
+  readonly #route: UpstreamRoute;
   readonly #policy: UpstreamLossPolicy;
   readonly #opening: readonly QueuedFrame[];
   readonly #limits: Config['limits'];
@@ -65,9 +78,10 @@ export class Upstream {
   #finalCode = 1000;
   /** A bot that stays away is reported once, not at every attempt. */
   #reported = false;
+  #redials: number;
 
   constructor(options: {
-    readonly target: UpstreamTarget;
+    readonly route: UpstreamRoute;
     readonly policy: UpstreamLossPolicy;
     /** The provider's messages up to its start, replayed on every connection. */
     readonly opening: readonly QueuedFrame[];
@@ -80,7 +94,8 @@ export class Upstream {
     readonly fast: FastPath | undefined;
     readonly owner: UpstreamOwner;
   }) {
-    this.#target = options.target;
+    this.#route = options.route;
+    this.#redials = options.route.redials;
     this.#policy = options.policy;
     this.#opening = options.opening;
     this.#limits = options.limits;
@@ -112,7 +127,7 @@ export class Upstream {
         return;
       } catch {
         // Each loss has been reported where it happened.
-        if (this.#policy !== 'reconnect') return;
+        if (this.#state === 'lost') return;
       }
     } while (!this.#isOver);
   }
@@ -158,8 +173,7 @@ export class Upstream {
   }
 
   async #dialUntilEnded(): Promise<void> {
-    const retries = this.#policy === 'reconnect' ? Infinity : 0;
-    await pRetry(() => this.#session(), { ...backoff, retries, signal: this.#ending.signal });
+    await pRetry(() => this.#session(), { ...backoff, retries: Infinity, signal: this.#ending.signal });
   }
 
   /** One connection, from the dial to its end. Resolves when the bot closed it properly, rejects when it was lost. */
@@ -177,9 +191,10 @@ export class Upstream {
         closed: (code) => {
           if (this.#isOver || code === 1000 || code === 1005) resolve();
           else {
-            const error = this.#lost({ code, cause, opened: !Number.isNaN(openedMs) });
             const settled = performance.now() - openedMs > settledMs;
-            reject(settled ? new AbortError(error) : error);
+            if (settled) this.#redials = this.#route.redials;
+            const error = this.#lost({ code, cause, opened: !Number.isNaN(openedMs) });
+            reject(settled || this.#state === 'lost' ? new AbortError(error) : error);
           }
         },
       };
@@ -214,8 +229,8 @@ export class Upstream {
   }
 
   #dial(reject: (error: Error) => void): WebSocket | undefined {
-    const { url, protocols, headers } = this.#target;
     try {
+      const { url, protocols, headers } = this.#route.target();
       const options: ClientOptions & Pick<TcpNetConnectOpts, 'lookup'> = {
         headers: { ...headers },
         perMessageDeflate: false,
@@ -228,7 +243,8 @@ export class Upstream {
         answerProtocol(response, protocols),
       );
     } catch (error) {
-      reject(this.#lost({ code: null, cause: error, opened: false }));
+      const lost = this.#lost({ code: null, cause: error, opened: false });
+      reject(this.#state === 'lost' ? new AbortError(lost) : lost);
       return undefined;
     }
   }
@@ -248,12 +264,18 @@ export class Upstream {
   }
 
   #lost(how: { code: number | null; cause: unknown; opened: boolean }): ReelayError {
-    const final = this.#policy !== 'reconnect';
-    const error = how.cause instanceof ReelayError ? how.cause : networkLoss(how);
+    const meant = how.code === null ? null : this.#route.meaning(how.code);
+    const error = meant ?? (how.cause instanceof ReelayError ? how.cause : networkLoss(how));
+    const final = !this.#isDialledAgain(meant !== null || hopeless.has(error.code));
     this.#state = final ? 'lost' : 'connecting';
-    if (!this.#reported) this.#owner.upstreamLost(error, final);
+    if (final || !this.#reported) this.#owner.upstreamLost(error, final);
     this.#reported = true;
     return error;
+  }
+
+  #isDialledAgain(hasItsReason: boolean): boolean {
+    if (this.#policy === 'reconnect') return true;
+    return !hasItsReason && this.#redials-- > 0;
   }
 
   /** What still waited for it is lost with its socket, whether it is dialled again or not. */

@@ -19,6 +19,7 @@ const codes: Partial<Record<ErrorCode, number>> = {
   event_out_of_order: CloseCode.protocolError,
   stream_failed: CloseCode.internalError,
   too_many_streams: CloseCode.tryAgainLater,
+  lanes_full: CloseCode.tryAgainLater,
   accounts_unavailable: CloseCode.tryAgainLater,
   draining: CloseCode.goingAway,
 };

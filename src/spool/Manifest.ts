@@ -23,7 +23,9 @@ export type GapCause =
   /** The journal was damaged on the disk before what it held had been rendered. */
   | 'journal_damaged'
   /** Somebody paused the recording. */
-  | 'paused';
+  | 'paused'
+  /** Nobody of reelay's was in the room: it had not joined yet, or its worker or the connection was lost. */
+  | 'room_left';
 
 export interface Channel {
   readonly role: 'caller' | 'bot' | 'mixed';
@@ -50,6 +52,23 @@ export interface Sidecar {
   readonly sha256: string;
   /** The `sha256` of the chunk before, null for the first. */
   readonly previousSha256: string | null;
+  /** Of a room: who was there at any time of the chunk, a file each, by name. */
+  readonly lanes?: readonly SidecarLane[] | undefined;
+}
+
+/** `<index>-<lane>.wav`: one participant's track, as long as the chunk; silence where it wasn't there. */
+export interface SidecarLane {
+  readonly lane: string;
+  readonly identity: string;
+  readonly source: string;
+  /** The same as the chunk's. */
+  readonly samples: number;
+  /** Size of the WAV file. */
+  readonly bytes: number;
+  /** Hex, of the whole WAV file. */
+  readonly sha256: string;
+  /** On channel 0. */
+  readonly gaps: readonly Gap[];
 }
 
 export type RecordingState = 'recording' | 'uploading' | 'complete' | 'interrupted' | 'failed';
@@ -63,11 +82,16 @@ export interface ManifestChunk {
   readonly sha256: string;
   /** Hex, of the sidecar file. */
   readonly sidecarSha256: string;
+  /** Of a room: the chunk's lanes, by name. */
+  readonly lanes?: readonly ChunkLane[] | undefined;
 }
+
+/** A lane's own file of a chunk. */
+export type ChunkLane = Pick<SidecarLane, 'lane' | 'bytes' | 'sha256'>;
 
 export interface ManifestStream {
   readonly streamId: string;
-  readonly role: 'call' | 'oneway' | 'tap';
+  readonly role: 'call' | 'oneway' | 'tap' | 'lane';
   readonly startSample: number;
   /** Null while it runs. */
   readonly endSample: number | null;
@@ -78,6 +102,37 @@ export interface ManifestEvent {
   readonly type: string;
   readonly sample: number;
   readonly [detail: string]: unknown;
+}
+
+/** A room as LiveKit names it. */
+export interface ManifestRoom {
+  readonly name: string;
+  /** Null where the server never told it. */
+  readonly sid: string | null;
+}
+
+/** A participant's track over the whole recording. */
+export interface ManifestLane {
+  /** Part of the names of its files. */
+  readonly lane: string;
+  readonly identity: string;
+  readonly name: string;
+  readonly kind: string;
+  readonly source: string;
+  /** When it was there, in order; who comes back has one more. */
+  readonly presence: readonly LanePresence[];
+  /** On channel 0; within the chunks that it has a file of. */
+  readonly gaps: readonly Gap[];
+}
+
+export interface LanePresence {
+  readonly streamId: string;
+  /** The participant's own, which is a new one each time. */
+  readonly sid: string;
+  readonly joinedSample: number;
+  /** Null while it is there. */
+  readonly leftSample: number | null;
+  readonly endReason: ManifestStream['endReason'];
 }
 
 export type RecordingLayout = 'chunks' | 'single' | 'both' | 'jambonz';
@@ -139,4 +194,8 @@ export interface Manifest {
   readonly audio?: readonly WholeAudio[] | undefined;
   /** The account that the call named, where that is not `accountId`. */
   readonly claimedAccountId?: string | undefined;
+  /** Where the call was a room; `<index>-audio.wav` is the sum of its lanes then. */
+  readonly room?: ManifestRoom | undefined;
+  /** Of a room, by name. */
+  readonly lanes?: readonly ManifestLane[] | undefined;
 }

@@ -7,13 +7,14 @@ import { wavHeaderBytes, wholeHeaderBytes } from '../audio/wav.js';
 import { documentSchemas } from './documentSchemas.js';
 import {
   chunkName,
+  laneFileNamed,
   manifestName,
   recordingFolder,
   sidecarName,
   uploadName,
   wholeAudioName,
 } from './layout.js';
-import type { Manifest, RecordingState, Sidecar, WholeAudio } from './Manifest.js';
+import type { Manifest, ManifestChunk, RecordingState, Sidecar, WholeAudio } from './Manifest.js';
 import { type FileRange, FolderFiles, ifPresent, type RecordingFiles } from './RecordingFiles.js';
 import type { RecordingRoot } from './RecordingRoot.js';
 import { readWholeAudio, type WholeAudioOnDisk } from './WholeAudioOnDisk.js';
@@ -43,6 +44,14 @@ export interface ChunkOnDisk {
   readonly index: number;
   readonly wav: WavOnDisk | null;
   readonly sidecar: DocumentOnDisk<Sidecar> | null;
+  /** Of a room, by name: those that the manifest lists for the chunk, and all others that have a file. */
+  readonly lanes?: readonly LaneOnDisk[];
+}
+
+/** One lane's file of a chunk. */
+export interface LaneOnDisk {
+  readonly lane: string;
+  readonly wav: WavOnDisk | null;
 }
 
 /** An entry of the manifest's `audio` and the object that it speaks of; null when that is missing or another's. */
@@ -68,8 +77,8 @@ export interface RecordingOnDisk {
 /** Further along comes later: of two manifests of one recording the later state is the newer one. */
 const progress: readonly RecordingState[] = ['recording', 'uploading', 'interrupted', 'complete', 'failed'];
 
+const unfinishedFile = /^\d+-[a-z0-9-]+\.wav\.open$/;
 const chunkFile = /^(0|[1-9]\d*)-(audio\.wav|metadata\.json)$/;
-const unfinishedFile = /^\d+-audio\.wav\.open$/;
 
 /** Larger documents are nobody's sidecar or manifest: an hour of call with a chunk a second has a manifest of 1 MiB. */
 const maxDocumentBytes = 64 * 2 ** 20;
@@ -122,7 +131,7 @@ export class RecordingFolder {
       manifest,
       chunks: await readChunks(places, names, manifest?.value ?? null),
       audio: manifest?.value ? await readAudio(places, manifest.value) : [],
-      unfinished: names.filter((name) => unfinishedFile.test(name)).sort(),
+      unfinished: names.filter(isUnfinished).sort(),
       isSpooled: names.includes(uploadName),
     };
   }
@@ -158,23 +167,53 @@ async function readChunks(
   names: readonly string[],
   manifest: Manifest | null,
 ): Promise<ChunkOnDisk[]> {
-  const listed = new Map(manifest?.chunks.map((chunk) => [chunk.index, chunk.bytes]));
+  const listed = new Map(manifest?.chunks.map((chunk) => [chunk.index, chunk]));
   const indexes = new Set(listed.keys());
+  const lanes = laneFiles(names);
   for (const name of names) {
     const index = chunkFile.exec(name)?.[1];
     if (index !== undefined) indexes.add(Number(index));
   }
+  for (const index of lanes.keys()) indexes.add(index);
   const chunks: ChunkOnDisk[] = [];
   for (const index of [...indexes].sort((a, b) => a - b)) {
     const sidecar = await first(places, sidecarName(index), (files, name) =>
       readDocument(files, name, documentSchemas.sidecar),
     );
     const wav = await first(places, chunkName(index), (files, name) =>
-      readWav(files, name, listed.get(index) ?? 0),
+      readWav(files, name, listed.get(index)?.bytes ?? 0),
     );
-    chunks.push({ index, wav, sidecar });
+    const ofRoom = await readLanes(places, index, listed.get(index), lanes.get(index));
+    chunks.push({ index, wav, sidecar, ...(ofRoom.length === 0 ? {} : { lanes: ofRoom }) });
   }
   return chunks;
+}
+
+/** By index of the chunk, the lanes that have a file of it. */
+function laneFiles(names: readonly string[]): Map<number, Set<string>> {
+  const found = new Map<number, Set<string>>();
+  for (const name of names) {
+    const file = laneFileNamed(name);
+    if (file === null || file.isOpen) continue;
+    found.set(file.index, (found.get(file.index) ?? new Set()).add(file.lane));
+  }
+  return found;
+}
+
+async function readLanes(
+  places: readonly Place[],
+  index: number,
+  listed: ManifestChunk | undefined,
+  there: ReadonlySet<string> = new Set(),
+): Promise<LaneOnDisk[]> {
+  const said = new Map(listed?.lanes?.map(({ lane, bytes }) => [lane, bytes]));
+  const lanes: LaneOnDisk[] = [];
+  for (const lane of [...new Set([...said.keys(), ...there])].sort()) {
+    const limit = said.get(lane) ?? 0;
+    const wav = await first(places, chunkName(index, lane), (files, name) => readWav(files, name, limit));
+    lanes.push({ lane, wav });
+  }
+  return lanes;
 }
 
 async function readAudio(places: readonly Place[], manifest: Manifest): Promise<AudioOnDisk[]> {
@@ -260,6 +299,11 @@ export async function isFolder(path: string): Promise<boolean> {
 /** Whether a folder that holds a file of this name is a recording's. */
 export function isRecordingFile(name: string): boolean {
   return name === manifestName || name === wholeAudioName || chunkFile.test(name);
+}
+
+/** Whether a file of this name is one that still grows, of the mix or of a lane. */
+export function isUnfinished(name: string): boolean {
+  return unfinishedFile.test(name);
 }
 
 function isPartOfRecording(entry: Dirent): boolean {

@@ -1,7 +1,8 @@
-import { wavHeader, wavHeaderBytes } from '../audio/wav.js';
 import { audioFindings, hasChunkFiles } from './AudioVerification.js';
 import { type Finding, finding, short } from './Finding.js';
-import { completenessOf, skippedUpTo, sortedGaps } from './gaps.js';
+import { completenessOf, gapText, joinedGaps, overlaps, skippedUpTo } from './gaps.js';
+import { headerFindings } from './headerFindings.js';
+import { gapsByLaneFindings, laneFindings } from './LaneVerification.js';
 import type { ChunkOnDisk, RecordingOnDisk, WavOnDisk } from './RecordingFolder.js';
 import type { Gap, Manifest, ManifestChunk, Sidecar } from './Manifest.js';
 import { wallClockMs } from './wallClock.js';
@@ -13,8 +14,6 @@ const durationToleranceMs = 100;
 /** Wall clocks are written in whole milliseconds. */
 const timeToleranceMs = 1;
 const completenessTolerance = 1e-6;
-/** No chunk's own WAV is longer: its sizes have 32 bits. */
-const maxWavBytes = 0xffff_ffff;
 
 /**
  * Checks a recording against itself: everything that is said twice must agree, and everything that is said of a file must be
@@ -33,6 +32,7 @@ export function verify(recording: RecordingOnDisk): Finding[] {
     ...recording.chunks.flatMap((chunk) => chunkFindings(chunk, said, listed)),
     ...audioFindings(said, recording),
     ...gapFindings(said, recording),
+    ...gapsByLaneFindings(said, recording),
     ...durationFindings(said),
   ];
 }
@@ -92,6 +92,7 @@ function chunkFindings(chunk: ChunkOnDisk, manifest: Manifest, listed: Listed): 
   return [
     ...(chunk.wav === null ? missingFindings(chunk, manifest) : wavFindings(chunk.wav, entry, manifest)),
     ...sidecarFindings(chunk, entry, manifest),
+    ...laneFindings(chunk, entry, manifest),
     ...chainFindings(chunk, listed),
   ];
 }
@@ -110,48 +111,12 @@ function unlistedFindings(chunk: ChunkOnDisk, manifest: Manifest): Finding[] {
 /** A fault of the header or the length changes the hash too; only the closest description is given. */
 function wavFindings(wav: WavOnDisk, entry: ManifestChunk, manifest: Manifest): Finding[] {
   const where = wavName(entry.index);
-  const header = headerFindings(wav, entry, manifest);
+  const header = headerFindings(wav, entry, { ...manifest, where });
   if (header.length > 0) return header;
   if (wav.sha256 === entry.sha256) return [];
   const other = manifest.chunks.find((listed) => listed.sha256 === wav.sha256);
   if (other !== undefined) return [finding('chunk_swapped', where, `holds chunk ${other.index}`)];
   return [finding('chunk_hash_wrong', where, `sha256 ${short(wav.sha256)}, sealed ${short(entry.sha256)}`)];
-}
-
-/** Compares the header with the one that a file of this size must have; see "Multimedia Programming Interface" 1.0, WAVE. */
-function headerFindings(wav: WavOnDisk, entry: ManifestChunk, manifest: Manifest): Finding[] {
-  const where = wavName(entry.index);
-  const { sampleRate, channels } = manifest;
-  const frameBytes = channels.length * 2;
-  const expectedBytes = wavHeaderBytes + entry.samples * frameBytes;
-  if (entry.bytes !== expectedBytes || expectedBytes > maxWavBytes) {
-    const detail = `manifest: bytes ${entry.bytes}, ${entry.samples} samples take ${expectedBytes}`;
-    return [finding('manifest_sums_wrong', where, detail)];
-  }
-  if (wav.bytes !== expectedBytes) {
-    const code = wav.bytes < expectedBytes ? 'wav_truncated' : 'wav_overlong';
-    return [finding(code, where, `${wav.bytes} bytes instead of ${expectedBytes}`)];
-  }
-  const expected = wavHeader({ sampleRate, channels: channels.length, samples: entry.samples });
-  const differs = (from: number, to: number) =>
-    Buffer.compare(wav.header.subarray(from, to), expected.subarray(from, to)) !== 0;
-  // Offsets: tags at 0, 8 to 19 and 36, format at 20 to 35, sizes at 4 and 40.
-  if (differs(0, 4) || differs(8, 20) || differs(36, 40))
-    return [finding('wav_invalid', where, 'header tags')];
-  if (differs(20, 36)) return [finding('wav_format_wrong', where, formatText(wav.header))];
-  if (differs(4, 8) || differs(40, 44)) return [finding('wav_header_wrong', where, sizesText(wav))];
-  return [];
-}
-
-function formatText(header: Uint8Array): string {
-  const view = Buffer.from(header);
-  const tag = view.readUInt16LE(20);
-  return `format ${tag}, ${view.readUInt16LE(22)} channels, ${view.readUInt32LE(24)} Hz, ${view.readUInt16LE(34)} bits`;
-}
-
-function sizesText(wav: WavOnDisk): string {
-  const view = Buffer.from(wav.header);
-  return `RIFF ${view.readUInt32LE(4)}, data ${view.readUInt32LE(40)} in a file of ${wav.bytes} bytes`;
 }
 
 function sidecarFindings(chunk: ChunkOnDisk, entry: ManifestChunk, manifest: Manifest): Finding[] {
@@ -223,16 +188,6 @@ function chunkGapFindings(sidecar: Sidecar, where: string): Finding[] {
   ];
 }
 
-/** Every gap that begins before an earlier one of its channel ends. */
-function overlaps(gaps: readonly Gap[]): Gap[] {
-  const ends = new Map<number, number>();
-  return sortedGaps(gaps).filter((gap) => {
-    const end = ends.get(gap.channel) ?? 0;
-    ends.set(gap.channel, Math.max(end, gap.startSample + gap.samples));
-    return gap.startSample < end;
-  });
-}
-
 /** The manifest's gaps against those of the sidecars, and both against the completeness. */
 function gapFindings(manifest: Manifest, recording: RecordingOnDisk): Finding[] {
   const where = 'manifest.json';
@@ -242,10 +197,10 @@ function gapFindings(manifest: Manifest, recording: RecordingOnDisk): Finding[] 
   const areAllThere = manifest.chunks.every(({ index }) => there.has(index));
   const entries = new Set(manifest.chunks.map(({ index }) => index));
   const listed = sidecars.filter(({ index }) => entries.has(index));
-  const said = joined(manifest.gaps.filter((gap) => isSealed(gap, manifest)))
+  const said = joinedGaps(manifest.gaps.filter((gap) => isSealed(gap, manifest)))
     .map(gapText)
     .join('; ');
-  const sealed = joined(listed.flatMap(({ gaps }) => gaps))
+  const sealed = joinedGaps(listed.flatMap(({ gaps }) => gaps))
     .map(gapText)
     .join('; ');
   if (areAllThere && said !== sealed) {
@@ -291,28 +246,6 @@ function durationFindings(manifest: Manifest): Finding[] {
       `the call took ${callMs} ms, its audio ${Math.round(audioMs)} ms`,
     ),
   ];
-}
-
-/** Gaps in order, with neighbours of one cause made one: a chunk's edge cuts a gap in two. */
-function joined(gaps: readonly Gap[]): Gap[] {
-  const result: Gap[] = [];
-  for (const gap of sortedGaps(gaps)) {
-    const last = result.at(-1);
-    const continues =
-      last?.channel === gap.channel &&
-      last.cause === gap.cause &&
-      last.skippedSamples === undefined &&
-      gap.skippedSamples === undefined &&
-      last.startSample + last.samples === gap.startSample;
-    if (continues) result[result.length - 1] = { ...last, samples: last.samples + gap.samples };
-    else result.push(gap);
-  }
-  return result;
-}
-
-function gapText({ channel, samples, startSample, cause, skippedSamples }: Gap): string {
-  const skipped = skippedSamples === undefined ? '' : ` and ${skippedSamples} skipped`;
-  return `channel ${channel}: ${samples} samples${skipped} at ${startSample} (${cause})`;
 }
 
 function wavName(index: number): string {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { laneNamePattern } from './layout.js';
 import type { GapCause, Manifest, Sidecar } from './Manifest.js';
 
 /*
@@ -21,6 +22,7 @@ const gapCauses = {
   dropped_by_reelay: 'dropped_by_reelay',
   journal_damaged: 'journal_damaged',
   paused: 'paused',
+  room_left: 'room_left',
 } satisfies { readonly [Cause in GapCause]: Cause };
 const gap = z.looseObject({
   channel: count,
@@ -29,6 +31,11 @@ const gap = z.looseObject({
   cause: z.enum(gapCauses),
   skippedSamples: count.optional(),
 });
+
+/** A lane's name is part of a file's, whoever wrote it down. */
+const lane = z.string().regex(laneNamePattern, 'not the name of a lane');
+const chunkLane = z.looseObject({ lane, bytes: count, sha256: hash });
+const endReason = z.enum(['stop', 'closed', 'lost', 'relay']).nullable();
 
 const whose = {
   schema: z.literal(1),
@@ -50,6 +57,17 @@ const sidecar: z.ZodType<Sidecar> = z.looseObject({
   bytes: count,
   sha256: hash,
   previousSha256: hash.nullable(),
+  lanes: z
+    .array(
+      z.looseObject({
+        ...chunkLane.shape,
+        identity: z.string(),
+        source: z.string(),
+        samples: count,
+        gaps: z.array(gap),
+      }),
+    )
+    .optional(),
 });
 
 const manifest: z.ZodType<Manifest> = z.looseObject({
@@ -75,15 +93,16 @@ const manifest: z.ZodType<Manifest> = z.looseObject({
       bytes: count,
       sha256: hash,
       sidecarSha256: hash,
+      lanes: z.array(chunkLane).optional(),
     }),
   ),
   streams: z.array(
     z.looseObject({
       streamId: z.string(),
-      role: z.enum(['call', 'oneway', 'tap']),
+      role: z.enum(['call', 'oneway', 'tap', 'lane']),
       startSample: count,
       endSample: count.nullable(),
-      endReason: z.enum(['stop', 'closed', 'lost', 'relay']).nullable(),
+      endReason,
     }),
   ),
   events: z.array(z.looseObject({ type: z.string(), sample: z.number() })),
@@ -106,6 +125,28 @@ const manifest: z.ZodType<Manifest> = z.looseObject({
     )
     .optional(),
   claimedAccountId: z.string().optional(),
+  room: z.looseObject({ name: z.string(), sid: z.string().nullable() }).optional(),
+  lanes: z
+    .array(
+      z.looseObject({
+        lane,
+        identity: z.string(),
+        name: z.string(),
+        kind: z.string(),
+        source: z.string(),
+        presence: z.array(
+          z.looseObject({
+            streamId: z.string(),
+            sid: z.string(),
+            joinedSample: count,
+            leftSample: count.nullable(),
+            endReason,
+          }),
+        ),
+        gaps: z.array(gap),
+      }),
+    )
+    .optional(),
 });
 
 /** What a sidecar and a manifest must look like to be read at all; whether they tell the truth is `Verification`'s part. */

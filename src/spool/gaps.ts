@@ -41,3 +41,36 @@ export function completenessOf(gaps: readonly Gap[], channel: number, samples: n
   const lost = own.reduce((sum, gap) => sum + gap.samples, 0);
   return Math.max(0, (samples - lost) / call);
 }
+
+/** Gaps in order, with neighbours of one cause made one: a chunk's edge cuts a gap in two. */
+export function joinedGaps(gaps: readonly Gap[]): Gap[] {
+  const result: Gap[] = [];
+  for (const gap of sortedGaps(gaps)) {
+    const last = result.at(-1);
+    const continues =
+      last?.channel === gap.channel &&
+      last.cause === gap.cause &&
+      last.skippedSamples === undefined &&
+      gap.skippedSamples === undefined &&
+      last.startSample + last.samples === gap.startSample;
+    if (continues) result[result.length - 1] = { ...last, samples: last.samples + gap.samples };
+    else result.push(gap);
+  }
+  return result;
+}
+
+/** Every gap that begins before an earlier one of its channel ends. */
+export function overlaps(gaps: readonly Gap[]): Gap[] {
+  const ends = new Map<number, number>();
+  return sortedGaps(gaps).filter((gap) => {
+    const end = ends.get(gap.channel) ?? 0;
+    ends.set(gap.channel, Math.max(end, gap.startSample + gap.samples));
+    return gap.startSample < end;
+  });
+}
+
+/** A gap as findings show it. */
+export function gapText({ channel, samples, startSample, cause, skippedSamples }: Gap): string {
+  const skipped = skippedSamples === undefined ? '' : ` and ${skippedSamples} skipped`;
+  return `channel ${channel}: ${samples} samples${skipped} at ${startSample} (${cause})`;
+}

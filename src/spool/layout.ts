@@ -2,6 +2,7 @@
  * The names of everything in a recording's folder. They are the same in the spool and in the store:
  *
  *     <account>/<YYYYMMDD>/<callId>/<recordingId>/<index>-audio.wav
+ *     <account>/<YYYYMMDD>/<callId>/<recordingId>/<index>-<lane>.wav
  *     <account>/<YYYYMMDD>/<callId>/<recordingId>/<index>-metadata.json
  *     <account>/<YYYYMMDD>/<callId>/<recordingId>/manifest.json
  *     <account>/<YYYYMMDD>/<callId>/<recordingId>/audio.wav
@@ -54,8 +55,25 @@ export function idsIn(folder: string): FolderIds {
   return { accountId, callId, recordingId };
 }
 
-export function chunkName(index: number): string {
-  return `${index}-audio.wav`;
+/** The lane that all others are summed in, or that there is nothing else than: the chunk itself. */
+export const mixLane = 'audio';
+/** What any other lane may be called; `src/tap/laneName.ts` gives the names. */
+export const laneNamePattern = /^(?!audio$)[a-z0-9][a-z0-9-]{0,39}$/;
+
+/** @param lane - of a room: that of one participant's track */
+export function chunkName(index: number, lane: string = mixLane): string {
+  return `${index}-${lane}.wav`;
+}
+
+const laneFile = /^(0|[1-9]\d*)-([a-z0-9][a-z0-9-]{0,39})\.wav(\.open)?$/;
+
+/** The lane's file that has this name; null for all others, the chunk's own among them. */
+export function laneFileNamed(
+  name: string,
+): { readonly index: number; readonly lane: string; readonly isOpen: boolean } | null {
+  const [, index, lane, ending] = laneFile.exec(name) ?? [];
+  if (index === undefined || lane === undefined || lane === mixLane) return null;
+  return { index: Number(index), lane, isOpen: ending !== undefined };
 }
 
 export function sidecarName(index: number): string {
@@ -66,8 +84,8 @@ export function sidecarName(index: number): string {
 export const openExtension = '.open';
 
 /** The growing chunk: a complete WAV file at every moment, its header kept current, but its samples may still change. */
-export function openChunkName(index: number): string {
-  return chunkName(index) + openExtension;
+export function openChunkName(index: number, lane: string = mixLane): string {
+  return chunkName(index, lane) + openExtension;
 }
 
 /** Whether recorder or control may write a file of this name into a recording's folder. */
@@ -76,4 +94,4 @@ export function isRecordingName(name: string): boolean {
 }
 
 const recordingName =
-  /^(?:\d+-(?:audio\.wav(?:\.open)?|metadata\.json)|manifest(?:\.final)?\.json|manifest\.json\.sig|upload\.json|audio\.wav|portal\.\w+)(?:\.tmp|\.part)?$/;
+  /^(?:\d+-(?:[a-z0-9][a-z0-9-]{0,39}\.wav(?:\.open)?|metadata\.json)|manifest(?:\.final)?\.json|manifest\.json\.sig|upload\.json|audio\.wav|portal\.\w+)(?:\.tmp|\.part)?$/;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { ZodType } from 'zod';
 import { recordingFolder } from './layout.js';
+import type { ManifestChunk, Sidecar } from './Manifest.js';
 import { odd, readPlain } from './plainFile.js';
 
 /** What a name of ours holds. */
@@ -44,4 +45,16 @@ export function folderSaidBy(document: {
   } catch {
     return null;
   }
+}
+
+/**
+ * What a manifest lists of a chunk, from its sidecar.
+ *
+ * @param sidecarSha256 - hex, of the sidecar's bytes
+ */
+export function chunkSaidBy(sidecar: Sidecar, sidecarSha256: string): ManifestChunk {
+  const { index, startSample, samples, bytes, sha256, lanes } = sidecar;
+  const chunk = { index, startSample, samples, bytes, sha256, sidecarSha256 };
+  if (lanes === undefined) return chunk;
+  return { ...chunk, lanes: lanes.map(({ lane, bytes, sha256 }) => ({ lane, bytes, sha256 })) };
 }

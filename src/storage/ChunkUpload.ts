@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { chunkName, sidecarName } from '../spool/layout.js';
 import type { ManifestChunk } from '../spool/Manifest.js';
 import { chunkKey, sidecarKey } from './SpooledRecording.js';
-import { notedOf, type UploadNote, withChunk } from './UploadNote.js';
+import { storeLanes } from './storeLanes.js';
+import { notedOf, withChunk, withoutMultipart } from './UploadNote.js';
 import { unlinkConfirmed } from './unlinkConfirmed.js';
 import { deliver, type Workpiece } from './Workpiece.js';
 
@@ -54,9 +55,10 @@ export class ChunkUpload {
     return !isHindered;
   }
 
-  /** WAV first, its sidecar when that is safe: a sidecar in the store promises audio beside it. */
+  /** WAVs first, their sidecar when those are safe: a sidecar in the store promises audio beside it. */
   async #store(chunk: ManifestChunk): Promise<void> {
     if (this.#handling !== 'drop') await this.#storeWav(chunk);
+    if (chunk.lanes !== undefined) await storeLanes(this.#work, chunk);
     await this.#storeSidecar(chunk);
     if (this.#handling === 'drop') await this.#dropWav(chunk);
   }
@@ -102,7 +104,9 @@ export class ChunkUpload {
     const key = sidecarKey(recording.folder, index);
     await deliver(this.#work, { kind: 'sidecar', name, key, file, sha256, sealedMs: null });
     visit.step('sidecar_put');
-    await note.change((content) => withChunk(content, { ...chunk, sidecarStored: true }));
+    await note.change((content) =>
+      withChunk(content, { ...notedOf(content, chunk), ...chunk, sidecarStored: true }),
+    );
     await unlink(file);
   }
 
@@ -112,9 +116,4 @@ export class ChunkUpload {
     await unlinkConfirmed(join(recording.path, chunkName(index)), sha256);
     visit.step('chunk_unlinked');
   }
-}
-
-function withoutMultipart(content: UploadNote, key: string): UploadNote {
-  const multiparts = content.multiparts.filter((each) => each.key !== key);
-  return { ...content, multiparts };
 }

@@ -5,7 +5,7 @@ import pLimit from 'p-limit';
 import { wavHeaderBytes, wholeHeaderBytes } from '../audio/wav.js';
 import { ReelayError } from '../config/ReelayError.js';
 import { chunkName, openChunkName } from '../spool/layout.js';
-import type { Manifest } from '../spool/Manifest.js';
+import type { Manifest, ManifestChunk } from '../spool/Manifest.js';
 import { ownWav } from '../spool/ownAudio.js';
 import { FileStream } from './FileStream.js';
 import type { ByteRange, ObjectStore } from './ObjectStore.js';
@@ -32,6 +32,10 @@ export interface Piece {
   readonly samples: number;
   /** The chunk isn't sealed, so its file may have the name of a growing one. */
   readonly isGrowing?: boolean;
+  /** Of a room: whose own file of the chunk is meant. */
+  readonly lane?: string | undefined;
+  /** The lane has no file of the chunk, since it wasn't there. */
+  readonly isSilent?: boolean;
 }
 
 /** What one file or object gives of the wanted bytes; `end` is the last one. */
@@ -43,12 +47,15 @@ interface Source {
 /** How often a file is looked for that is being moved while it is asked for, and the ms between. */
 const looks = 5;
 const lookAgainMs = 20;
+/** Of a piece of silence. */
+const silenceBytes = 65_536;
 /** Reads of the spool's files at once, for whoever reads recordings; the rest of libuv's pool is the recorder's. */
 const spoolReads = pLimit(4);
 
 /**
  * The samples of consecutive chunks as one run of bytes. Nothing is copied or held: a read opens one file or object after the
- * other, wherever it lies by then. The spool comes first, then the object that holds the whole call, then the chunk's own.
+ * other, wherever it lies by then. The spool comes first, then the object that holds the whole call, then the chunk's own. Of a lane
+ * there is no object that holds all, and what it has no file of is silence.
  */
 export class ChunkedPcm {
   readonly bytes: number;
@@ -95,13 +102,15 @@ export class ChunkedPcm {
   async #open(piece: Piece, wanted: ByteRange): Promise<Source> {
     const last = this.#offsetOf(piece) + piece.samples * this.#block - 1;
     const inPiece = { start: wanted.start, end: Math.min(wanted.end, last) };
+    if (piece.isSilent === true) return { stream: silence(inPiece), end: inPiece.end };
+    const { lane } = piece;
     for (let look = 1; look <= looks; look++) {
       const found =
         (await this.#inSpool(piece, inPiece)) ??
-        (await this.#inWhole(this.#wholeKey, wanted)) ??
-        (await this.#inObject(chunkKey(this.#where.folder, piece.index), inPiece, this.#inFile(piece)));
+        (lane === undefined ? await this.#inWhole(this.#wholeKey, wanted) : undefined) ??
+        (await this.#inObject(chunkKey(this.#where.folder, piece.index, lane), inPiece, this.#inFile(piece)));
       if (found !== undefined) return found;
-      if (this.#wholeKey === undefined) this.#wholeKey = await this.#lookUpWhole();
+      if (lane === undefined && this.#wholeKey === undefined) this.#wholeKey = await this.#lookUpWhole();
       else await sleep(lookAgainMs);
     }
     throw this.#gone(piece);
@@ -109,7 +118,8 @@ export class ChunkedPcm {
 
   async #inSpool(piece: Piece, range: ByteRange): Promise<Source | undefined> {
     const { spoolDir, folder } = this.#where;
-    const names = [chunkName(piece.index), ...(piece.isGrowing === true ? [openChunkName(piece.index)] : [])];
+    const { index, lane, isGrowing } = piece;
+    const names = [chunkName(index, lane), ...(isGrowing === true ? [openChunkName(index, lane)] : [])];
     const shift = this.#inFile(piece);
     for (const name of names) {
       const file = await openIfThere(join(spoolDir, folder, name));
@@ -145,8 +155,17 @@ export class ChunkedPcm {
     return manifest === null ? undefined : ownWav(manifest)?.key;
   }
 
-  #gone({ index }: Piece): ReelayError {
-    return new ReelayError('chunk_missing', { value: chunkKey(this.#where.folder, index) });
+  #gone({ index, lane }: Piece): ReelayError {
+    return new ReelayError('chunk_missing', { value: chunkKey(this.#where.folder, index, lane) });
+  }
+}
+
+/** Zeros for a range, both ends included, in pieces as files have them. */
+async function* silence({ start, end }: ByteRange): AsyncGenerator<Buffer> {
+  for (let left = end + 1 - start; left > 0; left -= silenceBytes) {
+    // Whoever reads may wait in between, as for a file.
+    await Promise.resolve();
+    yield Buffer.alloc(Math.min(left, silenceBytes));
   }
 }
 
@@ -161,12 +180,19 @@ export async function* withHeader(
     yield* pcm.read({ start: Math.max(0, start - header.length), end: end - header.length });
 }
 
-/** Chunks from the first on, without a hole; each is known to the manifest, to the uploader's note or by its sidecar. */
+/**
+ * Chunks from the first on, without a hole; each is known to the manifest, to the uploader's note or by its sidecar.
+ *
+ * @param lane - of a room: whose own files are meant; default: the chunks' own
+ */
 export function sealedPieces(
   spooled: Pick<SpooledRecording, 'note' | 'sealed'> | undefined,
   manifest: Pick<Manifest, 'chunks'>,
+  lane?: string,
 ): Piece[] {
-  const known = new Map<number, Piece>(manifest.chunks.map((chunk) => [chunk.index, chunk]));
+  const known = new Map<number, Pick<ManifestChunk, 'startSample' | 'samples' | 'lanes'>>(
+    manifest.chunks.map((chunk) => [chunk.index, chunk]),
+  );
   for (const chunk of spooled?.note.chunks ?? []) known.set(chunk.index, chunk);
   for (const chunk of spooled?.sealed.values() ?? []) known.set(chunk.index, chunk);
   const pieces: Piece[] = [];
@@ -174,7 +200,8 @@ export function sealedPieces(
   for (let index = 0; ; index++) {
     const chunk = known.get(index);
     if (chunk?.startSample !== position) return pieces;
-    pieces.push({ index, startSample: position, samples: chunk.samples });
+    const isSilent = lane !== undefined && chunk.lanes?.some((each) => each.lane === lane) !== true;
+    pieces.push({ index, startSample: position, samples: chunk.samples, lane, isSilent });
     position += chunk.samples;
   }
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { ReelayError } from '../config/ReelayError.js';
 import { writeDurably } from '../spool/durable.js';
 import { manifestName, signatureName } from '../spool/layout.js';
-import type { Manifest, RecordingLayout } from '../spool/Manifest.js';
+import type { Manifest, ManifestChunk, RecordingLayout } from '../spool/Manifest.js';
 import type { Quarantine } from '../spool/Quarantine.js';
 import { type ChunkHandling, ChunkUpload } from './ChunkUpload.js';
 import { finalManifest } from './finalManifest.js';
@@ -79,6 +79,9 @@ const storeless: readonly (string | null)[] = ['no_store', 'unknown_account', 'a
  * | final manifest noted | uploads left open under noted keys aborted, catalogue told, folder removed |
  * | final manifest noted, and the recorder has begun again | waited for its end, then as if the note weren't there |
  * | a listed chunk neither here nor noted | looked for in the store; if not there, the rest is stored in chunks and the recording ends `interrupted` |
+ *
+ * Each lane of a room has a file of its own beside the chunk's, which is stored before the chunk's sidecar, in every layout
+ * ({@link storeLanes}): the whole call in one object is the mix.
  *
  * A call without any audio becomes a manifest and nothing else. A failed recording that has a store, `spool_full` for example,
  * does too.
@@ -302,8 +305,10 @@ export class RecordingUpload {
       if (recording.sealed.has(chunk.index) && (isSafe || recording.wavs.has(chunk.index))) continue;
       if (!isSafe && !(await this.#holds(work, chunkKey(recording.folder, chunk.index), chunk.sha256)))
         continue;
-      if (await this.#holds(work, sidecarKey(recording.folder, chunk.index), chunk.sidecarSha256))
-        await note.change((content) => withChunk(content, { ...chunk, sidecarStored: true }));
+      if (!(await this.#holds(work, sidecarKey(recording.folder, chunk.index), chunk.sidecarSha256)))
+        continue;
+      const lanesStored = noted?.lanesStored ?? (await this.#lanesThere(work, chunk));
+      await note.change((content) => withChunk(content, { ...chunk, sidecarStored: true, lanesStored }));
     }
   }
 
@@ -318,7 +323,13 @@ export class RecordingUpload {
     if (stored === null || audio.length === 0 || sums(stored.chunks) !== sums(manifest.chunks)) return;
     for (const { key, bytes } of audio)
       if ((await visit.ask(async () => await store.size(key))) !== bytes) return;
-    const chunks = manifest.chunks.map((chunk) => ({ ...chunk, sidecarStored: true }));
+    const chunks = await Promise.all(
+      manifest.chunks.map(async (chunk) => ({
+        ...chunk,
+        sidecarStored: true,
+        lanesStored: await this.#lanesThere({ recording, store, visit }, chunk),
+      })),
+    );
     // The portal's is the one that has a place of its own.
     const [{ key, format } = { key: null, format: 'wav' }] = audio.filter(
       (each) => !each.key.startsWith(`${recording.folder}/`),
@@ -327,8 +338,23 @@ export class RecordingUpload {
     await note.change((content) => ({ ...content, audio, chunks, portal }));
   }
 
+  /** Lanes of a chunk whose own files the store gives back. */
+  async #lanesThere(
+    work: Pick<Workpiece, 'recording' | 'store' | 'visit'>,
+    { index, lanes = [] }: ManifestChunk,
+  ): Promise<string[] | undefined> {
+    const there: string[] = [];
+    for (const { lane, sha256 } of lanes)
+      if (await this.#holds(work, chunkKey(work.recording.folder, index, lane), sha256)) there.push(lane);
+    return lanes.length === 0 ? undefined : there;
+  }
+
   /** Whether the store gives these bytes back. */
-  async #holds({ store, visit }: Workpiece, key: string, sha256: string): Promise<boolean> {
+  async #holds(
+    { store, visit }: Pick<Workpiece, 'store' | 'visit'>,
+    key: string,
+    sha256: string,
+  ): Promise<boolean> {
     return await visit.ask(async () => {
       if ((await store.size(key)) === null) return false;
       return (await hashOf(await store.read(key))) === sha256;

@@ -1,9 +1,16 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { documentSchemas } from '../spool/documentSchemas.js';
-import { chunkName, isRecordingName, manifestName, sidecarName, uploadName } from '../spool/layout.js';
+import {
+  chunkName,
+  isRecordingName,
+  laneFileNamed,
+  manifestName,
+  sidecarName,
+  uploadName,
+} from '../spool/layout.js';
 import type { Manifest, ManifestChunk } from '../spool/Manifest.js';
-import { folderSaidBy, readDocument } from '../spool/readDocument.js';
+import { chunkSaidBy, folderSaidBy, readDocument } from '../spool/readDocument.js';
 import { emptyNote, readNote, unlessMissing, type UploadNote } from './UploadNote.js';
 
 export { spooledFolders } from '../spool/spooledFolders.js';
@@ -26,6 +33,10 @@ export interface SpooledRecording {
   readonly wavs: ReadonlySet<number>;
   /** Indexes of chunks that still grow or may still be amended. */
   readonly open: ReadonlySet<number>;
+  /** Of a room, the lanes that have a sealed file here, by the chunk's index. */
+  readonly laneWavs: ReadonlyMap<number, ReadonlySet<string>>;
+  /** The same of files that still grow, or may still be amended. */
+  readonly openLanes: ReadonlyMap<number, ReadonlySet<string>>;
   /** Of plain files. */
   readonly names: readonly string[];
   /** Under a recording's own names, what is no plain file, and a note that can't be read or is another recording's. */
@@ -60,6 +71,8 @@ export async function readSpooled(spoolDir: string, folder: string): Promise<Spo
     sealed: await readSealed({ folder, path }, names, manifest),
     wavs: new Set(indexes(names, /^(\d+)-audio\.wav$/)),
     open: new Set(indexes(names, /^(\d+)-audio\.wav\.open$/)),
+    laneWavs: lanesIn(names, false),
+    openLanes: lanesIn(names, true),
     names,
   };
 }
@@ -86,8 +99,7 @@ async function readChunk(
   const sidecar = await readDocument(join(path, sidecarName(wanted)), documentSchemas.sidecar);
   if (sidecar.state !== 'read' || sidecar.value.index !== wanted) return null;
   if (folderSaidBy(sidecar.value) !== folder) return null;
-  const { index, startSample, samples, bytes, sha256 } = sidecar.value;
-  return { index, startSample, samples, bytes, sha256, sidecarSha256: sidecar.sha256 };
+  return chunkSaidBy(sidecar.value, sidecar.sha256);
 }
 
 /** Where a manifest says that it belongs; nowhere, where it says something impossible. */
@@ -95,13 +107,22 @@ export function folderOf(manifest: Manifest): string {
   return folderSaidBy(manifest) ?? '';
 }
 
-/** The key of a chunk's WAV. */
-export function chunkKey(folder: string, index: number): string {
-  return `${folder}/${chunkName(index)}`;
+/** The key of a chunk's WAV, or of one of its lanes'. */
+export function chunkKey(folder: string, index: number, lane?: string): string {
+  return `${folder}/${chunkName(index, lane)}`;
 }
 
 export function sidecarKey(folder: string, index: number): string {
   return `${folder}/${sidecarName(index)}`;
+}
+
+function lanesIn(names: readonly string[], isOpen: boolean): Map<number, Set<string>> {
+  const found = new Map<number, Set<string>>();
+  for (const name of names) {
+    const file = laneFileNamed(name);
+    if (file?.isOpen === isOpen) found.set(file.index, (found.get(file.index) ?? new Set()).add(file.lane));
+  }
+  return found;
 }
 
 function indexes(names: readonly string[], pattern: RegExp): number[] {

@@ -2,7 +2,7 @@ import { basename, join } from 'node:path';
 import { z } from 'zod';
 import { writeDurably } from '../spool/durable.js';
 import { uploadName } from '../spool/layout.js';
-import type { ManifestChunk, WholeAudio } from '../spool/Manifest.js';
+import type { ChunkLane, ManifestChunk, WholeAudio } from '../spool/Manifest.js';
 import { odd, readPlain } from '../spool/plainFile.js';
 
 /** {@link writeDurably}, or a way that gives the same promise where that fails. */
@@ -11,6 +11,8 @@ export type DurableWrite = (path: string, data: string) => Promise<void>;
 /** A chunk whose audio the store has confirmed: as a WAV of its own or within an object that holds the whole call. */
 export interface StoredChunk extends ManifestChunk {
   readonly sidecarStored: boolean;
+  /** Of a room, the lanes whose own file the store has confirmed. */
+  readonly lanesStored?: readonly string[] | undefined;
 }
 
 /** A key under which a multipart upload may be open. Noted before one is begun, so that none is ever left behind. */
@@ -80,6 +82,8 @@ const note = z.object({
       sha256: z.string(),
       sidecarSha256: z.string(),
       sidecarStored: z.boolean(),
+      lanes: z.array(z.object({ lane: z.string(), bytes: count, sha256: z.string() })).optional(),
+      lanesStored: z.array(z.string()).optional(),
     }),
   ),
   multiparts: z.array(z.object({ key: z.string(), uploadId: z.string().nullable() })).default([]),
@@ -143,6 +147,22 @@ export function notedOf({ chunks }: UploadNote, { index, sha256 }: ManifestChunk
   return found?.index === index && found.sha256 === sha256 ? found : undefined;
 }
 
+/** The note with these lanes of a chunk that is in it. */
+export function withLanes(
+  content: UploadNote,
+  chunk: ManifestChunk,
+  lanesStored: readonly string[],
+): UploadNote {
+  const noted = notedOf(content, chunk);
+  return noted === undefined ? content : withChunk(content, { ...noted, lanesStored });
+}
+
+/** Lanes of a chunk that aren't noted as stored. */
+export function unstoredLanes(content: UploadNote, chunk: ManifestChunk): readonly ChunkLane[] {
+  const stored = notedOf(content, chunk)?.lanesStored ?? [];
+  return (chunk.lanes ?? []).filter(({ lane }) => !stored.includes(lane));
+}
+
 /** The note with this part in it, in the place of an older one of its number. */
 export function withPart(content: UploadNote, { number, bytes, sha256, tag }: NotedPart): UploadNote {
   if (content.whole === null) return content;
@@ -155,6 +175,12 @@ export function withPart(content: UploadNote, { number, bytes, sha256, tag }: No
 export function withMultipart(content: UploadNote, key: string, uploadId: string | null): UploadNote {
   const others = content.multiparts.filter((each) => each.key !== key);
   return { ...content, multiparts: [...others, { key, uploadId }] };
+}
+
+/** The note without a key under which nothing can be open any more. */
+export function withoutMultipart(content: UploadNote, key: string): UploadNote {
+  const multiparts = content.multiparts.filter((each) => each.key !== key);
+  return { ...content, multiparts };
 }
 
 /** Where an index is, or would be, in a list that is in order: a day's call has thousands of chunks. */

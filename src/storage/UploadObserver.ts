@@ -7,7 +7,7 @@ import type { UploadStep } from './UploadStep.js';
 export interface ConfirmedObject {
   readonly folder: string;
   /** What it is: `part` is a piece of an `audio.wav` that is not complete yet. */
-  readonly kind: 'chunk' | 'sidecar' | 'part' | 'audio' | 'portal' | 'signature' | 'manifest';
+  readonly kind: 'chunk' | 'lane' | 'sidecar' | 'part' | 'audio' | 'portal' | 'signature' | 'manifest';
   /** Below the recording's folder; of a portal's object the whole key. */
   readonly name: string;
   /** Bytes that were sent for it just now: 0 for an `audio.wav` whose parts were counted one by one. */

@@ -1,6 +1,6 @@
 /**
  * The moments of an upload at which a crash leaves something different behind; told right after the thing has happened, so
- * that a test can end the process there. All of them are in the table above `RecordingUpload`.
+ * that a test can end the process there. Those of a chunk come for its lanes' own files, too. All of them are in the table above `RecordingUpload`.
  */
 export const uploadSteps = [
   'chunk_put',

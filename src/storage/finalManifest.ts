@@ -1,5 +1,5 @@
 import type { Manifest } from '../spool/Manifest.js';
-import { notedOf, type UploadNote } from './UploadNote.js';
+import { notedOf, unstoredLanes, type UploadNote } from './UploadNote.js';
 
 /**
  * What the store keeps for good: the recorder's manifest with the state that it ends in, and the objects that hold the whole
@@ -15,6 +15,11 @@ export function finalManifest(manifest: Manifest, note: UploadNote): Manifest {
       note.audio.length === 0 && manifest.layout !== undefined ? { layout: 'chunks' as const } : {};
     return { ...manifest, ...audio, ...layout, state: 'interrupted', reason };
   }
+  const lanes = manifest.chunks.flatMap((chunk) =>
+    unstoredLanes(note, chunk).map(({ lane }) => `${chunk.index}-${lane}`),
+  );
+  if (lanes.length > 0)
+    return { ...manifest, ...audio, state: 'interrupted', reason: `lane_missing: ${lanes.join(', ')}` };
   const state = manifest.state === 'uploading' ? 'complete' : manifest.state;
   const isWithoutPortal = manifest.layout === 'jambonz' && note.audio.length > 0 && note.portal === null;
   return { ...manifest, ...audio, ...(isWithoutPortal ? { layout: 'single' as const } : {}), state };

@@ -7,7 +7,7 @@ import { renameDurably, writeDurably } from '../spool/durable.js';
 import { filePieces } from '../spool/filePieces.js';
 import { gapsBetween } from '../spool/gaps.js';
 import { chunkName, sidecarName } from '../spool/layout.js';
-import type { Manifest, ManifestChunk, Sidecar } from '../spool/Manifest.js';
+import type { ChunkLane, Manifest, ManifestChunk, Sidecar, SidecarLane } from '../spool/Manifest.js';
 import type { Quarantine } from '../spool/Quarantine.js';
 import { wallClockAt } from '../spool/wallClock.js';
 import type { SpooledRecording } from './SpooledRecording.js';
@@ -31,8 +31,8 @@ export async function mendFiles(
   let isChanged = false;
   let previous: string | null = null;
   for (const chunk of manifest.chunks) {
-    if (isDeep && recording.wavs.has(chunk.index))
-      isChanged = (await mendWav(recording, manifest, chunk, quarantine)) || isChanged;
+    for (const wav of isDeep ? wavsHere(recording, manifest, chunk) : [])
+      isChanged = (await mendWav(recording.path, manifest, wav, quarantine)) || isChanged;
     isChanged =
       (await mendSidecar(recording, manifest, { chunk, previous }, quarantine, isDeep)) || isChanged;
     previous = chunk.sha256;
@@ -40,16 +40,48 @@ export async function mendFiles(
   return isChanged;
 }
 
-async function mendWav(
-  { path, note }: SpooledRecording,
+/** A WAV of a chunk that lies here. */
+interface SealedWav extends Pick<ManifestChunk, 'samples' | 'bytes' | 'sha256'> {
+  readonly name: string;
+  readonly channels: number;
+  /** The store has it as it should be. */
+  readonly isStored: boolean;
+}
+
+/** Of a chunk, and of each of its lanes. */
+function wavsHere(
+  { wavs, laneWavs, note }: SpooledRecording,
   manifest: Manifest,
   chunk: ManifestChunk,
+): SealedWav[] {
+  const { index, samples, bytes, sha256, lanes = [] } = chunk;
+  const noted = notedOf(note, chunk);
+  const channels = manifest.channels.length;
+  const mix = { name: chunkName(index), samples, bytes, sha256, channels, isStored: noted !== undefined };
+  const here = lanes.filter(({ lane }) => laneWavs.get(index)?.has(lane) === true);
+  return [
+    ...(wavs.has(index) ? [mix] : []),
+    ...here.map((each) => ({
+      name: chunkName(index, each.lane),
+      samples,
+      bytes: each.bytes,
+      sha256: each.sha256,
+      channels: 1,
+      isStored: noted?.lanesStored?.includes(each.lane) === true,
+    })),
+  ];
+}
+
+async function mendWav(
+  path: string,
+  manifest: Manifest,
+  wav: SealedWav,
   quarantine: Quarantine,
 ): Promise<boolean> {
-  const file = join(path, chunkName(chunk.index));
-  if ((await hashOf(filePieces(file))) === chunk.sha256) return false;
+  const file = join(path, wav.name);
+  if ((await hashOf(filePieces(file))) === wav.sha256) return false;
   const mended = `${file}.tmp`;
-  const isMended = notedOf(note, chunk) === undefined && (await rewrite(file, mended, manifest, chunk));
+  const isMended = !wav.isStored && (await rewrite(file, mended, manifest, wav));
   quarantine.setAside(file, 'it does not hold the audio that was sealed');
   if (isMended) await renameDurably(mended, file);
   return true;
@@ -59,13 +91,12 @@ async function mendWav(
 async function rewrite(
   file: string,
   mended: string,
-  manifest: Manifest,
-  chunk: ManifestChunk,
+  { sampleRate }: Manifest,
+  { channels, samples, bytes, sha256 }: SealedWav,
 ): Promise<boolean> {
-  const { sampleRate, channels } = manifest;
-  const header = wavHeader({ sampleRate, channels: channels.length, samples: chunk.samples });
+  const header = wavHeader({ sampleRate, channels, samples });
   const hash = createHash('sha256').update(header);
-  const range = { start: wavHeaderBytes, end: Math.max(wavHeaderBytes, chunk.bytes - 1) };
+  const range = { start: wavHeaderBytes, end: Math.max(wavHeaderBytes, bytes - 1) };
   const target = await open(mended, 'w');
   try {
     await target.writeFile(header);
@@ -76,7 +107,7 @@ async function rewrite(
   } finally {
     await target.close();
   }
-  return hash.digest('hex') === chunk.sha256;
+  return hash.digest('hex') === sha256;
 }
 
 async function mendSidecar(
@@ -121,6 +152,19 @@ function sidecarText(manifest: Manifest, chunk: ManifestChunk, previousSha256: s
     bytes,
     sha256,
     previousSha256,
+    ...(chunk.lanes === undefined ? {} : { lanes: lanesOf(manifest, chunk, chunk.lanes) }),
   };
   return JSON.stringify(sidecar, null, 2) + '\n';
+}
+
+function lanesOf(
+  { lanes = [] }: Manifest,
+  { startSample, samples }: ManifestChunk,
+  sealed: readonly ChunkLane[],
+): SidecarLane[] {
+  return sealed.map(({ lane, bytes, sha256 }) => {
+    const { identity = '', source = '', gaps = [] } = lanes.find((each) => each.lane === lane) ?? {};
+    const within = gapsBetween(gaps, startSample, startSample + samples);
+    return { lane, identity, source, samples, bytes, sha256, gaps: within };
+  });
 }

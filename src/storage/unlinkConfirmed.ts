@@ -22,10 +22,15 @@ export async function dropStored(
   quarantine?: Quarantine,
 ): Promise<string[]> {
   const stored = chunks.filter(({ sidecarStored }) => sidecarStored);
-  const files = stored.flatMap(({ index, sha256, sidecarSha256 }): [string, string][] => [
-    [chunkName(index), sha256],
-    [sidecarName(index), sidecarSha256],
-  ]);
+  const files = stored.flatMap(
+    ({ index, sha256, sidecarSha256, lanes = [], lanesStored = [] }): [string, string][] => [
+      [chunkName(index), sha256],
+      [sidecarName(index), sidecarSha256],
+      ...lanes
+        .filter(({ lane }) => lanesStored.includes(lane))
+        .map(({ lane, sha256: sum }): [string, string] => [chunkName(index, lane), sum]),
+    ],
+  );
   const here = files.filter(([name]) => names.includes(name));
   for (const [name, sha256] of here) {
     const file = join(path, name);

@@ -1,11 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { BridgePool } from '../bridge/BridgePool.js';
 import { implementation } from '../audio/kernels.js';
 import { CallLines } from '../config/CallLines.js';
 import type { Config } from '../config/Config.js';
 import type { WorkerName } from '../config/readiness.js';
 import { lastLines, threadLog } from '../config/threadLog.js';
-import type { ServeFlags, ThreadStates } from '../control/ControlMessage.js';
+import type { FaultKind, ServeFlags, ThreadStates } from '../control/ControlMessage.js';
 import { MediaServer } from '../relay/MediaServer.js';
 import { DaemonFolder } from '../spool/DaemonFolder.js';
 import type { HandOver, LockOwner } from '../spool/SpoolLock.js';
@@ -20,6 +21,7 @@ import { insistOnPorts } from './insistOnPorts.js';
 import { NotedTap } from './NotedTap.js';
 import { Succession } from './Succession.js';
 import { SupervisedControl } from './SupervisedControl.js';
+import { SupervisedRooms } from './SupervisedRooms.js';
 import { SupervisedRecorder } from './SupervisedRecorder.js';
 
 const notRecorded = { code: 'recording_not_live', value: 'the daemon is starting' } as const;
@@ -53,9 +55,11 @@ export class Daemon {
   #config: Config | null = null;
   #folder: DaemonFolder | null = null;
   #recorder: SupervisedRecorder | null = null;
+  #rooms: SupervisedRooms | null = null;
   #media: MediaServer | null = null;
   /** Null: there is none, and this thread moves all frames. */
   #loop: LiveLoop | null = null;
+  #bridges: BridgePool | null = null;
   #succession: Succession | null = null;
   #mediaPort = 0;
   #states: ThreadStates = { media: 'ready', recorder: 'starting', control: 'starting' };
@@ -91,7 +95,8 @@ export class Daemon {
         trouble: (isInTrouble) => this.#noteTrouble('control', isInTrouble),
         spoolFull: (isFull) => this.#spoolFull(isFull),
         record: async (request) => await (this.#media?.record(request) ?? notRecorded),
-        fault: (message) => process.env['REELAY_FAULTS'] === '1' && this.#recorder?.post(message),
+        room: (request) => this.#media?.rooms.record(request) ?? notRecorded,
+        fault: ({ thread, fault }) => this.#break(thread, fault),
       },
       log: this.#log,
     });
@@ -108,7 +113,11 @@ export class Daemon {
       const succession = (this.#succession = this.#createSuccession(folder));
       if (!succession.isAlone) await insistOnPorts(config, await succession.ports());
       const tap = await this.#startRecorder(config, folder.path);
+      this.#bridges = new BridgePool({ config, counters: this.#counters, log: this.#log });
+      // A call that is for a room shouldn't have to wait for the SDK to be loaded.
+      this.#bridges.configure(config);
       const media = (this.#media = this.#createMedia(config, tap));
+      this.#rooms?.configured();
       const controlPort = await (succession.isAlone
         ? this.#openAlone(media)
         : this.#openBeside(media, succession));
@@ -128,6 +137,8 @@ export class Daemon {
       return { mediaPort: this.#mediaPort, controlPort };
     } catch (error) {
       await this.#media?.close();
+      await this.#bridges?.stop();
+      await this.#rooms?.stop();
       await this.#loop?.stop();
       await this.#recorder?.stop();
       await this.#control.stop();
@@ -176,10 +187,12 @@ export class Daemon {
     await this.#drain.run();
     this.#succession?.stop();
     await this.#media?.close();
+    await this.#bridges?.stop();
     await this.#loop?.stop();
+    this.#canExit = (await this.#rooms?.stop()) ?? true;
     if (this.#recorder !== null) {
       const isSealed = await this.#recorder.seal();
-      this.#canExit = await this.#recorder.stop();
+      this.#canExit = (await this.#recorder.stop()) && this.#canExit;
       if (isSealed) this.#folder?.forget();
     }
     const patienceMs = this.#drain.isHurried
@@ -246,12 +259,14 @@ export class Daemon {
     const sequence = new SharedSequence();
     const ring = createRing(config.limits.ringBytes);
     const framesRing = createRing(config.limits.ringBytes);
+    const roomsRing = createRing(config.limits.ringBytes);
+    const rooms = (this.#rooms = this.#createRooms(config, roomsRing, sequence));
     const loop = (this.#loop = config.media.fastPath ? this.#startLoop(framesRing, sequence) : null);
     const { dir: spoolDir, flushMs, syncMs } = config.spool;
     const { level: logLevel } = config.log;
     this.#recorder = new SupervisedRecorder({
       data: {
-        rings: loop === null ? [ring] : [ring, framesRing],
+        rings: loop === null ? [ring, roomsRing] : [ring, framesRing, roomsRing],
         counters: this.#counters.buffer,
         spoolDir,
         daemonDir,
@@ -268,9 +283,24 @@ export class Daemon {
       log: this.#log,
     });
     await this.#recorder.start();
-    const others = loop === null ? undefined : { sequence, isBehind: () => loop.board.behind > 0 };
-    const tap = new RingTap(ring, this.#counters, others);
+    const isBehind = (): boolean => rooms.isBehind || (loop?.board.behind ?? 0) > 0;
+    const tap = new RingTap(ring, this.#counters, { sequence, isBehind });
     return new NotedTap(tap, (recordingId) => this.#control.note(recordingId));
+  }
+
+  #createRooms(first: Config, ring: SharedArrayBuffer, sequence: SharedSequence): SupervisedRooms {
+    return new SupervisedRooms({
+      ring,
+      sequence: sequence.cells.buffer as SharedArrayBuffer,
+      counters: this.#counters.buffer,
+      config: () => this.#config ?? first,
+      onMessage: (message) => this.#media?.rooms.receive(message),
+      onReady: () => this.#setStates({ rooms: 'ready' }),
+      onLost: () => this.#roomsLost(),
+      onStuck: () => this.#setStates({ rooms: 'stuck' }),
+      onTrouble: (isInTrouble) => this.#noteTrouble('rooms', isInTrouble),
+      log: this.#log,
+    });
   }
 
   #startLoop(ring: SharedArrayBuffer, sequence: SharedSequence): LiveLoop | null {
@@ -285,11 +315,13 @@ export class Daemon {
       tap,
       counters: this.#counters,
       loop: this.#loop,
+      ...(this.#bridges === null ? {} : { bridges: this.#bridges }),
       tokenKey: this.#tokenKey,
       log: this.#log,
       answer: (request) => this.#control.link.ask(request),
       findAccount: (accountId) => this.#control.link.findAccount(accountId),
       threads: () => ({ ...this.#states }),
+      postToRooms: (message) => this.#rooms?.post(message),
       onCallsChanged: (notice) => this.#control.post({ type: 'calls', ...notice }),
       onOverloadChanged: (isRefusing) => this.#overloaded(isRefusing),
     });
@@ -316,6 +348,8 @@ export class Daemon {
     const keys = needsRestart(before, config);
     if (keys.length > 0) this.#log.warn({ keys }, 'these settings take effect at the next start');
     this.#media?.reload(config);
+    this.#bridges?.configure(config);
+    this.#rooms?.configured();
     this.#log.info({ accounts: config.accounts.length }, 'the configuration is in force');
   }
 
@@ -332,6 +366,12 @@ export class Daemon {
     this.#setStates({ recorder: 'restarting' });
   }
 
+  #roomsLost(): void {
+    this.#counters.add('roomsThreadRestarts');
+    this.#setStates({ rooms: 'restarting' });
+    this.#media?.rooms.threadLost();
+  }
+
   /** Whether the spool is full its successor says itself; until then it is as it was, since nothing has been stored meanwhile. */
   #controlLost(): void {
     this.#counters.add('controlRestarts');
@@ -344,6 +384,13 @@ export class Daemon {
   #controlReady(): void {
     this.#setStates({ control: 'ready' });
     this.#media?.tellCalls();
+  }
+
+  /** As an admin has asked, where that is allowed. */
+  #break(thread: 'recorder' | 'rooms', fault: FaultKind): void {
+    if (process.env['REELAY_FAULTS'] !== '1') return;
+    if (thread === 'recorder') this.#recorder?.post({ type: 'fault', fault });
+    else this.#rooms?.post({ type: 'fault', fault });
   }
 
   #overloaded(isRefusing: boolean): void {

@@ -4,6 +4,7 @@ import { implementation } from '../audio/kernels.js';
 import type { Config } from '../config/Config.js';
 import type { ControlData, FromControl, ServeFlags, ToControl } from '../control/ControlMessage.js';
 import type { RecordingOutcome, RecordingRequest } from '../tap/RecordingRequest.js';
+import type { RoomOutcome, RoomRequest } from '../tap/RoomRequest.js';
 import { ControlLink, isFromControl } from './ControlLink.js';
 import { SupervisedThread } from './SupervisedThread.js';
 
@@ -22,7 +23,9 @@ export interface ControlEvents {
   spoolFull(isFull: boolean): void;
   /** Somebody wants the recording of a call started, paused, resumed or stopped. Never rejects. */
   record(request: RecordingRequest): Promise<RecordingOutcome>;
-  /** An admin wants the recorder broken. */
+  /** A LiveKit room is to be recorded. */
+  room(request: RoomRequest): RoomOutcome;
+  /** An admin wants another thread broken. */
   fault(message: Extract<FromControl, { type: 'fault' }>): void;
 }
 
@@ -227,6 +230,9 @@ export class SupervisedControl {
         void events
           .record(message.request)
           .then((outcome) => this.post({ type: 'recorded', id: message.id, outcome }));
+        return;
+      case 'room':
+        this.post({ type: 'roomed', id: message.id, outcome: events.room(message.request) });
         return;
       case 'fault':
         return events.fault(message);

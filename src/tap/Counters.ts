@@ -40,6 +40,24 @@ const names = [
   'overloadLimit',
   'mediaLinesDropped',
   'recorderLinesDropped',
+  'bridgeProcesses',
+  'bridgedCalls',
+  'bridgeRestarts',
+  'bridgeFailures',
+  'bridgeRssBytes',
+  'bridgeDroppedToRoomMs',
+  'bridgeDroppedToPhoneMs',
+  'bridgeClears',
+  'roomsThreadRestarts',
+  /** Rooms that are being recorded, and their lanes. */
+  'rooms',
+  'roomLanes',
+  /** Processes that join rooms: those that there are, and how many were lost. */
+  'roomProcesses',
+  'roomProcessesLost',
+  'roomRingBytes',
+  'roomRingCapacityBytes',
+  'roomDroppedRecords',
 ] as const;
 export type CounterName = (typeof names)[number];
 
@@ -162,6 +180,7 @@ export class Counters {
     const [used, capacity] = [indexOf.tapRingBytes, indexOf.tapRingCapacityBytes];
     return Math.max(
       share(this.#values[used], this.#values[capacity]),
+      share(this.#values[indexOf.roomRingBytes], this.#values[indexOf.roomRingCapacityBytes]),
       share(
         counters[frameIndexOf.get('tapRingBytes') ?? -1],
         counters[frameIndexOf.get('tapRingCapacityBytes') ?? -1],

@@ -14,12 +14,13 @@ import { recordBytes } from './TapRecord.js';
  * W and R are Int32 cells counting in units of 8 bytes, modulo 2^32: W is where the next record goes, R the first record the
  * consumer has not released. Records never wrap: one that doesn't fit before the end is preceded by a skip marker (length
  * 0xFFFFFFFF) and begins at the start. Whatever lies between R and W outlives the consumer: a recorder that dies leaves it
- * for its successor. `epoch` counts the consumers.
+ * for its successor. `epoch` counts the consumers. The cell behind it is 1 as soon as there is, or was, a producer.
  */
 const headerBytes = 64;
 const writeCell = 0;
 const readCell = 1;
 const epochCell = 2;
+const openCell = 3;
 const unit = 8;
 const skipMarker = 0xff_ff_ff_ff;
 
@@ -27,6 +28,14 @@ const skipMarker = 0xff_ff_ff_ff;
 export function createRing(bytes: number): SharedArrayBuffer {
   const capacity = 2 ** Math.ceil(Math.log2(Math.max(bytes, 4_194_304)));
   return new SharedArrayBuffer(headerBytes + capacity);
+}
+
+/**
+ * Says that the ring has a producer, before that takes its first number of the sequence: until then nobody need look for its records.
+ * {@link RingWriter} does so itself; for the native thread it is done by whoever starts it.
+ */
+export function openRing(ring: SharedArrayBuffer): void {
+  Atomics.store(new Int32Array(ring, 0, headerBytes / 4), openCell, 1);
 }
 
 /** The producer's end. No method allocates; none throws for lack of room. */
@@ -49,6 +58,7 @@ export class RingWriter {
     this.#write = Atomics.load(this.#cells, writeCell);
     this.#end = this.#write;
     this.#writtenBytes = this.usedBytes();
+    openRing(ring);
   }
 
   /**
@@ -107,6 +117,11 @@ export class RingReader {
     this.#view = new DataView(ring, headerBytes);
     this.#cells = new Int32Array(ring, 0, headerBytes / 4);
     this.epoch = Atomics.add(this.#cells, epochCell, 1) + 1;
+  }
+
+  /** Whether there is a producer, or was one. */
+  get isOpen(): boolean {
+    return Atomics.load(this.#cells, openCell) !== 0;
   }
 
   /**

@@ -12,7 +12,7 @@ const patienceMs = 1000;
  *     ring A   1 2 . . 5 6 .       shown: 1 2, 3 4, 5 6; and 7 and 8 when 7 is there
  *     ring B   . . 3 4 . . . 8
  *
- * Nothing is copied: what is shown are pieces of the rings.
+ * Nothing is copied: what is shown are pieces of the rings. Rings that have no producer yet cost a look at one cell.
  */
 export class TapReader {
   readonly #readers: readonly RingReader[];
@@ -38,29 +38,40 @@ export class TapReader {
    * @param after - what has it or a lower number is passed over: a predecessor had it and ended before it could say so
    */
   peek(after: number, nowMs = performance.now()): UnreadRecords {
-    const [only, ...others] = this.#readers;
-    if (only !== undefined && others.length === 0) {
+    const waiting = this.#waiting();
+    const [first, ...others] = waiting;
+    if (others.every((runs) => runs === null)) {
       this.#taken = [Infinity];
-      return unreadIn(only.peek(), after);
+      const unread = unreadIn(first ?? [], after);
+      this.#hasShown ||= unread.pieces.length > 0;
+      return unread;
     }
-    const heads = this.#readers.map((reader) => new Head(reader.peek(), after));
+    const heads = waiting.map((runs) => new Head(runs ?? [], after));
     const pieces: Uint8Array[] = [];
-    let [first, last] = [0, 0];
+    let [from, last] = [0, 0];
     for (let head = nextOf(heads); head !== undefined; head = nextOf(heads)) {
       const { number } = head;
       if (!this.#follows(number, last === 0 ? after : last, pieces.length === 0, nowMs)) break;
-      first ||= number;
+      from ||= number;
       pieces.push(head.take());
       last = head.lastTaken;
     }
     this.#taken = heads.map(({ takenBytes }) => takenBytes);
-    return { pieces, first, last };
+    return { pieces, first: from, last };
   }
 
   /** Gives what `peek` showed back to the producers. */
   release(): void {
     for (const [index, bytes] of this.#taken.entries()) this.#readers[index]?.release(bytes);
     this.#taken = [];
+  }
+
+  /**
+   * What waits in each ring; null where there is no producer yet. The first ring comes first: a producer that is still missing behind it
+   * had taken no number when the first showed its records, so that none of those has to wait.
+   */
+  #waiting(): (readonly Uint8Array[] | null)[] {
+    return this.#readers.map((reader, index) => (index === 0 || reader.isOpen ? reader.peek() : null));
   }
 
   /**

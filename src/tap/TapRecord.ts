@@ -115,20 +115,64 @@ export interface CallFacts {
   readonly failed?: 'no_store' | 'unknown_account' | 'account_mismatch' | 'spool_full' | 'overloaded';
   /** The account that the call named, where that isn't `accountId`: the one whose secret opened the socket. */
   readonly claimedAccountId?: string;
+  /** Of a call that is a room (`provider` is {@link roomProvider}). */
+  readonly room?: RoomFacts;
+}
+
+/**
+ * A LiveKit room: a call without streams of its own, whose participants' tracks are its lanes. The call's id is the room's sid, or
+ * something else that may be a folder's name: the name of a room may not.
+ *
+ * Of its events the recorder acts upon these, at the time of their arrival; all others are written down only.
+ *
+ * | type | meaning |
+ * |---|---|
+ * | `room_joined`, `reconnected` | somebody of reelay's is in the room; a lane that starts says so as well |
+ * | `room_left` | nobody is any more; the last lane that is `lost` says so as well |
+ * | `lane_muted`, `lane_unmuted` | with `lane`, its name: frames needn't come in between |
+ */
+export interface RoomFacts {
+  readonly name: string;
+  /** Null as long as the server hasn't told it. */
+  readonly sid: string | null;
+}
+
+/** The `provider` of rooms: their recordings begin with the call, and go on while nobody is there. */
+export const roomProvider = 'livekit';
+
+/** Whose track a lane is. */
+export interface ParticipantFacts {
+  readonly identity: string;
+  readonly name: string;
+  /** As the server names it, `STANDARD`, `AGENT`, `SIP` and so on. */
+  readonly kind: string;
+  readonly sid: string;
+  /** What the track carries: `microphone`, `screen_share_audio` or `unknown`. */
+  readonly source: string;
 }
 
 /** How the audio of a stream is to be placed. Capabilities of the dialect arrive here as plain data. */
 export interface StreamFacts {
   /** The provider's id of the stream, or one given here where it has none. */
   readonly streamId: string;
-  /** `call`: the stream the bot talks on; `oneway`: record-only; `tap`: ground truth beside a `call` stream. */
-  readonly role: 'call' | 'oneway' | 'tap';
+  /**
+   * `call`: the stream the bot talks on; `oneway`: record-only; `tap`: ground truth beside a `call` stream; `lane`: a participant's
+   * track in a room.
+   */
+  readonly role: 'call' | 'oneway' | 'tap' | 'lane';
+  /** Of a `lane`: its name, see `LaneNames`. Who comes back gets a new stream with the same one. */
+  readonly lane?: string;
+  /** Of a `lane`. */
+  readonly participant?: ParticipantFacts;
   /** Wall clock at the record's arrival time, ms since the Unix epoch. */
   readonly wallClockMs: number;
   /** Rate of what the provider delivers, Hz. */
   readonly sampleRate: number;
-  /** `timestamp`: frames carry the provider's time; `count`: position is the number of samples received. */
-  readonly placement: 'timestamp' | 'count';
+  /**
+   * `timestamp`: frames carry the provider's time; `count`: position is the number of samples received; `arrival-count`: so it is from
+   * the first frame on, which lies where it arrived, and the count is held against the clock.
+   */
+  readonly placement: 'timestamp' | 'count' | 'arrival-count';
   readonly tracks: readonly ('caller' | 'bot' | 'both' | 'mixed')[];
   /**
    * How the provider plays what the bot sends. `queue`: at max(now, queue end) (Twilio). `prebuffered`: the same behind a
@@ -179,7 +223,10 @@ export interface PauseFacts {
 }
 
 export interface StreamEndFacts {
-  /** `stop`: the provider said so. `closed`: its socket closed properly. `lost`: its socket broke. `relay`: closed from here. */
+  /**
+   * `stop`: the provider said so. `closed`: its socket closed properly. `lost`: its socket broke, or that of a room's worker.
+   * `relay`: closed from here.
+   */
   readonly reason: 'stop' | 'closed' | 'lost' | 'relay';
   /** WebSocket close code where there is one. */
   readonly closeCode: number | null;
@@ -188,6 +235,8 @@ export interface StreamEndFacts {
 export interface CallEndFacts {
   /** False when the call's end was missed: its last stream was `lost`. */
   readonly ended: boolean;
+  /** Why it was missed, where that is known: what the manifest says as its reason. */
+  readonly reason?: string;
 }
 
 export interface DroppedFacts {

@@ -3,7 +3,7 @@ import type { Manifest } from './documents.js';
 import { element } from './element.js';
 import { formatBytes } from './formatBytes.js';
 import { formatTime } from './formatTime.js';
-import type { Selection } from './Player.js';
+import { queryFor, type Selection } from './Player.js';
 
 /** Chunks that are listed; a call of a day has more. */
 const mostChunks = 200;
@@ -76,13 +76,9 @@ export class Downloads {
     selection: Selection,
   ): HTMLElement[] {
     const path = `${recordingPath(recordingId)}/audio.wav`;
-    const part =
-      selection === 'all'
-        ? ''
-        : `-${selection === 'mix' ? 'mix' : (channels[Number(selection)]?.role ?? selection)}`;
+    const part = selection === 'all' ? '' : `-${partName(selection, channels)}`;
     return (['wav', 'opus', 'mp3'] as const).map((format) => {
-      const query = new URLSearchParams();
-      if (selection !== 'all') query.set('channel', selection);
+      const query = queryFor(selection);
       if (format !== 'wav') query.set('format', format);
       const asked = query.toString();
       const href = asked === '' ? path : `${path}?${asked}`;
@@ -93,6 +89,11 @@ export class Downloads {
       return link(href, `${names[format]}${size}`, `${callId}${part}.${format}`);
     });
   }
+}
+
+function partName(selection: Selection, channels: Manifest['channels']): string {
+  if (selection.startsWith('lane:')) return selection.slice('lane:'.length);
+  return selection === 'mix' ? 'mix' : (channels[Number(selection)]?.role ?? selection);
 }
 
 const names = { wav: 'WAV', opus: 'Opus', mp3: 'MP3' } as const;

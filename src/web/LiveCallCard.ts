@@ -44,16 +44,18 @@ export class LiveCallCard {
   show(call: LiveCall): void {
     this.#time.textContent = formatTime((Date.now() - Date.parse(call.startTime)) / 1000);
     this.#meters.forEach((meter, channel) => meter.level(call.peaks[channel] ?? 0));
-    const { recording, upstream, recordingId, from, to } = call;
+    const { recording, upstream, recordingId, from, to, room } = call;
     // The rest changes rarely, and what is focused must not be made anew.
-    const drawn = [recording, upstream, recordingId, from, to].join(' ');
+    const drawn = [recording, upstream, recordingId, from, to, JSON.stringify(room)].join(' ');
     if (drawn === this.#drawn) return;
     this.#drawn = drawn;
-    this.#title.textContent = parties(call);
-    this.#about.textContent = [call.provider, call.accountId, call.callId].join(' · ');
+    this.#title.textContent = room?.name ?? parties(call);
+    this.#about.textContent = [call.provider, call.accountId, call.callId, ...(room?.lanes ?? [])].join(
+      ' · ',
+    );
     this.#recording.textContent = explain.recording(recording);
     this.#recording.className = `badge ${recording}`;
-    this.#bot.textContent = explain.upstream(upstream);
+    this.#bot.textContent = room === undefined ? explain.upstream(upstream) : explain.presence(room.presence);
     this.#bot.className = `badge upstream-${upstream}`;
     this.#deeds.replaceChildren(...this.#deedsFor(call));
   }

@@ -1,8 +1,20 @@
 import { type Api, recordingPath } from './Api.js';
 import { element } from './element.js';
 
-/** What is heard: both parties as they were recorded, one of them, or their sum. */
-export type Selection = 'all' | '0' | '1' | 'mix';
+/** What is heard: both parties as they were recorded, one of them, or their sum; in a room all, or one lane. */
+export type Selection = 'all' | '0' | '1' | 'mix' | `lane:${string}`;
+
+export function selectionOf(lane: string): Selection {
+  return `lane:${lane}`;
+}
+
+/** What of the audio is asked for, as the API takes it. */
+export function queryFor(selection: Selection): URLSearchParams {
+  if (selection === 'all') return new URLSearchParams();
+  return selection.startsWith('lane:')
+    ? new URLSearchParams({ lane: selection.slice('lane:'.length) })
+    : new URLSearchParams({ channel: selection });
+}
 
 /** What the player tells of itself. */
 export interface PlayerListeners {
@@ -134,9 +146,10 @@ export class Player {
     this.#to.changed();
   }
 
-  /** Of one channel there is nothing to choose from. */
+  /** Of one channel there is nothing to choose from, but in a room. */
   select(selection: Selection): void {
-    if (selection === this.#selection || this.#extent.channels < 2) return;
+    const isLane = [selection, this.#selection].some((each) => each.startsWith('lane:'));
+    if (selection === this.#selection || (this.#extent.channels < 2 && !isLane)) return;
     this.#selection = selection;
     if (this.#loadedSamples > 0) this.#load(this.position);
     this.#to.changed();
@@ -165,8 +178,7 @@ export class Player {
 
   /** Where the audio is that it plays, with its channels and, of a running call, its length. */
   get url(): string {
-    const query = new URLSearchParams();
-    if (this.#selection !== 'all') query.set('channel', this.#selection);
+    const query = queryFor(this.#selection);
     // So that each address has one content, and nothing that was loaded under it is ever out of date.
     if (this.#extent.isLive) query.set('to', String(this.#loadedSamples));
     const asked = query.toString();

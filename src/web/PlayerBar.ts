@@ -2,7 +2,8 @@ import type { Manifest } from './documents.js';
 import { element } from './element.js';
 import { icon } from './icon.js';
 import { formatTime } from './formatTime.js';
-import { type Player, type Selection, speeds } from './Player.js';
+import { nameOf } from './LaneTable.js';
+import { type Player, type Selection, selectionOf, speeds } from './Player.js';
 
 /** The player's buttons. */
 export class PlayerBar {
@@ -37,16 +38,18 @@ export class PlayerBar {
   }
 
   /** What there is to choose from. */
-  offer(channels: Manifest['channels'], isLive: boolean): void {
+  offer({ channels, lanes = [] }: Manifest, isLive: boolean): void {
     this.#live.hidden = !isLive;
     const roles = channels.map(({ role }) => role);
-    if (this.#roles === roles.join()) return;
-    this.#roles = roles.join();
+    const offered = [...roles, ...lanes.map(({ lane }) => lane)].join();
+    if (this.#roles === offered) return;
+    this.#roles = offered;
     const option = (value: Selection, text: string): HTMLElement => element('option', { value }, text);
     const each = roles.map((role, channel) => option(channel === 0 ? '0' : '1', `${role} only`));
     const all =
       roles.length < 2 ? [option('all', 'all')] : [option('all', 'left and right'), option('mix', 'mixed')];
-    this.#channel.replaceChildren(...all, ...(roles.length < 2 ? [] : each));
+    const alone = lanes.map((lane) => option(selectionOf(lane.lane), `${nameOf(lane)} only`));
+    this.#channel.replaceChildren(...all, ...(roles.length < 2 ? [] : each), ...alone);
     this.#channel.value = this.#player.selection;
   }
 

@@ -45,7 +45,7 @@ export class RecordingHead {
       this.#why.textContent = 'Its call has just begun; there is nothing of it yet.';
       return;
     }
-    this.#title.textContent = parties(manifest);
+    this.#title.textContent = manifest.room?.name ?? parties(manifest);
     const { state, reason } = manifest;
     const badges = [stateBadge(state)];
     if (call !== undefined && call.recording !== 'running')

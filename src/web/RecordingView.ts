@@ -5,6 +5,7 @@ import { Downloads } from './Downloads.js';
 import { element } from './element.js';
 import { FineWaveform } from './FineWaveform.js';
 import { ItemTable } from './ItemTable.js';
+import { LaneTable } from './LaneTable.js';
 import { wordsOf } from './Notices.js';
 import type { PageContext } from './Page.js';
 import { Player } from './Player.js';
@@ -35,6 +36,7 @@ export class RecordingView implements View {
   readonly #waveform: Waveform;
   readonly #fine: FineWaveform;
   readonly #table: ItemTable;
+  readonly #lanes: LaneTable;
   readonly #downloads = new Downloads();
   readonly #deeds: RecordingDeeds;
   readonly #keys: PlayerKeys;
@@ -63,6 +65,7 @@ export class RecordingView implements View {
       zoomed: (samplesPerPixel) => this.#fine.want(samplesPerPixel, this.#document),
     });
     this.#table = new ItemTable((seconds) => this.#player.seek(seconds));
+    this.#lanes = new LaneTable((selection) => this.#player.select(selection));
     this.#deeds = new RecordingDeeds(
       context,
       id,
@@ -135,7 +138,7 @@ export class RecordingView implements View {
       element(
         'div',
         { class: 'columns' },
-        this.#table.node,
+        element('div', {}, this.#lanes.node, this.#table.node),
         element('div', {}, this.#downloads.node, this.#deeds.node),
       ),
     );
@@ -193,7 +196,8 @@ export class RecordingView implements View {
     const isLive = manifest.state === 'recording';
     const { sampleRate, channels } = manifest;
     this.#player.extend({ samples, sampleRate, channels: channels.length, isLive });
-    this.#bar.offer(channels, isLive);
+    this.#bar.offer(manifest, isLive);
+    this.#lanes.show(manifest);
     this.#table.show(this.#items, sampleRate);
     this.#draw();
     this.#update();

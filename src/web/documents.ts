@@ -18,6 +18,13 @@ export interface Session {
   readonly scopes: readonly KeyScope[];
 }
 
+/** Where the recorder is with a LiveKit room. */
+export interface LiveRoom {
+  readonly name: string;
+  readonly presence: 'joining' | 'joined' | 'silent' | 'audible' | 'reconnecting';
+  readonly lanes: readonly string[];
+}
+
 /** Of `GET /v1/calls`. */
 export interface LiveCall {
   readonly recordingId: string | null;
@@ -31,6 +38,8 @@ export interface LiveCall {
   /** ISO 8601. */
   readonly startTime: string;
   readonly upstream: 'none' | 'connecting' | 'open' | 'lost';
+  /** Of a LiveKit room. */
+  readonly room?: LiveRoom;
   readonly samples: number;
   readonly seconds: number;
   /** Of the last half second, 0 to 32768, per channel. */

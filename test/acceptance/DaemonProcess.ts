@@ -38,6 +38,7 @@ export interface AccountEntry {
   readonly record?: 'always' | 'never' | 'onRequest';
   readonly prompt?: string;
   readonly jambonz?: Readonly<Record<string, unknown>>;
+  readonly livekit?: Readonly<Record<string, unknown>>;
   readonly apiKeys?: readonly unknown[];
   readonly webhooks?: readonly Readonly<Record<string, unknown>>[];
   /** Null: none. Default: the test's own folder. */
@@ -260,7 +261,7 @@ export class DaemonProcess {
   }
 
   /** Breaks a thread, as `REELAY_FAULTS=1` allows. */
-  async fault(thread: 'recorder' | 'control', fault: string): Promise<void> {
+  async fault(thread: 'recorder' | 'control' | 'rooms', fault: string): Promise<void> {
     const response = await fetch(`http://127.0.0.1:${this.controlPort}/v1/faults`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },

@@ -7,9 +7,9 @@ import wav from 'wav';
 import { mergeRecording, runMerge } from '../../src/cli/merge.js';
 import { RecordingFolder } from '../../src/spool/RecordingFolder.js';
 import { keepWav } from '../fixtures/keepWav.js';
-import { fabricateRecording, wavOf } from '../fixtures/recording.js';
+import { fabricateRecording, lanePcm, wavOf } from '../fixtures/recording.js';
 
-async function run(target: string, output: string, options: { force?: boolean } = {}) {
+async function run(target: string, output: string, options: { force?: boolean; lane?: string } = {}) {
   let out = '';
   let err = '';
   const code = await runMerge(
@@ -38,6 +38,22 @@ await t.test('the merged file is the recording, sample by sample', async (t) => 
     t.ok((await readFile(output)).equals(wavOf(pcm, manifest.sampleRate, manifest.channels.length)));
     await keepWav(output);
   }
+});
+
+await t.test('one lane of a room is as long as the room, and silent where it has no file', async (t) => {
+  const dir = t.testdir();
+  const lanes = { alice: [0, 1, 2], bob: [1] };
+  const { folder, manifest } = await fabricateRecording(dir, { lanes, lastSamples: 77 });
+  const output = join(dir, 'bob.wav');
+  t.equal((await run(folder, output, { lane: 'bob' })).code, 0);
+  const wanted = new Int16Array(manifest.samples);
+  wanted.set(lanePcm('bob', 8000, 8000), 8000);
+  t.ok((await readFile(output)).equals(wavOf(wanted, 8000, 1)));
+  const none = await run(folder, output, { lane: 'mallory' });
+  t.equal(none.code, 2);
+  t.match(none.err, /alice, bob/);
+  const itself = await run(folder, join(folder, '1-bob.wav'), { lane: 'bob' });
+  t.match(itself.err, /output_invalid|this very recording/);
 });
 
 await t.test('another reader sees the same format and length', async (t) => {

@@ -314,7 +314,36 @@ const wrong: readonly (readonly [name: string, content: string, says: RegExp])[]
     'tracing: { headers: { "x y": hush } }',
     /^(?![\s\S]*hush)[\s\S]*tracing\.headers must be headers/,
   ],
-  ['livekit', 'accounts: [{ id: a, livekit: { url: wss://x } }]', /LiveKit comes later/],
+  [
+    'half of what LiveKit needs',
+    'accounts: [{ id: a, livekit: { url: wss://x, apiKey: k } }]',
+    /livekit\.apiSecret is missing; url, apiKey and apiSecret go together/,
+  ],
+  [
+    'rooms that are no names',
+    'accounts: [{ id: a, livekit: { url: wss://x, apiKey: k, apiSecret: hush, rooms: [3] } }]',
+    /^(?![\s\S]*hush)[\s\S]*livekit\.rooms must be all, none, or a list of patterns/,
+  ],
+  [
+    'a room without a server',
+    'accounts: [{ id: a, upstream: "livekit://call-{callId}" }]',
+    /accounts\[0\]\.livekit is missing; its upstream is a room/,
+  ],
+  [
+    'a room that can’t be called so',
+    'accounts: [{ id: a, upstream: "livekit://a/b" }]',
+    /upstream is "livekit:\/\/a\/b"; it must be a ws:\/\/ or wss:\/\/ URL.* or livekit:\/\//,
+  ],
+  [
+    'a room whose voices would be clips',
+    'accounts: [{ id: a, upstream: { jambonz: "livekit://a" }, jambonz: { returns: playAudio }, livekit: { url: wss://x, apiKey: k, apiSecret: hush } }]',
+    /^(?![\s\S]*hush)[\s\S]*accounts\[0\]\.jambonz\.returns is "playAudio"; .*"streaming"/,
+  ],
+  [
+    'rooms of anybody',
+    'accounts: [{ id: "*", livekit: { url: wss://x, apiKey: k, apiSecret: hush } }]',
+    /accounts\[0\]\.livekit is given to "\*"/,
+  ],
   [
     'secrets asked for in the clear',
     'accountsUrl: http://x.example',

@@ -298,7 +298,7 @@ await t.test('a fault of the recorder is main’s to pass on', async (t) => {
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ thread: 'recorder', fault: 'heap' }),
   });
-  t.strictSame(await thread.next('fault'), { type: 'fault', fault: 'heap' });
+  t.strictSame(await thread.next('fault'), { type: 'fault', thread: 'recorder', fault: 'heap' });
 });
 
 await t.test('a reload takes effect, and a wrong one changes nothing', async (t) => {

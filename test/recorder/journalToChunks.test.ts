@@ -18,12 +18,11 @@ import { verdictOn } from '../../src/cli/verify.js';
 import { Journal } from '../../src/recorder/Journal.js';
 import { openJournal, recover } from '../../src/recorder/JournalReader.js';
 import type { RecordingSet } from '../../src/recorder/RecordingSet.js';
-import { recordingFolder } from '../../src/spool/layout.js';
-import type { Manifest, Sidecar } from '../../src/spool/Manifest.js';
 import { RecordingFolder } from '../../src/spool/RecordingFolder.js';
 import { RecordKind, Track, type TapRecord } from '../../src/tap/TapRecord.js';
 import { keepWav } from '../fixtures/keepWav.js';
 import { CallScript, numbered } from './CallScript.js';
+import { folderOf, homeOf, journalOf, manifestIn, render, spoolIn } from './journalledSpool.js';
 import { encodeRecords } from './encodeRecords.js';
 
 const log = pino({ level: 'silent' });
@@ -38,59 +37,6 @@ function call(facts: { chunkSeconds: number; recordingId: string }): CallScript 
     if (ms % 1000 === 0) script.at(ms).clock();
   }
   return script.at(23_000).stop().end();
-}
-
-interface Spool {
-  readonly spoolDir: string;
-  readonly daemonDir: string;
-  readonly sealed: Sidecar[];
-}
-
-/** Writes records into a journal, so many at a time, as a recorder that was then killed. */
-async function journalOf(daemonDir: string, records: readonly TapRecord[], batch: number): Promise<void> {
-  const journal = new Journal(join(daemonDir, 'journal'), 200_000);
-  for (let i = 0; i < records.length; i += batch) {
-    const part = records.slice(i, i + batch);
-    journal.append([encodeRecords(part)], part[0]?.sequence ?? 0, part.at(-1)?.sequence ?? 0);
-    await journal.sync();
-  }
-  journal.close();
-}
-
-function homeOf({ spoolDir, sealed }: Spool): Parameters<typeof openJournal>[1] {
-  return {
-    spoolDir,
-    run: (job) => job(),
-    started: () => undefined,
-    sealed: (_, sidecar) => sealed.push(sidecar),
-    ended: () => undefined,
-    failed: (_, error) => {
-      throw error;
-    },
-  };
-}
-
-function spoolIn(dir: string, name: string): Spool {
-  return { spoolDir: join(dir, name), daemonDir: join(dir, name, '.reelay', 'd'), sealed: [] };
-}
-
-/** Opens the journal as a successor would and ends what is live. */
-async function render(spool: Spool, reason = 'process_ended'): Promise<void> {
-  const opening = openJournal(spool.daemonDir, homeOf(spool), log);
-  let step = opening.next();
-  while (step.done !== true) step = opening.next();
-  for (const recording of step.value.recordings.live) recording.progress();
-  step.value.recordings.finish(reason);
-  await step.value.recordings.settled();
-  step.value.journal.close();
-}
-
-function folderOf(spool: Spool, script: CallScript): string {
-  return join(spool.spoolDir, recordingFolder({ ...script.facts, startMs: script.facts.wallClockMs }));
-}
-
-function manifestIn(folder: string): Manifest {
-  return JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8')) as Manifest;
 }
 
 function pcmOf(file: string): Buffer {

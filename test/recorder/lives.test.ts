@@ -6,13 +6,16 @@ import { pino } from 'pino';
 import t from 'tap';
 import { readWavHeader } from '../../src/audio/wav.js';
 import { samplesOf } from '../../src/audio/pcm.js';
+import { verdictOn } from '../../src/cli/verify.js';
 import { openJournal, type OpenedJournal } from '../../src/recorder/JournalReader.js';
 import { chunkName, recordingFolder } from '../../src/spool/layout.js';
 import type { Manifest } from '../../src/spool/Manifest.js';
+import { RecordingFolder } from '../../src/spool/RecordingFolder.js';
 import { unreadIn } from '../../src/tap/RecordReader.js';
-import type { CallScript } from './CallScript.js';
 import { encodeRecords } from './encodeRecords.js';
 import { concat, difference, renderScript } from './rendering.js';
+import { roomEvent, RoomOracle } from './RoomOracle.js';
+import { renderRoom, type RoomScript } from './RoomScript.js';
 import { Soup, step } from './Soup.js';
 
 /*
@@ -105,7 +108,7 @@ class Life {
 /** Runs a call through as many lives as there are kills. @returns the folder of the finished recording */
 async function liveThrough(
   dir: string,
-  script: CallScript,
+  script: Pick<RoomScript, 'records' | 'facts'>,
   batch: number,
   deeds: readonly Deed[],
 ): Promise<string> {
@@ -133,6 +136,22 @@ function manifestIn(folder: string): Manifest {
   return JSON.parse(readFileSync(join(folder, 'manifest.json'), 'utf8')) as Manifest;
 }
 
+/** Throws where the second folder isn't what the first is. @returns the manifest of both */
+function mustBeAlike(plain: string, folder: string): Manifest {
+  const [expected, found] = [manifestIn(plain), manifestIn(folder)];
+  if (JSON.stringify(found) !== JSON.stringify(expected)) {
+    throw new Error(`${JSON.stringify(found)} is not ${JSON.stringify(expected)}`);
+  }
+  const names = readdirSync(plain).sort().join();
+  if (readdirSync(folder).sort().join() !== names)
+    throw new Error(`${readdirSync(folder).join()}, not ${names}`);
+  for (const name of readdirSync(plain)) {
+    const same = Buffer.compare(readFileSync(join(plain, name)), readFileSync(join(folder, name))) === 0;
+    if (!same) throw new Error(`${name} differs`);
+  }
+  return expected;
+}
+
 void t.test('killed at any moment, however often: the same files', async (t) => {
   const dir = t.testdir();
   let run = 0;
@@ -149,18 +168,7 @@ void t.test('killed at any moment, however often: the same files', async (t) => 
         const here = join(dir, String(run++));
         const plain = await liveThrough(join(here, 'plain'), script, 1_000_000, ['nothing']);
         const folder = await liveThrough(join(here, 'lives'), script, batch, deeds);
-        const [expected, found] = [manifestIn(plain), manifestIn(folder)];
-        if (JSON.stringify(found) !== JSON.stringify(expected)) {
-          throw new Error(`${JSON.stringify(found)} is not ${JSON.stringify(expected)}`);
-        }
-        const names = readdirSync(plain).sort().join();
-        if (readdirSync(folder).sort().join() !== names)
-          throw new Error(`${readdirSync(folder).join()}, not ${names}`);
-        for (const name of readdirSync(plain)) {
-          const same =
-            Buffer.compare(readFileSync(join(plain, name)), readFileSync(join(folder, name))) === 0;
-          if (!same) throw new Error(`${name} differs`);
-        }
+        const expected = mustBeAlike(plain, folder);
         const rendered = renderScript(script);
         const audio = concat(expected.chunks.map(({ index }) => pcmOf(join(folder, chunkName(index)))));
         const count = rendered.channels.length;
@@ -174,6 +182,43 @@ void t.test('killed at any moment, however often: the same files', async (t) => 
     { numRuns: 12 },
   );
   t.pass('12 calls through their many lives');
+});
+
+void t.test('so it is with a room, and the files of its lanes', async (t) => {
+  const dir = t.testdir();
+  let run = 0;
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(roomEvent, { minLength: 5, maxLength: 15 }),
+      fc.integer({ min: 1, max: 4 }),
+      fc.integer({ min: 1, max: 60 }),
+      fc.array(deed, { minLength: 1, maxLength: 12 }),
+      async (events, chunkSeconds, batch, deeds) => {
+        const oracle = new RoomOracle(chunkSeconds);
+        for (const each of events) oracle.run(each);
+        const script = oracle.end();
+        const here = join(dir, String(run++));
+        const plain = await liveThrough(join(here, 'plain'), script, 1_000_000, ['nothing']);
+        const folder = await liveThrough(join(here, 'lives'), script, batch, deeds);
+        const { chunks } = mustBeAlike(plain, folder);
+        const verdict = await verdictOn(new RecordingFolder([folder]));
+        if (verdict.findings.length > 0) throw new Error(JSON.stringify(verdict.findings));
+        for (const [name, { pcm }] of renderRoom(script).lanes) {
+          const audio = concat(
+            chunks.map(({ index, samples, lanes = [] }) =>
+              lanes.some(({ lane }) => lane === name)
+                ? pcmOf(join(folder, chunkName(index, name)))
+                : new Int16Array(samples),
+            ),
+          );
+          if (difference(audio, pcm) >= 0) throw new Error(`${name} is not what the journal says`);
+        }
+        rmSync(here, { recursive: true });
+      },
+    ),
+    { numRuns: 12 },
+  );
+  t.pass('12 rooms through their many lives');
 });
 
 function pcmOf(file: string): Int16Array {

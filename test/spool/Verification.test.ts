@@ -45,6 +45,8 @@ async function editManifest(folder: string, edit: (document: Json) => void): Pro
   await editJson(join(folder, 'manifest.json'), edit);
 }
 
+/** Of a room. */
+const lanes = { alice: [0, 1, 2], bob: [1] };
 const audio = 'audio.wav';
 const first = (manifest: Json) => listOf(manifest, 'audio')[0] ?? {};
 /** Of a recording with layout single. */
@@ -287,6 +289,25 @@ await t.test('every kind of damage is found under its own code', async (t) => {
       'a completeness that flatters',
       (folder) => editManifest(folder, (manifest) => Object.assign(manifest, { completeness: [1, 1] })),
       { gaps: [{ channel: 0, startSample: 100, samples: 50, cause: 'lost_by_provider' }] },
+    ],
+    ['lane_missing', 'a lane’s file that is gone', (folder) => rm(join(folder, '1-bob.wav')), { lanes }],
+    [
+      'lane_unlisted',
+      'a lane’s file too many',
+      (folder) => copyFile(join(folder, '1-bob.wav'), join(folder, '2-bob.wav')),
+      { lanes },
+    ],
+    [
+      'lane_hash_wrong',
+      'other samples of a lane',
+      (folder) => editBytes(join(folder, '1-bob.wav'), (wav) => wav.writeInt16LE(7, 100)),
+      { lanes },
+    ],
+    [
+      'lanes_differ',
+      'a lane that the sidecar leaves out',
+      (folder) => editSidecar(folder, 1, (sidecar) => void listOf(sidecar, 'lanes').pop()),
+      { lanes },
     ],
     [
       'duration_wrong',

@@ -1,7 +1,9 @@
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Manifest, RecordingLayout } from '../../src/spool/Manifest.js';
+import { Quarantine } from '../../src/spool/Quarantine.js';
 import { clockOf } from '../../src/storage/Clock.js';
 import { FileStore } from '../../src/storage/FileStore.js';
 import type { ObjectStore } from '../../src/storage/ObjectStore.js';
@@ -10,7 +12,7 @@ import { Uploader } from '../../src/storage/Uploader.js';
 import { uploadSteps, type UploadStep } from '../../src/storage/UploadStep.js';
 import { MemoryStore } from './fixtures/MemoryStore.js';
 import { S3Server } from './fixtures/S3Server.js';
-import { SpooledCall } from './fixtures/SpooledCall.js';
+import { contentOf, SpooledCall } from './fixtures/SpooledCall.js';
 import { UploadWatcher } from './fixtures/UploadWatcher.js';
 
 // The uploader's pauses keep no process up by themselves.
@@ -21,7 +23,18 @@ t.teardown(() => clearInterval(alive));
 const leastPartBytes = 4096;
 
 /** Steps that come more than once in a life of the uploader, between others. */
-const repeated: readonly UploadStep[] = ['chunk_put', 'chunk_noted', 'sidecar_put', 'part_put', 'part_noted'];
+const repeated: readonly UploadStep[] = [
+  'chunk_put',
+  'chunk_noted',
+  'chunk_unlinked',
+  'sidecar_put',
+  'part_put',
+  'part_noted',
+];
+/** Where each is tried: the lanes of a room take steps of the same names. */
+const turns = { call: [1, 2], room: [1, 2, 3, 4] } as const;
+/** Who was in the room, and in which chunks. */
+const lanes = { alice: [0, 1, 2, 3], bob: [1], carol: [1, 3] };
 
 /**
  * Uploads until this step comes for the n-th time, and ends there as a crash would.
@@ -35,6 +48,7 @@ async function live(
   store: ObjectStore,
   at: UploadStep | null = null,
   turn = 1,
+  quarantine?: Quarantine,
 ): Promise<boolean> {
   const watcher = new UploadWatcher();
   let left = turn;
@@ -50,6 +64,7 @@ async function live(
     clock: clockOf(1000),
     leastPartBytes,
     chunkWidth: 2,
+    ...(quarantine && { quarantine }),
   });
   await uploader.wakeAll();
   await uploader.idle();
@@ -63,10 +78,11 @@ async function dieEverywhere(
   t: Test,
   layout: RecordingLayout,
   storeOf: (dir: string) => ObjectStore,
+  kind: 'call' | 'room' = 'call',
 ): Promise<Set<UploadStep>> {
   const reached = new Set<UploadStep>();
   const trials = uploadSteps.flatMap((at) =>
-    (repeated.includes(at) ? [1, 2] : [1]).map((turn) => ({ at, turn })),
+    (repeated.includes(at) ? turns[kind] : [1]).map((turn) => ({ at, turn })),
   );
   const dir = t.testdir({});
   await Promise.all(
@@ -76,6 +92,7 @@ async function dieEverywhere(
         chunks: 4,
         lastSamples: 77,
         callId: `CA-${randomUUID()}`,
+        ...(kind === 'room' ? { lanes } : {}),
       });
       const store = storeOf(home);
       await call.seal(3);
@@ -105,6 +122,73 @@ await t.test('after a crash at any step of any layout, the next start ends the s
     'every step was reached',
   );
 });
+
+await t.test('so it is with a room, whose lanes have files of their own in every layout', async (t) => {
+  for (const layout of ['chunks', 'single', 'both'] as const)
+    await t.test(layout, async (t) => {
+      const reached = await dieEverywhere(t, layout, () => new MemoryStore(), 'room');
+      t.ok(reached.has('chunk_put') && reached.has('chunk_noted') && reached.has('chunk_unlinked'));
+    });
+});
+
+await t.test(
+  'a lane whose file nobody has makes the recording interrupted, and the rest is stored',
+  async (t) => {
+    const call = await SpooledCall.of(t.testdir({}), 'chunks', {
+      chunks: 2,
+      lanes: { alice: [0, 1], bob: [1] },
+    });
+    const store = new MemoryStore();
+    await call.end();
+    await rm(join(call.path, '1-bob.wav'));
+    await live(t, call, store);
+    const key = `${call.folder}/manifest.json`;
+    const stored = JSON.parse((await contentOf(store, key)).toString()) as Manifest;
+    t.match(stored, { state: 'interrupted', reason: 'lane_missing: 1-bob' });
+    t.ok(store.objects.has(`${call.folder}/1-alice.wav`));
+    t.ok(store.objects.has(`${call.folder}/1-metadata.json`));
+  },
+);
+
+await t.test('a lane that is stored and not noted is found in the store', async (t) => {
+  const call = await SpooledCall.of(t.testdir({}), 'chunks', { chunks: 2, lanes: { alice: [0, 1] } });
+  const store = new MemoryStore();
+  await call.end();
+  const file = join(call.path, '0-alice.wav');
+  const bytes = await readFile(file);
+  const sha256 = createHash('sha256').update(bytes).digest('hex');
+  await store.put(`${call.folder}/0-alice.wav`, file, { sha256 });
+  await rm(file);
+  await live(t, call, store);
+  await call.isStored(t, store);
+});
+
+await t.test(
+  'a lane’s file with a damaged header is mended, and one with other samples set aside',
+  async (t) => {
+    for (const [at, state] of [
+      [40, 'complete'],
+      [60, 'interrupted'],
+    ] as const) {
+      const call = await SpooledCall.of(t.testdir({}), 'chunks', {
+        chunks: 2,
+        callId: `CA-${at}`,
+        lanes: { alice: [0, 1] },
+      });
+      const store = new MemoryStore();
+      await call.end();
+      const file = join(call.path, '1-alice.wav');
+      const bytes = await readFile(file);
+      bytes[at] = (bytes[at] ?? 0) ^ 0xff;
+      await writeFile(file, bytes);
+      await live(t, call, store, null, 1, new Quarantine(call.spoolDir, () => undefined));
+      const key = `${call.folder}/manifest.json`;
+      const stored = JSON.parse((await contentOf(store, key)).toString()) as Manifest;
+      t.equal(stored.state, state);
+      t.equal(stored.reason, state === 'complete' ? null : 'lane_missing: 1-alice');
+    }
+  },
+);
 
 /** What a recorder writes that was killed after its last seal and before it had noted its own end: its last chunk too, or not. */
 async function writeAgain(call: SpooledCall, withLastChunk: boolean): Promise<void> {

@@ -10,12 +10,14 @@ const capacity = 4 * 1024 * 1024;
 
 /** A ring and its producer, which writes records whose payload repeats their number. */
 class Producer {
-  readonly ring = createRing(capacity);
-  readonly #writer = new RingWriter(this.ring);
+  readonly ring: SharedArrayBuffer;
+  readonly #writer: RingWriter;
   readonly #sequence: SharedSequence;
 
-  constructor(sequence: SharedSequence) {
+  constructor(sequence: SharedSequence, ring = createRing(capacity)) {
     this.#sequence = sequence;
+    this.ring = ring;
+    this.#writer = new RingWriter(ring);
   }
 
   write(payloadBytes = 8): number {
@@ -197,5 +199,25 @@ void t.test('a single ring is read as it is', (t) => {
   t.strictSame([pieces.length, pieces[0]?.buffer, last], [1, producer.ring, 5]);
   reader.release();
   t.strictSame(reader.peek(5).pieces, []);
+  t.end();
+});
+
+void t.test('a ring without a producer costs nothing, and one that gets it later loses nothing', (t) => {
+  const sequence = new SharedSequence();
+  const a = new Producer(sequence);
+  const late = createRing(capacity);
+  const reader = new TapReader([a.ring, late]);
+  const consumer = new Consumer();
+  a.write();
+  a.write();
+  t.equal(consumer.take(reader), 1, 'read as it is, like a single ring');
+  reader.release();
+  const b = new Producer(sequence, late);
+  const taken = sequence.next();
+  a.write();
+  t.same(consumer.drain(reader).numbers, [1, 2], 'from its beginning on it is waited for');
+  b.show(taken);
+  t.same(consumer.drain(reader, 60_000).numbers, [1, 2, 3, 4]);
+  t.ok(reader.isEmpty);
   t.end();
 });

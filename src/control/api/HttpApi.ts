@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Outbox } from '../../catalogue/Delivery.js';
 import type { KeyScope } from '../../config/ApiKey.js';
 import { isFromHere } from '../../config/isFromHere.js';
-import { readinessOf } from '../../config/readiness.js';
+import { readinessOf, type WorkerName } from '../../config/readiness.js';
 import { ReelayError } from '../../config/ReelayError.js';
 import type { FaultKind, ThreadStates } from '../ControlMessage.js';
 import { httpErrorOf } from './HttpError.js';
@@ -25,6 +25,7 @@ import type { Metrics } from '../monitoring/Metrics.js';
 import type { Traces } from '../monitoring/Tracing.js';
 import type { RecordingRequests } from '../RecordingRequests.js';
 import { recordingRoutes } from './recordingRoutes.js';
+import { roomRoutes, type RoomSources } from './roomRoutes.js';
 import { insistOn } from './RecordingSources.js';
 import type { Removal } from '../library/Removal.js';
 import { removalRoutes } from './removalRoutes.js';
@@ -50,6 +51,7 @@ export interface HttpApiOptions {
   readonly threads: () => ThreadStates;
   /** Of the recordings of calls that are up. */
   readonly requests: RecordingRequests;
+  readonly rooms: RoomSources;
   readonly removal: Removal;
   readonly audit: Pick<AuditLog, 'note' | 'storeSoon'>;
   readonly outbox: Outbox;
@@ -63,7 +65,7 @@ export interface HttpApiOptions {
   /** Audio that is given out, of all answers together. */
   readonly bytesPerSecond: () => number;
   /** Breaks a thread on purpose; null where that isn't allowed, and the route doesn't exist then. */
-  readonly fault: ((thread: 'recorder' | 'control', fault: FaultKind) => void) | null;
+  readonly fault: ((thread: WorkerName, fault: FaultKind) => void) | null;
   readonly log: Logger;
 }
 
@@ -144,6 +146,7 @@ export function httpApi(options: HttpApiOptions): FastifyInstance {
     bundleRoutes(api, sources, new SupportBundle(options));
     linkRoutes(api, sources, links);
     deedRoutes(api, sources, options.requests);
+    roomRoutes(api, sources, options.rooms);
     removalRoutes(api, sources, options.removal);
     webhookRoutes(api, sources, options.outbox, options.webhooks);
     sessionRoutes(api, sessions, {
@@ -220,13 +223,13 @@ function metricsRoute(
 }
 
 const faultRequest = z.strictObject({
-  thread: z.enum(['recorder', 'control']),
+  thread: z.enum(['recorder', 'control', 'rooms']),
   fault: z.enum(['throw', 'hang', 'exit', 'heap']),
 });
 
 function faultRoute(
   app: FastifyInstance,
-  fault: (thread: 'recorder' | 'control', fault: FaultKind) => void,
+  fault: (thread: WorkerName, fault: FaultKind) => void,
   scopeOf: (request: FastifyRequest, deed: KeyScope | null) => Scope,
 ): void {
   app.post(
@@ -242,7 +245,7 @@ function faultRoute(
       const { success, data } = faultRequest.safeParse(request.body);
       if (!success) {
         const remedy =
-          'Send { "thread": "recorder" or "control", "fault": "throw", "hang", "exit" or "heap" }.';
+          'Send { "thread": "recorder", "control" or "rooms", "fault": "throw", "hang", "exit" or "heap" }.';
         throw new ReelayError('request_invalid', { value: request.body, remedy });
       }
       // Only once the answer has left, because the thread that is to fail is the one that answers.

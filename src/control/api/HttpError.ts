@@ -23,6 +23,13 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   signature_invalid: 403,
   account_unknown: 403,
   account_loopback_only: 403,
+  room_unknown: 404,
+  room_denied: 502,
+  room_unreachable: 503,
+  spool_full: 503,
+  overloaded: 503,
+  draining: 503,
+  too_many_streams: 503,
 };
 
 export interface HttpError {

@@ -46,6 +46,14 @@ const call = z.looseObject({
   startTime: time,
   streams: z.array(z.string()),
   upstream: z.enum(['none', 'connecting', 'open', 'lost']),
+  room: z
+    .looseObject({
+      name: z.string(),
+      sid: z.string(),
+      presence: z.enum(['joining', 'joined', 'silent', 'audible', 'reconnecting']),
+      lanes: z.array(z.string()),
+    })
+    .optional(),
   samples: count,
   seconds: z.number().nonnegative(),
   peaks: z.array(z.number().min(0).max(32_768)),
@@ -61,6 +69,7 @@ const notYet = z.looseObject({
 const waveform = z.looseObject({
   schema: z.literal(1),
   recordingId: z.string(),
+  lane: z.string().optional(),
   state,
   sampleRate: z.int().positive(),
   samples: count,
@@ -87,6 +96,7 @@ const segments = z.looseObject({
   schema: z.literal(1),
   recordingId: z.string(),
   callId: z.string(),
+  lane: z.string().optional(),
   state,
   startTime: time,
   sampleRate: z.int().positive(),
@@ -128,7 +138,12 @@ const readiness = z.looseObject({
   ready: z.boolean(),
   status: media,
   recording: z.string(),
-  threads: z.looseObject({ media, recorder: z.enum([...worker.options, 'blocked']), control: worker }),
+  threads: z.looseObject({
+    media,
+    recorder: z.enum([...worker.options, 'blocked']),
+    control: worker,
+    rooms: worker.optional(),
+  }),
 });
 
 /** By what they are of. */
@@ -142,6 +157,7 @@ export const answerSchemas = {
   segments,
   /** What has become of a call's recording. */
   told: z.looseObject({ recordingId: z.string(), recording: recordingSwitch }),
+  roomTold: z.looseObject({ recordingId: z.string(), callId: z.string(), recording: recordingSwitch }),
   gone: z.looseObject({
     recordingId: z.string(),
     deletedTime: time,

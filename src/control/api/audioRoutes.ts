@@ -28,12 +28,18 @@ interface Heard {
   readonly accountId: string;
   /** Of its objects. */
   readonly folder: string;
+  /** Of a lane alone: with its gaps. */
   readonly manifest: Manifest;
+  /** Of a room: the one lane that is asked for. */
+  readonly lane: string | undefined;
   readonly snapshot: AudioSnapshot;
 }
 
 type ById = FastifyRequest<{ Params: { id: string } }>;
-type AudioDescription<Query> = Pick<RouteDescription, 'summary' | 'answers'> & {
+type AudioDescription<Query extends { readonly lane?: string | undefined }> = Pick<
+  RouteDescription,
+  'summary' | 'answers'
+> & {
   readonly query: z.ZodType<Query>;
 };
 type Handler<Query> = (
@@ -43,7 +49,9 @@ type Handler<Query> = (
   query: Query,
 ) => Promise<FastifyReply>;
 
+const ofLane = { lane: z.string().optional() };
 const part = z.object({
+  ...ofLane,
   channel: z.string().optional(),
   format: z.enum(renditionFormats).optional(),
   from: z.string().optional(),
@@ -51,9 +59,9 @@ const part = z.object({
   direct,
 });
 const queryRemedy =
-  'The query takes channel (0, 1, mix), format (wav, opus, mp3), from, to and direct; a waveform.dat takes samplesPerBin.';
-const nothing = z.object({});
-const resolution = z.object({ samplesPerBin: z.coerce.number().int().min(1).default(1) });
+  'The query takes channel (0, 1, mix), format (wav, opus, mp3), from, to and direct; a waveform.dat takes samplesPerBin; in a room lane.';
+const justLane = z.object(ofLane);
+const resolution = z.object({ ...ofLane, samplesPerBin: z.coerce.number().int().min(1).default(1) });
 
 /**
  * The audio of recordings, whole and in part, and what is found out about it.
@@ -80,7 +88,7 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
   route('audio.wav', about, async (heard, request, reply, query) => {
     const { channel, format, from, to, direct } = query;
     const isWhole = [channel, format, from, to].every((each) => each === undefined);
-    if (isWhole && direct === 'true') {
+    if (isWhole && direct === 'true' && heard.lane === undefined) {
       const url = await wholeUrl(sources, heard);
       if (url !== null) return await sendElsewhere(reply, url);
     }
@@ -96,7 +104,7 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
   };
   const made = (summary: string, answer: Answer) => ({
     summary,
-    query: nothing,
+    query: justLane,
     answers: { ...known, 200: answer },
   });
   route(
@@ -106,7 +114,9 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
       sendMade(request, reply, {
         ...json(heard, 'waveform'),
         make: () =>
-          madeFrom(heard, reply, (found) => JSON.stringify(waveformDocument(heard.manifest, found.waveform))),
+          madeFrom(heard, reply, (found) =>
+            JSON.stringify(waveformDocument(heard.manifest, found.waveform, heard.lane)),
+          ),
       }),
   );
   const peaks = made('Peaks of one resolution', 'application/octet-stream: as audiowaveform writes it');
@@ -122,17 +132,22 @@ export function audioRoutes(app: FastifyInstance, sources: RecordingSources, dow
     sendMade(request, reply, {
       ...json(heard, 'segments'),
       make: () =>
-        madeFrom(heard, reply, ({ speech }) => JSON.stringify(speechDocument(heard.manifest, speech))),
+        madeFrom(heard, reply, ({ speech }) =>
+          JSON.stringify(speechDocument(heard.manifest, speech, heard.lane)),
+        ),
     }),
   );
 }
 
 /** Adds a route that needs a recording's audio, and answers by itself where there is none yet. */
 function audioRoute(app: FastifyInstance, sources: RecordingSources, downloads: Turnstile) {
-  return <Query>(name: string, { query, ...about }: AudioDescription<Query>, handler: Handler<Query>) => {
-    const asked = query === nothing ? {} : { querystring: query };
+  return <Query extends { readonly lane?: string | undefined }>(
+    name: string,
+    { query, ...about }: AudioDescription<Query>,
+    handler: Handler<Query>,
+  ) => {
     app.route({
-      ...described({ tag: 'audio', params: { id: 'the recording' }, ...asked, ...about }),
+      ...described({ tag: 'audio', params: { id: 'the recording' }, querystring: query, ...about }),
       method: ['GET', 'HEAD'],
       url: `/v1/recordings/:id/${name}`,
       handler: async (request: ById, reply) => {
@@ -142,7 +157,7 @@ function audioRoute(app: FastifyInstance, sources: RecordingSources, downloads: 
         const entry = await findRecording(sources, scope, id);
         if (entry === null) return await sendNotYet(reply, { recordingId: id, state: 'recording' });
         downloads.enter(reply.raw, entry.accountId);
-        const heard = await heardOf(sources, entry);
+        const heard = await heardOf(sources, entry, read.lane);
         if (heard === null) return await sendNotYet(reply, statusOf(entry));
         reply.header('x-reelay-state', heard.manifest.state);
         return await handler(heard, request, reply, read);
@@ -154,17 +169,26 @@ function audioRoute(app: FastifyInstance, sources: RecordingSources, downloads: 
 /** @returns null when the client has gone, and everybody else who has asked for it. @throws ReelayError `too_many_downloads` */
 async function analysisOf(
   analyses: RecordingAnalyses,
-  { accountId, manifest, snapshot }: Heard,
+  { accountId, manifest, lane, snapshot }: Heard,
   { raw }: FastifyReply,
 ): Promise<AudioAnalysis | null> {
   const gone = new AbortController();
   if (raw.closed) gone.abort();
   else raw.once('close', () => gone.abort());
-  return await analyses.of(manifest.recordingId, snapshot.audio, { accountId, gone: gone.signal });
+  // No id has a blank in it.
+  const name = lane === undefined ? manifest.recordingId : `${manifest.recordingId} ${lane}`;
+  return await analyses.of(name, snapshot.audio, { accountId, gone: gone.signal });
 }
 
-/** @returns null while there is nothing yet. @throws ReelayError `recording_failed` when nothing will come */
-async function heardOf({ library }: RecordingSources, entry: CatalogueEntry): Promise<Heard | null> {
+/**
+ * @returns null while there is nothing yet
+ * @throws ReelayError `recording_failed` when nothing will come, `request_invalid` for a lane that isn't there
+ */
+async function heardOf(
+  { library }: RecordingSources,
+  entry: CatalogueEntry,
+  lane: string | undefined,
+): Promise<Heard | null> {
   const manifest = await library.manifest(entry);
   if (manifest === null) return null;
   const { state, reason } = manifest;
@@ -173,9 +197,22 @@ async function heardOf({ library }: RecordingSources, entry: CatalogueEntry): Pr
     const remedy = 'Its manifest has the reason; there is no audio to wait for.';
     throw new ReelayError('recording_failed', { value: reason ?? state, remedy });
   }
-  const snapshot = await library.audio(entry, manifest);
+  const shown = lane === undefined ? manifest : alone(manifest, lane);
+  const snapshot = await library.audio(entry, manifest, lane);
   const isEmpty = snapshot.samples === 0 && (state === 'recording' || manifest.chunks.length > 0);
-  return isEmpty ? null : { accountId: entry.accountId, folder: entry.folder, manifest, snapshot };
+  const { accountId, folder } = entry;
+  return isEmpty ? null : { accountId, folder, manifest: shown, lane, snapshot };
+}
+
+/** A room's manifest as that of one of its lanes. @throws ReelayError `request_invalid` */
+function alone(manifest: Manifest, lane: string): Manifest {
+  const { lanes = [] } = manifest;
+  const known = lanes.find((each) => each.lane === lane);
+  if (known !== undefined) return { ...manifest, gaps: known.gaps };
+  // Who has a link may hear everybody, and needn't be told who was there.
+  const remedy =
+    lanes.length === 0 ? 'This recording has no lanes; ask without.' : 'Its manifest lists its lanes.';
+  throw new ReelayError('request_invalid', { value: `lane ${lane}`, remedy });
 }
 
 /** Of the one object that has all of it, where the recording became one. */
@@ -187,30 +224,34 @@ async function wholeUrl({ library }: RecordingSources, { folder, manifest }: Hea
 
 async function sendWhole(
   { throttle }: RecordingSources,
-  { manifest, snapshot }: Heard,
+  heard: Heard,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
+  const { snapshot } = heard;
   return await sendBytes(request, reply, {
     type: 'audio/wav',
     bytes: snapshot.bytes,
-    etag: `"${manifest.recordingId}-${snapshot.samples}"`,
+    etag: `"${nameOf(heard)}-${snapshot.samples}"`,
     read: (start, end) => throttle.through(snapshot.read({ start, end })),
   });
 }
 
+/** Of the recording, or of one lane of it. */
+function nameOf({ manifest, lane }: Heard): string {
+  return lane === undefined ? manifest.recordingId : `${manifest.recordingId}-${lane}`;
+}
+
 /** @throws ReelayError `request_invalid`, `range_unsatisfiable` */
-function renditionOf(
-  { manifest, snapshot }: Heard,
-  { channel, format, from, to }: z.output<typeof part>,
-): Rendition {
+function renditionOf(heard: Heard, { channel, format, from, to }: z.output<typeof part>): Rendition {
+  const { manifest, snapshot } = heard;
   const { audio } = snapshot;
   const { channels, samples } = audio;
   return new Rendition(audio, {
     format: format ?? 'wav',
     selection: ChannelSelection.read(channel, channels),
     range: sampleRange({ from, to }, manifest, samples),
-    name: manifest.recordingId,
+    name: nameOf(heard),
     clock: manifest,
   });
 }
@@ -239,8 +280,9 @@ async function sendPart(
 }
 
 /** What every document about a recording has: a tag that changes with whatever the document is made of. */
-function json({ manifest, snapshot }: Heard, name: string): { readonly type: string; readonly etag: string } {
-  const { recordingId, state, events } = manifest;
-  const tag = [recordingId, snapshot.samples, state, events.length, name].join('-');
+function json(heard: Heard, name: string): { readonly type: string; readonly etag: string } {
+  const { manifest, snapshot } = heard;
+  const { state, events } = manifest;
+  const tag = [nameOf(heard), snapshot.samples, state, events.length, name].join('-');
   return { type: 'application/json; charset=utf-8', etag: `"${tag}"` };
 }

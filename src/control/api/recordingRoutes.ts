@@ -37,7 +37,7 @@ const query = z.strictObject({
   cursor: z.string().optional(),
 });
 
-const chunkQuery = z.object({ direct });
+const chunkQuery = z.object({ direct, lane: z.string().optional() });
 
 const aboutCalls: RouteDescription = {
   summary: 'Calls that are up',
@@ -111,8 +111,8 @@ export function recordingRoutes(app: FastifyInstance, sources: RecordingSources)
     handler: async (request: ByFile, reply) => {
       const { id, file } = request.params;
       const scope = scopeOf(request, null);
-      const remedy = 'The query of a chunk takes direct (true or false).';
-      const { direct } = queryAs(chunkQuery, request.query, remedy);
+      const remedy = 'The query of a chunk takes direct (true or false), and in a room lane.';
+      const { direct, lane } = queryAs(chunkQuery, request.query, remedy);
       const entry = await findRecording(sources, scope, id);
       const [, digits, kind] = /^(0|[1-9]\d{0,8})\.(wav|json)$/.exec(file) ?? [];
       if (digits === undefined) throw notFound(request.url);
@@ -121,7 +121,8 @@ export function recordingRoutes(app: FastifyInstance, sources: RecordingSources)
       (kind === 'wav' ? downloads : documents).enter(reply.raw, entry.accountId);
       const sidecar = await readSidecar(sources.library.whereabouts(entry), index);
       if (sidecar === null) return await sendNoChunk(sources, entry, index, request, reply);
-      if (kind === 'wav') return await sendChunk(sources, entry, { index, sidecar, direct }, request, reply);
+      if (kind === 'wav')
+        return await sendChunk(sources, entry, { index, sidecar, direct, lane }, request, reply);
       const isHead = request.method === 'HEAD';
       return await reply.type('application/json; charset=utf-8').send(isHead ? '' : sidecar);
     },
@@ -169,6 +170,7 @@ async function sendChunk(
     index,
     sidecar,
     direct,
+    lane,
   }: { readonly index: number; readonly sidecar: string } & z.infer<typeof chunkQuery>,
   request: FastifyRequest,
   reply: FastifyReply,
@@ -176,17 +178,20 @@ async function sendChunk(
   const where = library.whereabouts(entry);
   const { success, data } = documentSchemas.sidecar.safeParse(parsed(sidecar));
   if (!success || data.index !== index) throw notFound(request.url);
-  const chunk = AudioSnapshot.ofChunk(where, data);
-  if (chunk.bytes !== data.bytes) throw notFound(request.url);
+  const said = lane === undefined ? data : data.lanes?.find((each) => each.lane === lane);
+  if (said === undefined) throw notFound(request.url);
+  const { bytes, sha256 } = said;
+  const chunk = AudioSnapshot.ofChunk(where, data, lane);
+  if (chunk.bytes !== bytes) throw notFound(request.url);
   if (direct === 'true') {
-    const key = `${entry.folder}/${chunkName(index)}`;
-    const url = await objectUrl(await where.store(), { key, bytes: data.bytes });
+    const key = `${entry.folder}/${chunkName(index, lane)}`;
+    const url = await objectUrl(await where.store(), { key, bytes });
     if (url !== null) return await sendElsewhere(reply, url);
   }
   return await sendBytes(request, reply, {
     type: 'audio/wav',
     bytes: chunk.bytes,
-    etag: `"${data.sha256}"`,
+    etag: `"${sha256}"`,
     read: (start, end) => throttle.through(chunk.read({ start, end })),
   });
 }

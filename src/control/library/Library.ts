@@ -317,9 +317,12 @@ export class Library {
     return await this.#storedManifest(accountId, folder);
   }
 
-  /** @throws ReelayError `wav_too_long` */
-  async audio(entry: CatalogueEntry, manifest: Manifest): Promise<AudioSnapshot> {
-    return await AudioSnapshot.take(this.whereabouts(entry), manifest);
+  /**
+   * @param lane - of a room: one lane alone
+   * @throws ReelayError `wav_too_long`
+   */
+  async audio(entry: CatalogueEntry, manifest: Manifest, lane?: string): Promise<AudioSnapshot> {
+    return await AudioSnapshot.take(this.whereabouts(entry), manifest, lane);
   }
 
   whereabouts({ folder, accountId }: CatalogueEntry): Whereabouts {

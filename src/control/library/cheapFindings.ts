@@ -1,11 +1,12 @@
 import { wavHeader, wholeWavHeader } from '../../audio/wav.js';
 import { documentSchemas } from '../../spool/documentSchemas.js';
 import type { Finding } from '../../spool/Finding.js';
-import { chunkName, uploadName } from '../../spool/layout.js';
+import { chunkName, laneFileNamed, uploadName } from '../../spool/layout.js';
 import type { Manifest, ManifestChunk } from '../../spool/Manifest.js';
 import {
   type AudioOnDisk,
   type ChunkOnDisk,
+  isUnfinished,
   parseDocument,
   wholeAudioFile,
 } from '../../spool/RecordingFolder.js';
@@ -28,15 +29,25 @@ export function cheapFindings({ manifest, sidecars, sizes }: KnownFiles): Findin
   const names = [...sizes.keys()];
   const listed = new Set(manifest.chunks.map(({ index }) => index));
   const others = names.flatMap((name) => /^(\d+)-audio\.wav$/.exec(name)?.[1] ?? []).map(Number);
+  const lanes = names.flatMap((name) => laneFileNamed(name) ?? []).filter(({ isOpen }) => !isOpen);
+  const unlisted = new Set(
+    [...others, ...lanes.map(({ index }) => index)].filter((index) => !listed.has(index)),
+  );
   return verify({
     recordingId: manifest.recordingId,
     manifest: { sha256: '', value: manifest, problem: null },
     chunks: [
-      ...manifest.chunks.map((chunk) => chunkOf(chunk, { manifest, sidecars, sizes })),
-      ...others.filter((index) => !listed.has(index)).map((index) => ({ index, wav: null, sidecar: null })),
+      ...manifest.chunks.map((chunk) => {
+        const there = lanes.filter(({ index }) => index === chunk.index).map(({ lane }) => lane);
+        return {
+          ...chunkOf(chunk, { manifest, sidecars, sizes }),
+          ...lanesOf(chunk, there, manifest, sizes),
+        };
+      }),
+      ...[...unlisted].map((index) => ({ index, wav: null, sidecar: null })),
     ],
     audio: (manifest.audio ?? []).map((said) => audioOf(said, manifest, sizes)),
-    unfinished: names.filter((name) => /^\d+-audio\.wav\.open$/.test(name)).sort(),
+    unfinished: names.filter(isUnfinished).sort(),
     isSpooled: sizes.has(uploadName),
   });
 }
@@ -51,6 +62,29 @@ function chunkOf(chunk: ManifestChunk, { manifest, sidecars, sizes }: KnownFiles
     index,
     wav: bytes === undefined ? null : { path, bytes, sha256, header },
     sidecar: text === undefined ? null : parseDocument(Buffer.from(text), documentSchemas.sidecar),
+  };
+}
+
+/** @param there - lanes that have a file of the chunk */
+function lanesOf(
+  { index, samples, lanes = [] }: ManifestChunk,
+  there: readonly string[],
+  { sampleRate }: Manifest,
+  sizes: ReadonlyMap<string, number>,
+): Pick<ChunkOnDisk, 'lanes'> {
+  const said = new Map(lanes.map((each) => [each.lane, each.sha256]));
+  const header = headerOf(() => wavHeader({ sampleRate, channels: 1, samples }));
+  const names = [...new Set([...said.keys(), ...there])].sort();
+  if (names.length === 0) return {};
+  return {
+    lanes: names.map((lane) => {
+      const path = chunkName(index, lane);
+      const bytes = sizes.get(path);
+      return {
+        lane,
+        wav: bytes === undefined ? null : { path, bytes, sha256: said.get(lane) ?? null, header },
+      };
+    }),
   };
 }
 

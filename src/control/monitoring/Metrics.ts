@@ -49,7 +49,24 @@ const fromMedia: readonly (readonly [CounterName, string, string])[] = [
     'reelay_overload_level',
     '0: calls are taken and recorded, 1: new ones are not recorded, 2: new ones are refused',
   ],
+  ['bridgeProcesses', 'reelay_bridge_processes', 'Processes that are ready to carry calls into rooms'],
+  ['bridgedCalls', 'reelay_bridged_calls', 'Calls that are being carried into rooms'],
+  ['bridgeRestarts', 'reelay_bridge_restarts_total', 'Times a bridge process was lost'],
+  ['bridgeFailures', 'reelay_bridge_failures_total', 'Calls whose bridge failed, or was not to be had'],
+  ['bridgeRssBytes', 'reelay_bridge_memory_bytes', 'Resident memory of the bridge processes'],
+  ['bridgeClears', 'reelay_bridge_clears_total', 'Times an agent was interrupted and what waited was cut'],
   ['controlRestarts', 'reelay_control_restarts_total', 'Times the control thread was started again'],
+  [
+    'roomsThreadRestarts',
+    'reelay_rooms_restarts_total',
+    'Times the thread that joins rooms was started again',
+  ],
+  ['rooms', 'reelay_rooms', 'LiveKit rooms that are being recorded, or are to be'],
+  ['roomLanes', 'reelay_room_lanes', 'Participants’ tracks that are heard in them'],
+  ['roomProcesses', 'reelay_room_processes', 'Processes that join rooms'],
+  ['roomProcessesLost', 'reelay_room_processes_lost_total', 'Processes that join rooms and ended unasked'],
+  ['roomRingBytes', 'reelay_room_ring_bytes', 'Bytes that wait in the ring of rooms'],
+  ['roomDroppedRecords', 'reelay_room_dropped_frames_total', 'Audio of rooms that found no room in the ring'],
 ];
 
 /** Read at a scrape. */
@@ -102,6 +119,7 @@ export class Metrics {
     this.#process();
     this.#lines(sources);
     this.#spans(sources);
+    this.#bridges(sources);
     this.#threads(sources.threads);
     this.chunksStored = this.#counter('reelay_chunks_stored_total', 'Chunks that their store has confirmed');
     this.bytesStored = this.#counter('reelay_stored_bytes_total', 'Bytes that stores have confirmed');
@@ -146,6 +164,8 @@ export class Metrics {
       'spool_unwritable',
       'catalogue_unavailable',
       'catalogue_locked',
+      'room_unreachable',
+      'room_denied',
     ]);
     this.quarantined = this.#counter(
       'reelay_quarantined_files_total',
@@ -229,6 +249,21 @@ export class Metrics {
       foreign(name, help, 'counter', () =>
         Object.entries(spans()).map(([outcome, value]) => ({ value, labels: { outcome } })),
       ),
+    );
+  }
+
+  #bridges({ counters }: MetricSources): void {
+    const name = 'reelay_bridge_dropped_seconds_total';
+    const help = 'Audio between phones and rooms that came too late to be worth its delay';
+    const dropped = (counter: CounterName, direction: string) => ({
+      value: counters.get(counter) / 1000,
+      labels: { direction },
+    });
+    this.registry.registerMetric(
+      foreign(name, help, 'counter', () => [
+        dropped('bridgeDroppedToRoomMs', 'to_room'),
+        dropped('bridgeDroppedToPhoneMs', 'to_phone'),
+      ]),
     );
   }
 

@@ -13,7 +13,7 @@ export class ThreadAlerts {
   }
 
   take(states: ThreadStates, inTrouble: readonly WorkerName[]): void {
-    for (const worker of ['recorder', 'control'] as const) this.#thread(worker, states, inTrouble);
+    for (const worker of ['recorder', 'control', 'rooms'] as const) this.#thread(worker, states, inTrouble);
     if (states.recorder === 'blocked')
       this.#alerts.raise('disk of the recorder', {
         code: 'spool_unwritable',

@@ -24,9 +24,9 @@ export class AudioSnapshot {
     this.bytes = this.#header.length + audio.pcm.bytes;
   }
 
-  /** @param manifest - of the store, for a recording that has left the spool */
-  static async take(where: Whereabouts, manifest: Manifest): Promise<AudioSnapshot> {
-    return new AudioSnapshot(await RecordedAudio.take(where, manifest));
+  /** As {@link RecordedAudio.take}. */
+  static async take(where: Whereabouts, manifest: Manifest, lane?: string): Promise<AudioSnapshot> {
+    return new AudioSnapshot(await RecordedAudio.take(where, manifest, lane));
   }
 
   /**
@@ -34,8 +34,12 @@ export class AudioSnapshot {
    *
    * @throws ReelayError `wav_too_long` for a sidecar that no chunk can have
    */
-  static ofChunk(where: Whereabouts, sidecar: Parameters<typeof RecordedAudio.ofChunk>[1]): AudioSnapshot {
-    return new AudioSnapshot(RecordedAudio.ofChunk(where, sidecar));
+  static ofChunk(
+    where: Whereabouts,
+    sidecar: Parameters<typeof RecordedAudio.ofChunk>[1],
+    lane?: string,
+  ): AudioSnapshot {
+    return new AudioSnapshot(RecordedAudio.ofChunk(where, sidecar, lane));
   }
 
   /** Per channel. */

@@ -43,12 +43,15 @@ export class RecordedAudio {
     this.sealedSamples = samplesIn(pieces.filter(({ isGrowing }) => isGrowing !== true));
   }
 
-  /** @param manifest - of the store, for a recording that has left the spool */
-  static async take(where: Whereabouts, manifest: Manifest): Promise<RecordedAudio> {
+  /**
+   * @param manifest - of the store, for a recording that has left the spool
+   * @param lane - of a room: one of its lanes alone, as long as the recording; default: all that there is
+   */
+  static async take(where: Whereabouts, manifest: Manifest, lane?: string): Promise<RecordedAudio> {
     for (let look = 1; ; look++) {
       const spooled = await readSpooled(where.spoolDir, where.folder);
       try {
-        return await audioOf(where, spooled, spooled?.manifest ?? manifest);
+        return await audioOf(where, spooled, spooled?.manifest ?? manifest, lane);
       } catch (error) {
         // A growing chunk was sealed between listing the folder and opening it.
         if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || look === looks) throw error;
@@ -56,14 +59,19 @@ export class RecordedAudio {
     }
   }
 
-  /** One chunk as its sidecar describes it. */
+  /**
+   * One chunk as its sidecar describes it.
+   *
+   * @param lane - the same of one lane that the sidecar lists
+   */
   static ofChunk(
     where: Whereabouts,
     sidecar: Pick<Sidecar, 'index' | 'startSample' | 'samples' | 'sampleRate' | 'channels'>,
+    lane?: string,
   ): RecordedAudio {
     const { index, startSample, samples, sampleRate, channels } = sidecar;
-    const format = { sampleRate, channels: channels.length };
-    return new RecordedAudio(where, format, [{ index, startSample, samples }]);
+    const format = { sampleRate, channels: lane === undefined ? channels.length : 1 };
+    return new RecordedAudio(where, format, [{ index, startSample, samples, lane }]);
   }
 
   /**
@@ -93,8 +101,9 @@ async function audioOf(
   where: Whereabouts,
   spooled: SpooledRecording | undefined,
   manifest: Manifest,
+  lane?: string,
 ): Promise<RecordedAudio> {
-  const pieces = sealedPieces(spooled, manifest);
+  const pieces = sealedPieces(spooled, manifest, lane);
   let format: Format = { sampleRate: manifest.sampleRate, channels: manifest.channels.length };
   const chunkSamples = Math.round(manifest.chunkSeconds * manifest.sampleRate);
   for (let index = pieces.length; spooled !== undefined; index++) {
@@ -103,9 +112,13 @@ async function audioOf(
     const grown = await readGrowing(join(spooled.path, name));
     if (index === 0) format = grown.format;
     const samples = Math.min(grown.samples, chunkSamples);
-    pieces.push({ index, startSample: samplesIn(pieces), samples, isGrowing: true });
+    const hasFile = [spooled.laneWavs, spooled.openLanes].some((each) => each.get(index)?.has(lane ?? ''));
+    const isSilent = lane !== undefined && !hasFile;
+    pieces.push({ index, startSample: samplesIn(pieces), samples, isGrowing: true, lane, isSilent });
     if (grown.samples < chunkSamples) break;
   }
+  // All lanes are alike.
+  if (lane !== undefined) format = { sampleRate: format.sampleRate, channels: 1 };
   const audio = [...(spooled?.note.audio ?? []), ...(manifest.audio ?? [])];
   const audioKey = ownWav({ ...manifest, audio })?.key;
   return new RecordedAudio({ ...where, audioKey }, format, pieces);

@@ -17,6 +17,8 @@ export interface SpeechDocument {
   readonly schema: 1;
   readonly recordingId: string;
   readonly callId: string;
+  /** Of a room: who it is that speaks, where one lane was asked for. */
+  readonly lane?: string | undefined;
   readonly state: Manifest['state'];
   /** Wall clock of sample 0. */
   readonly startTime: string;
@@ -36,7 +38,11 @@ export interface SpeechDocument {
 /**
  * @param speech - one per channel
  */
-export function speechDocument(manifest: Manifest, speech: readonly SpeechSegments[]): SpeechDocument {
+export function speechDocument(
+  manifest: Manifest,
+  speech: readonly SpeechSegments[],
+  lane?: string,
+): SpeechDocument {
   const { recordingId, callId, state, startTime, sampleRate, channels } = manifest;
   const isGrowing = state === 'recording';
   const segments = speech.flatMap((of, channel) =>
@@ -52,6 +58,7 @@ export function speechDocument(manifest: Manifest, speech: readonly SpeechSegmen
     schema: 1,
     recordingId,
     callId,
+    ...(lane === undefined ? {} : { lane }),
     state,
     startTime,
     sampleRate,

@@ -8,6 +8,8 @@ const mostBins = 12_000;
 export interface WaveformDocument {
   readonly schema: 1;
   readonly recordingId: string;
+  /** Of a room: whose peaks these are, where one lane was asked for. */
+  readonly lane?: string | undefined;
   readonly state: Manifest['state'];
   /** Hz. */
   readonly sampleRate: number;
@@ -29,6 +31,7 @@ export interface WaveformDocument {
 export function waveformDocument(
   { recordingId, state, channels }: Pick<Manifest, 'recordingId' | 'state' | 'channels'>,
   waveform: Waveform,
+  lane?: string,
 ): WaveformDocument {
   const levels = waveform.levels.filter(
     (level, at, all) => binsOf(level) <= mostBins || at === all.length - 1,
@@ -36,6 +39,7 @@ export function waveformDocument(
   return {
     schema: 1,
     recordingId,
+    ...(lane === undefined ? {} : { lane }),
     state,
     sampleRate: waveform.sampleRate,
     samples: waveform.samples,

@@ -4,7 +4,8 @@ import { cutFrom, missing } from './Coverage.js';
 import { eraseLane, moveLane } from './Lane.js';
 import type { PlayoutState } from './Playout.js';
 import { slowestTrack, type StreamState, type Stretch } from './StreamTimeline.js';
-import { addEvent, liveStreams, type TimelineState } from './TimelineState.js';
+import { skipInLanes } from './RoomState.js';
+import { addEvent, liveStreams, nowhere, type KnownCause, type TimelineState } from './TimelineState.js';
 
 /**
  * A pause that somebody asked for: nothing that sounds while it lasts is in the recording. With `silence` the recording goes on
@@ -24,9 +25,6 @@ export interface Skip {
   readonly at: number;
   readonly samples: number;
 }
-
-/** Beyond every recording; checkpoints hold no infinite numbers. */
-const nowhere = Number.MAX_SAFE_INTEGER;
 
 export function pause(state: TimelineState, mode: PauseMode): void {
   if (pauseOf(state) !== null) return;
@@ -65,7 +63,9 @@ export function endPause(state: TimelineState): number | null {
   if (heard < from) state.causes.push({ from: Math.max(heard, state.final), to: from, cause: 'paused' });
   // What the bot said in the pause is still being played behind it, and behind what it had said before.
   const to = missing(state.lanes.botSent.coverage, state.now, queuedUpTo(state)).at(-1) ?? state.now;
-  replace(state.causes, (each) => (each.from === from && each.to === nowhere ? { ...each, to } : each));
+  const isThis = (each: KnownCause): boolean =>
+    each.cause === 'paused' && each.from === from && each.to === nowhere;
+  replace(state.causes, (each) => (isThis(each) ? { ...each, to } : each));
   for (const stream of liveStreams(state)) hush(stream, { from, to: state.now }, state.final);
   const left = mode === 'skip' ? state.now - from : 0;
   if (left > 0) takeOut(state, from, left);
@@ -142,18 +142,20 @@ function queuedUpTo(state: TimelineState): number {
 }
 
 /** Of what the provider delivered nothing is kept from `from` on. */
-function eraseReceived({ lanes }: TimelineState, from: number): void {
+function eraseReceived({ lanes, room }: TimelineState, from: number): void {
   for (const lane of [lanes.caller, lanes.callerTap, lanes.botHeard]) eraseLane(lane, from);
+  for (const { audio } of room?.lanes.values() ?? []) eraseLane(audio, from);
 }
 
 /** Whatever lies behind `from` moves back by `samples`, and what lay between isn't there. */
 function takeOut(state: TimelineState, from: number, samples: number): void {
   const back = (position: number): number =>
-    position <= from ? position : Math.max(from, position - samples);
+    position <= from || position === nowhere ? position : Math.max(from, position - samples);
   state.skips = [...(state.skips ?? []), { at: from, samples }];
   eraseReceived(state, from);
   moveLane(state.lanes.botSent, from + samples, from);
   for (const coverage of state.silence) cutFrom(coverage, from);
+  if (state.room !== undefined) skipInLanes(state.room, from, back);
   state.masks = (state.masks ?? []).map((each) => ({ from: back(each.from), to: back(each.to) }));
   replace(state.causes, (each) => ({ ...each, from: back(each.from), to: back(each.to) }));
   replace(state.events, (each) => ({ ...each, sample: back(each.sample) }));
@@ -187,6 +189,7 @@ function moved(
     hushed: [{ from: -nowhere, to: now }],
     // Whether that is late or lost shows behind the pause, too.
     idle: idle === null ? null : { ...idle, at: back(idle.at) },
+    drift: null,
     lost: { caller: null, bot: null },
     playout: stream.playout === null ? null : playoutMoved(stream.playout, back),
     endSample: stream.endSample === null ? null : back(stream.endSample),

@@ -11,6 +11,18 @@ export interface LostRecords {
   readonly cause: GapCause;
 }
 
+/** A lane's count of samples is off the clock for longer than a frame or two. */
+export interface Drift {
+  /** Position of the first frame of which that is true. */
+  at: number;
+  readonly sinceMs: number;
+  /** It came from one frame to the next: something is missing, or twice there, right at `at`. */
+  readonly isJump: boolean;
+  /** Of all frames since, ms; positive where too few samples came. */
+  sumMs: number;
+  frames: number;
+}
+
 /** `[from, to)`. */
 export interface Stretch {
   readonly from: number;
@@ -22,7 +34,8 @@ export interface StreamState {
   readonly facts: StreamFacts;
   readonly clock: StreamClockState;
   readonly playout: PlayoutState | null;
-  readonly startSample: number;
+  /** Of a lane the first frame may have begun before anybody told of its stream. */
+  startSample: number;
   /** Position of the stream's own time zero. */
   base: number;
   /** Ends of what was received per track; a track without frames is absent. */
@@ -46,6 +59,10 @@ export interface StreamState {
     bot: ResamplerState | null;
     sent: ResamplerState | null;
   };
+  /** How far the count of a lane's samples is off the clock, since when; absent and null while it is within bounds. */
+  drift?: Drift | null;
+  /** What it was off with the last frame, ms. */
+  lastErrorMs?: number;
   /** Stretches of pauses that are over: audio that belongs there and comes only now isn't kept. */
   hushed?: readonly Stretch[];
   endSample: number | null;

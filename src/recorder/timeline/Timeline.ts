@@ -13,6 +13,7 @@ import {
   type StreamFacts,
   type TapRecord,
 } from '../../tap/TapRecord.js';
+import type { CallTimeline } from './CallTimeline.js';
 import { cover, cutBefore, cutFrom } from './Coverage.js';
 import { eraseLane, takeDirty, trimLane } from './Lane.js';
 import { maskDigit, trimMasks } from './DigitMask.js';
@@ -59,7 +60,7 @@ const farewellMs = 200;
  * A region is *final* once every track has passed it by the amend window, or after half a minute at most; until then late
  * frames and clears still change it. {@link final} moves with the records alone.
  */
-export class Timeline {
+export class Timeline implements CallTimeline {
   readonly state: TimelineState;
   /** What of the state is asked for with every record; kept by {@link #regard}. */
   #live: StreamState[] = [];

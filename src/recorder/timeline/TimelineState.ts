@@ -4,6 +4,7 @@ import { cover, type Coverage } from './Coverage.js';
 import type { DigitMask } from './DigitMask.js';
 import { createLane, type LaneState } from './Lane.js';
 import type { PauseState, Skip } from './Pause.js';
+import type { RoomState } from './RoomState.js';
 import type { StreamState } from './StreamTimeline.js';
 
 /**
@@ -46,6 +47,8 @@ export interface TimelineState {
   skips?: readonly Skip[];
   /** Where keys were pressed that nobody is to hear. */
   masks?: readonly DigitMask[];
+  /** Of a call that is a room. */
+  readonly room?: RoomState;
 }
 
 export interface KnownCause {
@@ -53,6 +56,9 @@ export interface KnownCause {
   readonly to: number;
   readonly cause: GapCause;
 }
+
+/** Where a stretch ends of which that isn't known yet: beyond every recording; checkpoints hold no infinite numbers. */
+export const nowhere = Number.MAX_SAFE_INTEGER;
 
 /** Nothing is waited for longer than this: a track that stays away becomes a gap. */
 export const longestWaitMs = 30_000;

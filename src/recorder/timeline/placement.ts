@@ -79,7 +79,7 @@ function placeTrack(
 }
 
 /** Writes what wasn't said in a pause. */
-function writeAloud(
+export function writeAloud(
   { final }: TimelineState,
   { hushed = [] }: StreamState,
   lane: LaneState,

@@ -1,15 +1,17 @@
 import { kernels } from '../../audio/kernels.js';
-import type { Channel, Gap, GapCause } from '../../spool/Manifest.js';
-import { cover, missing, within, type Coverage } from './Coverage.js';
+import type { Channel, Gap } from '../../spool/Manifest.js';
+import { cover, missing, type Coverage } from './Coverage.js';
 import { silenceDigits } from './DigitMask.js';
 import { layLane } from './Lane.js';
+import { mixRoom, roomGaps } from './renderRoom.js';
 import type { TimelineState } from './TimelineState.js';
+import { certain, named, union } from './unrecorded.js';
 
 /** The channels of a recording, in the order in which they are interleaved. */
 export function channelsOf(state: TimelineState): readonly Channel[] {
   // The first stream decides: a file cannot change its shape when a later one is of another kind.
   const summed = state.streams.values().next().value?.facts.tracks.includes('mixed');
-  return state.facts.channels === 'mixed' || summed === true
+  return state.facts.channels === 'mixed' || summed === true || state.room !== undefined
     ? [{ role: 'mixed' }]
     : [{ role: 'caller' }, { role: 'bot' }];
 }
@@ -25,6 +27,7 @@ let rendered = new Int16Array(0);
  * @param from - not before what the timeline was last trimmed to
  */
 export function render(state: TimelineState, channels: number, from: number, to: number): Int16Array {
+  if (state.room !== undefined) return mixRoom(state.room, from, to);
   const length = Math.max(0, to - from);
   if (parties.length < 2 * length) parties = new Int16Array(2 * length);
   const [caller, bot] = [parties.subarray(0, length), parties.subarray(length, 2 * length)];
@@ -44,17 +47,16 @@ export function render(state: TimelineState, channels: number, from: number, to:
 
 /** What of `[from, to)` is not recorded, and why; sorted by channel and position. */
 export function gapsWithin(state: TimelineState, channels: number, from: number, to: number): Gap[] {
+  if (state.room !== undefined) return roomGaps(state, state.room, from, to);
   const caller = missing(callerCoverage(state, from, to), from, to);
   const bot = missing(botCoverage(state, from, to), from, to);
-  if (channels === 2) return [...named(state, 0, caller), ...named(state, 1, bot)];
+  if (channels === 2) return [...named(state.causes, 0, caller), ...named(state.causes, 1, bot)];
   const either: Coverage = [];
   for (const parts of [caller, bot]) {
     for (let i = 0; i < parts.length; i += 2) cover(either, parts[i] ?? 0, parts[i + 1] ?? 0);
   }
-  return named(state, 0, either);
+  return named(state.causes, 0, either);
 }
-
-const unheard: readonly GapCause[] = ['dropped_by_reelay', 'journal_damaged', 'paused'];
 
 function callerCoverage(state: TimelineState, from: number, to: number): Coverage {
   const { caller, callerTap } = state.lanes;
@@ -66,52 +68,6 @@ function botCoverage(state: TimelineState, from: number, to: number): Coverage {
   return union([botHeard.coverage, botSent.coverage, knownSilence(state, 1, from, to)], from, to);
 }
 
-/** Where reelay dropped or lost records, or kept none, nobody knows whether a party was silent: only what is there counts. */
 function knownSilence(state: TimelineState, channel: 0 | 1, from: number, to: number): Coverage {
-  const dropped: Coverage = [];
-  for (const each of state.causes) {
-    if (unheard.includes(each.cause)) cover(dropped, each.from, each.to);
-  }
-  const known: Coverage = [];
-  const sure = missing(dropped, from, to);
-  for (let i = 0; i < sure.length; i += 2) {
-    known.push(...within(state.silence[channel], sure[i] ?? 0, sure[i + 1] ?? 0));
-  }
-  return known;
-}
-
-function union(coverages: readonly Coverage[], from: number, to: number): Coverage {
-  const all: Coverage = [];
-  for (const coverage of coverages) {
-    const parts = within(coverage, from, to);
-    for (let i = 0; i < parts.length; i += 2) cover(all, parts[i] ?? 0, parts[i + 1] ?? 0);
-  }
-  return all;
-}
-
-/** Cuts intervals at the borders of the known causes; what none explains was lost by the provider. */
-function named(state: TimelineState, channel: number, parts: Coverage): Gap[] {
-  const gaps: Gap[] = [];
-  for (let i = 0; i < parts.length; i += 2) {
-    let position = parts[i] ?? 0;
-    const end = parts[i + 1] ?? 0;
-    while (position < end) {
-      const at = state.causes.findIndex((each) => each.from <= position && position < each.to);
-      const here = state.causes[at];
-      // One that was known earlier goes before, from where it begins: wherever the interval is cut, each part has the same name.
-      const before = at < 0 ? state.causes : state.causes.slice(0, at);
-      const next = before.filter((each) => each.from > position).map((each) => each.from);
-      const until = Math.min(end, here?.to ?? Infinity, ...next);
-      append(gaps, channel, position, until, here?.cause ?? 'lost_by_provider');
-      position = until;
-    }
-  }
-  return gaps;
-}
-
-function append(gaps: Gap[], channel: number, from: number, to: number, cause: GapCause): void {
-  const last = gaps.at(-1);
-  if (last?.cause === cause && last.startSample + last.samples === from) {
-    gaps[gaps.length - 1] = { ...last, samples: to - last.startSample };
-  } else gaps.push({ channel, startSample: from, samples: to - from, cause });
+  return certain(state.silence[channel], state.causes, from, to);
 }

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import t from 'tap';
-import { PcmAlignment } from '../../src/relay/PcmAlignment.js';
+import { PcmAlignment } from '../../src/audio/PcmAlignment.js';
 
 await t.test('however a stream of bytes is cut, whole frames come out, in order and unchanged', (t) => {
   t.doesNotThrow(() =>
