@@ -74,8 +74,7 @@ export class RoomSoup {
     this.#live.set(lane, live);
     const script = this.#script.at(this.#nowMs);
     const stream = live[size % Math.max(1, live.length)];
-    if (kind === 'enter')
-      live.push(script.enter(lane, { sampleRate: size % 3 === 0 ? 48_000 : this.#rate }));
+    if (kind === 'enter') live.push(script.enter(lane, { sampleRate: size % 3 === 0 ? 48_000 : this.#rate }));
     else if (kind === 'clock') script.clock();
     else if (kind === 'joined') script.event('room_joined');
     else if (kind === 'left') script.event('room_left');
@@ -115,7 +114,11 @@ export class RoomSoup {
       const samples = Math.round(this.#rate / 10);
       const loud = n % 4 === 0 ? 0 : 5000;
       if (this.#paused && n > 0) this.#script.sayMuted(stream, samples);
-      else this.#script.say(stream, Int16Array.from({ length: samples }, (_, i) => loud + (i % 97)));
+      else
+        this.#script.say(
+          stream,
+          Int16Array.from({ length: samples }, (_, i) => loud + (i % 97)),
+        );
     }
   }
 }

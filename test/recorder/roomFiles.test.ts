@@ -219,7 +219,14 @@ void t.test('a room where nobody ever was is recorded silence, with a manifest t
   await journalOf(spool.daemonDir, script.records, 5);
   await render(spool);
   const folder = folderOf(spool, script);
-  t.match(manifestIn(folder), { state: 'uploading', reason: null, samples: 96_000, lanes: [], completeness: [1], gaps: [] });
+  t.match(manifestIn(folder), {
+    state: 'uploading',
+    reason: null,
+    samples: 96_000,
+    lanes: [],
+    completeness: [1],
+    gaps: [],
+  });
   t.strictSame(
     readdirSync(folder)
       .filter((name) => name.endsWith('.wav'))
