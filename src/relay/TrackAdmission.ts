@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { accountOf } from '../config/Config.js';
 import type { AccountConfig, Config } from '../config/Config.js';
 import { isFromHere } from '../config/isFromHere.js';
+import { isRoomOfAnother } from '../config/roomPattern.js';
 import { isSafeId } from '../providers/Dialect.js';
 import { issuerOf, readAccessToken } from '../providers/livekit/accessToken.js';
 import { UpgradeRefusal } from './UpgradeRefusal.js';
@@ -81,7 +82,10 @@ function accountFor(request: IncomingMessage, query: URLSearchParams, room: stri
 function proven(token: string, accountId: string | null, room: string, config: Config): Owner {
   const issuer = issuerOf(token);
   const candidates = config.accounts.filter(
-    ({ id, livekit }) => livekit?.apiKey === issuer && (accountId === null || accountId === id),
+    (account) =>
+      account.livekit?.apiKey === issuer &&
+      (accountId === null || accountId === account.id) &&
+      !isRoomOfAnother(config.accounts, account, room),
   );
   for (const account of candidates) {
     const grant = readAccessToken(token, account.livekit?.apiSecret ?? '', Date.now());

@@ -209,6 +209,35 @@ await t.test('nobody brings a track without proof', async (t) => {
   await until(() => relay.tap.calls.length === 1, 'the recording of an account without secrets, from here');
 });
 
+/** Two accounts with the keys of one project. */
+function sharedRelay(t: Test): Promise<Relay> {
+  return Relay.start(t, {
+    accounts: () => [
+      account({ livekit: { ...livekit, rooms: ['lobby'] } }),
+      account({ id: otherAccountId, livekit: { ...livekit, rooms: ['hall-*'] } }),
+    ],
+  });
+}
+
+await t.test('of accounts that share a project each has tracks of its own rooms', async (t) => {
+  const relay = await sharedRelay(t);
+  const access_token = await tokenFor({ roomRecord: true });
+  const theirs = await pathFor({ access_token, account: otherAccountId });
+  const { status, body } = await relay.forwarded(theirs, {}).refusal();
+  t.equal(status, 403);
+  t.match(JSON.parse(body), { code: 'token_invalid' });
+  await relay.forwarded(await pathFor({ access_token }), {}).open();
+  await relay.forwarded(await pathFor({ access_token, room: 'hall-1' }), {}).open();
+  await until(() => relay.tap.calls.length === 2, 'both recordings');
+  t.same(
+    relay.tap.calls.map(({ facts }) => [facts.accountId, facts.room?.name]),
+    [
+      [accountId, 'lobby'],
+      [otherAccountId, 'hall-1'],
+    ],
+  );
+});
+
 await t.test('what is wrong with an egress ends its lane at most', async (t) => {
   const relay = await relayWith(t);
   const egress = await relay.forwarded(await pathFor(), {}).open();

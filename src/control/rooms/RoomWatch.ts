@@ -2,12 +2,12 @@ import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import type { AccountConfig, Config, LiveKitAccount } from '../../config/Config.js';
 import { errorCodes, ReelayError, type ErrorCode } from '../../config/ReelayError.js';
+import { isRoomOfAnother, isRoomRecorded } from '../../config/roomPattern.js';
 import { RoomServer, type ServerRoom } from '../../rooms/RoomServer.js';
 import type { RoomOutcome, RoomRequest } from '../../tap/RoomRequest.js';
 import type { PlainRequest } from '../ControlMessage.js';
 import type { LiveCalls } from '../library/LiveCalls.js';
 import type { Alerts } from '../monitoring/Alerts.js';
-import { isRoomRecorded } from './roomPattern.js';
 import { hasRooms, readRoomWebhook, type RoomAccount, type RoomNews } from './roomWebhook.js';
 
 /** How often servers are asked which rooms there are, ms: so much of a room may be missed when a webhook is. */
@@ -89,6 +89,11 @@ export class RoomWatch {
     if (!hasRooms(account)) {
       const remedy = 'Give the account its livekit section.';
       throw new ReelayError('room_unknown', { value: account.id, remedy });
+    }
+    if (isRoomOfAnother(this.#options.config().accounts, account, name)) {
+      // As if it weren't there; nor is it made.
+      const remedy = 'Ask for one that no other account of this LiveKit project has in its livekit.rooms.';
+      throw new ReelayError('room_unknown', { value: name, remedy });
     }
     const server = this.#serverOf(account.livekit);
     const found = (await server.rooms([name])).find((room) => room.name === name);

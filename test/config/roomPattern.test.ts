@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { isRoomRecorded } from '../../src/control/rooms/roomPattern.js';
+import { isRoomRecorded } from '../../src/config/roomPattern.js';
 
 const cases: [pattern: string, name: string, isIt: boolean][] = [
   ['support', 'support', true],
