@@ -81,7 +81,7 @@ export class CallTable {
     this.#onChange = options.onChange;
   }
 
-  /** Calls that have a stream; those that only wait whether one comes back aren't counted. */
+  /** Calls that have a stream; those that only wait whether one comes back aren't counted, nor are rooms that are joined from here. */
   get live(): number {
     return this.#live;
   }
@@ -116,14 +116,11 @@ export class CallTable {
   }
 
   /**
-   * A LiveKit room is a call whose recording begins with it and that ends with its only stream.
-   *
-   * @throws ReelayError `too_many_streams` as above
+   * A LiveKit room is a call whose recording begins with it and that ends with its last stream. It takes no phone call's place: rooms have
+   * a limit of their own.
    */
   openRoom(room: Room): Call {
-    const { account, config, callId, arrivalMs, onOver } = room;
-    if (this.live >= config.limits.calls)
-      throw new ReelayError('too_many_streams', { value: config.limits.calls });
+    const { account, callId, arrivalMs, onOver } = room;
     const facts = roomFacts(room);
     const key = [account.id, roomProvider, 'room', callId, facts.recordingId].join('\n');
     const over = (): void => {
@@ -132,7 +129,8 @@ export class CallTable {
     };
     const log = this.#logOf(facts, facts.recordingId);
     const begin = (): BegunRecording => this.#begin(facts, arrivalMs, log);
-    const call = this.#callOf(facts, { log, begin, isAwaited: false, resumeMs: 0, onOver: over });
+    const options = { log, begin, isAwaited: false, resumeMs: 0, onLive: uncounted, onOver: over };
+    const call = this.#callOf(facts, options);
     return this.#add(key, call);
   }
 
@@ -175,6 +173,7 @@ export class CallTable {
       begin: record === 'never' ? null : () => this.#begin(facts, isAwaited ? null : arrival.arrivalMs, log),
       isAwaited,
       resumeMs: this.#resumes ? (arrival.account?.resumeSeconds ?? resumeSeconds) * 1000 : 0,
+      onLive: (change) => (this.#live += change),
       onOver,
     });
   }
@@ -185,7 +184,7 @@ export class CallTable {
 
   #callOf(
     facts: CallFacts,
-    options: Omit<ConstructorParameters<typeof Call>[0], 'identity' | 'masksDigits' | 'onLive'>,
+    options: Omit<ConstructorParameters<typeof Call>[0], 'identity' | 'masksDigits'>,
   ): Call {
     const { accountId, provider, callId, from, to, direction, wallClockMs } = facts;
     this.#counters.add('callsTotal');
@@ -193,7 +192,6 @@ export class CallTable {
       ...options,
       identity: { accountId, provider, callId, from, to, direction, startedMs: wallClockMs },
       masksDigits: facts.masksDigits === true,
-      onLive: (change) => (this.#live += change),
     });
   }
 
@@ -305,6 +303,10 @@ function roomFacts({ account, config, name, sid, callId, arrivalMs }: Room): Cal
     room: { name: name.slice(0, maxNameCharacters), sid },
     ...(account.store === null ? { failed: 'no_store' as const } : {}),
   };
+}
+
+function uncounted(): void {
+  // Whoever begins such a call counts it.
 }
 
 /** What LiveKit carries, Hz. */

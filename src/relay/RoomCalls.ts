@@ -13,6 +13,8 @@ import type { Call } from './Call.js';
 const mostDeclined = 10_000;
 /** How long one isn't tried again that couldn't be joined, ms: each try is a recording. */
 const restMs = 300_000;
+/** Rooms that may wait for a place: as many again as there are places, and so many at least. */
+const leastWaiting = 4;
 const tried: readonly (string | undefined)[] = ['sdk_missing', 'room_join_failed', 'room_denied'];
 
 /**
@@ -121,6 +123,9 @@ export class RoomCalls {
     const config = this.#config();
     const { livekit } = account;
     if (livekit === null) return { code: 'room_unknown', value: 'the account has no LiveKit server' };
+    const places = config.limits.roomsPerProcess * config.limits.roomProcesses;
+    if (this.size >= places + Math.max(places, leastWaiting))
+      return { code: 'rooms_full', value: `${this.size} rooms, ${places} places` };
     const callId = isSafeId(sid)
       ? sid
       : `room-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;

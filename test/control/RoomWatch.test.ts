@@ -178,6 +178,8 @@ await t.test('whoever asks for a room gets it, or hears what is in the way', asy
   await t.rejects(room.watch.record(account({ id: 'phones' }), 'private', false), { code: 'room_unknown' });
   room.outcome = { code: 'spool_full', value: 'private' };
   await t.rejects(room.watch.record(acme, 'private', false), { code: 'spool_full' });
+  room.outcome = { code: 'rooms_full', value: '5 rooms' };
+  await t.rejects(room.watch.record(acme, 'private', false), { code: 'rooms_full', remedy: /roomProcesses/ });
   room.rooms = new ReelayError('room_unreachable', { value: 'livekit.example.com' });
   await t.rejects(room.watch.record(acme, 'private', false), { code: 'room_unreachable' });
 });

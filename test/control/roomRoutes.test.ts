@@ -68,7 +68,7 @@ await t.test('what is in the way has a status and a code', async (t) => {
     ['room_denied', 502],
     ['room_unreachable', 503],
     ['spool_full', 503],
-    ['too_many_streams', 503],
+    ['rooms_full', 503],
   ] as const) {
     bench.rooms = async () => await Promise.reject(new ReelayError(code));
     t.match(await ask(bench, 'support', 'acme-key'), { status, body: { code } });

@@ -1,5 +1,6 @@
 import { pino } from 'pino';
 import t from 'tap';
+import type { Config } from '../../src/config/Config.js';
 import { CallTable } from '../../src/relay/CallTable.js';
 import { RoomCalls } from '../../src/relay/RoomCalls.js';
 import { obey } from '../../src/relay/recordingDeeds.js';
@@ -29,13 +30,13 @@ interface Scene {
   ended: number;
 }
 
-function scene(limit = 10, lanesPerRoom = 50): Scene {
+function scene(limits: Partial<Config['limits']> = {}): Scene {
   const tap = new RecordingTap();
   const counters = new Counters();
   const log = pino({ level: 'silent' });
   const calls = new CallTable({ tap, counters, log, onChange: () => undefined });
   const posted: ToRooms[] = [];
-  const whole = config([acme], { calls: limit, lanesPerRoom });
+  const whole = config([acme], limits);
   const made: Scene = {
     tap,
     calls,
@@ -194,9 +195,6 @@ await t.test('what can’t be recorded is said, and not begun', (t) => {
   const full = scene();
   full.calls.isSpoolFull = true;
   t.match(full.rooms.record(asked('support', 'RM_1')), { code: 'spool_full' });
-  const few = scene(1);
-  few.rooms.record(asked('support', 'RM_1'));
-  t.match(few.rooms.record(asked('sales', 'RM_2')), { code: 'too_many_streams' });
   const ending = scene();
   ending.rooms.isDraining = true;
   t.match(ending.rooms.record(asked('support', 'RM_1')), { code: 'draining' });
@@ -204,6 +202,22 @@ await t.test('what can’t be recorded is said, and not begun', (t) => {
     [full, ending].flatMap(({ tap }) => tap.calls),
     [],
   );
+  t.end();
+});
+
+await t.test('rooms have places of their own, for which a bounded number of others wait', (t) => {
+  const few = scene({ calls: 1, roomsPerProcess: 1, roomProcesses: 1 });
+  for (let i = 1; i <= 5; i++) t.match(few.rooms.record(asked(`room-${i}`, `RM_${i}`)), { isNew: true });
+  t.match(few.rooms.record(asked('room-6', 'RM_6', true)), { code: 'rooms_full' });
+  t.match(few.rooms.record(asked('room-5', 'RM_5')), { isNew: false }, 'what is recorded is');
+  t.equal(few.tap.calls.length, 5);
+  t.equal(few.calls.live, 0, 'no phone call has lost its place');
+  few.rooms.receive({ type: 'ended', room: 1, reason: null, arrivalMs: 1 });
+  t.match(few.rooms.record(asked('room-6', 'RM_6')), { isNew: true });
+  const many = scene({ roomsPerProcess: 3, roomProcesses: 2 });
+  for (let i = 1; i <= 12; i++) many.rooms.record(asked(`room-${i}`, `RM_${i}`));
+  t.match(many.rooms.record(asked('room-13', 'RM_13')), { code: 'rooms_full' });
+  t.equal(many.rooms.size, 12);
   t.end();
 });
 
@@ -242,7 +256,7 @@ await t.test('the end of the daemon leaves every room', (t) => {
 await t.test(
   'a recording has no more lanes than it may, however often somebody comes under another name',
   (t) => {
-    const { rooms, tap, posted, counters } = scene(10, 1);
+    const { rooms, tap, posted, counters } = scene({ lanesPerRoom: 1 });
     rooms.record(asked('support', 'RM_1'));
     rooms.receive({ type: 'joined', room: 1, sid: 'RM_1', arrivalMs: 1 });
     for (let lane = 1; lane <= 21; lane++) {

@@ -26,6 +26,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   room_unknown: 404,
   room_denied: 502,
   room_unreachable: 503,
+  rooms_full: 503,
   spool_full: 503,
   overloaded: 503,
   draining: 503,

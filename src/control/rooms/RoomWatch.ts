@@ -104,7 +104,9 @@ export class RoomWatch {
     }
     const outcome = await this.#options.record({ account, name, sid: room.sid, isAsked: true });
     if ('recordingId' in outcome) return outcome;
-    throw new ReelayError(outcome.code, { value: outcome.value });
+    const { code, value } = outcome;
+    const remedy = 'Raise limits.roomProcesses, or ask again when a room has ended.';
+    throw new ReelayError(code, { value, ...(code === 'rooms_full' ? { remedy } : {}) });
   }
 
   async #take({ event: { id, event, room, participant }, accounts }: RoomNews): Promise<void> {
