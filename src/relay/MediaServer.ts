@@ -22,6 +22,7 @@ import type { Call, CallView } from './Call.js';
 import { CallChanges } from './CallChanges.js';
 import type { CallsNotice } from './CallChanges.js';
 import { CallTable } from './CallTable.js';
+import { DeclinedRooms } from './DeclinedRooms.js';
 import { FastPath } from './FastPath.js';
 import { Heartbeats } from './Heartbeats.js';
 import type { LiveLoop } from './LiveLoop.js';
@@ -60,6 +61,8 @@ export interface MediaServerOptions {
   readonly names?: UpstreamNames;
   /** Tells the thread that joins LiveKit rooms something; missing: there is none. */
   readonly postToRooms?: (message: ToRooms) => void;
+  /** File of the rooms that aren't to be recorded again; missing: they are forgotten with the process. */
+  readonly declinedRooms?: string;
   /** The native thread that moves frames; missing or null: `ws` moves all of them in this one. */
   readonly loop?: LiveLoop | null;
   /** Carries calls into rooms; missing: calls of accounts that have rooms for an upstream find no bot. */
@@ -139,6 +142,7 @@ export class MediaServer {
       config: () => this.#config,
       calls: this.#context.calls,
       counters,
+      declined: new DeclinedRooms(options.declinedRooms ?? null, log),
       post: options.postToRooms ?? ignore,
       onChange,
       onOver: () => this.#idle(),
@@ -159,6 +163,7 @@ export class MediaServer {
         this.#server.on('error', (error) => this.#options.log.error({ err: error }, 'media port failed'));
         this.#gauges.start();
         this.#ticker = setInterval(() => this.#tick(), tickMs);
+        this.rooms.begin();
         resolve({ port: (this.#server.address() as AddressInfo).port });
       });
     });
@@ -215,6 +220,7 @@ export class MediaServer {
     this.#context.calls.cutShort();
     await this.#settled();
     this.rooms.cutAll();
+    await this.rooms.written();
     this.#context.heartbeats.terminateAll();
     this.#context.fast?.loop.terminateAll();
     await this.#settled();

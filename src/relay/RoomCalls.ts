@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/Config.js';
 import { ReelayError } from '../config/ReelayError.js';
 import { isSafeId } from '../providers/Dialect.js';
@@ -6,13 +7,14 @@ import type { Counters } from '../tap/Counters.js';
 import type { RoomOutcome, RoomRequest } from '../tap/RoomRequest.js';
 import type { FromRooms, ToRooms } from '../tap/RoomsMessage.js';
 import type { CallTable } from './CallTable.js';
+import type { Declined, DeclinedRooms } from './DeclinedRooms.js';
 import { RoomCall } from './RoomCall.js';
 import type { Call } from './Call.js';
 
-/** Rooms that are remembered as not to be recorded again by themselves. */
-const mostDeclined = 10_000;
-/** How long one isn't tried again that couldn't be joined, ms: each try is a recording. */
-const restMs = 300_000;
+/** How long whoever takes over waits until it is written down which rooms it isn't to record, ms. */
+const handOverMs = 1000;
+/** Rooms that are remembered to be asked for again. */
+const mostDeferred = 10_000;
 /** Rooms that may wait for a place: as many again as there are places, and so many at least. */
 const leastWaiting = 4;
 const tried: readonly (string | undefined)[] = ['sdk_missing', 'room_join_failed', 'room_denied'];
@@ -33,11 +35,13 @@ export class RoomCalls {
   /** By account and name: a room of one name is there once. */
   readonly #byName = new Map<string, RoomCall>();
   readonly #byNumber = new Map<number, RoomCall>();
-  /**
-   * Rooms, by sid, whose recording somebody has ended, or that can't be recorded, and until when, ms: meanwhile nobody but who asks for it
-   * begins another.
-   */
-  readonly #declined = new Map<string, number>();
+  readonly #declined: DeclinedRooms;
+  /** Rooms that can't be recorded yet, and will be as soon as they can. */
+  readonly #deferred = new Map<string, RoomRequest>();
+  #hasBegun = false;
+  #isHandedOver = false;
+  /** By number, those of which it is written down that they are paused. */
+  readonly #paused = new Set<number>();
   #last = 0;
   #lanes = 0;
 
@@ -45,6 +49,7 @@ export class RoomCalls {
     readonly config: () => Config;
     readonly calls: CallTable;
     readonly counters: Counters;
+    readonly declined: DeclinedRooms;
     /** To the thread that joins rooms, or its successor. */
     readonly post: (message: ToRooms) => void;
     readonly onChange: (call: Call) => void;
@@ -55,12 +60,37 @@ export class RoomCalls {
     this.#onOver = options.onOver;
     this.#calls = options.calls;
     this.#counters = options.counters;
+    this.#declined = options.declined;
     this.#post = options.post;
     this.#onChange = options.onChange;
   }
 
   get size(): number {
     return this.#byNumber.size;
+  }
+
+  /** From now on rooms are this daemon's: nobody else records them any more. */
+  begin(): void {
+    this.#declined.load();
+    this.#hasBegun = true;
+    for (const key of [...this.#deferred.keys()]) this.#resume(key);
+  }
+
+  /**
+   * Another daemon records rooms from now on: they are left here. Resolves when it can know which ones it isn't to record, or doesn't
+   * wait for that any longer.
+   */
+  async handOver(): Promise<void> {
+    this.isDraining = this.#isHandedOver = true;
+    this.#notePauses();
+    this.#declined.close();
+    this.leaveAll();
+    await Promise.race([this.written(), sleep(handOverMs, undefined, { ref: false })]);
+  }
+
+  /** Resolves when it is on the disk which rooms aren't to be recorded again. */
+  async written(): Promise<void> {
+    await this.#declined.written();
   }
 
   /** Has a room recorded, unless it is. Never throws. */
@@ -72,11 +102,18 @@ export class RoomCalls {
       known.hint(sid);
       return outcomeOf(known.call, false);
     }
-    if (!isAsked && performance.now() < (this.#declined.get(keyOf(key, sid)) ?? 0))
-      return { code: 'recording_not_live', value: 'its recording was ended' };
+    if (!this.#hasBegun) {
+      this.#defer(key, request);
+      return { code: 'starting', value: name };
+    }
+    const why = isAsked ? null : this.#declined.whyOf(keyOf(key, sid));
+    if (why !== null) return { code: 'recording_not_live', value: reasons[why] };
+    if (this.#isHandedOver) return { code: 'recording_not_live', value: 'another daemon records rooms now' };
     if (this.isDraining) return { code: 'draining', value: name };
     const { unrecorded } = this.#calls;
     if (unrecorded !== undefined) return { code: unrecorded, value: name };
+    // What somebody has asked for goes on after a crash.
+    if (isAsked) this.#declined.allow(keyOf(key, sid));
     try {
       return this.#open(request, key);
     } catch (error) {
@@ -102,6 +139,7 @@ export class RoomCalls {
 
   tick(): void {
     for (const room of this.#byNumber.values()) room.tick();
+    this.#notePauses();
   }
 
   /** The daemon is ending: rooms are left, and what they have said until then is kept. */
@@ -159,17 +197,59 @@ export class RoomCalls {
   #remove(room: RoomCall, key: string): void {
     this.#byName.delete(key);
     this.#byNumber.delete(room.number);
+    this.#paused.delete(room.number);
     this.#counters.set('rooms', this.size);
     this.#onOver();
-    const { recording, endReason } = room.call;
-    const isUnwanted =
-      recording.state === 'stopped' || recording.state === 'off' || endReason === 'room_removed';
-    if (!isUnwanted && !tried.includes(endReason)) return;
-    this.#declined.set(keyOf(key, room.view.sid), isUnwanted ? Infinity : performance.now() + restMs);
-    const [oldest] = this.#declined.keys();
-    if (this.#declined.size > mostDeclined && oldest !== undefined) this.#declined.delete(oldest);
+    this.#note(room, key);
+  }
+
+  #note({ call, view }: RoomCall, key: string): void {
+    const { recording, endReason } = call;
+    const { state } = recording;
+    const declined = keyOf(key, view.sid);
+    if (state === 'stopped') this.#declined.decline(declined, 'ended');
+    else if (endReason === 'room_removed') this.#declined.decline(declined, 'removed');
+    else if (state === 'off') this.#declined.decline(declined, 'unkept');
+    else if (tried.includes(endReason)) this.#declined.decline(declined, 'failed');
+    // Nobody wants to hear of a room that was left or lost in a pause before somebody has said so.
+    else if (state === 'paused' && (this.isDraining || endReason !== undefined))
+      this.#declined.decline(declined, 'paused');
+    else this.#declined.allow(declined);
+  }
+
+  /** A pause has to hold when this daemon is killed: what would go on is another recording. */
+  #notePauses(): void {
+    for (const [key, { call, number, view }] of this.#byName) {
+      const isPaused = call.recording.state === 'paused';
+      if (isPaused === this.#paused.has(number)) continue;
+      if (isPaused) {
+        this.#paused.add(number);
+        this.#declined.decline(keyOf(key, view.sid), 'paused');
+      } else {
+        this.#paused.delete(number);
+        this.#declined.allow(keyOf(key, view.sid));
+      }
+    }
+  }
+
+  #defer(key: string, request: RoomRequest): void {
+    if (this.#deferred.size < mostDeferred || this.#deferred.has(key)) this.#deferred.set(key, request);
+  }
+
+  #resume(key: string): void {
+    const request = this.#deferred.get(key);
+    this.#deferred.delete(key);
+    if (request !== undefined) this.record(request);
   }
 }
+
+const reasons: Readonly<Record<Declined, string>> = {
+  ended: 'its recording was ended',
+  removed: 'the recorder was removed',
+  paused: 'its recording was paused as the daemon before left it, or as the room was lost',
+  failed: 'it could not be joined, and is tried again after five minutes',
+  unkept: 'nothing of it could be kept',
+};
 
 function keyOf(...parts: readonly string[]): string {
   return JSON.stringify(parts);

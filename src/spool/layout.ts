@@ -20,6 +20,8 @@ export const adoptedFolder = 'adopted';
 export const quarantineFolder = 'quarantine';
 /** Beside them: control's note of what the catalogue may lack. */
 export const catalogueNoteName = 'catalogue.json';
+/** And the rooms that aren't to be recorded again. */
+export const declinedRoomsName = 'rooms.json';
 export const manifestName = 'manifest.json';
 /** Who has signed the manifest, where somebody has; in the store only. */
 export const signatureName = 'manifest.json.sig';

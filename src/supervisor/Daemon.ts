@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { BridgePool } from '../bridge/BridgePool.js';
 import { implementation } from '../audio/kernels.js';
@@ -9,6 +10,7 @@ import { lastLines, threadLog } from '../config/threadLog.js';
 import type { FaultKind, ServeFlags, ThreadStates } from '../control/ControlMessage.js';
 import { MediaServer } from '../relay/MediaServer.js';
 import { DaemonFolder } from '../spool/DaemonFolder.js';
+import { daemonsFolder, declinedRoomsName } from '../spool/layout.js';
 import type { HandOver, LockOwner } from '../spool/SpoolLock.js';
 import { LiveLoop } from '../relay/LiveLoop.js';
 import { Counters } from '../tap/Counters.js';
@@ -252,7 +254,8 @@ export class Daemon {
     // First it is settled whose is what, then somebody else may begin recordings.
     const control = this.#control.handOver(live);
     this.#media?.giveUpPort();
-    return { media: Promise.resolve(), control };
+    // Two recorders in one room would make two recordings of it, for as long as calls go on here.
+    return { media: this.#media?.rooms.handOver() ?? Promise.resolve(), control };
   }
 
   async #startRecorder(config: Config, daemonDir: string): Promise<NotedTap> {
@@ -320,6 +323,7 @@ export class Daemon {
       log: this.#log,
       answer: (request) => this.#control.link.ask(request),
       findAccount: (accountId) => this.#control.link.findAccount(accountId),
+      declinedRooms: join(config.spool.dir, daemonsFolder, declinedRoomsName),
       threads: () => ({ ...this.#states }),
       postToRooms: (message) => this.#rooms?.post(message),
       onCallsChanged: (notice) => this.#control.post({ type: 'calls', ...notice }),

@@ -1,7 +1,10 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import t from 'tap';
 import type { Config } from '../../src/config/Config.js';
 import { CallTable } from '../../src/relay/CallTable.js';
+import { DeclinedRooms } from '../../src/relay/DeclinedRooms.js';
 import { RoomCalls } from '../../src/relay/RoomCalls.js';
 import { obey } from '../../src/relay/recordingDeeds.js';
 import { Counters } from '../../src/tap/Counters.js';
@@ -30,7 +33,14 @@ interface Scene {
   ended: number;
 }
 
-function scene(limits: Partial<Config['limits']> = {}): Scene {
+function scene(limits: Partial<Config['limits']> = {}, path: string | null = null): Scene {
+  const made = unbegun(limits, path);
+  made.rooms.begin();
+  return made;
+}
+
+/** Before the rooms are this daemon's. @param path - of the file of rooms that aren't to be recorded again */
+function unbegun(limits: Partial<Config['limits']> = {}, path: string | null = null): Scene {
   const tap = new RecordingTap();
   const counters = new Counters();
   const log = pino({ level: 'silent' });
@@ -47,6 +57,7 @@ function scene(limits: Partial<Config['limits']> = {}): Scene {
       config: () => whole,
       calls,
       counters,
+      declined: new DeclinedRooms(path, log),
       post: (message) => posted.push(message),
       onChange: () => undefined,
       onOver: () => made.ended++,
@@ -152,6 +163,72 @@ await t.test('a recording that somebody has ended isn’t begun again by itself'
   t.match(tap.stream(0, 0).end_, { reason: 'relay' });
   t.match(rooms.record(asked('support', 'RM_1')), { code: 'recording_not_live' });
   t.match(rooms.record(asked('support', 'RM_1', true)), { isNew: true }, 'unless somebody asks for it');
+});
+
+/** Obeys as the thread that joins rooms does. */
+async function told(
+  { rooms, calls, posted }: Scene,
+  deed: 'pause' | 'resume' | 'stop',
+  recordingId: string,
+): Promise<void> {
+  const request = deed === 'pause' ? ({ deed, recordingId, mode: 'silence' } as const) : { deed, recordingId };
+  const done = obey({ calls, onChange: () => undefined }, request);
+  for (const message of posted.slice(-1))
+    if (message.type === 'keep') rooms.receive({ type: 'kept', room: message.room, id: message.id });
+  await done;
+}
+
+await t.test('what somebody has ended or paused stays so after a restart', async (t) => {
+  const path = join(t.testdir({}), 'rooms.json');
+  const before = scene({}, path);
+  const ids = ['stopped', 'paused', 'resumed', 'running'].map((name) =>
+    idOf(before.rooms.record(asked(name, `RM_${name}`))),
+  );
+  await told(before, 'stop', ids[0] ?? '');
+  await told(before, 'pause', ids[1] ?? '');
+  await told(before, 'pause', ids[2] ?? '');
+  before.rooms.tick();
+  await told(before, 'resume', ids[2] ?? '');
+  before.rooms.tick();
+  await before.rooms.written();
+  // It is killed.
+  const after = scene({}, path);
+  for (const name of ['stopped', 'paused'])
+    t.match(after.rooms.record(asked(name, `RM_${name}`)), { code: 'recording_not_live' }, name);
+  for (const name of ['resumed', 'running'])
+    t.match(after.rooms.record(asked(name, `RM_${name}`)), { isNew: true }, name);
+  t.match(after.rooms.record(asked('stopped', 'RM_another')), { isNew: true }, 'another room of its name');
+  t.match(after.rooms.record(asked('paused', 'RM_paused', true)), { isNew: true }, 'unless somebody asks');
+  await after.rooms.written();
+  t.match(scene({}, path).rooms.record(asked('paused', 'RM_paused')), { isNew: true }, 'from then on');
+});
+
+await t.test('whoever is taken over from leaves its rooms, and its successor begins after that', async (t) => {
+  const path = join(t.testdir({}), 'rooms.json');
+  const before = scene({}, path);
+  const after = unbegun({}, path);
+  before.rooms.record(asked('support', 'RM_1'));
+  const paused = idOf(before.rooms.record(asked('sales', 'RM_2')));
+  t.match(after.rooms.record(asked('support', 'RM_1')), { code: 'starting' });
+  t.match(after.rooms.record(asked('sales', 'RM_2')), { code: 'starting' });
+  t.same(after.posted, []);
+  await told(before, 'pause', paused);
+  await before.rooms.handOver();
+  t.match(before.posted.slice(-2), [
+    { type: 'leave', room: 1 },
+    { type: 'leave', room: 2 },
+  ]);
+  t.match(before.rooms.record(asked('late', 'RM_3')), { code: 'recording_not_live' });
+  after.rooms.begin();
+  t.match(after.posted, [{ type: 'join', toJoin: { name: 'support' } }], 'and not what was paused');
+  for (const room of [1, 2]) before.rooms.receive({ type: 'ended', room, reason: null, arrivalMs: 9 });
+  t.same(
+    before.tap.calls.map(({ end_ }) => end_),
+    [{ ended: true }, { ended: true }],
+  );
+  const written = readFileSync(path, 'utf8');
+  await before.rooms.written();
+  t.equal(readFileSync(path, 'utf8'), written, 'the file is its successor’s');
 });
 
 await t.test('a pause is what is kept of what comes, when the other thread says so', async (t) => {

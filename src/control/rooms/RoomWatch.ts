@@ -154,8 +154,8 @@ export class RoomWatch {
     const [oldest] = this.#refused.keys();
     if (this.#refused.size > mostEvents && oldest !== undefined) this.#refused.delete(oldest);
     const { code, value } = outcome;
-    // That somebody has ended its recording is nobody's trouble.
-    const level = code === 'recording_not_live' ? 'info' : 'error';
+    // That somebody has ended its recording is nobody's trouble, nor is that the daemon before still has it.
+    const level = code === 'recording_not_live' || code === 'starting' ? 'info' : 'error';
     this.#options.log[level]({ code, value, accountId: account.id, room: name, sid }, 'room is not recorded');
   }
 
