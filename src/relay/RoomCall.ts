@@ -188,10 +188,8 @@ export class RoomCall implements CallStream {
 
   #laneJoined(number: number, participant: ParticipantFacts, arrivalMs: number): void {
     const { identity, source } = participant;
-    const { laneNames } = this.#call;
-    if (!laneNames.mayName(identity, source, this.#mostLanes))
-      return this.#laneRefused(number, participant, arrivalMs);
-    const name = laneNames.of(identity, source);
+    const name = this.#nameFor(participant);
+    if (name === null) return this.#laneRefused(number, participant, arrivalMs);
     const { sampleRate } = this.#livekit;
     const facts: StreamFacts = {
       streamId: `${participant.sid}-${number}`,
@@ -222,6 +220,23 @@ export class RoomCall implements CallStream {
     this.#call.log.info({ lane: name, identity, source, kind: participant.kind }, 'lane joined');
     this.#open(number, lane);
     this.#onChange();
+  }
+
+  /**
+   * Who comes back has the lane from before; of two tracks of one source that are there together the second has one of its own, as a lane
+   * holds one at a time.
+   *
+   * @returns null: the recording has had as many lanes as it may
+   */
+  #nameFor({ identity, source }: ParticipantFacts): string | null {
+    const { laneNames } = this.#call;
+    const taken = new Set([...this.#lanes.values()].map(({ name }) => name));
+    for (let turn = 1; ; turn++) {
+      const numbered = turn === 1 ? source : `${source}-${turn}`;
+      if (!laneNames.mayName(identity, numbered, this.#mostLanes)) return null;
+      const name = laneNames.of(identity, numbered);
+      if (!taken.has(name)) return name;
+    }
   }
 
   #laneRefused(number: number, { identity, source }: ParticipantFacts, arrivalMs: number): void {

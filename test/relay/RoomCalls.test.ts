@@ -308,6 +308,26 @@ await t.test('a room of an account without a store is written down as failed, on
   t.end();
 });
 
+await t.test('two tracks of one source are two lanes while both are there', (t) => {
+  const { rooms, tap, posted, calls } = scene();
+  rooms.record(asked('support', 'RM_1'));
+  rooms.receive({ type: 'joined', room: 1, sid: 'RM_1', arrivalMs: 1 });
+  for (const lane of [1, 2, 3])
+    rooms.receive({ type: 'laneJoined', room: 1, lane, participant: alice, arrivalMs: lane });
+  const [first, second, third] = tap.calls[0]?.streams.map(({ facts }) => facts.lane) ?? [];
+  t.equal(first, 'alice');
+  t.match(second, /^alice-microphone-2/);
+  t.match(third, /^alice-microphone-3/);
+  t.match(calls.views(), [{ room: { lanes: [first, second, third] } }]);
+  t.match(posted.at(-1), { type: 'lane', lane: 3, address: tap.stream(0, 2).address });
+  t.equal(tap.stream(0, 0).end_, undefined, 'the first goes on');
+  t.match(tap.stream(0, 1).facts.participant, { source: 'microphone' });
+  rooms.receive({ type: 'laneLeft', room: 1, lane: 1, reason: 'stop', arrivalMs: 4 });
+  rooms.receive({ type: 'laneJoined', room: 1, lane: 4, participant: alice, arrivalMs: 5 });
+  t.equal(tap.stream(0, 3).facts.lane, 'alice', 'and who comes back alone has the one from before');
+  t.end();
+});
+
 await t.test('the end of the daemon leaves every room', (t) => {
   const scened = scene();
   scened.rooms.record(asked('support', 'RM_1'));
