@@ -21,6 +21,7 @@ export const errorCodes = {
   payload_odd: 'A 16-bit payload has an odd number of bytes',
   payload_has_header: 'A media payload begins with a WAV header, which is played as noise',
   payload_oversized: 'A message is larger than its socket accepts',
+  audio_too_fast: 'A socket sends audio faster than it can have been spoken',
   timestamp_invalid: 'A media timestamp is not a number of milliseconds',
   timestamp_backwards: 'A media timestamp lies before audio that was already placed',
   timestamp_absurd: 'A media timestamp jumps further than a call can last',

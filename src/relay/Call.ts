@@ -56,9 +56,9 @@ export class Call {
   readonly masksDigits: boolean;
   /** Set of a LiveKit room: what it looks like now. */
   room: (() => RoomView) | null = null;
-  /** Of a LiveKit room: how its lanes are called, and those that are there. */
+  /** Of a LiveKit room: how its lanes are called, and how many streams of an egress each of them has. */
   readonly laneNames = new LaneNames();
-  readonly lanes = new Set<string>();
+  readonly lanes = new Map<string, number>();
   readonly #streams = new Set<CallStream>();
   readonly #onLive: (change: 1 | -1) => void;
   readonly #onOver: () => void;

@@ -11,6 +11,7 @@ import { parseObject } from '../providers/JsonMessage.js';
 import { noWarnings } from '../providers/Payload.js';
 import { roomProvider } from '../tap/TapRecord.js';
 import type { StreamEndFacts, StreamFacts } from '../tap/TapRecord.js';
+import { AudioAllowance } from './AudioAllowance.js';
 import type { Call, CallStream } from './Call.js';
 import { CloseCode, closeCode } from './closeCode.js';
 import type { Pulse } from './Heartbeats.js';
@@ -24,7 +25,9 @@ import type { AdmittedTrack } from './TrackAdmission.js';
 const sentRate = 48_000;
 /** How far back a lane's audio may be amended, ms, as of those of rooms that are joined from here. */
 const amendMs = 5000;
-/** The one text that there is has 14 bytes. */
+/** Streams of one lane at once: whoever comes back may be there before the one that was is gone. */
+const mostOfLane = 2;
+/** The one text that there is has 14 bytes. Each counts as so many bytes of audio: it is an event of the recording. */
 const maxTextBytes = 4096;
 
 /**
@@ -32,8 +35,8 @@ const maxTextBytes = 4096;
  * clock, and a text when the track is muted. It becomes a lane of its room's recording: of the one that is under way, or of one that
  * begins with it. Nothing is ever sent on it.
  *
- * An egress that loses its socket fails and doesn't come back, so it is closed from here only at the end of the process, and when handling
- * it fails.
+ * An egress that loses its socket fails and doesn't come back, so it is closed from here only at the end of the process, when it sends more
+ * than anybody can say, and when handling it fails.
  */
 export class TrackStream implements CallStream {
   readonly streamId = uuidv7();
@@ -46,6 +49,7 @@ export class TrackStream implements CallStream {
   readonly #pulse: Pulse;
   readonly #track: AdmittedTrack;
   readonly #alignment: PcmAlignment;
+  readonly #allowance: AudioAllowance;
   /** Null: the recording has the rate that comes. */
   readonly #resampler: Resampler | null;
   #lane = '';
@@ -67,6 +71,7 @@ export class TrackStream implements CallStream {
     this.#context = context;
     this.#onOver = options.onOver;
     this.#alignment = new PcmAlignment(2 * track.channels);
+    this.#allowance = new AudioAllowance(2 * track.channels * sentRate, performance.now());
     const rate = rateOf(track);
     this.#resampler = rate === sentRate ? null : new Resampler(sentRate, rate);
     const { identity, source, remoteAddress } = track;
@@ -123,12 +128,12 @@ export class TrackStream implements CallStream {
     this.#call = call;
     this.#problems.identify(call.log.child({ streamId: this.streamId, lane: this.#lane }));
     call.attach(this);
-    call.lanes.add(this.#lane);
+    call.lanes.set(this.#lane, (call.lanes.get(this.#lane) ?? 0) + 1);
     call.room ??= () => ({
       name: room.name,
       sid: room.sid ?? '',
       presence: 'audible',
-      lanes: [...call.lanes],
+      lanes: [...call.lanes.keys()],
     });
     if (isFirst) call.event({ type: 'room_joined', via: 'track_egress' }, arrivalMs);
     call.event({ type: 'lane_joined', lane: this.#lane, identity, source }, arrivalMs);
@@ -149,7 +154,10 @@ export class TrackStream implements CallStream {
     const { lanesPerRoom } = config.limits;
     const { laneNames, lanes } = call;
     const name = laneNames.mayName(identity, source, lanesPerRoom) ? laneNames.of(identity, source) : null;
-    if (name !== null && (lanes.size < lanesPerRoom || lanes.has(name))) return name;
+    if (name !== null) {
+      const there = lanes.get(name) ?? 0;
+      if (there === 0 ? lanes.size < lanesPerRoom : there < mostOfLane) return name;
+    }
     call.event({ type: 'lane_failed', code: 'lanes_full', identity, source }, arrivalMs);
     throw new ReelayError('lanes_full', { value: lanesPerRoom });
   }
@@ -180,6 +188,8 @@ export class TrackStream implements CallStream {
     if (this.#call === undefined) return;
     this.#context.counters.add('framesFromProvider');
     this.#context.counters.add('bytesFromProvider', data.length);
+    if (!this.#allowance.take(isBinary ? data.length : maxTextBytes, arrivalMs))
+      throw new ReelayError('audio_too_fast', { value: `${data.length} bytes more` });
     if (!isBinary) return this.#text(data, arrivalMs);
     const payload = this.#mono(this.#alignment.push(data));
     if (payload.length === 0) return;
@@ -226,7 +236,9 @@ export class TrackStream implements CallStream {
     if (call === undefined) return;
     const nowMs = performance.now();
     this.#tell('lane_left', nowMs);
-    call.lanes.delete(this.#lane);
+    const left = (call.lanes.get(this.#lane) ?? 1) - 1;
+    if (left > 0) call.lanes.set(this.#lane, left);
+    else call.lanes.delete(this.#lane);
     this.#call = undefined;
     this.#feed?.end(facts, nowMs);
     this.#context.counters.add('streams', -1);

@@ -270,6 +270,40 @@ await t.test('a room has no more lanes than it may, and who comes back has his o
   alice.socket.close(1000);
 });
 
+await t.test('a lane has one stream, and for a moment another one', async (t) => {
+  const relay = await relayWith(t, {}, { lanesPerRoom: 1 });
+  const first = await relay.forwarded(await pathFor(), {}).open();
+  await until(() => relay.tap.calls[0]?.streams.length === 1, 'the first');
+  const second = await relay.forwarded(await pathFor(), {}).open();
+  await until(() => relay.tap.calls[0]?.streams.length === 2, 'the second');
+  const third = await relay.forwarded(await pathFor(), {}).open();
+  t.match(await third.closed(), { code: 1013, reason: 'lanes_full' });
+  first.socket.close(1000);
+  await until(() => relay.tap.stream(0, 0).end_ !== undefined, 'the end of the first');
+  t.match(relay.server.calls(), [{ room: { lanes: ['alice'] } }], 'her lane is still there');
+  const bob = await relay.forwarded(await pathFor({ identity: 'bob' }), {}).open();
+  t.match(await bob.closed(), { code: 1013, reason: 'lanes_full' }, 'and takes its place');
+  await relay.forwarded(await pathFor(), {}).open();
+  await until(() => relay.tap.calls[0]?.streams.length === 3, 'another one of hers');
+  second.socket.close(1000);
+});
+
+await t.test('nobody sends more than can have been spoken', async (t) => {
+  const relay = await relayWith(t);
+  const egress = await relay.forwarded(await pathFor(), {}).open();
+  const fiveSeconds = new Uint8Array(5 * 4 * 48_000);
+  for (let i = 0; i < 6; i++) egress.send(fiveSeconds);
+  t.match(await egress.closed(), { code: 1008, reason: 'audio_too_fast' });
+  const [call] = relay.tap.calls;
+  await until(() => call?.streams[0]?.end_ !== undefined, 'the end of its lane');
+  const seconds = (call?.streams[0]?.heard(Track.caller).length ?? 0) / 96_000;
+  t.ok(seconds >= 20 && seconds <= 25, `${seconds} s`);
+  t.match(relay.lines('audio_too_fast'), [{ level: 40 }]);
+  const texts = await relay.forwarded(await pathFor({ identity: 'bob' }), {}).open();
+  for (let i = 0; i < 2000; i++) texts.send('{"muted":true}');
+  t.match(await texts.closed(), { code: 1008, reason: 'audio_too_fast' });
+});
+
 await t.test('an account that records nothing has nothing recorded', async (t) => {
   const relay = await relayWith(t, { record: 'never' });
   const egress = await relay.forwarded(await pathFor(), {}).open();
