@@ -87,11 +87,13 @@ function proven(token: string, accountId: string | null, room: string, config: C
       (accountId === null || accountId === account.id) &&
       !isRoomOfAnother(config.accounts, account, room),
   );
-  for (const account of candidates) {
-    const grant = readAccessToken(token, account.livekit?.apiSecret ?? '', Date.now());
-    if (grant?.mayRecord === true && (grant.room === null || grant.room === room))
-      return { account, accountId: account.id };
-  }
+  const [account, another] = candidates.filter(({ livekit }) => {
+    const grant = readAccessToken(token, livekit?.apiSecret ?? '', Date.now());
+    return grant?.mayRecord === true && (grant.room === null || grant.room === room);
+  });
+  // Whose recording it becomes is nothing to be guessed.
+  if (another !== undefined) throw wrong('account', 'several have the key of this token and may have this room');
+  if (account !== undefined) return { account, accountId: account.id };
   throw new UpgradeRefusal(403, 'token_invalid', {
     value: issuer === null ? undefined : `signed as ${issuer.slice(0, 80)}`,
     remedy: 'It has to be of the account’s livekit.apiKey and apiSecret, for this room, with roomRecord.',

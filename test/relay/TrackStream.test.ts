@@ -238,6 +238,18 @@ await t.test('of accounts that share a project each has tracks of its own rooms'
   );
 });
 
+await t.test('a token of several accounts has to come with one of them', async (t) => {
+  const relay = await sharedRelay(t);
+  const access_token = await tokenFor({ roomRecord: true });
+  const { status, body } = await relay.forwarded(await pathFor({ access_token, room: 'open' }), {}).refusal();
+  t.equal(status, 400);
+  t.match(JSON.parse(body), { code: 'start_invalid', message: /account/ });
+  const named = await pathFor({ access_token, room: 'open', account: otherAccountId });
+  await relay.forwarded(named, {}).open();
+  await until(() => relay.tap.calls.length === 1, 'the recording');
+  t.equal(relay.tap.calls[0]?.facts.accountId, otherAccountId);
+});
+
 await t.test('what is wrong with an egress ends its lane at most', async (t) => {
   const relay = await relayWith(t);
   const egress = await relay.forwarded(await pathFor(), {}).open();
