@@ -106,7 +106,7 @@ export class CallTable {
     // A call that was written down as failed, for instance because it named somebody else, keeps no audio of one that isn't.
     const key = [accountId, dialect.name, kind, start.callId, failed].join('\n');
     const calls = this.#calls.get(key) ?? [];
-    const waiting = calls.find((call) => call.hasRoomFor(arrival.role)) ?? this.#roomOf(arrival);
+    const waiting = calls.find((call) => isMeant(call, arrival)) ?? this.#roomOf(arrival);
     if (waiting !== undefined) return waiting;
     if (this.live >= arrival.config.limits.calls) {
       throw new ReelayError('too_many_streams', { value: arrival.config.limits.calls });
@@ -244,6 +244,11 @@ export class CallTable {
   #all(): Call[] {
     return [...this.#calls.values()].flat();
   }
+}
+
+/** A sid is nothing that anybody has proven; whoever may record one room could name another one's. */
+function isMeant(call: Call, { role, room }: Arrival): boolean {
+  return call.hasRoomFor(role) && (room === undefined || call.room?.().name === room.name);
 }
 
 /** The parameter of a stream's start message that goes before what its account is configured to have recorded. */
