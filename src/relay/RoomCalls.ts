@@ -108,6 +108,9 @@ export class RoomCalls {
     }
     const why = isAsked ? null : this.#declined.whyOf(keyOf(key, sid));
     if (why !== null) return { code: 'recording_not_live', value: reasons[why] };
+    const brought = this.#broughtByEgress(request);
+    // Somebody has ended that one, and somebody asks for another.
+    if (brought !== undefined && (brought.recording.keepsAudio || !isAsked)) return outcomeOf(brought, false);
     if (this.#isHandedOver) return { code: 'recording_not_live', value: 'another daemon records rooms now' };
     if (this.isDraining) return { code: 'draining', value: name };
     const { unrecorded } = this.#calls;
@@ -155,6 +158,15 @@ export class RoomCalls {
   /** A copy: those that end on the way are taken out. */
   get #all(): readonly RoomCall[] {
     return [...this.#byNumber.values()];
+  }
+
+  /** A call of this room that nobody here has joined: its tracks come by themselves. */
+  #broughtByEgress({ account, name, sid }: RoomRequest): Call | undefined {
+    return this.#calls.find((call) => {
+      const room = call.room?.();
+      const isIt = room?.name === name && (room.sid === '' || room.sid === sid);
+      return isIt && call.live && call.identity.accountId === account.id;
+    });
   }
 
   #open({ account, name, sid }: RoomRequest, key: string): RoomOutcome {

@@ -159,6 +159,24 @@ await t.test('a room of another name, or of another account, is another recordin
   t.match(relay.tap.calls[1]?.facts.callId, /^the-hall-2-[0-9a-f]{8}$/);
 });
 
+await t.test('a room whose tracks are brought is being recorded, and isn’t joined as well', async (t) => {
+  const relay = await relayWith(t, { resumeSeconds: 5 });
+  const alice = await relay.forwarded(await pathFor(), {}).open();
+  await until(() => relay.tap.calls.length === 1, 'her lane');
+  const request = { account: account({ livekit }), name: 'lobby', sid: 'RM_1', isAsked: true };
+  const { rooms } = relay.server;
+  const recordingId = relay.tap.calls[0]?.recordingId;
+  t.match(rooms.record(request), { recordingId, isNew: false });
+  t.equal(rooms.size, 0);
+  const theirs = { ...request, account: account({ id: otherAccountId, livekit }) };
+  t.match(rooms.record({ ...theirs, name: 'hall' }), { isNew: true }, 'another room');
+  t.match(rooms.record(theirs), { isNew: true }, 'the same name at somebody else’s');
+  await relay.server.record({ deed: 'stop', recordingId: recordingId ?? '' });
+  t.match(rooms.record({ ...request, isAsked: false }), { recordingId, isNew: false }, 'it was stopped');
+  t.match(rooms.record(request), { isNew: true }, 'and somebody wants another recording');
+  alice.socket.close(1000);
+});
+
 await t.test('the recording has the rate of the account’s rooms', async (t) => {
   const relay = await relayWith(t, { livekit: { ...livekit, sampleRate: 16_000 } });
   const egress = await relay.forwarded(await pathFor(), {}).open();
