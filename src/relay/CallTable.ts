@@ -44,7 +44,6 @@ export interface Room {
   /** The sid, where it can be part of a file's name. */
   readonly callId: string;
   readonly arrivalMs: number;
-  readonly onOver: () => void;
 }
 
 /** How long a call of an account that isn't known waits for another stream, s: the default of those that are. */
@@ -120,17 +119,13 @@ export class CallTable {
    * a limit of their own.
    */
   openRoom(room: Room): Call {
-    const { account, callId, arrivalMs, onOver } = room;
+    const { account, callId, arrivalMs } = room;
     const facts = roomFacts(room);
     const key = [account.id, roomProvider, 'room', callId, facts.recordingId].join('\n');
-    const over = (): void => {
-      onOver();
-      this.#remove(key, call);
-    };
     const log = this.#logOf(facts, facts.recordingId);
     const begin = (): BegunRecording => this.#begin(facts, arrivalMs, log);
-    const options = { log, begin, isAwaited: false, resumeMs: 0, onLive: uncounted, onOver: over };
-    const call = this.#callOf(facts, options);
+    const options = { log, begin, isAwaited: false, resumeMs: 0, onLive: uncounted };
+    const call = this.#callOf(facts, { ...options, onOver: () => this.#remove(key, call) });
     return this.#add(key, call);
   }
 

@@ -49,6 +49,7 @@ export class RoomCall implements CallStream {
   readonly #post: (message: ToRooms) => void;
   readonly #onChange: () => void;
   readonly #onLanes: (change: 1 | -1) => void;
+  readonly #onOver: () => void;
   readonly #lanes = new Map<number, Lane>();
   readonly #kept = new Map<number, () => void>();
   #sid: string;
@@ -70,6 +71,8 @@ export class RoomCall implements CallStream {
     readonly onChange: () => void;
     /** Another lane has come, or one has gone. */
     readonly onLanes: (change: 1 | -1) => void;
+    /** Called once, when it has been left; its call may go on with tracks that an egress brings. */
+    readonly onOver: () => void;
   }) {
     this.number = options.number;
     this.name = options.name;
@@ -81,6 +84,7 @@ export class RoomCall implements CallStream {
     this.#post = options.post;
     this.#onChange = options.onChange;
     this.#onLanes = options.onLanes;
+    this.#onOver = options.onOver;
   }
 
   get call(): Call {
@@ -293,6 +297,7 @@ export class RoomCall implements CallStream {
     this.#call.log.info({ room: this.name, reason }, 'room left');
     this.#call.detach(this, facts.reason, reason ?? undefined);
     this.#onChange();
+    this.#onOver();
   }
 }
 

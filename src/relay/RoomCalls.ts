@@ -181,8 +181,7 @@ export class RoomCalls {
       : `room-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
     const number = ++this.#last;
     const arrivalMs = performance.now();
-    const onOver = (): void => this.#remove(room, key);
-    const call = this.#calls.openRoom({ account, config, name, sid, callId, arrivalMs, onOver });
+    const call = this.#calls.openRoom({ account, config, name, sid, callId, arrivalMs });
     const room: RoomCall = new RoomCall({
       number,
       name,
@@ -193,6 +192,7 @@ export class RoomCalls {
       post: this.#post,
       onChange: () => this.#onChange(call),
       onLanes: (change) => this.#counters.set('roomLanes', (this.#lanes += change)),
+      onOver: () => this.#remove(room, key),
     });
     this.#byName.set(key, room);
     this.#byNumber.set(number, room);
@@ -212,6 +212,8 @@ export class RoomCalls {
     this.#paused.delete(room.number);
     this.#counters.set('rooms', this.size);
     this.#onOver();
+    const { call, view } = room;
+    if (call.live) call.room = () => ({ ...view, presence: 'audible', lanes: [...call.lanes.keys()] });
     this.#note(room, key);
   }
 

@@ -268,6 +268,32 @@ await t.test('when the thread is lost its lanes are, and its successor joins aga
   t.equal(tap.stream(0, 1).facts.lane, 'alice', 'the same lane');
 });
 
+await t.test('a room that was left while its tracks are still brought isn’t joined again', (t) => {
+  const { rooms, calls, tap, posted, counters } = scene();
+  const recordingId = idOf(rooms.record(asked('support', 'RM_1')));
+  const call = calls.find(() => true);
+  const egress = {
+    streamId: 'egress',
+    role: 'lane',
+    upstreamState: 'none',
+    comeBack: (then: () => void) => then(),
+    beginRecording: () => undefined,
+    endRecording: () => undefined,
+  } as const;
+  call?.attach(egress);
+  call?.lanes.set('alice', 1);
+  rooms.receive({ type: 'ended', room: 1, reason: null, arrivalMs: 1 });
+  t.equal(counters.get('rooms'), 0);
+  const before = posted.length;
+  rooms.receive({ type: 'ready' });
+  t.match(rooms.record(asked('support', 'RM_1')), { recordingId, isNew: false });
+  t.equal(posted.length, before, 'nothing is said to the thread that joins rooms');
+  t.match(calls.views(), [{ room: { name: 'support', presence: 'audible', lanes: ['alice'] } }]);
+  call?.detach(egress, 'stop');
+  t.same(tap.calls[0]?.end_, { ended: true });
+  t.end();
+});
+
 await t.test('what can’t be recorded is said, and not begun', (t) => {
   const full = scene();
   full.calls.isSpoolFull = true;
