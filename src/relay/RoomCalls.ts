@@ -100,6 +100,8 @@ export class RoomCalls {
     const known = this.#byName.get(key);
     if (known !== undefined) {
       known.hint(sid);
+      // It may be on its way out of a room that is no more, and this one has begun meanwhile.
+      if (sid !== known.view.sid) this.#defer(key, request);
       return outcomeOf(known.call, false);
     }
     if (!this.#hasBegun) {
@@ -215,6 +217,8 @@ export class RoomCalls {
     const { call, view } = room;
     if (call.live) call.room = () => ({ ...view, presence: 'audible', lanes: [...call.lanes.keys()] });
     this.#note(room, key);
+    if (this.#deferred.get(key)?.sid === view.sid) this.#deferred.delete(key);
+    this.#resume(key);
   }
 
   #note({ call, view }: RoomCall, key: string): void {

@@ -133,6 +133,22 @@ await t.test('a room is recorded once at a time, and told that it is there again
   t.end();
 });
 
+await t.test('a room that has begun anew is recorded when the one before has ended', (t) => {
+  const { rooms, tap, posted } = scene();
+  rooms.record(asked('support', 'RM_1'));
+  rooms.receive({ type: 'joined', room: 1, sid: 'RM_1', arrivalMs: 1 });
+  rooms.record(asked('support', 'RM_2'));
+  rooms.receive({ type: 'ended', room: 1, reason: null, arrivalMs: 2 });
+  t.match(posted.at(-1), { type: 'join', room: 2, toJoin: { name: 'support', sid: 'RM_2' } });
+  rooms.record(asked('support', 'RM_3'));
+  const facts = { type: 'room_replaced', sid: 'RM_3', was: 'RM_2' };
+  rooms.receive({ type: 'event', room: 2, lane: null, facts, arrivalMs: 3 });
+  rooms.receive({ type: 'ended', room: 2, reason: null, arrivalMs: 4 });
+  t.equal(rooms.size, 0, 'one in which the recording went on isn’t');
+  t.equal(tap.calls.length, 2);
+  t.end();
+});
+
 await t.test('why a room could not be joined is the reason of its recording', (t) => {
   const { rooms, tap } = scene();
   rooms.record(asked('support', 'RM_1'));
