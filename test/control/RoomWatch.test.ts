@@ -22,6 +22,7 @@ const livekit: LiveKitAccount = {
 };
 
 interface Scene {
+  accounts: readonly AccountConfig[];
   readonly watch: RoomWatch;
   readonly asked: RoomRequest[];
   readonly alerts: string[];
@@ -35,7 +36,6 @@ interface Scene {
 function scene(change: Partial<LiveKitAccount> = {}, others: readonly AccountConfig[] = []): Scene {
   const acme = account({ id: 'acme', livekit: { ...livekit, ...change } });
   const accounts = [acme, account({ id: 'phones' }), ...others];
-  const whole = config(accounts);
   const server: AskedServer = {
     rooms: async (names) => {
       await Promise.resolve();
@@ -48,6 +48,7 @@ function scene(change: Partial<LiveKitAccount> = {}, others: readonly AccountCon
     },
   };
   const made: Scene = {
+    accounts,
     asked: [],
     alerts: [],
     calls: [],
@@ -55,7 +56,7 @@ function scene(change: Partial<LiveKitAccount> = {}, others: readonly AccountCon
     rooms: [],
     outcome: { recordingId: 'rec', callId: 'RM_1', recording: 'running', isNew: true },
     watch: new RoomWatch({
-      config: () => whole,
+      config: () => config(made.accounts),
       calls: {
         get all() {
           return made.calls;
@@ -128,6 +129,16 @@ await t.test('a server that can’t be asked is an alert, and one that can be ag
   room.rooms = [];
   await room.watch.look();
   t.same(room.alerts, ['rooms of acme: room_denied', 'rooms of acme: over']);
+});
+
+await t.test('an alert is over when nobody wants rooms of its account any more', async (t) => {
+  const room = scene();
+  room.rooms = new ReelayError('room_unreachable');
+  await room.watch.look();
+  room.accounts = room.accounts.filter(({ id }) => id !== 'acme');
+  await room.watch.look();
+  await room.watch.look();
+  t.same(room.alerts, ['rooms of acme: room_unreachable', 'rooms of acme: over'], 'and told once');
 });
 
 async function webhook(room: Scene, event: object): Promise<void> {

@@ -42,6 +42,8 @@ export class RoomWatch {
   readonly #events = new Set<string>();
   /** Rooms that were refused, with the code, so that each refusal is logged once. */
   readonly #refused = new Map<string, ErrorCode>();
+  /** Accounts whose server couldn't be asked, of which an alert tells. */
+  readonly #unasked = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> | null = null;
 
@@ -121,23 +123,30 @@ export class RoomWatch {
     const limit = pLimit(askedAtOnce);
     const accounts = this.#options.config().accounts.filter(hasRooms);
     const wanting = accounts.filter(({ livekit }) => livekit.rooms !== 'none');
+    const wanted = new Set(wanting.map(({ id }) => id));
+    for (const id of this.#unasked) if (!wanted.has(id)) this.#answered(id, 'its server is asked no more');
     await Promise.all(wanting.map((account) => limit(async () => await this.#lookAt(account))));
   }
 
   async #lookAt(account: RoomAccount): Promise<void> {
-    const { alerts } = this.#options;
-    const about = `rooms of ${account.id}`;
     let rooms: readonly ServerRoom[];
     try {
       rooms = await this.#serverOf(account.livekit).rooms();
     } catch (error) {
       const { code, value } = error instanceof ReelayError ? error : new ReelayError('internal');
       const message = `${errorCodes[code]}; rooms of this account may go unrecorded`;
-      alerts.raise(about, { code, message, details: { accountId: account.id, value } });
+      const details = { accountId: account.id, value };
+      this.#unasked.add(account.id);
+      this.#options.alerts.raise(aboutRoomsOf(account.id), { code, message, details });
       return;
     }
-    alerts.resolve(about, 'the LiveKit server answers again');
+    this.#answered(account.id, 'the LiveKit server answers again');
     for (const room of rooms) if (room.participants > 0) await this.#want(account, room);
+  }
+
+  #answered(accountId: string, message: string): void {
+    this.#unasked.delete(accountId);
+    this.#options.alerts.resolve(aboutRoomsOf(accountId), message);
   }
 
   async #want(account: RoomAccount, { name, sid }: Pick<ServerRoom, 'name' | 'sid'>): Promise<void> {
@@ -181,4 +190,8 @@ export class RoomWatch {
     this.#servers.set(livekit, server);
     return server;
   }
+}
+
+function aboutRoomsOf(accountId: string): string {
+  return `rooms of ${accountId}`;
 }
