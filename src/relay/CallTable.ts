@@ -41,7 +41,7 @@ export interface Room {
   readonly config: Config;
   readonly name: string;
   readonly sid: string;
-  /** The sid, where it can be part of a file's name. */
+  /** As `roomCallId` has it. */
   readonly callId: string;
   readonly arrivalMs: number;
 }

@@ -1,14 +1,13 @@
-import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/Config.js';
 import { ReelayError } from '../config/ReelayError.js';
-import { isSafeId } from '../providers/Dialect.js';
 import type { Counters } from '../tap/Counters.js';
 import type { RoomOutcome, RoomRequest } from '../tap/RoomRequest.js';
 import type { FromRooms, ToRooms } from '../tap/RoomsMessage.js';
 import type { CallTable } from './CallTable.js';
 import type { Declined, DeclinedRooms } from './DeclinedRooms.js';
 import { RoomCall } from './RoomCall.js';
+import { roomCallId } from './roomCallId.js';
 import type { Call } from './Call.js';
 
 /** How long whoever takes over waits until it is written down which rooms it isn't to record, ms. */
@@ -178,9 +177,7 @@ export class RoomCalls {
     const places = config.limits.roomsPerProcess * config.limits.roomProcesses;
     if (this.size >= places + Math.max(places, leastWaiting))
       return { code: 'rooms_full', value: `${this.size} rooms, ${places} places` };
-    const callId = isSafeId(sid)
-      ? sid
-      : `room-${createHash('sha256').update(name).digest('hex').slice(0, 16)}`;
+    const callId = roomCallId(name, sid);
     const number = ++this.#last;
     const arrivalMs = performance.now();
     const call = this.#calls.openRoom({ account, config, name, sid, callId, arrivalMs });

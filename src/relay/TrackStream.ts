@@ -1,11 +1,9 @@
-import { createHash } from 'node:crypto';
 import { v7 as uuidv7 } from 'uuid';
 import type { WebSocket } from 'ws';
 import { bytesOf, samplesOf } from '../audio/pcm.js';
 import { PcmAlignment } from '../audio/PcmAlignment.js';
 import { Resampler } from '../audio/Resampler.js';
 import { ReelayError } from '../config/ReelayError.js';
-import { isSafeId } from '../providers/Dialect.js';
 import type { StartEvent } from '../providers/Dialect.js';
 import { parseObject } from '../providers/JsonMessage.js';
 import { noWarnings } from '../providers/Payload.js';
@@ -17,6 +15,7 @@ import { CloseCode, closeCode } from './closeCode.js';
 import type { Pulse } from './Heartbeats.js';
 import { Problems } from './Problems.js';
 import type { RelayContext } from './RelayContext.js';
+import { roomCallId } from './roomCallId.js';
 import { wallClockAt } from './streamFacts.js';
 import { TapFeed } from './TapFeed.js';
 import type { AdmittedTrack } from './TrackAdmission.js';
@@ -272,7 +271,7 @@ function startOf(track: AdmittedTrack): StartEvent {
   return {
     kind: 'start',
     accountId,
-    callId: room.sid ?? roomCallId(room.name),
+    callId: roomCallId(room.name, room.sid),
     streamId: null,
     sampleRate: rateOf(track),
     channels: 1,
@@ -283,15 +282,6 @@ function startOf(track: AdmittedTrack): StartEvent {
     parameters: {},
     warnings: [],
   };
-}
-
-/** A room may have any name; that of a folder may not. */
-function roomCallId(name: string): string {
-  const isSafe: boolean = isSafeId(name);
-  if (isSafe) return name;
-  const kept = name.replace(/[^A-Za-z0-9_-]+/g, '-').replace(/^[^A-Za-z0-9]+/, '');
-  const hash = createHash('sha256').update(name).digest('hex').slice(0, 8);
-  return `${kept.slice(0, 100) || 'room'}-${hash}`;
 }
 
 function meanOf(both: Int16Array): Int16Array {

@@ -133,6 +133,16 @@ await t.test('a room is recorded once at a time, and told that it is there again
   t.end();
 });
 
+await t.test('a room that could not be joined rests, and that is what is said', (t) => {
+  const { rooms } = scene();
+  rooms.record(asked('support', 'RM_1'));
+  rooms.receive({ type: 'ended', room: 1, reason: 'room_join_failed', arrivalMs: 2 });
+  const resting = rooms.record(asked('support', 'RM_1'));
+  t.match(resting, { code: 'recording_not_live', value: /could not be joined/ });
+  t.match(rooms.record(asked('support', 'RM_1', true)), { isNew: true });
+  t.end();
+});
+
 await t.test('a room that has begun anew is recorded when the one before has ended', (t) => {
   const { rooms, tap, posted } = scene();
   rooms.record(asked('support', 'RM_1'));

@@ -1,6 +1,7 @@
 import { WebhookReceiver, type WebhookEvent } from 'livekit-server-sdk';
 import type { AccountConfig, LiveKitAccount } from '../../config/Config.js';
 import { ReelayError } from '../../config/ReelayError.js';
+import { issuerOf } from '../../providers/livekit/accessToken.js';
 import type { PlainRequest } from '../ControlMessage.js';
 
 /** An account with rooms. */
@@ -22,7 +23,7 @@ export function hasRooms(account: AccountConfig): account is RoomAccount {
  * names, vouches for the digest of the body's bytes.
  *
  * @param accounts - all that are configured
- * @throws ReelayError `signature_missing`, `signature_invalid`, `request_invalid`
+ * @throws ReelayError `signature_missing`, `signature_invalid`
  */
 export async function readRoomWebhook(
   request: Pick<PlainRequest, 'headers' | 'body'>,
@@ -31,6 +32,10 @@ export async function readRoomWebhook(
   const { authorization } = request.headers;
   if (typeof authorization !== 'string' || authorization === '') throw new ReelayError('signature_missing');
   const apiKey = issuerOf(authorization);
+  if (apiKey === null) {
+    const remedy = 'LiveKit sends a token in Authorization, without Bearer.';
+    throw new ReelayError('signature_invalid', { remedy });
+  }
   const having = accounts.filter(hasRooms).filter(({ livekit }) => livekit.apiKey === apiKey);
   const body = Buffer.from(request.body).toString();
   const secrets = [...new Set(having.map(({ livekit }) => livekit.apiSecret))];
@@ -56,18 +61,4 @@ async function receive(
   } catch {
     return null;
   }
-}
-
-/** The key that a token says it is signed with; nothing of it is proven. @throws ReelayError `signature_invalid` */
-function issuerOf(token: string): string {
-  try {
-    const [, claims = ''] = token.split('.');
-    const { iss } = JSON.parse(Buffer.from(claims, 'base64url').toString()) as { iss?: unknown };
-    if (typeof iss === 'string') return iss.slice(0, 200);
-  } catch {
-    // Told below.
-  }
-  throw new ReelayError('signature_invalid', {
-    remedy: 'LiveKit sends a token in Authorization, without Bearer.',
-  });
 }
