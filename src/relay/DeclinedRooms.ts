@@ -117,7 +117,10 @@ export class DeclinedRooms {
         await writeFile(`${path}.tmp`, JSON.stringify({ rooms }), { flush: true });
         await rename(`${path}.tmp`, path);
       } catch (error) {
-        this.#log.warn({ err: error, path }, 'which rooms are not to be recorded again cannot be written down');
+        this.#log.warn(
+          { err: error, path },
+          'which rooms are not to be recorded again cannot be written down',
+        );
       }
     }
   }

@@ -92,7 +92,8 @@ function proven(token: string, accountId: string | null, room: string, config: C
     return grant?.mayRecord === true && (grant.room === null || grant.room === room);
   });
   // Whose recording it becomes is nothing to be guessed.
-  if (another !== undefined) throw wrong('account', 'several have the key of this token and may have this room');
+  if (another !== undefined)
+    throw wrong('account', 'several have the key of this token and may have this room');
   if (account !== undefined) return { account, accountId: account.id };
   throw new UpgradeRefusal(403, 'token_invalid', {
     value: issuer === null ? undefined : `signed as ${issuer.slice(0, 80)}`,

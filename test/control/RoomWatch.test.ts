@@ -195,27 +195,30 @@ await t.test('whoever asks for a room gets it, or hears what is in the way', asy
   await t.rejects(room.watch.record(acme, 'private', false), { code: 'room_unreachable' });
 });
 
-await t.test('a room that another account of the same project has recorded isn’t there to be asked for', async (t) => {
-  const of = (id: string, change: Partial<LiveKitAccount>): AccountConfig =>
-    account({ id, livekit: { ...livekit, ...change } });
-  const rival = of('rival', { url: 'wss://LiveKit.example.com/', rooms: ['rival-*', '*-both'] });
-  const elsewhere = [
-    of('other-key', { apiKey: 'another', rooms: 'all' }),
-    of('other-server', { url: 'wss://elsewhere.example.com', rooms: 'all' }),
-    of('idle', { rooms: 'none' }),
-  ];
-  const room = scene({}, [rival, ...elsewhere]);
-  room.rooms = ['rival-1', 'support-both', 'nobodys'].map((name) => ({ name, sid: name, participants: 1 }));
-  const acme = account({ id: 'acme', livekit });
-  await t.rejects(room.watch.record(acme, 'rival-1', false), { code: 'room_unknown', value: 'rival-1' });
-  await t.rejects(room.watch.record(acme, 'rival-2', true), { code: 'room_unknown' });
-  t.same(room.created, [], 'nor is it made');
-  t.same(room.asked, []);
-  for (const name of ['support-both', 'nobodys']) await room.watch.record(acme, name, false);
-  await room.watch.record(rival, 'rival-1', false);
-  t.same(short(room), [
-    'acme support-both support-both asked',
-    'acme nobodys nobodys asked',
-    'rival rival-1 rival-1 asked',
-  ]);
-});
+await t.test(
+  'a room that another account of the same project has recorded isn’t there to be asked for',
+  async (t) => {
+    const of = (id: string, change: Partial<LiveKitAccount>): AccountConfig =>
+      account({ id, livekit: { ...livekit, ...change } });
+    const rival = of('rival', { url: 'wss://LiveKit.example.com/', rooms: ['rival-*', '*-both'] });
+    const elsewhere = [
+      of('other-key', { apiKey: 'another', rooms: 'all' }),
+      of('other-server', { url: 'wss://elsewhere.example.com', rooms: 'all' }),
+      of('idle', { rooms: 'none' }),
+    ];
+    const room = scene({}, [rival, ...elsewhere]);
+    room.rooms = ['rival-1', 'support-both', 'nobodys'].map((name) => ({ name, sid: name, participants: 1 }));
+    const acme = account({ id: 'acme', livekit });
+    await t.rejects(room.watch.record(acme, 'rival-1', false), { code: 'room_unknown', value: 'rival-1' });
+    await t.rejects(room.watch.record(acme, 'rival-2', true), { code: 'room_unknown' });
+    t.same(room.created, [], 'nor is it made');
+    t.same(room.asked, []);
+    for (const name of ['support-both', 'nobodys']) await room.watch.record(acme, name, false);
+    await room.watch.record(rival, 'rival-1', false);
+    t.same(short(room), [
+      'acme support-both support-both asked',
+      'acme nobodys nobodys asked',
+      'rival rival-1 rival-1 asked',
+    ]);
+  },
+);

@@ -51,23 +51,29 @@ await t.test('no more are remembered than may be', async (t) => {
   t.equal(kept.length, 4000);
 });
 
-await t.test('a file that can’t be read costs what it says, and one that can’t be written is told', async (t) => {
-  const dir = t.testdir({ 'none.json': 'no json', 'odd.json': '{"rooms":[1,["a"],["b","ended",1e15],["c","x",1e15]]}' });
-  const lines: { msg: string }[] = [];
-  const telling = pino({}, { write: (line: string) => lines.push(JSON.parse(line) as { msg: string }) });
-  const none = new DeclinedRooms(join(dir, 'none.json'), telling);
-  none.load();
-  t.match(lines, [{ msg: /cannot be read/ }]);
-  const odd = new DeclinedRooms(join(dir, 'odd.json'), telling);
-  odd.load();
-  t.same(
-    ['a', 'b', 'c'].map((key) => odd.whyOf(key)),
-    [null, 'ended', null],
-  );
-  const nowhere = new DeclinedRooms(join(dir, 'nowhere', 'rooms.json'), telling);
-  nowhere.load();
-  t.equal(lines.length, 1, 'one that isn’t there is nobody’s trouble');
-  nowhere.decline('a', 'ended');
-  await nowhere.written();
-  t.match(lines[1], { msg: /cannot be written/ });
-});
+await t.test(
+  'a file that can’t be read costs what it says, and one that can’t be written is told',
+  async (t) => {
+    const dir = t.testdir({
+      'none.json': 'no json',
+      'odd.json': '{"rooms":[1,["a"],["b","ended",1e15],["c","x",1e15]]}',
+    });
+    const lines: { msg: string }[] = [];
+    const telling = pino({}, { write: (line: string) => lines.push(JSON.parse(line) as { msg: string }) });
+    const none = new DeclinedRooms(join(dir, 'none.json'), telling);
+    none.load();
+    t.match(lines, [{ msg: /cannot be read/ }]);
+    const odd = new DeclinedRooms(join(dir, 'odd.json'), telling);
+    odd.load();
+    t.same(
+      ['a', 'b', 'c'].map((key) => odd.whyOf(key)),
+      [null, 'ended', null],
+    );
+    const nowhere = new DeclinedRooms(join(dir, 'nowhere', 'rooms.json'), telling);
+    nowhere.load();
+    t.equal(lines.length, 1, 'one that isn’t there is nobody’s trouble');
+    nowhere.decline('a', 'ended');
+    await nowhere.written();
+    t.match(lines[1], { msg: /cannot be written/ });
+  },
+);

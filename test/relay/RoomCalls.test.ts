@@ -197,7 +197,8 @@ async function told(
   deed: 'pause' | 'resume' | 'stop',
   recordingId: string,
 ): Promise<void> {
-  const request = deed === 'pause' ? ({ deed, recordingId, mode: 'silence' } as const) : { deed, recordingId };
+  const request =
+    deed === 'pause' ? ({ deed, recordingId, mode: 'silence' } as const) : { deed, recordingId };
   const done = obey({ calls, onChange: () => undefined }, request);
   for (const message of posted.slice(-1))
     if (message.type === 'keep') rooms.receive({ type: 'kept', room: message.room, id: message.id });
@@ -229,33 +230,36 @@ await t.test('what somebody has ended or paused stays so after a restart', async
   t.match(scene({}, path).rooms.record(asked('paused', 'RM_paused')), { isNew: true }, 'from then on');
 });
 
-await t.test('whoever is taken over from leaves its rooms, and its successor begins after that', async (t) => {
-  const path = join(t.testdir({}), 'rooms.json');
-  const before = scene({}, path);
-  const after = unbegun({}, path);
-  before.rooms.record(asked('support', 'RM_1'));
-  const paused = idOf(before.rooms.record(asked('sales', 'RM_2')));
-  t.match(after.rooms.record(asked('support', 'RM_1')), { code: 'starting' });
-  t.match(after.rooms.record(asked('sales', 'RM_2')), { code: 'starting' });
-  t.same(after.posted, []);
-  await told(before, 'pause', paused);
-  await before.rooms.handOver();
-  t.match(before.posted.slice(-2), [
-    { type: 'leave', room: 1 },
-    { type: 'leave', room: 2 },
-  ]);
-  t.match(before.rooms.record(asked('late', 'RM_3')), { code: 'recording_not_live' });
-  after.rooms.begin();
-  t.match(after.posted, [{ type: 'join', toJoin: { name: 'support' } }], 'and not what was paused');
-  for (const room of [1, 2]) before.rooms.receive({ type: 'ended', room, reason: null, arrivalMs: 9 });
-  t.same(
-    before.tap.calls.map(({ end_ }) => end_),
-    [{ ended: true }, { ended: true }],
-  );
-  const written = readFileSync(path, 'utf8');
-  await before.rooms.written();
-  t.equal(readFileSync(path, 'utf8'), written, 'the file is its successor’s');
-});
+await t.test(
+  'whoever is taken over from leaves its rooms, and its successor begins after that',
+  async (t) => {
+    const path = join(t.testdir({}), 'rooms.json');
+    const before = scene({}, path);
+    const after = unbegun({}, path);
+    before.rooms.record(asked('support', 'RM_1'));
+    const paused = idOf(before.rooms.record(asked('sales', 'RM_2')));
+    t.match(after.rooms.record(asked('support', 'RM_1')), { code: 'starting' });
+    t.match(after.rooms.record(asked('sales', 'RM_2')), { code: 'starting' });
+    t.same(after.posted, []);
+    await told(before, 'pause', paused);
+    await before.rooms.handOver();
+    t.match(before.posted.slice(-2), [
+      { type: 'leave', room: 1 },
+      { type: 'leave', room: 2 },
+    ]);
+    t.match(before.rooms.record(asked('late', 'RM_3')), { code: 'recording_not_live' });
+    after.rooms.begin();
+    t.match(after.posted, [{ type: 'join', toJoin: { name: 'support' } }], 'and not what was paused');
+    for (const room of [1, 2]) before.rooms.receive({ type: 'ended', room, reason: null, arrivalMs: 9 });
+    t.same(
+      before.tap.calls.map(({ end_ }) => end_),
+      [{ ended: true }, { ended: true }],
+    );
+    const written = readFileSync(path, 'utf8');
+    await before.rooms.written();
+    t.equal(readFileSync(path, 'utf8'), written, 'the file is its successor’s');
+  },
+);
 
 await t.test('a pause is what is kept of what comes, when the other thread says so', async (t) => {
   const { rooms, calls, tap, posted } = scene();

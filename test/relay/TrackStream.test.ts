@@ -268,24 +268,27 @@ await t.test('a token of several accounts has to come with one of them', async (
   t.equal(relay.tap.calls[0]?.facts.accountId, otherAccountId);
 });
 
-await t.test('the sid of a room doesn’t let anybody into its recording who may record another one', async (t) => {
-  const relay = await relayWith(t);
-  await relay.forwarded(await pathFor({ sid: 'RM_1' }), {}).open();
-  await until(() => relay.tap.calls.length === 1, 'the recording of the lobby');
-  const access_token = await tokenFor({ room: 'hall', roomRecord: true });
-  const query = { room: 'hall', sid: 'RM_1', identity: 'mallory', access_token };
-  await relay.forwarded(await pathFor(query), {}).open();
-  await until(() => relay.tap.calls.length === 2, 'a recording of its own');
-  await relay.forwarded(await pathFor({ ...query, identity: 'bob' }), {}).open();
-  await until(() => relay.tap.calls[1]?.streams.length === 2, 'another lane of that');
-  t.same(
-    relay.tap.calls.map(({ facts, streams }) => [facts.room?.name, streams.map((each) => each.facts.lane)]),
-    [
-      ['lobby', ['alice']],
-      ['hall', ['mallory', 'bob']],
-    ],
-  );
-});
+await t.test(
+  'the sid of a room doesn’t let anybody into its recording who may record another one',
+  async (t) => {
+    const relay = await relayWith(t);
+    await relay.forwarded(await pathFor({ sid: 'RM_1' }), {}).open();
+    await until(() => relay.tap.calls.length === 1, 'the recording of the lobby');
+    const access_token = await tokenFor({ room: 'hall', roomRecord: true });
+    const query = { room: 'hall', sid: 'RM_1', identity: 'mallory', access_token };
+    await relay.forwarded(await pathFor(query), {}).open();
+    await until(() => relay.tap.calls.length === 2, 'a recording of its own');
+    await relay.forwarded(await pathFor({ ...query, identity: 'bob' }), {}).open();
+    await until(() => relay.tap.calls[1]?.streams.length === 2, 'another lane of that');
+    t.same(
+      relay.tap.calls.map(({ facts, streams }) => [facts.room?.name, streams.map((each) => each.facts.lane)]),
+      [
+        ['lobby', ['alice']],
+        ['hall', ['mallory', 'bob']],
+      ],
+    );
+  },
+);
 
 await t.test('what is wrong with an egress ends its lane at most', async (t) => {
   const relay = await relayWith(t);
