@@ -227,7 +227,7 @@ export class LiveStream implements UpstreamOwner, CallStream {
     const { bridges } = this.#context;
     return new Upstream({
       route: isRoomUrl(url)
-        ? routeIntoRoom({ url, dialect, account, start, bridges, log: this.#log })
+        ? routeIntoRoom({ url, dialect, account, accounts: config.accounts, start, bridges, log: this.#log })
         : routeTo(upstreamTarget({ url, dialect, account, protocol })),
       policy: account.onUpstreamLoss,
       opening,
