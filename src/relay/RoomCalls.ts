@@ -138,7 +138,10 @@ export class RoomCalls {
 
   /** It, or its successor, is there. */
   #threadReady(): void {
-    for (const room of this.#all) room.join();
+    // One that was still to be left when the thread was lost isn't joined for that.
+    for (const room of this.#all)
+      if (this.#isHandedOver) room.cut();
+      else room.join();
   }
 
   tick(): void {

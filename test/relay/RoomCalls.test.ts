@@ -250,7 +250,11 @@ await t.test(
     t.match(before.rooms.record(asked('late', 'RM_3')), { code: 'recording_not_live' });
     after.rooms.begin();
     t.match(after.posted, [{ type: 'join', toJoin: { name: 'support' } }], 'and not what was paused');
-    for (const room of [1, 2]) before.rooms.receive({ type: 'ended', room, reason: null, arrivalMs: 9 });
+    before.rooms.receive({ type: 'ended', room: 1, reason: null, arrivalMs: 9 });
+    before.rooms.threadLost();
+    const said = before.posted.length;
+    before.rooms.receive({ type: 'ready' });
+    t.equal(before.posted.length, said, 'nor is one joined again that could not be left');
     t.same(
       before.tap.calls.map(({ end_ }) => end_),
       [{ ended: true }, { ended: true }],
