@@ -47,7 +47,9 @@ await t.test(
         ],
         config: { media: { port: ports[0], drainSeconds: 60 }, control: { port: ports[1] } },
       });
-      t.teardown(async () => void (await daemon.kill()));
+      t.teardown(async () => {
+        await daemon.kill();
+      });
       await daemon.restart();
       return daemon;
     };
