@@ -13,7 +13,12 @@ import type { Call } from './Call.js';
 const mostDeclined = 10_000;
 /** How long one isn't tried again that couldn't be joined, ms: each try is a recording. */
 const restMs = 300_000;
-const tried: readonly (string | undefined)[] = ['sdk_missing', 'room_join_failed', 'room_denied'];
+const tried: readonly (string | undefined)[] = [
+  'sdk_missing',
+  'room_join_failed',
+  'room_denied',
+  'room_worker_lost',
+];
 
 /**
  * The rooms that are being recorded, as the media thread has them: each is a call, so that what holds of calls (limits, the list of those

@@ -28,7 +28,8 @@ export interface VisitClock {
 const patience = { firstMs: 30_000, againMs: 60_000 };
 const firstPauseMs = 250;
 const longestPauseMs = 5000;
-/** How long a process may take to join, and to leave, ms. */
+/** How long it may take until there is a process; and how long that may take to join, and to leave, ms. */
+const placeMs = 10_000;
 const joinMs = 20_000;
 const leaveMs = 3000;
 /** No further try makes these better. */
@@ -64,7 +65,8 @@ export class RoomVisit implements RoomInProcess {
   readonly #clock: VisitClock;
   readonly #post: (message: FromRooms) => void;
   readonly #onOver: () => void;
-  readonly #given = new AbortController();
+  /** Ends the wait for a place. */
+  #placing = new AbortController();
   readonly #lanes: VisitLanes;
   #state: 'looking' | 'waiting' | 'joining' | 'inside' | 'leaving' | 'over' = 'looking';
   #sitter: Sitter | null = null;
@@ -217,7 +219,8 @@ export class RoomVisit implements RoomInProcess {
       // One identity may be in a room once: each try has its own, in case the server still has the one before.
       const identity = `reelay-${this.#toJoin.recordingId}-${this.#tries}`;
       const token = await this.#door.token(this.#toJoin.name, identity);
-      const sitter = await this.#sitters.place(this.#given.signal);
+      if (this.#is('over')) return;
+      const sitter = await this.#place();
       if (this.#is('over')) sitter?.release();
       else if (sitter === null) this.#full();
       else this.#join(sitter, found, token);
@@ -240,6 +243,15 @@ export class RoomVisit implements RoomInProcess {
     // One of the same name is another room; to those who were thrown out of the former it is the same.
     if (sid !== null && room.sid !== sid && !this.#hasBeenInside) return null;
     return room.sid;
+  }
+
+  /** @throws ReelayError `room_worker_lost`: processes end, or hang, before they can be used, and one that can is always to come */
+  async #place(): Promise<Sitter | null> {
+    const value = `there is none that can join within ${placeMs} ms`;
+    const placing = new AbortController();
+    this.#placing = placing;
+    this.#after(placeMs, () => placing.abort(new ReelayError('room_worker_lost', { value })));
+    return await this.#sitters.place(placing.signal);
   }
 
   #join(sitter: Sitter, sid: string, token: string): void {
@@ -331,7 +343,7 @@ export class RoomVisit implements RoomInProcess {
     this.#letGo(reason === null ? 'stop' : 'lost');
     this.#clear();
     this.#state = 'over';
-    this.#given.abort(new Error('the room is left'));
+    this.#placing.abort(new Error('the room is left'));
     this.#tell({ type: 'ended', reason, arrivalMs: this.#clock.now() });
     this.#onOver();
     this.#sitters.changed();

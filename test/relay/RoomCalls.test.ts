@@ -137,6 +137,15 @@ await t.test('why a room could not be joined is the reason of its recording', (t
   t.end();
 });
 
+await t.test('a room whose processes are lost again and again isn’t begun again at once', (t) => {
+  const { rooms } = scene();
+  rooms.record(asked('support', 'RM_1'));
+  rooms.receive({ type: 'ended', room: 1, reason: 'room_worker_lost', arrivalMs: 2 });
+  t.match(rooms.record(asked('support', 'RM_1')), { code: 'recording_not_live' });
+  t.match(rooms.record(asked('support', 'RM_1', true)), { isNew: true }, 'unless somebody asks for it');
+  t.end();
+});
+
 await t.test('a recording that somebody has ended isn’t begun again by itself', async (t) => {
   const { rooms, calls, tap, posted } = scene();
   const recordingId = idOf(rooms.record(asked('support', 'RM_1')));

@@ -61,8 +61,8 @@ interface Scene {
   readonly sitters: FakeSitter[];
   /** Sid that the server has under the name; null: none; an error: what it answers with. */
   sid: string | null | ReelayError;
-  /** Whether there is a place. */
-  hasPlace: boolean;
+  /** Whether there is a place; null: there will be, once a process is ready, and none ever is. */
+  hasPlace: boolean | null;
   readonly identities: string[];
   readonly visit: RoomVisit;
   readonly reader: TapReader;
@@ -87,8 +87,12 @@ function scene(t: Test, change: Partial<RoomToJoin> = {}): Scene {
       return await Promise.resolve('token');
     },
   };
-  const place = async (): Promise<Sitter | null> => {
+  const place = async (signal: AbortSignal): Promise<Sitter | null> => {
     await Promise.resolve();
+    if (made.hasPlace === null)
+      return await new Promise((_resolve, reject) =>
+        signal.addEventListener('abort', () => reject(signal.reason as Error)),
+      );
     if (!made.hasPlace) return null;
     const sitter = new FakeSitter();
     sitters.push(sitter);
@@ -301,6 +305,31 @@ await t.test('a room without a place waits for one, and says so once', async (t)
   room.hasPlace = true;
   await room.clock.pass(6000);
   t.equal(room.sitters.length, 1);
+});
+
+await t.test('processes that never get as far as joining are waited for with a word, and not for ever', async (t) => {
+  const room = scene(t);
+  room.hasPlace = null;
+  room.visit.begin();
+  await room.clock.pass(11_000);
+  t.same(short(room), ['room_joining', 'join_failed room_worker_lost']);
+  room.visit.leave();
+  await room.clock.pass(60_000);
+  t.equal(short(room).at(-1), 'ended properly', 'whoever leaves meanwhile leaves');
+
+  const hopeless = scene(t);
+  hopeless.hasPlace = null;
+  hopeless.visit.begin();
+  await hopeless.clock.pass(45_000);
+  t.equal(short(hopeless).at(-1), 'ended room_worker_lost');
+
+  const healed = scene(t);
+  healed.hasPlace = null;
+  healed.visit.begin();
+  await healed.clock.pass(9000);
+  healed.hasPlace = true;
+  await healed.clock.pass(2000);
+  t.same(healed.sitters[0]?.did, ['join']);
 });
 
 await t.test('whoever leaves at once leaves, wherever it is', async (t) => {
