@@ -3,6 +3,7 @@ import type { FromRooms, RoomKeep, RoomToJoin } from '../tap/RoomsMessage.js';
 import type { TapAddress } from '../tap/Tap.js';
 import type { EventFacts, StreamEndFacts } from '../tap/TapRecord.js';
 import type { RoomRing } from './LaneWriter.js';
+import { Patience } from './Patience.js';
 import type { FromRoomProcess, RoomExit } from './RoomMessage.js';
 import type { RoomInProcess, RoomProcess } from './RoomProcess.js';
 import type { RoomServer } from './RoomServer.js';
@@ -24,10 +25,6 @@ export interface VisitClock {
   after(ms: number, then: () => void): () => void;
 }
 
-/** How long it is tried to get into a room for the first time, and to get back into it, ms. */
-const patience = { firstMs: 30_000, againMs: 60_000 };
-const firstPauseMs = 250;
-const longestPauseMs = 5000;
 /** How long it may take until there is a process; and how long that may take to join, and to leave, ms. */
 const placeMs = 10_000;
 const joinMs = 20_000;
@@ -72,9 +69,7 @@ export class RoomVisit implements RoomInProcess {
   #sitter: Sitter | null = null;
   #sid: string | null;
   #tries = 0;
-  #hasBeenInside: boolean;
-  #untilMs: number;
-  #pauseMs = firstPauseMs;
+  readonly #patience: Patience;
   #timer: (() => void) | null = null;
   #isFullTold = false;
   #hasHeard = false;
@@ -98,7 +93,6 @@ export class RoomVisit implements RoomInProcess {
     this.#number = number;
     this.#toJoin = toJoin;
     this.#sid = toJoin.sid;
-    this.#hasBeenInside = toJoin.isRejoin;
     this.#sitters = world.sitters;
     this.#door = world.door;
     this.#clock = world.clock;
@@ -110,7 +104,7 @@ export class RoomVisit implements RoomInProcess {
       tell: (news) => this.#tell(news),
       onMissed: world.onMissed,
     });
-    this.#untilMs = this.#deadline();
+    this.#patience = new Patience(toJoin.isRejoin, world.clock.now());
   }
 
   begin(): void {
@@ -118,9 +112,9 @@ export class RoomVisit implements RoomInProcess {
     void this.#try();
   }
 
-  /** The server says that the room is there. */
+  /** The server says that the room is there. Who was thrown out of it again and again waits all the same. */
   hint(): void {
-    if (this.#state === 'waiting') void this.#try();
+    if (this.#state === 'waiting' && !this.#patience.isWary) void this.#try();
   }
 
   leave(): void {
@@ -241,7 +235,7 @@ export class RoomVisit implements RoomInProcess {
     const room = (await this.#door.rooms([name])).find((each) => each.name === name);
     if (room === undefined) return null;
     // One of the same name is another room; to those who were thrown out of the former it is the same.
-    if (sid !== null && room.sid !== sid && !this.#hasBeenInside) return null;
+    if (sid !== null && room.sid !== sid && !this.#patience.hasBeenInside) return null;
     return room.sid;
   }
 
@@ -274,8 +268,7 @@ export class RoomVisit implements RoomInProcess {
     if (this.#state !== 'joining') return;
     this.#clear();
     this.#state = 'inside';
-    this.#hasBeenInside = true;
-    this.#pauseMs = firstPauseMs;
+    this.#patience.entered(this.#clock.now());
     this.#found(sid, arrivalMs);
     this.#tell({ type: 'joined', sid: this.#sid ?? '', arrivalMs });
   }
@@ -289,7 +282,7 @@ export class RoomVisit implements RoomInProcess {
 
   #absent(): void {
     // Whoever was thrown out by the server, as it was started again, comes back to make it.
-    if (this.#hasBeenInside) this.#lost('room_gone', '');
+    if (this.#patience.hasBeenInside) this.#lost('room_gone', '');
     else {
       this.#event({ type: 'join_failed', code: 'room_gone' });
       this.#end('room_gone');
@@ -300,19 +293,20 @@ export class RoomVisit implements RoomInProcess {
   #full(): void {
     if (!this.#isFullTold) this.#event({ type: 'join_failed', code: 'rooms_full' });
     this.#isFullTold = true;
-    this.#untilMs = this.#deadline();
+    this.#patience.renew(this.#clock.now());
     this.#wait();
   }
 
   /** It isn't in the room, or not any more, and may be again. */
   #lost(code: ErrorCode, detail: string): void {
     if (this.#state === 'over' || this.#state === 'leaving') return;
+    const nowMs = this.#clock.now();
     const wasInside = this.#state === 'inside';
+    const isAtOnce = wasInside && this.#patience.left(nowMs);
     this.#letGo('lost');
-    if (wasInside) this.#untilMs = this.#deadline();
-    else this.#event({ type: 'join_failed', code, detail });
-    if (this.#clock.now() >= this.#untilMs) this.#end(code);
-    else if (wasInside) void this.#try();
+    if (!wasInside) this.#event({ type: 'join_failed', code, detail });
+    if (this.#patience.isOver(nowMs)) this.#end(code);
+    else if (isAtOnce) void this.#try();
     else this.#wait();
   }
 
@@ -333,8 +327,7 @@ export class RoomVisit implements RoomInProcess {
 
   #wait(): void {
     this.#state = 'waiting';
-    this.#after(this.#pauseMs, () => void this.#try());
-    this.#pauseMs = Math.min(2 * this.#pauseMs, longestPauseMs);
+    this.#after(this.#patience.pause(), () => void this.#try());
   }
 
   /** @param reason - null: a proper end */
@@ -362,10 +355,6 @@ export class RoomVisit implements RoomInProcess {
 
   #tell(message: Told): void {
     this.#post({ ...message, room: this.#number });
-  }
-
-  #deadline(): number {
-    return this.#clock.now() + (this.#hasBeenInside ? patience.againMs : patience.firstMs);
   }
 
   /** Asked after a pause, in which it may have come to be so. */

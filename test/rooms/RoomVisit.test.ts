@@ -184,6 +184,47 @@ await t.test(
   },
 );
 
+/** Lets the process be lost into which it comes next, so long after it is inside; ms. @returns when that was */
+async function crash(room: Scene, number: number, afterMs: number): Promise<number> {
+  for (let ms = 0; room.sitters.length < number && ms < 20_000; ms += 50) await room.clock.pass(50);
+  const beganMs = room.clock.now();
+  room.sitters[number - 1]?.say({ type: 'joined', sid: 'RM_1' });
+  await room.clock.pass(afterMs);
+  room.sitters[number - 1]?.visitor?.processLost('SIGABRT');
+  await rest();
+  return beganMs;
+}
+
+await t.test('a room that breaks each of its processes is joined less and less often, and in the end no more', async (t) => {
+  const room = scene(t);
+  room.visit.begin();
+  const began: number[] = [];
+  for (let number = 1; number <= 20; number++) {
+    if (short(room).at(-1)?.startsWith('ended')) break;
+    began.push(await crash(room, number, 1000));
+    // What the server says of it changes nothing.
+    room.visit.hint();
+    await rest();
+  }
+  const pauses = began.slice(1).map((ms, index) => ms - (began[index] ?? 0) - 1000);
+  t.equal(pauses[0], 0, 'the first time it goes back at once');
+  t.ok((pauses[1] ?? 0) >= 250);
+  t.ok((pauses[5] ?? 0) >= 4000, pauses.join(', '));
+  t.equal(short(room).at(-1), 'ended room_worker_lost');
+  t.ok(room.clock.now() < 80_000);
+});
+
+await t.test('a room that was stayed in for a while between two losses is gone back to at once', async (t) => {
+  const room = scene(t);
+  room.visit.begin();
+  await rest();
+  for (let number = 1; number <= 10; number++) {
+    const beforeMs = room.clock.now();
+    t.equal((await crash(room, number, 11_000)) - beforeMs, 0);
+  }
+  t.equal(room.sitters.length, 11);
+});
+
 await t.test('a room that is gone before it was joined is not made anew', async (t) => {
   const room = scene(t);
   room.sid = null;
