@@ -98,6 +98,16 @@ export class LaneWriter {
     for (const { pcm, arrivalMs } of held) this.#put(address, pcm, arrivalMs);
   }
 
+  /** Whether audio waits for the address. */
+  get isHolding(): boolean {
+    return this.#held.length > 0;
+  }
+
+  /** The address won't come: what waits for it is missing. */
+  giveUp(): void {
+    for (const { arrivalMs } of this.#held.splice(0)) this.#lose(arrivalMs);
+  }
+
   #put(address: TapAddress, pcm: Uint8Array, arrivalMs: number): void {
     if (address.call === 0) return;
     let isWritten: boolean;

@@ -334,7 +334,7 @@ export class RoomVisit implements RoomInProcess {
   #end(reason: ErrorCode | null): void {
     if (this.#state === 'over') return;
     this.#letGo(reason === null ? 'stop' : 'lost');
-    this.#clear();
+    this.#lanes.end();
     this.#state = 'over';
     this.#placing.abort(new Error('the room is left'));
     this.#tell({ type: 'ended', reason, arrivalMs: this.#clock.now() });

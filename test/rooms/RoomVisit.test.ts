@@ -225,6 +225,62 @@ await t.test('a room that was stayed in for a while between two losses is gone b
   t.equal(room.sitters.length, 11);
 });
 
+/** Of the records in the ring: kind, stream, first byte. */
+function written({ reader }: Scene): number[][] {
+  const records: number[][] = [];
+  for (const piece of reader.peek(0).pieces)
+    readRecords(piece, ({ kind, stream, payload }) => records.push([kind, stream, payload[0] ?? 0]));
+  return records;
+}
+
+/** A room in which Alice was heard, too shortly for anybody to say meanwhile where her audio belongs. */
+async function shortlyHeard(t: Test): Promise<Scene> {
+  const room = scene(t);
+  room.visit.begin();
+  await rest();
+  room.sitters[0]?.say({ type: 'joined', sid: 'RM_1' });
+  room.sitters[0]?.say({ type: 'laneJoined', participant: alice }, 1);
+  room.visit.audio(1, 1100, new Uint8Array(960).fill(1));
+  room.visit.audio(1, 1200, new Uint8Array(960).fill(2));
+  room.sitters[0]?.say({ type: 'laneLeft' }, 1);
+  t.same(short(room).slice(2), ['lane 1', 'first_audio'], 'its end comes after its audio');
+  return room;
+}
+
+await t.test('what a lane has said that has left already is kept until it is known where it belongs', async (t) => {
+  const room = await shortlyHeard(t);
+  room.visit.open(1, { call: 3, stream: 9 });
+  t.same(written(room), [
+    [RecordKind.audio, 9, 1],
+    [RecordKind.audio, 9, 2],
+  ]);
+  t.same(short(room).slice(4), ['lane 1 stop']);
+  await room.clock.pass(10_000);
+  room.visit.open(1, { call: 3, stream: 9 });
+  t.equal(written(room).length, 2, 'once');
+  t.equal(short(room).length, 5);
+});
+
+await t.test('where that never becomes known, it is told that it is missing', async (t) => {
+  const waited = await shortlyHeard(t);
+  await waited.clock.pass(5000);
+  t.match(waited.said.slice(4), [
+    { type: 'missed', lane: 1, records: 2, sinceMs: 1100 },
+    { type: 'laneLeft', lane: 1 },
+  ]);
+
+  const ended = await shortlyHeard(t);
+  ended.sitters[0]?.say({ type: 'exited', why: 'finished', detail: '' });
+  t.match(ended.said.slice(5), [
+    { type: 'missed', lane: 1, records: 2, sinceMs: 1100 },
+    { type: 'laneLeft', lane: 1 },
+    { type: 'ended' },
+  ]);
+  await ended.clock.pass(10_000);
+  t.equal(ended.said.length, 8, 'and once');
+  t.same(written(ended), []);
+});
+
 await t.test('a room that is gone before it was joined is not made anew', async (t) => {
   const room = scene(t);
   room.sid = null;
