@@ -9,6 +9,8 @@ import { Encoding, mutedBytes, RecordKind, recordHeaderBytes, Track } from '../t
 const mostHeld = 50;
 
 interface Held {
+  /** As was asked for when it came. */
+  readonly keep: RoomKeep;
   readonly arrivalMs: number;
   readonly pcm: Uint8Array;
 }
@@ -85,8 +87,8 @@ export class LaneWriter {
   /** @param pcm - is kept for as long as the address isn't known, and copied otherwise */
   write(pcm: Uint8Array, arrivalMs: number): void {
     if (this.keep === 'nothing') return;
-    if (this.#address !== null) return this.#put(this.#address, pcm, arrivalMs);
-    if (this.#held.length < mostHeld) this.#held.push({ pcm: Uint8Array.from(pcm), arrivalMs });
+    if (this.#address !== null) return this.#put(this.#address, pcm, arrivalMs, this.keep);
+    if (this.#held.length < mostHeld) this.#held.push({ keep: this.keep, pcm: Uint8Array.from(pcm), arrivalMs });
     else this.#lose(arrivalMs);
   }
 
@@ -95,7 +97,7 @@ export class LaneWriter {
     this.#address = address;
     const held = this.#held;
     this.#held = [];
-    for (const { pcm, arrivalMs } of held) this.#put(address, pcm, arrivalMs);
+    for (const { pcm, arrivalMs, keep } of held) this.#put(address, pcm, arrivalMs, keep);
   }
 
   /** Whether audio waits for the address. */
@@ -108,10 +110,11 @@ export class LaneWriter {
     for (const { arrivalMs } of this.#held.splice(0)) this.#lose(arrivalMs);
   }
 
-  #put(address: TapAddress, pcm: Uint8Array, arrivalMs: number): void {
+  /** @param keep - when it came: what was said during a pause isn't kept because that is over */
+  #put(address: TapAddress, pcm: Uint8Array, arrivalMs: number, keep: RoomKeep): void {
     if (address.call === 0) return;
     let isWritten: boolean;
-    if (this.keep === 'audio') isWritten = this.#ring.write(RecordKind.audio, address, arrivalMs, pcm);
+    if (this.keep === 'audio' && keep === 'audio') isWritten = this.#ring.write(RecordKind.audio, address, arrivalMs, pcm);
     else {
       mutedView.setUint32(0, pcm.length, true);
       isWritten = this.keep === 'nothing' || this.#ring.write(RecordKind.muted, address, arrivalMs, muted);

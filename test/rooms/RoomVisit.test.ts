@@ -261,6 +261,23 @@ await t.test('what a lane has said that has left already is kept until it is kno
   t.equal(short(room).length, 5);
 });
 
+await t.test('what was said during a pause stays out, though it is known after it where it belongs', async (t) => {
+  const room = scene(t);
+  room.visit.begin();
+  await rest();
+  room.sitters[0]?.say({ type: 'joined', sid: 'RM_1' });
+  room.sitters[0]?.say({ type: 'laneJoined', participant: alice }, 1);
+  room.visit.keep = 'length';
+  room.visit.audio(1, 1100, new Uint8Array(960).fill(1));
+  room.visit.keep = 'audio';
+  room.visit.audio(1, 1200, new Uint8Array(960).fill(2));
+  room.visit.open(1, { call: 3, stream: 9 });
+  t.same(written(room), [
+    [RecordKind.muted, 9, 960 & 255],
+    [RecordKind.audio, 9, 2],
+  ]);
+});
+
 await t.test('where that never becomes known, it is told that it is missing', async (t) => {
   const waited = await shortlyHeard(t);
   await waited.clock.pass(5000);
