@@ -57,6 +57,7 @@ export class RoomSession implements RoomEvents {
   readonly #clock: SessionClock;
   readonly #out: SessionOutlet;
   readonly #onOver: () => void;
+  readonly #onLeaving: (left: Promise<void>) => void;
   readonly #lanes = new Map<string, OpenLane>();
   readonly #timers = new Map<Timer, () => void>();
   #room: JoinedRoom | null = null;
@@ -73,6 +74,8 @@ export class RoomSession implements RoomEvents {
       readonly out: SessionOutlet;
       /** It has said its last word. */
       readonly onOver: () => void;
+      /** The server is being told. @param left - never rejects; a process that ended before would be missed by it only after a time-out */
+      readonly onLeaving: (left: Promise<void>) => void;
     },
   ) {
     this.#request = request;
@@ -80,6 +83,7 @@ export class RoomSession implements RoomEvents {
     this.#clock = world.clock;
     this.#out = world.out;
     this.#onOver = world.onOver;
+    this.#onLeaving = world.onLeaving;
   }
 
   /** Joins the room; never rejects. */
@@ -88,7 +92,7 @@ export class RoomSession implements RoomEvents {
       const { url, token, sampleRate, mostLanes } = this.#request;
       const room = await this.#sdk.join({ url, token, sampleRate, mostLanes }, this);
       if (this.#isOver) {
-        await room.leave();
+        await this.#disconnect(room);
         return;
       }
       this.#room = room;
@@ -108,8 +112,14 @@ export class RoomSession implements RoomEvents {
   async leave(why: RoomExit = 'left'): Promise<void> {
     if (this.#isOver) return;
     this.exited(why, '');
-    // What the server does with it is its business; nothing is heard any more.
-    await this.#room?.leave().catch(() => undefined);
+    if (this.#room !== null) await this.#disconnect(this.#room);
+  }
+
+  /** What the server does with it is its business; nothing is heard any more. */
+  async #disconnect(room: JoinedRoom): Promise<void> {
+    const left = room.leave().catch(() => undefined);
+    this.#onLeaving(left);
+    await left;
   }
 
   trackHeard(track: RoomTrack): void {

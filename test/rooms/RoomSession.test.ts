@@ -36,6 +36,7 @@ function scene(sdk = new FakeSdk()): Scene {
       tell: (lane, timeMs, message) => told.push({ lane, timeMs, message }),
     },
     onOver: () => made.over++,
+    onLeaving: () => undefined,
   });
   return Object.assign(made, { session });
 }
