@@ -124,6 +124,9 @@ export class RoomSession implements RoomEvents {
 
   trackHeard(track: RoomTrack): void {
     if (this.#isOver) return;
+    // Subscribed to again before its end was heard of: nobody would come back to the lane that it had.
+    const former = this.#lanes.get(track.sid);
+    if (former !== undefined) this.#close(former);
     const clock = new LaneClock(this.#request.sampleRate);
     const lane: OpenLane = { number: ++this.#lastLane, track, clock, ...untold };
     this.#lanes.set(track.sid, lane);
@@ -172,7 +175,7 @@ export class RoomSession implements RoomEvents {
   async #hear(track: RoomTrack, lane: OpenLane): Promise<void> {
     try {
       for await (const samples of track.frames()) {
-        if (this.#isOver) return;
+        if (this.#isOver || this.#lanes.get(track.sid) !== lane) return;
         this.#give(lane, lane.clock.push(samples, this.#clock.now()));
         if (lane.clock.isWaiting) void this.#ask(lane);
       }
