@@ -191,6 +191,7 @@ export class RoomSession implements RoomEvents {
 
   #close(lane: OpenLane): void {
     this.#give(lane, lane.clock.flush());
+    this.#tellConcealed(lane);
     this.#tell({ type: 'laneLeft' }, lane);
   }
 
