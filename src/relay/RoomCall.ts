@@ -54,6 +54,8 @@ export class RoomCall implements CallStream {
   #sid: string;
   #presence: RoomPresence = 'joining';
   #asked = 0;
+  /** Of the lanes' numbers: each thread counts them from 1. */
+  #generation = 0;
   #isOver = false;
   #hasBeenInside = false;
   #hasBeenHeard = false;
@@ -99,7 +101,9 @@ export class RoomCall implements CallStream {
     const recordingId = this.#call.recording.recordingId ?? '';
     const account = { accountId, recordingId, url, apiKey, apiSecret, departureSeconds, sampleRate };
     const room = { name: this.name, sid: this.#sid, mostLanes: this.#mostLanes };
-    const toJoin = { ...account, ...room, isRejoin: this.#hasBeenInside };
+    this.#generation++;
+    const before = { isRejoin: this.#hasBeenInside, wasHeard: this.#hasBeenHeard };
+    const toJoin = { ...account, ...room, ...before, generation: this.#generation };
     this.#post({ type: 'join', room: this.number, toJoin });
     if (this.#keep !== 'audio') this.#post({ type: 'keep', room: this.number, keep: this.#keep, id: 0 });
   }
@@ -194,7 +198,7 @@ export class RoomCall implements CallStream {
     const name = laneNames.of(identity, source);
     const { sampleRate } = this.#livekit;
     const facts: StreamFacts = {
-      streamId: `${participant.sid}-${number}`,
+      streamId: `${participant.sid}-${this.#generation}-${number}`,
       role: 'lane',
       lane: name,
       participant,

@@ -72,7 +72,7 @@ export class RoomVisit implements RoomInProcess {
   readonly #patience: Patience;
   #timer: (() => void) | null = null;
   #isFullTold = false;
-  #hasHeard = false;
+  #hasHeard: boolean;
   /** The client has lost the server, and tries to get it back: lanes that end now are lost. */
   #isReconnecting = false;
 
@@ -93,6 +93,7 @@ export class RoomVisit implements RoomInProcess {
     this.#number = number;
     this.#toJoin = toJoin;
     this.#sid = toJoin.sid;
+    this.#hasHeard = toJoin.wasHeard;
     this.#sitters = world.sitters;
     this.#door = world.door;
     this.#clock = world.clock;
@@ -211,8 +212,9 @@ export class RoomVisit implements RoomInProcess {
         return;
       }
       // One identity may be in a room once: each try has its own, in case the server still has the one before.
-      const identity = `reelay-${this.#toJoin.recordingId}-${this.#tries}`;
-      const token = await this.#door.token(this.#toJoin.name, identity);
+      const { name, recordingId, generation } = this.#toJoin;
+      const identity = `reelay-${recordingId}-${generation}-${this.#tries}`;
+      const token = await this.#door.token(name, identity);
       if (this.#is('over')) return;
       const sitter = await this.#place();
       if (this.#is('over')) sitter?.release();

@@ -185,6 +185,7 @@ await t.test('when the thread is lost its lanes are, and its successor joins aga
   const recordingId = idOf(rooms.record(asked('support', 'RM_1')));
   rooms.receive({ type: 'joined', room: 1, sid: 'RM_1', arrivalMs: 1 });
   rooms.receive({ type: 'laneJoined', room: 1, lane: 1, participant: alice, arrivalMs: 2 });
+  rooms.receive({ type: 'event', room: 1, lane: 1, facts: { type: 'first_audio' }, arrivalMs: 3 });
   const pausing = obey({ calls, onChange: () => undefined }, { deed: 'pause', recordingId, mode: 'silence' });
   rooms.threadLost();
   t.match(await pausing, { recording: 'paused' }, 'nobody waits for what can’t be said any more');
@@ -192,11 +193,12 @@ await t.test('when the thread is lost its lanes are, and its successor joins aga
   t.equal(tap.calls[0]?.end_, undefined);
   rooms.receive({ type: 'ready' });
   t.match(posted.slice(-2), [
-    { type: 'join', toJoin: { isRejoin: true, recordingId } },
+    { type: 'join', toJoin: { isRejoin: true, wasHeard: true, generation: 2, recordingId } },
     { type: 'keep', keep: 'length' },
   ]);
   rooms.receive({ type: 'laneJoined', room: 1, lane: 1, participant: alice, arrivalMs: 9 });
   t.equal(tap.stream(0, 1).facts.lane, 'alice', 'the same lane');
+  t.not(tap.stream(0, 1).facts.streamId, tap.stream(0, 0).facts.streamId, 'and another stream');
 });
 
 await t.test('what can’t be recorded is said, and not begun', (t) => {

@@ -25,6 +25,8 @@ const toJoin: RoomToJoin = {
   mostLanes: 50,
   sampleRate: 48_000,
   isRejoin: false,
+  wasHeard: false,
+  generation: 1,
 };
 const alice = { identity: 'alice', name: 'Alice', kind: 'STANDARD', sid: 'PA_1', source: 'microphone' };
 
@@ -296,6 +298,23 @@ await t.test('where that never becomes known, it is told that it is missing', as
   await ended.clock.pass(10_000);
   t.equal(ended.said.length, 8, 'and once');
   t.same(written(ended), []);
+});
+
+await t.test('what a successor of the thread joins it joins under another identity, and hears nobody first', async (t) => {
+  const rooms = [scene(t), scene(t, { isRejoin: true, wasHeard: true, generation: 2 })];
+  for (const room of rooms) {
+    room.visit.begin();
+    await rest();
+    room.sitters[0]?.say({ type: 'joined', sid: 'RM_1' });
+    room.sitters[0]?.say({ type: 'laneJoined', participant: alice }, 1);
+    room.visit.audio(1, 1100, new Uint8Array(960));
+  }
+  const identities = rooms.flatMap((room) => room.identities);
+  t.same(identities, ['reelay-rec-1-1', 'reelay-rec-2-1']);
+  t.same(
+    rooms.map((room) => short(room).includes('first_audio')),
+    [true, false],
+  );
 });
 
 await t.test('a room that is gone before it was joined is not made anew', async (t) => {
