@@ -105,7 +105,9 @@ export class RoomCall implements CallStream {
     const before = { isRejoin: this.#hasBeenInside, wasHeard: this.#hasBeenHeard };
     const toJoin = { ...account, ...room, ...before, generation: this.#generation };
     this.#post({ type: 'join', room: this.number, toJoin });
-    if (this.#keep !== 'audio') this.#post({ type: 'keep', room: this.number, keep: this.#keep, id: 0 });
+    // Whoever has asked meanwhile waits for an answer, and nobody was there to hear it.
+    const asked = this.#kept.size === 0 && this.#keep !== 'audio' ? [0] : [...this.#kept.keys()];
+    for (const id of asked) this.#post({ type: 'keep', room: this.number, keep: this.#keep, id });
   }
 
   /** The server says that the room is there. */

@@ -201,6 +201,24 @@ await t.test('when the thread is lost its lanes are, and its successor joins aga
   t.not(tap.stream(0, 1).facts.streamId, tap.stream(0, 0).facts.streamId, 'and another stream');
 });
 
+await t.test('what is asked while there is no thread is asked of its successor', async (t) => {
+  const { rooms, calls, posted } = scene();
+  const recordingId = idOf(rooms.record(asked('support', 'RM_1')));
+  rooms.receive({ type: 'joined', room: 1, sid: 'RM_1', arrivalMs: 1 });
+  rooms.threadLost();
+  const pausing = obey({ calls, onChange: () => undefined }, { deed: 'pause', recordingId, mode: 'silence' });
+  // Nobody has heard of it.
+  posted.length = 0;
+  rooms.receive({ type: 'ready' });
+  t.match(
+    posted.map(({ type }) => type),
+    ['join', 'keep'],
+  );
+  for (const message of posted)
+    if (message.type === 'keep') rooms.receive({ type: 'kept', room: 1, id: message.id });
+  t.match(await pausing, { recording: 'paused' });
+});
+
 await t.test('what can’t be recorded is said, and not begun', (t) => {
   const full = scene();
   full.calls.isSpoolFull = true;
