@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { ReelayError } from '../config/ReelayError.js';
 import type { Counters } from '../tap/Counters.js';
-import { RoomProcess } from './RoomProcess.js';
+import { RoomProcess, type RoomProcessOptions, type Start } from './RoomProcess.js';
 
 export interface PoolLimits {
   readonly roomsPerProcess: number;
@@ -23,6 +23,7 @@ const unusableMs = 60_000;
 export class RoomPool {
   readonly #entry: URL;
   readonly #log: Logger;
+  readonly #startWith: Start | undefined;
   readonly #counters: Counters;
   readonly #processes = new Set<RoomProcess>();
   readonly #waiting = new Set<() => void>();
@@ -37,11 +38,14 @@ export class RoomPool {
     readonly limits: PoolLimits;
     readonly counters: Counters;
     readonly log: Logger;
+    /** Default: `spawn`. */
+    readonly start?: Start;
   }) {
     this.#entry = options.entry;
     this.#limits = options.limits;
     this.#counters = options.counters;
     this.#log = options.log;
+    this.#startWith = options.start;
   }
 
   set limits(limits: PoolLimits) {
@@ -107,10 +111,23 @@ export class RoomPool {
   }
 
   #start(): void {
+    try {
+      this.#processes.add(this.#started());
+      this.#count();
+    } catch (error) {
+      // The system has no memory for another one: that is tried again, as when it is lost.
+      this.#counters.add('roomProcessesLost');
+      this.#log.error({ code: 'room_worker_lost', err: error }, 'a process can’t be started');
+      this.#lost(false);
+    }
+  }
+
+  #started(): RoomProcess {
     let worksSinceMs = Infinity;
-    const sitter = new RoomProcess({
+    const options: RoomProcessOptions = {
       entry: this.#entry,
       log: this.#log,
+      ...(this.#startWith && { start: this.#startWith }),
       onReady: () => {
         worksSinceMs = performance.now();
         this.#log.debug({ pid: sitter.pid }, 'a process that joins rooms is ready');
@@ -129,9 +146,9 @@ export class RoomPool {
         this.#lost(livedMs > longestBackoffMs);
         this.#log.error({ code: 'room_worker_lost', pid: sitter.pid }, 'a process is lost');
       },
-    });
-    this.#processes.add(sitter);
-    this.#count();
+    };
+    const sitter = new RoomProcess(options);
+    return sitter;
   }
 
   /** At once where it was the first, later each time when there is something wrong with all of them. */
