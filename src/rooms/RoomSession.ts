@@ -96,16 +96,22 @@ export class RoomSession implements RoomEvents {
         return;
       }
       this.#room = room;
-      this.#tell({ type: 'joined', sid: await room.sid() });
-      this.#set('silent', silentMs, () => this.#tell({ type: 'nobodyPublished' }));
-      this.#look();
-      if (this.#lastLane > 0) this.#unset('silent');
-      this.othersChanged(room.others);
+      this.#inside(room, await room.sid());
     } catch (error) {
       if (this.#isOver) return;
       this.#tell({ type: 'joinFailed', message: error instanceof Error ? error.message : String(error) });
       this.#finish();
     }
+  }
+
+  #inside(room: JoinedRoom, sid: string): void {
+    // It was left while that was asked for: its last word is said.
+    if (this.#isOver) return;
+    this.#tell({ type: 'joined', sid });
+    this.#set('silent', silentMs, () => this.#tell({ type: 'nobodyPublished' }));
+    this.#look();
+    if (this.#lastLane > 0) this.#unset('silent');
+    this.othersChanged(room.others);
   }
 
   /** Leaves it, wherever it is with joining; never rejects. */

@@ -316,6 +316,7 @@ export class RoomVisit implements RoomInProcess {
     if (this.#state === 'over') return;
     const { sitter, wasLeaving } = { sitter: this.#sitter, wasLeaving: this.#state === 'leaving' };
     sitter?.forget(this.#number);
+    if (why === 'left' && !wasLeaving) return this.#leftUnasked(sitter);
     this.#lanes.leaveAll(why === 'lost' ? 'lost' : 'stop', this.#clock.now());
     if (why === 'lost' && !wasLeaving) {
       this.#event({ type: 'room_left', why: 'connection_lost', detail });
@@ -325,6 +326,15 @@ export class RoomVisit implements RoomInProcess {
     // That the room was lost makes its recording incomplete; that everybody has gone doesn't.
     if (why !== 'left') this.#event({ type: departures[why], why, detail });
     this.#end(why === 'removed' && !wasLeaving ? 'room_removed' : null);
+  }
+
+  /** The answer to what a former try was told, which was given up: what the process has of the room is nobody's any more. */
+  #leftUnasked(sitter: Sitter | null): void {
+    const detail = 'its process has left it unasked';
+    sitter?.leave(this.#number);
+    this.#lanes.leaveAll('lost', this.#clock.now());
+    if (this.#state === 'inside') this.#event({ type: 'room_left', why: 'worker_lost', detail });
+    this.#lost('room_worker_lost', detail);
   }
 
   #wait(): void {

@@ -226,6 +226,23 @@ await t.test('whoever leaves while it is still joining leaves all the same', asy
   t.equal(room.over, 1);
 });
 
+await t.test('whoever leaves before it is known which room that is says nothing after its last word', async (t) => {
+  const sdk = new FakeSdk();
+  const join = sdk.join.bind(sdk);
+  let tellSid: (sid: string) => void = () => undefined;
+  const sid = async (): Promise<string> => await new Promise((resolve) => (tellSid = resolve));
+  sdk.join = async (...how) => ({ ...(await join(...how)), sid });
+  const room = scene(sdk);
+  const joining = room.session.join();
+  await rest();
+  await room.session.leave();
+  tellSid('RM_1');
+  await joining;
+  await room.clock.pass(60_000);
+  t.same(kinds(room), ['exited']);
+  t.equal(sdk.left, 1);
+});
+
 await t.test('the end of the room ends its lanes, and what comes later is nobody’s', async (t) => {
   const room = scene();
   await room.session.join();

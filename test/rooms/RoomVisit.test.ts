@@ -482,6 +482,31 @@ await t.test('whoever leaves at once leaves, wherever it is', async (t) => {
   t.same(short(joining), ['room_joining', 'ended properly'], 'a process that says nothing isn’t waited for');
 });
 
+await t.test('what a process says late of a try that was given up doesn’t end the one after it', async (t) => {
+  const room = scene(t);
+  room.visit.begin();
+  await room.clock.pass(21_000);
+  const late = room.sitters[1];
+  late?.say({ type: 'exited', why: 'left', detail: '' });
+  t.same(late?.did, ['join', 'leave'], 'what it may have joined nevertheless is left');
+  await room.clock.pass(2000);
+  room.sitters[2]?.say({ type: 'joined', sid: 'RM_1' });
+  room.sitters[2]?.say({ type: 'laneJoined', participant: alice }, 1);
+  room.sitters[2]?.say({ type: 'exited', why: 'left', detail: '' });
+  await rest();
+  room.sitters[3]?.say({ type: 'joined', sid: 'RM_1' });
+  t.same(short(room), [
+    'room_joining',
+    'join_failed room_join_failed',
+    'join_failed room_worker_lost',
+    'joined',
+    'lane 1',
+    'lane 1 lost',
+    'room_left worker_lost',
+    'joined',
+  ]);
+});
+
 await t.test('a process that neither joins nor fails is given up', async (t) => {
   const room = scene(t);
   room.visit.begin();
