@@ -54,19 +54,20 @@ export class RoomPool {
   }
 
   /** Sees to it that there is a process with room for one more, if there may be another. */
-  warm(): void {
+  warm(isAlone = false): void {
     if (this.#isEnding || this.#unusableNow !== null || this.#timer !== undefined) return;
-    if (this.#open.length === 0 && this.#processes.size < this.#limits.roomProcesses) this.#start();
+    if (this.#open(isAlone).length === 0 && this.#processes.size < this.#limits.roomProcesses) this.#start();
     this.#thin();
   }
 
   /**
    * A process that can join a room now, and has a place reserved for it; resolves when there is one.
    *
+   * @param isAlone - it is to have none but this room, if there may be as many processes
    * @returns null when none is to be had: there are as many as there may be, and all are full
    * @throws ReelayError `sdk_missing`
    */
-  async place(signal: AbortSignal): Promise<RoomProcess | null> {
+  async place(signal: AbortSignal, isAlone = false): Promise<RoomProcess | null> {
     for (;;) {
       const unusable = this.#unusableNow;
       if (unusable !== null) {
@@ -74,14 +75,16 @@ export class RoomPool {
           'Run npm install @livekit/rtc-node@1.1.0 beside reelay, on glibc: there is none for musl.';
         throw new ReelayError('sdk_missing', { value: unusable, remedy });
       }
-      const ready = this.#open.filter(({ isReady }) => isReady).sort((a, b) => a.size - b.size);
-      const [emptiest] = ready;
-      emptiest?.reserve();
+      const ready = this.#open(isAlone).filter(({ isReady }) => isReady);
+      const [emptiest] = ready.sort((a, b) => a.size - b.size);
+      emptiest?.reserve(isAlone);
       if (emptiest !== undefined) return emptiest;
-      this.warm();
+      this.warm(isAlone);
       // One that is being started, or will be in a moment, has a place.
-      if (this.#open.length === 0 && this.#timer === undefined) return null;
-      await this.#change(signal);
+      const isToCome = this.#open(isAlone).length > 0 || this.#timer !== undefined;
+      if (isToCome) await this.#change(signal);
+      else if (isAlone) return await this.place(signal);
+      else return null;
     }
   }
 
@@ -102,12 +105,14 @@ export class RoomPool {
     return this.#unusable?.message ?? null;
   }
 
-  get #open(): readonly RoomProcess[] {
-    return [...this.#processes].filter((each) => this.#hasRoom(each));
+  /** Those with a place, or, for a room that is to be alone, with nothing else. */
+  #open(isAlone: boolean): readonly RoomProcess[] {
+    return [...this.#processes].filter((each) => this.#hasRoom(each) && !(isAlone && each.size > 0));
   }
 
   #hasRoom(sitter: RoomProcess): boolean {
-    return sitter.joined < mostJoined && sitter.size < this.#limits.roomsPerProcess && !sitter.isEnding;
+    const { joined, size, isEnding, isTaken } = sitter;
+    return joined < mostJoined && size < this.#limits.roomsPerProcess && !isEnding && !isTaken;
   }
 
   #start(): void {

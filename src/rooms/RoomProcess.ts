@@ -50,6 +50,7 @@ export class RoomProcess {
   readonly #rooms = new Map<number, RoomInProcess>();
   readonly #looking: NodeJS.Timeout;
   #reserved = 0;
+  #isTaken = false;
   #isReady = false;
   #isEnding = false;
   #isOver = false;
@@ -92,9 +93,19 @@ export class RoomProcess {
     return this.#rooms.size + this.#reserved;
   }
 
-  /** Keeps a place for a room, which is given it by {@link join}, or gives it back by {@link release}. */
-  reserve(): void {
+  /** Some room has it to itself. */
+  get isTaken(): boolean {
+    return this.#isTaken;
+  }
+
+  /**
+   * Keeps a place for a room, which is given it by {@link join}, or gives it back by {@link release}.
+   *
+   * @param isAlone - no other room gets one, then or later
+   */
+  reserve(isAlone: boolean): void {
     this.#reserved++;
+    this.#isTaken ||= isAlone;
   }
 
   release(): void {

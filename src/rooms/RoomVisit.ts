@@ -12,7 +12,7 @@ import { VisitLanes } from './VisitLanes.js';
 /** What a visit needs of a process; of a pool; of a server; and of time. */
 export type Sitter = Pick<RoomProcess, 'join' | 'leave' | 'forget' | 'release'>;
 export interface Sitters {
-  place(signal: AbortSignal): Promise<Sitter | null>;
+  place(signal: AbortSignal, isAlone: boolean): Promise<Sitter | null>;
   changed(): void;
 }
 export type Door = Pick<RoomServer, 'rooms' | 'token'>;
@@ -247,7 +247,8 @@ export class RoomVisit implements RoomInProcess {
     const placing = new AbortController();
     this.#placing = placing;
     this.#after(placeMs, () => placing.abort(new ReelayError('room_worker_lost', { value })));
-    return await this.#sitters.place(placing.signal);
+    // What breaks its processes is to harm nobody else, and who shares one with that is to get away from it.
+    return await this.#sitters.place(placing.signal, this.#patience.isWary);
   }
 
   #join(sitter: Sitter, sid: string, token: string): void {

@@ -61,6 +61,8 @@ interface Scene {
   readonly clock: FakeClock;
   readonly said: FromRooms[];
   readonly sitters: FakeSitter[];
+  /** Of each place that was asked for, whether it was to be for nobody else. */
+  readonly alone: boolean[];
   /** Sid that the server has under the name; null: none; an error: what it answers with. */
   sid: string | null | ReelayError;
   /** Whether there is a place; null: there will be, once a process is ready, and none ever is. */
@@ -89,7 +91,9 @@ function scene(t: Test, change: Partial<RoomToJoin> = {}): Scene {
       return await Promise.resolve('token');
     },
   };
-  const place = async (signal: AbortSignal): Promise<Sitter | null> => {
+  const alone: boolean[] = [];
+  const place = async (signal: AbortSignal, isAlone: boolean): Promise<Sitter | null> => {
+    alone.push(isAlone);
     await Promise.resolve();
     if (made.hasPlace === null)
       return await new Promise((_resolve, reject) =>
@@ -113,7 +117,11 @@ function scene(t: Test, change: Partial<RoomToJoin> = {}): Scene {
       onOver: () => undefined,
     },
   );
-  const made: Scene = { clock, said, sitters, identities, sid: 'RM_1', hasPlace: true, visit, reader };
+  const made: Scene = {
+    ...{ clock, said, sitters, alone, identities, visit, reader },
+    sid: 'RM_1',
+    hasPlace: true,
+  };
   return made;
 }
 
@@ -210,6 +218,7 @@ await t.test('a room that breaks each of its processes is joined less and less o
   }
   const pauses = began.slice(1).map((ms, index) => ms - (began[index] ?? 0) - 1000);
   t.equal(pauses[0], 0, 'the first time it goes back at once');
+  t.same(room.alone.slice(0, 4), [false, false, true, true], 'and then into a process of its own');
   t.ok((pauses[1] ?? 0) >= 250);
   t.ok((pauses[5] ?? 0) >= 4000, pauses.join(', '));
   t.equal(short(room).at(-1), 'ended room_worker_lost');
