@@ -56,6 +56,7 @@ export class RoomCall implements CallStream {
   #asked = 0;
   /** Of the lanes' numbers: each thread counts them from 1. */
   #generation = 0;
+  #isLeaving = false;
   #isOver = false;
   #hasBeenInside = false;
   #hasBeenHeard = false;
@@ -96,6 +97,8 @@ export class RoomCall implements CallStream {
 
   /** Has the room joined; also by a successor of the thread that has joined it before. */
   join(): void {
+    // Nobody is in it any more who could leave it.
+    if (this.#isLeaving) return this.#end({ reason: 'stop', closeCode: null }, null, performance.now());
     const { url, apiKey, apiSecret, departureSeconds, sampleRate } = this.#livekit;
     const { accountId } = this.#call.identity;
     const recordingId = this.#call.recording.recordingId ?? '';
@@ -117,6 +120,7 @@ export class RoomCall implements CallStream {
 
   /** Whatever is on its way of its audio is written first, and the end comes with the answer. */
   leave(): void {
+    this.#isLeaving = true;
     this.#post({ type: 'leave', room: this.number });
   }
 

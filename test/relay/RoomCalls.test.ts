@@ -219,6 +219,20 @@ await t.test('what is asked while there is no thread is asked of its successor',
   t.match(await pausing, { recording: 'paused' });
 });
 
+await t.test('a room that is to be left when the thread is lost isn’t joined again', (t) => {
+  const { rooms, tap, posted } = scene();
+  rooms.record(asked('support', 'RM_1'));
+  rooms.receive({ type: 'joined', room: 1, sid: 'RM_1', arrivalMs: 1 });
+  rooms.threadLost();
+  rooms.leaveAll();
+  posted.length = 0;
+  rooms.receive({ type: 'ready' });
+  t.same(posted, []);
+  t.same(tap.calls[0]?.end_, { ended: true });
+  t.equal(rooms.size, 0);
+  t.end();
+});
+
 await t.test('what can’t be recorded is said, and not begun', (t) => {
   const full = scene();
   full.calls.isSpoolFull = true;
