@@ -88,7 +88,8 @@ export class LaneWriter {
   write(pcm: Uint8Array, arrivalMs: number): void {
     if (this.keep === 'nothing') return;
     if (this.#address !== null) return this.#put(this.#address, pcm, arrivalMs, this.keep);
-    if (this.#held.length < mostHeld) this.#held.push({ keep: this.keep, pcm: Uint8Array.from(pcm), arrivalMs });
+    if (this.#held.length < mostHeld)
+      this.#held.push({ keep: this.keep, pcm: Uint8Array.from(pcm), arrivalMs });
     else this.#lose(arrivalMs);
   }
 
@@ -114,7 +115,8 @@ export class LaneWriter {
   #put(address: TapAddress, pcm: Uint8Array, arrivalMs: number, keep: RoomKeep): void {
     if (address.call === 0) return;
     let isWritten: boolean;
-    if (this.keep === 'audio' && keep === 'audio') isWritten = this.#ring.write(RecordKind.audio, address, arrivalMs, pcm);
+    if (this.keep === 'audio' && keep === 'audio')
+      isWritten = this.#ring.write(RecordKind.audio, address, arrivalMs, pcm);
     else {
       mutedView.setUint32(0, pcm.length, true);
       isWritten = this.keep === 'nothing' || this.#ring.write(RecordKind.muted, address, arrivalMs, muted);

@@ -81,18 +81,21 @@ function scene(): Scene {
   };
 }
 
-await t.test('a process that is to end waits until the server knows of the rooms that it has left', async (t) => {
-  const { sdk, told, order, leaveAll } = scene();
-  await order(1, join);
-  await order(1, { type: 'leave' });
-  t.same(told, ['ready', 'joined', 'exited'], 'the room is over');
-  const areLeft = leaveAll();
-  await rest();
-  t.equal(areLeft(), false, 'the server doesn’t know yet');
-  sdk.answers[0]?.();
-  await rest();
-  t.equal(areLeft(), true);
-});
+await t.test(
+  'a process that is to end waits until the server knows of the rooms that it has left',
+  async (t) => {
+    const { sdk, told, order, leaveAll } = scene();
+    await order(1, join);
+    await order(1, { type: 'leave' });
+    t.same(told, ['ready', 'joined', 'exited'], 'the room is over');
+    const areLeft = leaveAll();
+    await rest();
+    t.equal(areLeft(), false, 'the server doesn’t know yet');
+    sdk.answers[0]?.();
+    await rest();
+    t.equal(areLeft(), true);
+  },
+);
 
 await t.test('also of those that it leaves by itself, and of those that it has yet to leave', async (t) => {
   const { sdk, clock, told, order, leaveAll } = scene();

@@ -100,20 +100,23 @@ await t.test(
   },
 );
 
-await t.test('a room that is to be alone shares its process with nobody, as long as there may be another', async (t) => {
-  const { pool } = poolOf(t, { roomsPerProcess: 3, roomProcesses: 3 });
-  const pids: (number | undefined)[] = [];
-  for (const [room, isAlone] of [false, true, false, true, true].entries()) {
-    const place = await pool.place(never, isAlone);
-    if (place === null) throw new Error('no place');
-    pids.push(place.pid);
-    join(place, room + 1, 'a');
-    pool.changed();
-  }
-  t.equal(pids[2], pids[0], 'those that needn’t be share one');
-  t.equal(new Set(pids.slice(1, 4)).size, 3, 'those that are to be are alone');
-  t.equal(pids[4], pids[0], 'where there may be no more, they share all the same');
-});
+await t.test(
+  'a room that is to be alone shares its process with nobody, as long as there may be another',
+  async (t) => {
+    const { pool } = poolOf(t, { roomsPerProcess: 3, roomProcesses: 3 });
+    const pids: (number | undefined)[] = [];
+    for (const [room, isAlone] of [false, true, false, true, true].entries()) {
+      const place = await pool.place(never, isAlone);
+      if (place === null) throw new Error('no place');
+      pids.push(place.pid);
+      join(place, room + 1, 'a');
+      pool.changed();
+    }
+    t.equal(pids[2], pids[0], 'those that needn’t be share one');
+    t.equal(new Set(pids.slice(1, 4)).size, 3, 'those that are to be are alone');
+    t.equal(pids[4], pids[0], 'where there may be no more, they share all the same');
+  },
+);
 
 await t.test('a process whose library aborts is lost like one that is killed', async (t) => {
   const { pool } = poolOf(t);

@@ -123,30 +123,33 @@ await t.test('what was said is kept, however early a track or the room ends', as
   t.same(kinds(room).slice(3), ['laneLeft 1', 'laneLeft 2', 'exited']);
 });
 
-await t.test('a track that is heard anew under the same sid is another lane, and the one before is over', async (t) => {
-  const room = scene();
-  await room.session.join();
-  const former = new FakeTrack('TR_a', 'alice');
-  room.sdk.events?.trackHeard(former);
-  former.say(new Int16Array(4800).fill(1));
-  await rest();
-  const latter = new FakeTrack('TR_a', 'alice');
-  room.sdk.events?.trackHeard(latter);
-  t.same(kinds(room), ['joined', 'laneJoined 1', 'laneLeft 1', 'laneJoined 2']);
-  former.say(new Int16Array(4800).fill(2));
-  former.end();
-  latter.say(new Int16Array(4800).fill(3));
-  await rest();
-  await room.session.leave();
-  t.same(kinds(room).slice(4), ['laneLeft 2', 'exited']);
-  t.same(
-    room.heard.map(({ lane, samples }) => [lane, samples[0]]),
-    [
-      [1, 1],
-      [2, 3],
-    ],
-  );
-});
+await t.test(
+  'a track that is heard anew under the same sid is another lane, and the one before is over',
+  async (t) => {
+    const room = scene();
+    await room.session.join();
+    const former = new FakeTrack('TR_a', 'alice');
+    room.sdk.events?.trackHeard(former);
+    former.say(new Int16Array(4800).fill(1));
+    await rest();
+    const latter = new FakeTrack('TR_a', 'alice');
+    room.sdk.events?.trackHeard(latter);
+    t.same(kinds(room), ['joined', 'laneJoined 1', 'laneLeft 1', 'laneJoined 2']);
+    former.say(new Int16Array(4800).fill(2));
+    former.end();
+    latter.say(new Int16Array(4800).fill(3));
+    await rest();
+    await room.session.leave();
+    t.same(kinds(room).slice(4), ['laneLeft 2', 'exited']);
+    t.same(
+      room.heard.map(({ lane, samples }) => [lane, samples[0]]),
+      [
+        [1, 1],
+        [2, 3],
+      ],
+    );
+  },
+);
 
 await t.test('a track that isn’t heard is told with the reason', async (t) => {
   const room = scene();
@@ -226,22 +229,25 @@ await t.test('whoever leaves while it is still joining leaves all the same', asy
   t.equal(room.over, 1);
 });
 
-await t.test('whoever leaves before it is known which room that is says nothing after its last word', async (t) => {
-  const sdk = new FakeSdk();
-  const join = sdk.join.bind(sdk);
-  let tellSid: (sid: string) => void = () => undefined;
-  const sid = async (): Promise<string> => await new Promise((resolve) => (tellSid = resolve));
-  sdk.join = async (...how) => ({ ...(await join(...how)), sid });
-  const room = scene(sdk);
-  const joining = room.session.join();
-  await rest();
-  await room.session.leave();
-  tellSid('RM_1');
-  await joining;
-  await room.clock.pass(60_000);
-  t.same(kinds(room), ['exited']);
-  t.equal(sdk.left, 1);
-});
+await t.test(
+  'whoever leaves before it is known which room that is says nothing after its last word',
+  async (t) => {
+    const sdk = new FakeSdk();
+    const join = sdk.join.bind(sdk);
+    let tellSid: (sid: string) => void = () => undefined;
+    const sid = async (): Promise<string> => await new Promise((resolve) => (tellSid = resolve));
+    sdk.join = async (...how) => ({ ...(await join(...how)), sid });
+    const room = scene(sdk);
+    const joining = room.session.join();
+    await rest();
+    await room.session.leave();
+    tellSid('RM_1');
+    await joining;
+    await room.clock.pass(60_000);
+    t.same(kinds(room), ['exited']);
+    t.equal(sdk.left, 1);
+  },
+);
 
 await t.test('the end of the room ends its lanes, and what comes later is nobody’s', async (t) => {
   const room = scene();

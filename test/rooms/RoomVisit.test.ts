@@ -205,36 +205,42 @@ async function crash(room: Scene, number: number, afterMs: number): Promise<numb
   return beganMs;
 }
 
-await t.test('a room that breaks each of its processes is joined less and less often, and in the end no more', async (t) => {
-  const room = scene(t);
-  room.visit.begin();
-  const began: number[] = [];
-  for (let number = 1; number <= 20; number++) {
-    if (short(room).at(-1)?.startsWith('ended')) break;
-    began.push(await crash(room, number, 1000));
-    // What the server says of it changes nothing.
-    room.visit.hint();
-    await rest();
-  }
-  const pauses = began.slice(1).map((ms, index) => ms - (began[index] ?? 0) - 1000);
-  t.equal(pauses[0], 0, 'the first time it goes back at once');
-  t.same(room.alone.slice(0, 4), [false, false, true, true], 'and then into a process of its own');
-  t.ok((pauses[1] ?? 0) >= 250);
-  t.ok((pauses[5] ?? 0) >= 4000, pauses.join(', '));
-  t.equal(short(room).at(-1), 'ended room_worker_lost');
-  t.ok(room.clock.now() < 80_000);
-});
+await t.test(
+  'a room that breaks each of its processes is joined less and less often, and in the end no more',
+  async (t) => {
+    const room = scene(t);
+    room.visit.begin();
+    const began: number[] = [];
+    for (let number = 1; number <= 20; number++) {
+      if (short(room).at(-1)?.startsWith('ended')) break;
+      began.push(await crash(room, number, 1000));
+      // What the server says of it changes nothing.
+      room.visit.hint();
+      await rest();
+    }
+    const pauses = began.slice(1).map((ms, index) => ms - (began[index] ?? 0) - 1000);
+    t.equal(pauses[0], 0, 'the first time it goes back at once');
+    t.same(room.alone.slice(0, 4), [false, false, true, true], 'and then into a process of its own');
+    t.ok((pauses[1] ?? 0) >= 250);
+    t.ok((pauses[5] ?? 0) >= 4000, pauses.join(', '));
+    t.equal(short(room).at(-1), 'ended room_worker_lost');
+    t.ok(room.clock.now() < 80_000);
+  },
+);
 
-await t.test('a room that was stayed in for a while between two losses is gone back to at once', async (t) => {
-  const room = scene(t);
-  room.visit.begin();
-  await rest();
-  for (let number = 1; number <= 10; number++) {
-    const beforeMs = room.clock.now();
-    t.equal((await crash(room, number, 11_000)) - beforeMs, 0);
-  }
-  t.equal(room.sitters.length, 11);
-});
+await t.test(
+  'a room that was stayed in for a while between two losses is gone back to at once',
+  async (t) => {
+    const room = scene(t);
+    room.visit.begin();
+    await rest();
+    for (let number = 1; number <= 10; number++) {
+      const beforeMs = room.clock.now();
+      t.equal((await crash(room, number, 11_000)) - beforeMs, 0);
+    }
+    t.equal(room.sitters.length, 11);
+  },
+);
 
 /** Of the records in the ring: kind, stream, first byte. */
 function written({ reader }: Scene): number[][] {
@@ -258,36 +264,42 @@ async function shortlyHeard(t: Test): Promise<Scene> {
   return room;
 }
 
-await t.test('what a lane has said that has left already is kept until it is known where it belongs', async (t) => {
-  const room = await shortlyHeard(t);
-  room.visit.open(1, { call: 3, stream: 9 });
-  t.same(written(room), [
-    [RecordKind.audio, 9, 1],
-    [RecordKind.audio, 9, 2],
-  ]);
-  t.same(short(room).slice(4), ['lane 1 stop']);
-  await room.clock.pass(10_000);
-  room.visit.open(1, { call: 3, stream: 9 });
-  t.equal(written(room).length, 2, 'once');
-  t.equal(short(room).length, 5);
-});
+await t.test(
+  'what a lane has said that has left already is kept until it is known where it belongs',
+  async (t) => {
+    const room = await shortlyHeard(t);
+    room.visit.open(1, { call: 3, stream: 9 });
+    t.same(written(room), [
+      [RecordKind.audio, 9, 1],
+      [RecordKind.audio, 9, 2],
+    ]);
+    t.same(short(room).slice(4), ['lane 1 stop']);
+    await room.clock.pass(10_000);
+    room.visit.open(1, { call: 3, stream: 9 });
+    t.equal(written(room).length, 2, 'once');
+    t.equal(short(room).length, 5);
+  },
+);
 
-await t.test('what was said during a pause stays out, though it is known after it where it belongs', async (t) => {
-  const room = scene(t);
-  room.visit.begin();
-  await rest();
-  room.sitters[0]?.say({ type: 'joined', sid: 'RM_1' });
-  room.sitters[0]?.say({ type: 'laneJoined', participant: alice }, 1);
-  room.visit.keep = 'length';
-  room.visit.audio(1, 1100, new Uint8Array(960).fill(1));
-  room.visit.keep = 'audio';
-  room.visit.audio(1, 1200, new Uint8Array(960).fill(2));
-  room.visit.open(1, { call: 3, stream: 9 });
-  t.same(written(room), [
-    [RecordKind.muted, 9, 960 & 255],
-    [RecordKind.audio, 9, 2],
-  ]);
-});
+await t.test(
+  'what was said during a pause stays out, though it is known after it where it belongs',
+  async (t) => {
+    const room = scene(t);
+    room.visit.begin();
+    await rest();
+    room.sitters[0]?.say({ type: 'joined', sid: 'RM_1' });
+    room.sitters[0]?.say({ type: 'laneJoined', participant: alice }, 1);
+    room.visit.keep = 'length';
+    room.visit.audio(1, 1100, new Uint8Array(960).fill(1));
+    room.visit.keep = 'audio';
+    room.visit.audio(1, 1200, new Uint8Array(960).fill(2));
+    room.visit.open(1, { call: 3, stream: 9 });
+    t.same(written(room), [
+      [RecordKind.muted, 9, 960 & 255],
+      [RecordKind.audio, 9, 2],
+    ]);
+  },
+);
 
 await t.test('where that never becomes known, it is told that it is missing', async (t) => {
   const waited = await shortlyHeard(t);
@@ -309,22 +321,25 @@ await t.test('where that never becomes known, it is told that it is missing', as
   t.same(written(ended), []);
 });
 
-await t.test('what a successor of the thread joins it joins under another identity, and hears nobody first', async (t) => {
-  const rooms = [scene(t), scene(t, { isRejoin: true, wasHeard: true, generation: 2 })];
-  for (const room of rooms) {
-    room.visit.begin();
-    await rest();
-    room.sitters[0]?.say({ type: 'joined', sid: 'RM_1' });
-    room.sitters[0]?.say({ type: 'laneJoined', participant: alice }, 1);
-    room.visit.audio(1, 1100, new Uint8Array(960));
-  }
-  const identities = rooms.flatMap((room) => room.identities);
-  t.same(identities, ['reelay-rec-1-1', 'reelay-rec-2-1']);
-  t.same(
-    rooms.map((room) => short(room).includes('first_audio')),
-    [true, false],
-  );
-});
+await t.test(
+  'what a successor of the thread joins it joins under another identity, and hears nobody first',
+  async (t) => {
+    const rooms = [scene(t), scene(t, { isRejoin: true, wasHeard: true, generation: 2 })];
+    for (const room of rooms) {
+      room.visit.begin();
+      await rest();
+      room.sitters[0]?.say({ type: 'joined', sid: 'RM_1' });
+      room.sitters[0]?.say({ type: 'laneJoined', participant: alice }, 1);
+      room.visit.audio(1, 1100, new Uint8Array(960));
+    }
+    const identities = rooms.flatMap((room) => room.identities);
+    t.same(identities, ['reelay-rec-1-1', 'reelay-rec-2-1']);
+    t.same(
+      rooms.map((room) => short(room).includes('first_audio')),
+      [true, false],
+    );
+  },
+);
 
 await t.test('a room that is gone before it was joined is not made anew', async (t) => {
   const room = scene(t);
@@ -449,30 +464,33 @@ await t.test('a room without a place waits for one, and says so once', async (t)
   t.equal(room.sitters.length, 1);
 });
 
-await t.test('processes that never get as far as joining are waited for with a word, and not for ever', async (t) => {
-  const room = scene(t);
-  room.hasPlace = null;
-  room.visit.begin();
-  await room.clock.pass(11_000);
-  t.same(short(room), ['room_joining', 'join_failed room_worker_lost']);
-  room.visit.leave();
-  await room.clock.pass(60_000);
-  t.equal(short(room).at(-1), 'ended properly', 'whoever leaves meanwhile leaves');
+await t.test(
+  'processes that never get as far as joining are waited for with a word, and not for ever',
+  async (t) => {
+    const room = scene(t);
+    room.hasPlace = null;
+    room.visit.begin();
+    await room.clock.pass(11_000);
+    t.same(short(room), ['room_joining', 'join_failed room_worker_lost']);
+    room.visit.leave();
+    await room.clock.pass(60_000);
+    t.equal(short(room).at(-1), 'ended properly', 'whoever leaves meanwhile leaves');
 
-  const hopeless = scene(t);
-  hopeless.hasPlace = null;
-  hopeless.visit.begin();
-  await hopeless.clock.pass(45_000);
-  t.equal(short(hopeless).at(-1), 'ended room_worker_lost');
+    const hopeless = scene(t);
+    hopeless.hasPlace = null;
+    hopeless.visit.begin();
+    await hopeless.clock.pass(45_000);
+    t.equal(short(hopeless).at(-1), 'ended room_worker_lost');
 
-  const healed = scene(t);
-  healed.hasPlace = null;
-  healed.visit.begin();
-  await healed.clock.pass(9000);
-  healed.hasPlace = true;
-  await healed.clock.pass(2000);
-  t.same(healed.sitters[0]?.did, ['join']);
-});
+    const healed = scene(t);
+    healed.hasPlace = null;
+    healed.visit.begin();
+    await healed.clock.pass(9000);
+    healed.hasPlace = true;
+    await healed.clock.pass(2000);
+    t.same(healed.sitters[0]?.did, ['join']);
+  },
+);
 
 await t.test('whoever leaves at once leaves, wherever it is', async (t) => {
   const looking = scene(t);
@@ -491,30 +509,33 @@ await t.test('whoever leaves at once leaves, wherever it is', async (t) => {
   t.same(short(joining), ['room_joining', 'ended properly'], 'a process that says nothing isn’t waited for');
 });
 
-await t.test('what a process says late of a try that was given up doesn’t end the one after it', async (t) => {
-  const room = scene(t);
-  room.visit.begin();
-  await room.clock.pass(21_000);
-  const late = room.sitters[1];
-  late?.say({ type: 'exited', why: 'left', detail: '' });
-  t.same(late?.did, ['join', 'leave'], 'what it may have joined nevertheless is left');
-  await room.clock.pass(2000);
-  room.sitters[2]?.say({ type: 'joined', sid: 'RM_1' });
-  room.sitters[2]?.say({ type: 'laneJoined', participant: alice }, 1);
-  room.sitters[2]?.say({ type: 'exited', why: 'left', detail: '' });
-  await rest();
-  room.sitters[3]?.say({ type: 'joined', sid: 'RM_1' });
-  t.same(short(room), [
-    'room_joining',
-    'join_failed room_join_failed',
-    'join_failed room_worker_lost',
-    'joined',
-    'lane 1',
-    'lane 1 lost',
-    'room_left worker_lost',
-    'joined',
-  ]);
-});
+await t.test(
+  'what a process says late of a try that was given up doesn’t end the one after it',
+  async (t) => {
+    const room = scene(t);
+    room.visit.begin();
+    await room.clock.pass(21_000);
+    const late = room.sitters[1];
+    late?.say({ type: 'exited', why: 'left', detail: '' });
+    t.same(late?.did, ['join', 'leave'], 'what it may have joined nevertheless is left');
+    await room.clock.pass(2000);
+    room.sitters[2]?.say({ type: 'joined', sid: 'RM_1' });
+    room.sitters[2]?.say({ type: 'laneJoined', participant: alice }, 1);
+    room.sitters[2]?.say({ type: 'exited', why: 'left', detail: '' });
+    await rest();
+    room.sitters[3]?.say({ type: 'joined', sid: 'RM_1' });
+    t.same(short(room), [
+      'room_joining',
+      'join_failed room_join_failed',
+      'join_failed room_worker_lost',
+      'joined',
+      'lane 1',
+      'lane 1 lost',
+      'room_left worker_lost',
+      'joined',
+    ]);
+  },
+);
 
 await t.test('a process that neither joins nor fails is given up', async (t) => {
   const room = scene(t);
