@@ -42,9 +42,9 @@ interface Scene {
   readonly clock: FakeClock;
   readonly host: RoomHost;
   readonly told: string[];
-  order(room: number, message: ToRoomProcess): Promise<void>;
+  readonly order: (room: number, message: ToRoomProcess) => Promise<void>;
   /** Leaves all rooms. @returns whether they are left, as it is then */
-  leaveAll(): () => boolean;
+  readonly leaveAll: () => () => boolean;
 }
 
 function scene(): Scene {
