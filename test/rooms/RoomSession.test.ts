@@ -281,14 +281,14 @@ await t.test('what the jitter buffer has made up is told, when it is worth it, a
     room.told.flatMap(({ message }) => (message.type === 'concealed' ? [message.samples] : [])),
     [4800, 9600],
   );
-  alice.report = report(24_000, 0, 24_000);
+  alice.report = report(24_000, 0, 20_000);
   await room.clock.pass(2000);
   alice.end();
   await rest();
   t.same(
     room.told.slice(-2).map(({ lane, message }) => [lane, message]),
     [
-      [1, { type: 'concealed', samples: 9600 }],
+      [1, { type: 'concealed', samples: 5600 }],
       [1, { type: 'laneLeft' }],
     ],
     'before a lane ends, too',
