@@ -108,7 +108,9 @@ export class LaneWriter {
 
   /** The address won't come: what waits for it is missing. */
   giveUp(): void {
-    for (const { arrivalMs } of this.#held.splice(0)) this.#lose(arrivalMs);
+    const held = this.#held.splice(0);
+    if (this.keep === 'nothing') return;
+    for (const { arrivalMs } of held) this.#lose(arrivalMs);
   }
 
   /** @param keep - when it came: what was said during a pause isn't kept because that is over */

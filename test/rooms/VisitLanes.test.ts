@@ -72,6 +72,11 @@ await t.test('where that never becomes known, it is told that it is missing', as
   await ended.clock.pass(10_000);
   t.equal(ended.said.length, 8, 'and once');
   t.same(written(ended), []);
+
+  const stopped = await shortlyHeard(t);
+  stopped.visit.keep = 'nothing';
+  await stopped.clock.pass(5000);
+  t.match(stopped.said.slice(4), [{ type: 'laneLeft', lane: 1 }], 'unless nothing is kept any more');
 });
 
 await t.test(
