@@ -18,6 +18,7 @@ export class Patience {
   #pauseMs = firstPauseMs;
   #sinceMs = Infinity;
   #shortStays = 0;
+  #isProcessBroken = false;
 
   /** @param hasBeenInside - a predecessor has, so that it is a way back */
   constructor(hasBeenInside: boolean, nowMs: number) {
@@ -34,13 +35,24 @@ export class Patience {
     return this.#shortStays > 1;
   }
 
+  /** Its process was lost this time, too, so that it had better have one to itself. */
+  get isToBeAlone(): boolean {
+    return this.isWary && this.#isProcessBroken;
+  }
+
   entered(nowMs: number): void {
     this.#hasBeenInside = true;
     this.#sinceMs = nowMs;
   }
 
-  /** It was thrown out. @returns whether it may go back at once */
-  left(nowMs: number): boolean {
+  /**
+   * It was thrown out.
+   *
+   * @param isProcessLost - with its process, and not by the server
+   * @returns whether it may go back at once
+   */
+  left(nowMs: number, isProcessLost: boolean): boolean {
+    this.#isProcessBroken = isProcessLost;
     if (nowMs - this.#sinceMs >= settledMs) {
       this.#shortStays = 0;
       this.#pauseMs = firstPauseMs;

@@ -248,7 +248,7 @@ export class RoomVisit implements RoomInProcess {
     this.#placing = placing;
     this.#after(placeMs, () => placing.abort(new ReelayError('room_worker_lost', { value })));
     // What breaks its processes is to harm nobody else, and who shares one with that is to get away from it.
-    return await this.#sitters.place(placing.signal, this.#patience.isWary);
+    return await this.#sitters.place(placing.signal, this.#patience.isToBeAlone);
   }
 
   #join(sitter: Sitter, sid: string, token: string): void {
@@ -305,7 +305,7 @@ export class RoomVisit implements RoomInProcess {
     if (this.#state === 'over' || this.#state === 'leaving') return;
     const nowMs = this.#clock.now();
     const wasInside = this.#state === 'inside';
-    const isAtOnce = wasInside && this.#patience.left(nowMs);
+    const isAtOnce = wasInside && this.#patience.left(nowMs, code === 'room_worker_lost');
     this.#letGo('lost');
     if (!wasInside) this.#event({ type: 'join_failed', code, detail });
     if (this.#patience.isOver(nowMs)) this.#end(code);

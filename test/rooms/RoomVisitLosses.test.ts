@@ -62,6 +62,18 @@ await t.test(
   },
 );
 
+await t.test('a room whose server throws it out again and again shares its process as before', async (t) => {
+  const room = scene(t);
+  room.visit.begin();
+  await rest();
+  for (let number = 0; number < 4; number++) {
+    room.sitters[number]?.say({ type: 'joined', sid: 'RM_1' });
+    room.sitters[number]?.say({ type: 'exited', why: 'lost', detail: 'SIGNAL_CLOSE' });
+    await room.clock.pass(2000);
+  }
+  t.same(room.alone, [false, false, false, false, false]);
+});
+
 await t.test(
   'a room that was stayed in for a while between two losses is gone back to at once',
   async (t) => {
