@@ -7,7 +7,7 @@ import type { FromRoomProcess } from '../../src/rooms/RoomMessage.js';
 import { Counters } from '../../src/tap/Counters.js';
 import { createRing } from '../../src/tap/Ring.js';
 import type { FromRooms, RoomToJoin } from '../../src/tap/RoomsMessage.js';
-import { OwnSequence } from '../../src/tap/Sequence.js';
+import { SharedSequence } from '../../src/tap/Sequence.js';
 import { TapReader } from '../../src/tap/TapReader.js';
 import { readRecords } from '../../src/tap/RecordReader.js';
 import { RecordKind } from '../../src/tap/TapRecord.js';
@@ -101,7 +101,7 @@ function scene(t: Test, change: Partial<RoomToJoin> = {}): Scene {
       sitters: { place, changed: () => undefined },
       door,
       clock,
-      ring: new RoomRing(ring, new OwnSequence(), new Counters()),
+      ring: new RoomRing(ring, new SharedSequence(), new Counters()),
       post: (message) => said.push(message),
       onMissed: () => undefined,
       onOver: () => undefined,
