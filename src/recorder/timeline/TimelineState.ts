@@ -66,7 +66,22 @@ export const longestWaitMs = 30_000;
 const maxEvents = 5000;
 /** What comes with every piece of speech leaves this much of the list to what is rare. */
 const reservedEvents = 1000;
-const frequentEvents: readonly string[] = ['mark', 'mark_echo', 'clear'];
+const frequentEvents: readonly string[] = [
+  'mark',
+  'mark_echo',
+  'clear',
+  // What participants of a room, or their lines, can make happen as often as they like.
+  'concealed',
+  'lane_adjusted',
+  'lane_delay',
+  'lane_failed',
+  'lane_joined',
+  'lane_left',
+  'lane_muted',
+  'lane_unmuted',
+  'stream_started',
+  'stream_ended',
+];
 
 export function createTimelineState(facts: CallFacts): TimelineState {
   return {
