@@ -79,8 +79,6 @@ const frequentEvents: readonly string[] = [
   'lane_left',
   'lane_muted',
   'lane_unmuted',
-  'stream_started',
-  'stream_ended',
 ];
 
 export function createTimelineState(facts: CallFacts): TimelineState {
@@ -121,7 +119,8 @@ export function addEvent(
   sample: number,
   detail: Readonly<Record<string, unknown>> = {},
 ): void {
-  const room = frequentEvents.includes(type) ? maxEvents - reservedEvents : maxEvents;
+  const isFrequent = frequentEvents.includes(type) || (type.startsWith('stream_') && 'lane' in detail);
+  const room = isFrequent ? maxEvents - reservedEvents : maxEvents;
   if (state.events.length >= room) state.eventsOmitted++;
   else state.events.push({ ...detail, type, sample });
 }
