@@ -1,7 +1,7 @@
 import type { Counters } from '../tap/Counters.js';
 import { RingWriter } from '../tap/Ring.js';
 import type { RoomKeep } from '../tap/RoomsMessage.js';
-import type { Sequence } from '../tap/Sequence.js';
+import type { SharedSequence } from '../tap/Sequence.js';
 import type { TapAddress } from '../tap/Tap.js';
 import { Encoding, mutedBytes, RecordKind, recordHeaderBytes, Track } from '../tap/TapRecord.js';
 
@@ -18,10 +18,10 @@ interface Held {
 /** The ring that rooms fill, as all of their lanes share it. */
 export class RoomRing {
   readonly #ring: RingWriter;
-  readonly #sequence: Sequence;
+  readonly #sequence: SharedSequence;
   readonly #counters: Counters;
 
-  constructor(ring: SharedArrayBuffer, sequence: Sequence, counters: Counters) {
+  constructor(ring: SharedArrayBuffer, sequence: SharedSequence, counters: Counters) {
     this.#ring = new RingWriter(ring);
     this.#sequence = sequence;
     this.#counters = counters;
@@ -47,9 +47,7 @@ export class RoomRing {
     view.setFloat64(offset + 16, arrivalMs, true);
     view.setFloat64(offset + 24, NaN, true);
     bytes.set(payload, offset + recordHeaderBytes);
-    // Last of all: a thread that ended between the two would leave a number for which the recorder waits.
-    view.setFloat64(offset + 32, this.#sequence.next(), true);
-    this.#ring.commit();
+    this.#ring.commitNumbered(offset, this.#sequence.cells);
     return true;
   }
 
