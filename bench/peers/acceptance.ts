@@ -46,6 +46,12 @@ function held({ capacities, base }: BenchResult): Bound[] {
   const of = (subject: string) =>
     capacities.find((each) => each.subject === subject && each.dialect === 'twilio');
   const own = of(recording);
+  // All of reelay on one processor, like all of a stand-in; its share of two says what that would hold if nothing waited for anything.
+  const onOneCore = of('reelay-one-core');
+  const [perCore, measured] =
+    onOneCore === undefined ? [own?.perCoreOfAll, 'CPU'] : ([onOneCore.holds, 'held'] as const);
+  const perCoreOf = (subject: string): number | undefined =>
+    onOneCore === undefined ? of(subject)?.perCoreOfAll : of(subject)?.holds;
   const bound = (
     what: string,
     value: number | undefined,
@@ -59,15 +65,15 @@ function held({ capacities, base }: BenchResult): Bound[] {
   return [
     ...bound(`calls held, against ${base}`, own?.holds, of(base)?.holds, 1),
     ...bound(
-      'calls per core of everything, against record-wav',
-      own?.perCoreOfAll,
-      of('record-wav')?.perCoreOfAll,
+      `calls per core of everything (${measured}), against record-wav`,
+      perCore,
+      perCoreOf('record-wav'),
       1.5,
     ),
     ...bound(
-      'calls per core of everything, against record-mp3',
-      own?.perCoreOfAll,
-      of('record-mp3')?.perCoreOfAll,
+      `calls per core of everything (${measured}), against record-mp3`,
+      perCore,
+      perCoreOf('record-mp3'),
       20,
     ),
   ];

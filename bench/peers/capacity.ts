@@ -75,10 +75,13 @@ export function perCoreOfAll(rows: readonly Row[], held: readonly Run[]): number
 }
 
 function largestHeld(rows: readonly Row[]): Row | undefined {
-  return rows
-    .filter((row) => !isOverloaded(row))
-    .sort((a, b) => a.calls - b.calls)
-    .at(-1);
+  return (
+    rows
+      // What drops audio records fewer calls than it has.
+      .filter((row) => !isOverloaded(row) && row.problems.length === 0)
+      .sort((a, b) => a.calls - b.calls)
+      .at(-1)
+  );
 }
 
 /** What the CPU of the largest row that was held allows, less what is needed to be in time. */

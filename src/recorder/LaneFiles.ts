@@ -6,6 +6,7 @@ import { chunkGaps } from './chunkGaps.js';
 import { GapList } from './GapList.js';
 import { GrowingChunks } from './GrowingChunks.js';
 import { laneGaps, lanesWithin, renderLane } from './timeline/renderRoom.js';
+import { concealedWithin } from './timeline/RoomState.js';
 import type { TimelineState } from './timeline/TimelineState.js';
 
 /** A lane's file of a chunk that is complete and closed, and what its sidecar will say of it. */
@@ -71,11 +72,11 @@ export class LaneFiles {
       const lane = state.room?.lanes.get(name);
       if (lane === undefined) return [];
       const { identity, source } = lane.participant;
+      const concealedSamples = concealedWithin(lane, from, to);
       const path = join(this.#folder, openChunkName(index, name));
       this.#growingOf(name).release(index);
-      return [
-        { lane: name, identity, source, samples: to - from, gaps: this.#within(state, name, from, to), path },
-      ];
+      const gaps = this.#within(state, name, from, to);
+      return [{ lane: name, identity, source, samples: to - from, gaps, concealedSamples, path }];
     });
     for (const growing of this.#growing.values()) growing.remove(index);
     return closed;

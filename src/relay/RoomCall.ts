@@ -55,6 +55,9 @@ export class RoomCall implements CallStream {
   #sid: string;
   #presence: RoomPresence = 'joining';
   #asked = 0;
+  /** Of the lanes' numbers: each thread counts them from 1. */
+  #generation = 0;
+  #isLeaving = false;
   #isOver = false;
   #hasBeenInside = false;
   #hasBeenHeard = false;
@@ -98,14 +101,20 @@ export class RoomCall implements CallStream {
 
   /** Has the room joined; also by a successor of the thread that has joined it before. */
   join(): void {
+    // Nobody is in it any more who could leave it.
+    if (this.#isLeaving) return this.#end({ reason: 'stop', closeCode: null }, null, performance.now());
     const { url, apiKey, apiSecret, departureSeconds, sampleRate } = this.#livekit;
     const { accountId } = this.#call.identity;
     const recordingId = this.#call.recording.recordingId ?? '';
     const account = { accountId, recordingId, url, apiKey, apiSecret, departureSeconds, sampleRate };
     const room = { name: this.name, sid: this.#sid, mostLanes: this.#mostLanes };
-    const toJoin = { ...account, ...room, isRejoin: this.#hasBeenInside };
+    this.#generation++;
+    const before = { isRejoin: this.#hasBeenInside, wasHeard: this.#hasBeenHeard };
+    const toJoin = { ...account, ...room, ...before, generation: this.#generation };
     this.#post({ type: 'join', room: this.number, toJoin });
-    if (this.#keep !== 'audio') this.#post({ type: 'keep', room: this.number, keep: this.#keep, id: 0 });
+    // Whoever has asked meanwhile waits for an answer, and nobody was there to hear it.
+    const asked = this.#kept.size === 0 && this.#keep !== 'audio' ? [0] : [...this.#kept.keys()];
+    for (const id of asked) this.#post({ type: 'keep', room: this.number, keep: this.#keep, id });
   }
 
   /** The server says that the room is there. */
@@ -115,6 +124,7 @@ export class RoomCall implements CallStream {
 
   /** Whatever is on its way of its audio is written first, and the end comes with the answer. */
   leave(): void {
+    this.#isLeaving = true;
     this.#post({ type: 'leave', room: this.number });
   }
 
@@ -196,7 +206,7 @@ export class RoomCall implements CallStream {
     if (name === null) return this.#laneRefused(number, participant, arrivalMs);
     const { sampleRate } = this.#livekit;
     const facts: StreamFacts = {
-      streamId: `${participant.sid}-${number}`,
+      streamId: `${participant.sid}-${this.#generation}-${number}`,
       role: 'lane',
       lane: name,
       participant,

@@ -16,7 +16,12 @@ const handOverMs = 1000;
 const mostDeferred = 10_000;
 /** Rooms that may wait for a place: as many again as there are places, and so many at least. */
 const leastWaiting = 4;
-const tried: readonly (string | undefined)[] = ['sdk_missing', 'room_join_failed', 'room_denied'];
+const tried: readonly (string | undefined)[] = [
+  'sdk_missing',
+  'room_join_failed',
+  'room_denied',
+  'room_worker_lost',
+];
 
 /**
  * The rooms that are being recorded, as the media thread has them: each is a call, so that what holds of calls (limits, the list of those

@@ -1,7 +1,7 @@
 import type { Counters } from '../tap/Counters.js';
 import { RingWriter } from '../tap/Ring.js';
 import type { RoomKeep } from '../tap/RoomsMessage.js';
-import type { Sequence } from '../tap/Sequence.js';
+import type { SharedSequence } from '../tap/Sequence.js';
 import type { TapAddress } from '../tap/Tap.js';
 import { Encoding, mutedBytes, RecordKind, recordHeaderBytes, Track } from '../tap/TapRecord.js';
 
@@ -9,6 +9,8 @@ import { Encoding, mutedBytes, RecordKind, recordHeaderBytes, Track } from '../t
 const mostHeld = 50;
 
 interface Held {
+  /** As was asked for when it came. */
+  readonly keep: RoomKeep;
   readonly arrivalMs: number;
   readonly pcm: Uint8Array;
 }
@@ -16,10 +18,10 @@ interface Held {
 /** The ring that rooms fill, as all of their lanes share it. */
 export class RoomRing {
   readonly #ring: RingWriter;
-  readonly #sequence: Sequence;
+  readonly #sequence: SharedSequence;
   readonly #counters: Counters;
 
-  constructor(ring: SharedArrayBuffer, sequence: Sequence, counters: Counters) {
+  constructor(ring: SharedArrayBuffer, sequence: SharedSequence, counters: Counters) {
     this.#ring = new RingWriter(ring);
     this.#sequence = sequence;
     this.#counters = counters;
@@ -45,9 +47,7 @@ export class RoomRing {
     view.setFloat64(offset + 16, arrivalMs, true);
     view.setFloat64(offset + 24, NaN, true);
     bytes.set(payload, offset + recordHeaderBytes);
-    // Last of all: a thread that ended between the two would leave a number for which the recorder waits.
-    view.setFloat64(offset + 32, this.#sequence.next(), true);
-    this.#ring.commit();
+    this.#ring.commitNumbered(offset, this.#sequence.cells);
     return true;
   }
 
@@ -85,8 +85,9 @@ export class LaneWriter {
   /** @param pcm - is kept for as long as the address isn't known, and copied otherwise */
   write(pcm: Uint8Array, arrivalMs: number): void {
     if (this.keep === 'nothing') return;
-    if (this.#address !== null) return this.#put(this.#address, pcm, arrivalMs);
-    if (this.#held.length < mostHeld) this.#held.push({ pcm: Uint8Array.from(pcm), arrivalMs });
+    if (this.#address !== null) return this.#put(this.#address, pcm, arrivalMs, this.keep);
+    if (this.#held.length < mostHeld)
+      this.#held.push({ keep: this.keep, pcm: Uint8Array.from(pcm), arrivalMs });
     else this.#lose(arrivalMs);
   }
 
@@ -95,13 +96,27 @@ export class LaneWriter {
     this.#address = address;
     const held = this.#held;
     this.#held = [];
-    for (const { pcm, arrivalMs } of held) this.#put(address, pcm, arrivalMs);
+    for (const { pcm, arrivalMs, keep } of held) this.#put(address, pcm, arrivalMs, keep);
   }
 
-  #put(address: TapAddress, pcm: Uint8Array, arrivalMs: number): void {
+  /** Whether audio waits for the address. */
+  get isHolding(): boolean {
+    return this.#held.length > 0;
+  }
+
+  /** The address won't come: what waits for it is missing. */
+  giveUp(): void {
+    const held = this.#held.splice(0);
+    if (this.keep === 'nothing') return;
+    for (const { arrivalMs } of held) this.#lose(arrivalMs);
+  }
+
+  /** @param keep - when it came: what was said during a pause isn't kept because that is over */
+  #put(address: TapAddress, pcm: Uint8Array, arrivalMs: number, keep: RoomKeep): void {
     if (address.call === 0) return;
     let isWritten: boolean;
-    if (this.keep === 'audio') isWritten = this.#ring.write(RecordKind.audio, address, arrivalMs, pcm);
+    if (this.keep === 'audio' && keep === 'audio')
+      isWritten = this.#ring.write(RecordKind.audio, address, arrivalMs, pcm);
     else {
       mutedView.setUint32(0, pcm.length, true);
       isWritten = this.keep === 'nothing' || this.#ring.write(RecordKind.muted, address, arrivalMs, muted);

@@ -6,9 +6,9 @@
  * |---|---|---|
  * | 0 | u32 | length of the payload, bytes |
  * | 4 | u16 | kind |
- * | 6 | u16 | lane, numbered by the process; 0 for none |
+ * | 6 | u16 | 0 |
  * | 8 | u32 | room, as the media thread numbers it; 0 for none |
- * | 12 | u32 | 0 |
+ * | 12 | u32 | lane, numbered by the process as long as it is in the room; 0 for none |
  * | 16 | f64 | when it came, or happened: CLOCK_MONOTONIC, ms |
  * | 24 | … | payload |
  *
@@ -44,8 +44,8 @@ export function frameHeader(frame: Omit<RoomFrame, 'payload'>, payloadBytes: num
   const header = Buffer.alloc(frameHeaderBytes);
   header.writeUInt32LE(payloadBytes, 0);
   header.writeUInt16LE(frame.kind, 4);
-  header.writeUInt16LE(frame.lane, 6);
   header.writeUInt32LE(frame.room, 8);
+  header.writeUInt32LE(frame.lane, 12);
   header.writeDoubleLE(frame.timeMs, 16);
   return header;
 }
@@ -78,7 +78,7 @@ export class FrameReader {
       if (left.length < end) break;
       this.#visit({
         kind: left.readUInt16LE(4),
-        lane: left.readUInt16LE(6),
+        lane: left.readUInt32LE(12),
         room: left.readUInt32LE(8),
         timeMs: left.readDoubleLE(16),
         payload: left.subarray(frameHeaderBytes, end),

@@ -15,6 +15,8 @@ export class RoomHost {
   readonly #sdk: RoomSdk;
   readonly #clock: SessionClock;
   readonly #sessions = new Map<number, RoomSession>();
+  /** Of rooms that are over, and that the server is being told of; of rooms that are still being joined. */
+  readonly #underWay = new Set<Promise<void>>();
 
   /** @param pipe - its end, which comes when the daemon's thread is gone, is for the caller to look at */
   constructor(pipe: Duplex, sdk: RoomSdk, clock: SessionClock = processClock) {
@@ -27,9 +29,10 @@ export class RoomHost {
     setInterval(() => this.#beat(), beatMs).unref();
   }
 
-  /** Leaves every room, as far as the server takes part in it. */
+  /** Leaves every room; resolves when the server has been told of all, of those that were left before, too. */
   async leaveAll(): Promise<void> {
     await Promise.all([...this.#sessions.values()].map(async (session) => await session.leave()));
+    while (this.#underWay.size > 0) await Promise.all(this.#underWay);
   }
 
   #beat(): void {
@@ -41,7 +44,7 @@ export class RoomHost {
     if (kind !== FrameKind.message) return;
     const message = JSON.parse(Buffer.from(payload).toString()) as ToRoomProcess;
     if (message.type === 'leave') void this.#sessions.get(room)?.leave();
-    else if (!this.#sessions.has(room)) void this.#open(room, message).join();
+    else if (!this.#sessions.has(room)) this.#remember(this.#open(room, message).join());
   }
 
   #open(room: number, request: Extract<ToRoomProcess, { type: 'join' }>): RoomSession {
@@ -53,9 +56,16 @@ export class RoomHost {
         tell: (lane, timeMs, message) => tell(this.#pipe, { room, lane, timeMs }, message),
       },
       onOver: () => this.#sessions.delete(room),
+      onLeaving: (left) => this.#remember(left),
     });
     this.#sessions.set(room, session);
     return session;
+  }
+
+  /** @param done - never rejects */
+  #remember(done: Promise<void>): void {
+    this.#underWay.add(done);
+    void done.then(() => this.#underWay.delete(done));
   }
 
   #audio(where: Pick<RoomFrame, 'room' | 'lane' | 'timeMs'>, samples: Int16Array): void {

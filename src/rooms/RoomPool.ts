@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { ReelayError } from '../config/ReelayError.js';
 import type { Counters } from '../tap/Counters.js';
-import { RoomProcess } from './RoomProcess.js';
+import { RoomProcess, type RoomProcessOptions, type Start } from './RoomProcess.js';
 
 export interface PoolLimits {
   readonly roomsPerProcess: number;
@@ -23,6 +23,7 @@ const unusableMs = 60_000;
 export class RoomPool {
   readonly #entry: URL;
   readonly #log: Logger;
+  readonly #startWith: Start | undefined;
   readonly #counters: Counters;
   readonly #processes = new Set<RoomProcess>();
   readonly #waiting = new Set<() => void>();
@@ -37,11 +38,14 @@ export class RoomPool {
     readonly limits: PoolLimits;
     readonly counters: Counters;
     readonly log: Logger;
+    /** Default: `spawn`. */
+    readonly start?: Start;
   }) {
     this.#entry = options.entry;
     this.#limits = options.limits;
     this.#counters = options.counters;
     this.#log = options.log;
+    this.#startWith = options.start;
   }
 
   set limits(limits: PoolLimits) {
@@ -50,19 +54,20 @@ export class RoomPool {
   }
 
   /** Sees to it that there is a process with room for one more, if there may be another. */
-  warm(): void {
+  warm(isAlone = false): void {
     if (this.#isEnding || this.#unusableNow !== null || this.#timer !== undefined) return;
-    if (this.#open.length === 0 && this.#processes.size < this.#limits.roomProcesses) this.#start();
+    if (this.#open(isAlone).length === 0 && this.#processes.size < this.#limits.roomProcesses) this.#start();
     this.#thin();
   }
 
   /**
    * A process that can join a room now, and has a place reserved for it; resolves when there is one.
    *
+   * @param isAlone - it is to have none but this room, if there may be as many processes
    * @returns null when none is to be had: there are as many as there may be, and all are full
    * @throws ReelayError `sdk_missing`
    */
-  async place(signal: AbortSignal): Promise<RoomProcess | null> {
+  async place(signal: AbortSignal, isAlone = false): Promise<RoomProcess | null> {
     for (;;) {
       const unusable = this.#unusableNow;
       if (unusable !== null) {
@@ -70,14 +75,16 @@ export class RoomPool {
           'Run npm install @livekit/rtc-node@1.1.0 beside reelay, on glibc: there is none for musl.';
         throw new ReelayError('sdk_missing', { value: unusable, remedy });
       }
-      const ready = this.#open.filter(({ isReady }) => isReady).sort((a, b) => a.size - b.size);
-      const [emptiest] = ready;
-      emptiest?.reserve();
+      const ready = this.#open(isAlone).filter(({ isReady }) => isReady);
+      const [emptiest] = ready.sort((a, b) => a.size - b.size);
+      emptiest?.reserve(isAlone);
       if (emptiest !== undefined) return emptiest;
-      this.warm();
+      this.warm(isAlone);
       // One that is being started, or will be in a moment, has a place.
-      if (this.#open.length === 0 && this.#timer === undefined) return null;
-      await this.#change(signal);
+      const isToCome = this.#open(isAlone).length > 0 || this.#timer !== undefined;
+      if (isToCome) await this.#change(signal);
+      else if (isAlone) return await this.place(signal);
+      else return null;
     }
   }
 
@@ -98,19 +105,34 @@ export class RoomPool {
     return this.#unusable?.message ?? null;
   }
 
-  get #open(): readonly RoomProcess[] {
-    return [...this.#processes].filter((each) => this.#hasRoom(each));
+  /** Those with a place, or, for a room that is to be alone, with nothing else. */
+  #open(isAlone: boolean): readonly RoomProcess[] {
+    return [...this.#processes].filter((each) => this.#hasRoom(each) && !(isAlone && each.size > 0));
   }
 
   #hasRoom(sitter: RoomProcess): boolean {
-    return sitter.joined < mostJoined && sitter.size < this.#limits.roomsPerProcess && !sitter.isEnding;
+    const { joined, size, isEnding, isTaken } = sitter;
+    return joined < mostJoined && size < this.#limits.roomsPerProcess && !isEnding && !isTaken;
   }
 
   #start(): void {
+    try {
+      this.#processes.add(this.#started());
+      this.#count();
+    } catch (error) {
+      // The system has no memory for another one: that is tried again, as when it is lost.
+      this.#counters.add('roomProcessesLost');
+      this.#log.error({ code: 'room_worker_lost', err: error }, 'a process can’t be started');
+      this.#lost(false);
+    }
+  }
+
+  #started(): RoomProcess {
     let worksSinceMs = Infinity;
-    const sitter = new RoomProcess({
+    const options: RoomProcessOptions = {
       entry: this.#entry,
       log: this.#log,
+      ...(this.#startWith && { start: this.#startWith }),
       onReady: () => {
         worksSinceMs = performance.now();
         this.#log.debug({ pid: sitter.pid }, 'a process that joins rooms is ready');
@@ -129,9 +151,9 @@ export class RoomPool {
         this.#lost(livedMs > longestBackoffMs);
         this.#log.error({ code: 'room_worker_lost', pid: sitter.pid }, 'a process is lost');
       },
-    });
-    this.#processes.add(sitter);
-    this.#count();
+    };
+    const sitter = new RoomProcess(options);
+    return sitter;
   }
 
   /** At once where it was the first, later each time when there is something wrong with all of them. */

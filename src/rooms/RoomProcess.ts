@@ -1,4 +1,4 @@
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
@@ -21,10 +21,15 @@ export interface RoomInProcess {
   processLost(detail: string): void;
 }
 
+/** How a process is started: as `spawn`, with all that may go wrong with that. */
+export type Start = (command: string, args: readonly string[], options: SpawnOptions) => ChildProcess;
+
 export interface RoomProcessOptions {
   /** The module that it runs. */
   readonly entry: URL;
   readonly log: Logger;
+  /** Default: `spawn`. */
+  readonly start?: Start;
   /** It can join rooms now. */
   readonly onReady: () => void;
   /** It never will. */
@@ -40,10 +45,12 @@ export interface RoomProcessOptions {
 export class RoomProcess {
   readonly #options: RoomProcessOptions;
   readonly #child: ChildProcess;
-  readonly #pipe: Duplex;
+  /** Null: the system had no descriptors for it, and it was never started. */
+  readonly #pipe: Duplex | null;
   readonly #rooms = new Map<number, RoomInProcess>();
   readonly #looking: NodeJS.Timeout;
   #reserved = 0;
+  #isTaken = false;
   #isReady = false;
   #isEnding = false;
   #isOver = false;
@@ -51,15 +58,20 @@ export class RoomProcess {
   /** Rooms that it has been given so far. */
   joined = 0;
 
+  /** @throws Error when the system has no memory for it; other failures to start are its end, like any other */
   constructor(options: RoomProcessOptions) {
     this.#options = options;
+    const { start = spawn } = options;
     // Its library logs to stdout in a form of its own, at a level that NODE_ENV decides.
-    this.#child = spawn(process.execPath, [fileURLToPath(options.entry)], {
+    this.#child = start(process.execPath, [fileURLToPath(options.entry)], {
       stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
       env: { ...withoutSecrets(process.env), NODE_ENV: 'production' },
     });
-    this.#pipe = this.#child.stdio[3] as Duplex;
-    this.#listen();
+    // Before anything else: it is told in the next turn that there is no such command. Again, where it can't be killed.
+    this.#child.on('error', (error) => this.#over(error.message));
+    this.#pipe = pipeOf(this.#child);
+    if (this.#pipe === null) setImmediate(() => this.#over('it could not be started'));
+    else this.#listen(this.#pipe);
     this.#looking = setInterval(() => this.#look(), lookMs);
   }
 
@@ -81,9 +93,19 @@ export class RoomProcess {
     return this.#rooms.size + this.#reserved;
   }
 
-  /** Keeps a place for a room, which is given it by {@link join}, or gives it back by {@link release}. */
-  reserve(): void {
+  /** Some room has it to itself. */
+  get isTaken(): boolean {
+    return this.#isTaken;
+  }
+
+  /**
+   * Keeps a place for a room, which is given it by {@link join}, or gives it back by {@link release}.
+   *
+   * @param isAlone - no other room gets one, then or later
+   */
+  reserve(isAlone: boolean): void {
     this.#reserved++;
+    this.#isTaken ||= isAlone;
   }
 
   release(): void {
@@ -113,16 +135,16 @@ export class RoomProcess {
   /** Its rooms are left, and it ends. */
   end(): void {
     this.#isEnding = true;
-    this.#pipe.end();
+    this.#pipe?.end();
   }
 
   kill(): void {
     this.#child.kill('SIGKILL');
   }
 
-  #listen(): void {
+  #listen(pipe: Duplex): void {
     const reader = new FrameReader((frame) => this.#frame(frame));
-    this.#pipe.on('data', (bytes: Buffer) => {
+    pipe.on('data', (bytes: Buffer) => {
       this.#silentLooks = 0;
       try {
         reader.push(bytes);
@@ -132,12 +154,11 @@ export class RoomProcess {
       }
     });
     // Its end is told by the process itself.
-    this.#pipe.on('error', () => undefined);
+    pipe.on('error', () => undefined);
     this.#child.stderr?.on('data', (text: Buffer) => {
       const line = text.toString().trim().slice(0, longestLine);
       this.#options.log.debug({ pid: this.pid, line }, 'a process that joins rooms says');
     });
-    this.#child.once('error', (error) => this.#over(error.message));
     // Not its exit: what it has written before that is still to be read.
     this.#child.once('close', (code, signal) => this.#over(signal ?? `exit code ${code ?? '?'}`));
   }
@@ -176,10 +197,15 @@ export class RoomProcess {
   }
 
   #send(room: number, message: ToRoomProcess): void {
-    if (!this.#pipe.writable) return;
+    if (this.#pipe?.writable !== true) return;
     const payload = Buffer.from(JSON.stringify(message));
     this.#pipe.write(frameOf({ kind: FrameKind.message, lane: 0, room, timeMs: 0, payload }));
   }
+}
+
+/** @returns null where there were no descriptors left: `spawn` gives a child without any streams then, whatever its type says */
+function pipeOf({ stdio }: { readonly stdio?: ChildProcess['stdio'] }): Duplex | null {
+  return (stdio?.[3] as Duplex | null | undefined) ?? null;
 }
 
 /** Of the daemon's environment what a program needs to run and to reach a server: the rest may hold what the configuration refers to. */

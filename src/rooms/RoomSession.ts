@@ -57,6 +57,7 @@ export class RoomSession implements RoomEvents {
   readonly #clock: SessionClock;
   readonly #out: SessionOutlet;
   readonly #onOver: () => void;
+  readonly #onLeaving: (left: Promise<void>) => void;
   readonly #lanes = new Map<string, OpenLane>();
   readonly #timers = new Map<Timer, () => void>();
   #room: JoinedRoom | null = null;
@@ -73,6 +74,8 @@ export class RoomSession implements RoomEvents {
       readonly out: SessionOutlet;
       /** It has said its last word. */
       readonly onOver: () => void;
+      /** The server is being told. @param left - never rejects; a process that ended before would be missed by it only after a time-out */
+      readonly onLeaving: (left: Promise<void>) => void;
     },
   ) {
     this.#request = request;
@@ -80,6 +83,7 @@ export class RoomSession implements RoomEvents {
     this.#clock = world.clock;
     this.#out = world.out;
     this.#onOver = world.onOver;
+    this.#onLeaving = world.onLeaving;
   }
 
   /** Joins the room; never rejects. */
@@ -88,15 +92,11 @@ export class RoomSession implements RoomEvents {
       const { url, token, sampleRate, mostLanes } = this.#request;
       const room = await this.#sdk.join({ url, token, sampleRate, mostLanes }, this);
       if (this.#isOver) {
-        await room.leave();
+        await this.#disconnect(room);
         return;
       }
       this.#room = room;
-      this.#tell({ type: 'joined', sid: await room.sid() });
-      this.#set('silent', silentMs, () => this.#tell({ type: 'nobodyPublished' }));
-      this.#look();
-      if (this.#lastLane > 0) this.#unset('silent');
-      this.othersChanged(room.others);
+      this.#inside(room, await room.sid());
     } catch (error) {
       if (this.#isOver) return;
       this.#tell({ type: 'joinFailed', message: error instanceof Error ? error.message : String(error) });
@@ -104,16 +104,35 @@ export class RoomSession implements RoomEvents {
     }
   }
 
+  #inside(room: JoinedRoom, sid: string): void {
+    // It was left while that was asked for: its last word is said.
+    if (this.#isOver) return;
+    this.#tell({ type: 'joined', sid });
+    this.#set('silent', silentMs, () => this.#tell({ type: 'nobodyPublished' }));
+    this.#look();
+    if (this.#lastLane > 0) this.#unset('silent');
+    this.othersChanged(room.others);
+  }
+
   /** Leaves it, wherever it is with joining; never rejects. */
   async leave(why: RoomExit = 'left'): Promise<void> {
     if (this.#isOver) return;
     this.exited(why, '');
-    // What the server does with it is its business; nothing is heard any more.
-    await this.#room?.leave().catch(() => undefined);
+    if (this.#room !== null) await this.#disconnect(this.#room);
+  }
+
+  /** What the server does with it is its business; nothing is heard any more. */
+  async #disconnect(room: JoinedRoom): Promise<void> {
+    const left = room.leave().catch(() => undefined);
+    this.#onLeaving(left);
+    await left;
   }
 
   trackHeard(track: RoomTrack): void {
     if (this.#isOver) return;
+    // Subscribed to again before its end was heard of: nobody would come back to the lane that it had.
+    const former = this.#lanes.get(track.sid);
+    if (former !== undefined) this.#close(former);
     const clock = new LaneClock(this.#request.sampleRate);
     const lane: OpenLane = { number: ++this.#lastLane, track, clock, ...untold };
     this.#lanes.set(track.sid, lane);
@@ -162,7 +181,7 @@ export class RoomSession implements RoomEvents {
   async #hear(track: RoomTrack, lane: OpenLane): Promise<void> {
     try {
       for await (const samples of track.frames()) {
-        if (this.#isOver) return;
+        if (this.#isOver || this.#lanes.get(track.sid) !== lane) return;
         this.#give(lane, lane.clock.push(samples, this.#clock.now()));
         if (lane.clock.isWaiting) void this.#ask(lane);
       }
@@ -178,6 +197,7 @@ export class RoomSession implements RoomEvents {
 
   #close(lane: OpenLane): void {
     this.#give(lane, lane.clock.flush());
+    this.#tellConcealed(lane);
     this.#tell({ type: 'laneLeft' }, lane);
   }
 

@@ -3,6 +3,7 @@ import type { FromRooms, RoomKeep, RoomToJoin } from '../tap/RoomsMessage.js';
 import type { TapAddress } from '../tap/Tap.js';
 import type { EventFacts, StreamEndFacts } from '../tap/TapRecord.js';
 import type { RoomRing } from './LaneWriter.js';
+import { Patience } from './Patience.js';
 import type { FromRoomProcess, RoomExit } from './RoomMessage.js';
 import type { RoomInProcess, RoomProcess } from './RoomProcess.js';
 import type { RoomServer } from './RoomServer.js';
@@ -11,7 +12,7 @@ import { VisitLanes } from './VisitLanes.js';
 /** What a visit needs of a process; of a pool; of a server; and of time. */
 export type Sitter = Pick<RoomProcess, 'join' | 'leave' | 'forget' | 'release'>;
 export interface Sitters {
-  place(signal: AbortSignal): Promise<Sitter | null>;
+  place(signal: AbortSignal, isAlone: boolean): Promise<Sitter | null>;
   changed(): void;
 }
 export type Door = Pick<RoomServer, 'rooms' | 'token'>;
@@ -24,11 +25,8 @@ export interface VisitClock {
   after(ms: number, then: () => void): () => void;
 }
 
-/** How long it is tried to get into a room for the first time, and to get back into it, ms. */
-const patience = { firstMs: 30_000, againMs: 60_000 };
-const firstPauseMs = 250;
-const longestPauseMs = 5000;
-/** How long a process may take to join, and to leave, ms. */
+/** How long it may take until there is a process; and how long that may take to join, and to leave, ms. */
+const placeMs = 10_000;
 const joinMs = 20_000;
 const leaveMs = 3000;
 /** No further try makes these better. */
@@ -64,18 +62,17 @@ export class RoomVisit implements RoomInProcess {
   readonly #clock: VisitClock;
   readonly #post: (message: FromRooms) => void;
   readonly #onOver: () => void;
-  readonly #given = new AbortController();
+  /** Ends the wait for a place. */
+  #placing = new AbortController();
   readonly #lanes: VisitLanes;
   #state: 'looking' | 'waiting' | 'joining' | 'inside' | 'leaving' | 'over' = 'looking';
   #sitter: Sitter | null = null;
   #sid: string | null;
   #tries = 0;
-  #hasBeenInside: boolean;
-  #untilMs: number;
-  #pauseMs = firstPauseMs;
+  readonly #patience: Patience;
   #timer: (() => void) | null = null;
   #isFullTold = false;
-  #hasHeard = false;
+  #hasHeard: boolean;
   /** The client has lost the server, and tries to get it back: lanes that end now are lost. */
   #isReconnecting = false;
 
@@ -96,7 +93,7 @@ export class RoomVisit implements RoomInProcess {
     this.#number = number;
     this.#toJoin = toJoin;
     this.#sid = toJoin.sid;
-    this.#hasBeenInside = toJoin.isRejoin;
+    this.#hasHeard = toJoin.wasHeard;
     this.#sitters = world.sitters;
     this.#door = world.door;
     this.#clock = world.clock;
@@ -108,7 +105,7 @@ export class RoomVisit implements RoomInProcess {
       tell: (news) => this.#tell(news),
       onMissed: world.onMissed,
     });
-    this.#untilMs = this.#deadline();
+    this.#patience = new Patience(toJoin.isRejoin, world.clock.now());
   }
 
   begin(): void {
@@ -116,9 +113,9 @@ export class RoomVisit implements RoomInProcess {
     void this.#try();
   }
 
-  /** The server says that the room is there. */
+  /** The server says that the room is there. Who was thrown out of it again and again waits all the same. */
   hint(): void {
-    if (this.#state === 'waiting') void this.#try();
+    if (this.#state === 'waiting' && !this.#patience.isWary) void this.#try();
   }
 
   leave(): void {
@@ -215,9 +212,11 @@ export class RoomVisit implements RoomInProcess {
         return;
       }
       // One identity may be in a room once: each try has its own, in case the server still has the one before.
-      const identity = `reelay-${this.#toJoin.recordingId}-${this.#tries}`;
-      const token = await this.#door.token(this.#toJoin.name, identity);
-      const sitter = await this.#sitters.place(this.#given.signal);
+      const { name, recordingId, generation } = this.#toJoin;
+      const identity = `reelay-${recordingId}-${generation}-${this.#tries}`;
+      const token = await this.#door.token(name, identity);
+      if (this.#is('over')) return;
+      const sitter = await this.#place();
       if (this.#is('over')) sitter?.release();
       else if (sitter === null) this.#full();
       else this.#join(sitter, found, token);
@@ -238,8 +237,18 @@ export class RoomVisit implements RoomInProcess {
     const room = (await this.#door.rooms([name])).find((each) => each.name === name);
     if (room === undefined) return null;
     // One of the same name is another room; to those who were thrown out of the former it is the same.
-    if (sid !== null && room.sid !== sid && !this.#hasBeenInside) return null;
+    if (sid !== null && room.sid !== sid && !this.#patience.hasBeenInside) return null;
     return room.sid;
+  }
+
+  /** @throws ReelayError `room_worker_lost`: processes end, or hang, before they can be used, and one that can is always to come */
+  async #place(): Promise<Sitter | null> {
+    const value = `there is none that can join within ${placeMs} ms`;
+    const placing = new AbortController();
+    this.#placing = placing;
+    this.#after(placeMs, () => placing.abort(new ReelayError('room_worker_lost', { value })));
+    // What breaks its processes is to harm nobody else, and who shares one with that is to get away from it.
+    return await this.#sitters.place(placing.signal, this.#patience.isToBeAlone);
   }
 
   #join(sitter: Sitter, sid: string, token: string): void {
@@ -262,8 +271,7 @@ export class RoomVisit implements RoomInProcess {
     if (this.#state !== 'joining') return;
     this.#clear();
     this.#state = 'inside';
-    this.#hasBeenInside = true;
-    this.#pauseMs = firstPauseMs;
+    this.#patience.entered(this.#clock.now());
     this.#found(sid, arrivalMs);
     this.#tell({ type: 'joined', sid: this.#sid ?? '', arrivalMs });
   }
@@ -277,7 +285,7 @@ export class RoomVisit implements RoomInProcess {
 
   #absent(): void {
     // Whoever was thrown out by the server, as it was started again, comes back to make it.
-    if (this.#hasBeenInside) this.#lost('room_gone', '');
+    if (this.#patience.hasBeenInside) this.#lost('room_gone', '');
     else {
       this.#event({ type: 'join_failed', code: 'room_gone' });
       this.#end('room_gone');
@@ -288,19 +296,20 @@ export class RoomVisit implements RoomInProcess {
   #full(): void {
     if (!this.#isFullTold) this.#event({ type: 'join_failed', code: 'rooms_full' });
     this.#isFullTold = true;
-    this.#untilMs = this.#deadline();
+    this.#patience.renew(this.#clock.now());
     this.#wait();
   }
 
   /** It isn't in the room, or not any more, and may be again. */
   #lost(code: ErrorCode, detail: string): void {
     if (this.#state === 'over' || this.#state === 'leaving') return;
+    const nowMs = this.#clock.now();
     const wasInside = this.#state === 'inside';
+    const isAtOnce = wasInside && this.#patience.left(nowMs, code === 'room_worker_lost');
     this.#letGo('lost');
-    if (wasInside) this.#untilMs = this.#deadline();
-    else this.#event({ type: 'join_failed', code, detail });
-    if (this.#clock.now() >= this.#untilMs) this.#end(code);
-    else if (wasInside) void this.#try();
+    if (!wasInside) this.#event({ type: 'join_failed', code, detail });
+    if (this.#patience.isOver(nowMs)) this.#end(code);
+    else if (isAtOnce) void this.#try();
     else this.#wait();
   }
 
@@ -308,6 +317,7 @@ export class RoomVisit implements RoomInProcess {
     if (this.#state === 'over') return;
     const { sitter, wasLeaving } = { sitter: this.#sitter, wasLeaving: this.#state === 'leaving' };
     sitter?.forget(this.#number);
+    if (why === 'left' && !wasLeaving) return this.#leftUnasked(sitter);
     this.#lanes.leaveAll(why === 'lost' ? 'lost' : 'stop', this.#clock.now());
     if (why === 'lost' && !wasLeaving) {
       this.#event({ type: 'room_left', why: 'connection_lost', detail });
@@ -319,19 +329,27 @@ export class RoomVisit implements RoomInProcess {
     this.#end(why === 'removed' && !wasLeaving ? 'room_removed' : null);
   }
 
+  /** The answer to what a former try was told, which was given up: what the process has of the room is nobody's any more. */
+  #leftUnasked(sitter: Sitter | null): void {
+    const detail = 'its process has left it unasked';
+    sitter?.leave(this.#number);
+    this.#lanes.leaveAll('lost', this.#clock.now());
+    if (this.#state === 'inside') this.#event({ type: 'room_left', why: 'worker_lost', detail });
+    this.#lost('room_worker_lost', detail);
+  }
+
   #wait(): void {
     this.#state = 'waiting';
-    this.#after(this.#pauseMs, () => void this.#try());
-    this.#pauseMs = Math.min(2 * this.#pauseMs, longestPauseMs);
+    this.#after(this.#patience.pause(), () => void this.#try());
   }
 
   /** @param reason - null: a proper end */
   #end(reason: ErrorCode | null): void {
     if (this.#state === 'over') return;
     this.#letGo(reason === null ? 'stop' : 'lost');
-    this.#clear();
+    this.#lanes.end();
     this.#state = 'over';
-    this.#given.abort(new Error('the room is left'));
+    this.#placing.abort(new Error('the room is left'));
     this.#tell({ type: 'ended', reason, arrivalMs: this.#clock.now() });
     this.#onOver();
     this.#sitters.changed();
@@ -350,10 +368,6 @@ export class RoomVisit implements RoomInProcess {
 
   #tell(message: Told): void {
     this.#post({ ...message, room: this.#number });
-  }
-
-  #deadline(): number {
-    return this.#clock.now() + (this.#hasBeenInside ? patience.againMs : patience.firstMs);
   }
 
   /** Asked after a pause, in which it may have come to be so. */

@@ -5,6 +5,8 @@ import { LaneWriter, type RoomRing } from './LaneWriter.js';
 
 /** What found no room in the ring is told as often as this, ms. */
 const missedMs = 200;
+/** How long the address of a lane is waited for that isn't heard any more, ms: behind it main is busy, or its own ring full. */
+const addressMs = 5000;
 
 interface Lane {
   readonly number: number;
@@ -39,6 +41,8 @@ export class VisitLanes {
   readonly #onMissed: () => void;
   /** By the numbers of the process that is in the room. */
   readonly #lanes = new Map<number, Lane>();
+  /** By their own numbers: whose audio still waits for an address. What is left of them is told after it. */
+  readonly #leaving = new Map<number, { readonly lane: Lane; readonly tellLeft: () => void }>();
   #keep: RoomKeep = 'audio';
   #last = 0;
 
@@ -59,6 +63,7 @@ export class VisitLanes {
   set keep(keep: RoomKeep) {
     this.#keep = keep;
     for (const { writer } of this.#lanes.values()) writer.keep = keep;
+    for (const { lane } of this.#leaving.values()) lane.writer.keep = keep;
   }
 
   /** @param processLane - the process's number of it. @returns its own; null: it isn't there */
@@ -69,6 +74,8 @@ export class VisitLanes {
   /** Its stream is written down, so that its audio may be. @param lane - its own number */
   open(lane: number, address: TapAddress): void {
     for (const { number, writer } of this.#lanes.values()) if (number === lane) writer.open(address);
+    this.#leaving.get(lane)?.lane.writer.open(address);
+    this.#left(lane);
   }
 
   write(processLane: number, pcm: Uint8Array, arrivalMs: number): void {
@@ -90,12 +97,32 @@ export class VisitLanes {
     const lane = this.#lanes.get(processLane);
     if (lane === undefined) return;
     this.#lanes.delete(processLane);
-    this.#tellMissed(lane);
-    this.#tell({ type: 'laneLeft', lane: lane.number, reason, arrivalMs });
+    const { number } = lane;
+    this.#leaving.set(number, {
+      lane,
+      tellLeft: () => this.#tell({ type: 'laneLeft', lane: number, reason, arrivalMs }),
+    });
+    if (lane.writer.isHolding) this.#after(addressMs, () => this.#left(number));
+    else this.#left(number);
   }
 
   leaveAll(reason: StreamEndFacts['reason'], arrivalMs: number): void {
     for (const number of [...this.#lanes.keys()]) this.leave(number, reason, arrivalMs);
+  }
+
+  /** Nobody will say any more where their audio belongs. */
+  end(): void {
+    for (const number of [...this.#leaving.keys()]) this.#left(number);
+  }
+
+  /** Its audio is where it belongs, or never will be. */
+  #left(number: number): void {
+    const leaving = this.#leaving.get(number);
+    if (leaving === undefined) return;
+    this.#leaving.delete(number);
+    leaving.lane.writer.giveUp();
+    this.#tellMissed(leaving.lane);
+    leaving.tellLeft();
   }
 
   #missed(lane: Lane, records: number, sinceMs: number): void {

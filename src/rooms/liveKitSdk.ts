@@ -17,8 +17,10 @@ export async function loadLiveKitSdk(): Promise<RoomSdk> {
   return { join: async (options, events) => await LiveKitRoom.join(rtc, options, events) };
 }
 
-/** Participants that are no party of a conversation: those that record or stream it. */
-const bystanders: readonly string[] = ['EGRESS', 'INGRESS'];
+/** @returns whether somebody of this kind is no party of a conversation, but records or streams it. An ingress is one: it talks into it */
+export function isBystander(kind: string): boolean {
+  return kind === 'EGRESS';
+}
 
 class LiveKitRoom implements JoinedRoom {
   readonly #rtc: Sdk;
@@ -50,7 +52,7 @@ class LiveKitRoom implements JoinedRoom {
 
   get others(): number {
     const all = [...this.#room.remoteParticipants.values()];
-    return all.filter((each) => !bystanders.includes(this.#kindOf(each))).length;
+    return all.filter((each) => !isBystander(this.#kindOf(each))).length;
   }
 
   async sid(): Promise<string> {

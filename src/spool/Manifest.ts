@@ -69,6 +69,8 @@ export interface SidecarLane {
   readonly sha256: string;
   /** On channel 0. */
   readonly gaps: readonly Gap[];
+  /** So many samples, of which it was told in this chunk, were lost on the network and made up by the participant's jitter buffer. */
+  readonly concealedSamples?: number | undefined;
 }
 
 export type RecordingState = 'recording' | 'uploading' | 'complete' | 'interrupted' | 'failed';

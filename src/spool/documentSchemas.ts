@@ -65,6 +65,7 @@ const sidecar: z.ZodType<Sidecar> = z.looseObject({
         source: z.string(),
         samples: count,
         gaps: z.array(gap),
+        concealedSamples: count.optional(),
       }),
     )
     .optional(),

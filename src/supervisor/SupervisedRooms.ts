@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config/Config.js';
+import { endProducer } from '../tap/Ring.js';
 import type { FromRooms, RoomsData, ToRooms } from '../tap/RoomsMessage.js';
 import { SupervisedThread } from './SupervisedThread.js';
 
@@ -82,7 +83,9 @@ export class SupervisedRooms {
         sleep(stopMs, undefined, { signal: given.signal }).catch(() => undefined),
       ]);
     given.abort();
-    return await this.#thread.stop();
+    const hasEnded = await this.#thread.stop();
+    if (hasEnded) endProducer(this.#options.ring);
+    return hasEnded;
   }
 
   #start(): void {
@@ -93,6 +96,8 @@ export class SupervisedRooms {
   #data(heartbeat: SharedArrayBuffer): RoomsData {
     const { ring, sequence, counters, config } = this.#options;
     const { roomsPerProcess, roomProcesses } = config().limits;
+    // Its predecessor may have ended in the middle of a record.
+    endProducer(ring);
     return {
       ring,
       sequence,

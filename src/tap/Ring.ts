@@ -1,4 +1,4 @@
-import { recordBytes } from './TapRecord.js';
+import { recordBytes, sequenceAt } from './TapRecord.js';
 
 /**
  * Where the threads meet: a ring of records in shared memory. This and `Sequence.ts` are the only files that touch `Atomics`.
@@ -14,13 +14,18 @@ import { recordBytes } from './TapRecord.js';
  * W and R are Int32 cells counting in units of 8 bytes, modulo 2^32: W is where the next record goes, R the first record the
  * consumer has not released. Records never wrap: one that doesn't fit before the end is preceded by a skip marker (length
  * 0xFFFFFFFF) and begins at the start. Whatever lies between R and W outlives the consumer: a recorder that dies leaves it
- * for its successor. `epoch` counts the consumers. The cell behind it is 1 as soon as there is, or was, a producer.
+ * for its successor. `epoch` counts the consumers. The cell behind it is 1 as soon as there is, or was, a producer. The rest of the header is about producers
+ * whose threads are ended while they write: {@link endProducer}.
  */
 const headerBytes = 64;
 const writeCell = 0;
 const readCell = 1;
 const epochCell = 2;
 const openCell = 3;
+/** Of 64 bits: the number that the producer is about to take, and those that its predecessors may have taken with them. */
+const claimCell = 3;
+const lostCell = 4;
+const lostCells = 4;
 const unit = 8;
 const skipMarker = 0xff_ff_ff_ff;
 
@@ -38,6 +43,19 @@ export function openRing(ring: SharedArrayBuffer): void {
   Atomics.store(new Int32Array(ring, 0, headerBytes / 4), openCell, 1);
 }
 
+/**
+ * The ring's producer has ended, and its thread with it: what number it may have taken without showing its record is written down, the latest four
+ * of them. To be called before it has a successor.
+ */
+export function endProducer(ring: SharedArrayBuffer): void {
+  const cells = new BigUint64Array(ring, 0, headerBytes / 8);
+  const claimed = Atomics.exchange(cells, claimCell, 0n);
+  if (claimed === 0n) return;
+  const lost = cells.subarray(lostCell, lostCell + lostCells);
+  const oldest = lost.reduce((least, number, index) => (number < (lost[least] ?? 0n) ? index : least), 0);
+  Atomics.store(lost, oldest, claimed);
+}
+
 /** The producer's end. No method allocates; none throws for lack of room. */
 export class RingWriter {
   /** The ring's record area; a reserved record is written here at the offset that `reserve` gave. */
@@ -46,6 +64,7 @@ export class RingWriter {
   /** Bytes. */
   readonly capacity: number;
   readonly #cells: Int32Array;
+  readonly #claims: BigUint64Array;
   #write: number;
   #end: number;
   #writtenBytes: number;
@@ -55,6 +74,7 @@ export class RingWriter {
     this.bytes = new Uint8Array(ring, headerBytes);
     this.view = new DataView(ring, headerBytes);
     this.#cells = new Int32Array(ring, 0, headerBytes / 4);
+    this.#claims = new BigUint64Array(ring, 0, headerBytes / 8);
     this.#write = Atomics.load(this.#cells, writeCell);
     this.#end = this.#write;
     this.#writtenBytes = this.usedBytes();
@@ -84,6 +104,26 @@ export class RingWriter {
     Atomics.store(this.#cells, writeCell, this.#write);
   }
 
+  /**
+   * Numbers the reserved record and shows it, in a thread that others may end at any moment. It says which number it is about to take, so that
+   * {@link endProducer} can tell the consumer which one will never come.
+   *
+   * @param offset - of the record, as `reserve` gave it
+   * @param numbers - one cell, of which the record gets the next number
+   */
+  commitNumbered(offset: number, numbers: BigUint64Array): void {
+    let last = Atomics.load(numbers, 0);
+    for (;;) {
+      Atomics.store(this.#claims, claimCell, last + 1n);
+      const found = Atomics.compareExchange(numbers, 0, last, last + 1n);
+      if (found === last) break;
+      last = found;
+    }
+    this.view.setFloat64(offset + sequenceAt, Number(last) + 1, true);
+    this.commit();
+    Atomics.store(this.#claims, claimCell, 0n);
+  }
+
   /** Bytes that the consumer hasn't released. */
   usedBytes(): number {
     return ((this.#write - Atomics.load(this.#cells, readCell)) >>> 0) * unit;
@@ -106,6 +146,7 @@ export class RingReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #cells: Int32Array;
+  readonly #claims: BigUint64Array;
   readonly #capacity: number;
   /** What `peek` has shown last: bytes of records, and of the ring, which are more where it skips its end. */
   #shown: { readonly records: number; readonly room: number }[] = [];
@@ -116,12 +157,18 @@ export class RingReader {
     this.#bytes = new Uint8Array(ring, headerBytes);
     this.#view = new DataView(ring, headerBytes);
     this.#cells = new Int32Array(ring, 0, headerBytes / 4);
+    this.#claims = new BigUint64Array(ring, 0, headerBytes / 8);
     this.epoch = Atomics.add(this.#cells, epochCell, 1) + 1;
   }
 
   /** Whether there is a producer, or was one. */
   get isOpen(): boolean {
     return Atomics.load(this.#cells, openCell) !== 0;
+  }
+
+  /** Whether a producer was ended that may have had this number, and hasn't shown its record. */
+  hasLost(number: number): boolean {
+    return this.#claims.subarray(lostCell, lostCell + lostCells).includes(BigInt(number));
   }
 
   /**

@@ -25,6 +25,10 @@ export interface RoomToJoin {
   readonly mostLanes: number;
   /** It has been joined before, by a predecessor of the thread. */
   readonly isRejoin: boolean;
+  /** That has heard somebody in it. */
+  readonly wasHeard: boolean;
+  /** Counts the times that a thread is told to join it: what is numbered from 1 each time is told apart by this. */
+  readonly generation: number;
 }
 
 /** What of a room's audio is written: all of it, only how long it was, or nothing. */

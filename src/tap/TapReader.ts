@@ -1,7 +1,7 @@
 import { unreadIn, type UnreadRecords } from './RecordReader.js';
 import { RingReader } from './Ring.js';
+import { sequenceAt } from './TapRecord.js';
 
-const sequenceAt = 32;
 /** How long a number may be missing in front of everything, ms: its producer has it and is about to show the record. */
 const patienceMs = 1000;
 
@@ -75,8 +75,9 @@ export class TapReader {
   }
 
   /**
-   * At its beginning, after a journal was damaged, one that never comes isn't waited for for ever. Later on each number comes, though a
-   * producer may stand still for longer than anybody's patience: whoever passed it over would lose it without a word.
+   * At its beginning, after a journal was damaged, one that never comes isn't waited for for ever, and neither is one that a thread which was
+   * ended may have taken with it. Otherwise each number comes, though a producer may stand still for longer than anybody's patience: whoever
+   * passed it over would lose it without a word.
    */
   #follows(number: number, before: number, isFirst: boolean, nowMs: number): boolean {
     if (number === before + 1) {
@@ -84,10 +85,17 @@ export class TapReader {
       this.#missingSinceMs = null;
       return true;
     }
-    if (!isFirst || this.#hasShown) return false;
+    if (!isFirst || (this.#hasShown && !this.#isLost(before + 1, number))) return false;
     this.#missingSinceMs ??= nowMs;
     if (nowMs - this.#missingSinceMs < patienceMs) return false;
     this.#missingSinceMs = null;
+    return true;
+  }
+
+  /** Whether every number of `[from, to)` may have been taken by a thread that has ended. */
+  #isLost(from: number, to: number): boolean {
+    for (let number = from; number < to; number++)
+      if (!this.#readers.some((reader) => reader.hasLost(number))) return false;
     return true;
   }
 }

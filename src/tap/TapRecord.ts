@@ -18,6 +18,8 @@
  * | 40 | … | payload |
  */
 export const recordHeaderBytes = 40;
+/** Where in a record its sequence lies. */
+export const sequenceAt = 32;
 
 /**
  * Largest payload of one record; longer audio is written as several records with the same arrival time. It holds the largest

@@ -1,4 +1,5 @@
 import t from 'tap';
+import type { Capacity } from '../../bench/peers/Row.js';
 import { acceptance } from '../../bench/peers/acceptance.js';
 import { capacity, result, row } from './results.js';
 
@@ -49,9 +50,12 @@ void t.test('calls are counted against the base, and per core against recorders'
     capacity({ subject: 'record-wav', holds: 500, perCoreOfAll: 500 }),
     capacity({ subject: 'record-mp3', holds: 30, perCoreOfAll: 30 }),
   ];
-  t.same(
-    acceptance(result({ capacities })).map(({ isMet }) => isMet),
-    [false, true, true],
-  );
+  const judged = (more: readonly Capacity[]) =>
+    acceptance(result({ capacities: [...capacities, ...more] })).map(({ isMet }) => isMet);
+  t.same(judged([]), [false, true, true]);
+  const onOne = (holds: number) => [capacity({ subject: 'reelay-one-core', holds })];
+  t.same(judged(onOne(760)), [false, true, true], 'what one core held counts, where it was asked');
+  t.same(judged(onOne(740)), [false, false, true]);
+  t.same(judged(onOne(590)), [false, false, false]);
   t.end();
 });

@@ -8,6 +8,7 @@ void t.test('the largest row that was held says what a core of everything carrie
   const rows = [
     row({ subject: 'reelay', calls: 200, share: share(0.5) }),
     row({ subject: 'reelay', calls: 500, share: share(1) }),
+    row({ subject: 'reelay', calls: 800, share: share(1.1), problems: ['audio was dropped'] }),
     row({ subject: 'reelay', calls: 1000, share: share(1.2), isOverloaded: true }),
   ];
   t.equal(perCoreOfAll(rows, [runOf({ subject: 'reelay', calls: 800, share: share(1) })]), 500);

@@ -60,6 +60,7 @@ await t.test('the description has every route, with what it takes and gives', as
       'get /v1/system',
       'post /v1/calls/{callId}/record',
       'post /v1/faults',
+      'post /v1/livekit/rooms/{name}/record',
       'post /v1/recordings/{id}/events/replay',
       'post /v1/recordings/{id}/events/{eventId}/replay',
       'post /v1/recordings/{id}/links',

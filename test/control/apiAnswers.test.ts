@@ -4,7 +4,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import t, { type Test } from 'tap';
 import { FileStore } from '../../src/storage/FileStore.js';
-import { ApiBench } from '../fixtures/ApiBench.js';
+import { ApiBench, livekitServer } from '../fixtures/ApiBench.js';
 import { fabricateRecording } from '../fixtures/recording.js';
 import { wholeList } from '../fixtures/wholeList.js';
 
@@ -142,7 +142,7 @@ async function filledBench(t: Test): Promise<{ bench: ApiBench; ids: Ids }> {
   const live = await made('spool', { state: 'recording', openSamples: 800 });
   const failed = await made('spool', { state: 'failed', reason: 'no_store', chunks: 0, gaps: [] });
   const bench = await ApiBench.start(t, dir, {
-    accounts: [{ id: 'AC1', apiKeys: ['one', { key: 'reader', scopes: ['read'] }] }],
+    accounts: [{ id: 'AC1', livekit: livekitServer, apiKeys: ['one', { key: 'reader', scopes: ['read'] }] }],
     adminKeys: ['admin'],
     faults: true,
     store: signing(join(dir, 'recordings')),
@@ -232,6 +232,12 @@ async function askEverything(bench: ApiBench, ask: Asker, ids: Ids): Promise<voi
   bench.answer = { recordingId: 'r9', recording: 'running' };
   await ask('POST', '/v1/calls/CAwaiting/record');
   await ask('POST', '/v1/calls/nothing/record');
+  for (const isNew of [true, false]) {
+    bench.rooms = () => Promise.resolve({ recordingId: 'r10', callId: 'RM_1', recording: 'running', isNew });
+    await ask('POST', '/v1/livekit/rooms/support/record');
+  }
+  bench.rooms = null;
+  await ask('POST', '/v1/livekit/rooms/support/record', { body: { account: 'AC1' } });
   await ask('POST', path(ids.stored, '/links'), { body: { seconds: 60 } });
   await ask('POST', path(ids.stored, '/links'), { body: { seconds: 0 } });
   await ask('GET', path(ids.stored, '/events'));

@@ -1,17 +1,9 @@
 import t from 'tap';
 import { ReelayError } from '../../src/config/ReelayError.js';
-import { ApiBench } from '../fixtures/ApiBench.js';
+import { ApiBench, livekitServer } from '../fixtures/ApiBench.js';
 
-const livekit = {
-  url: 'wss://livekit.example.com',
-  apiKey: 'key',
-  apiSecret: 'secret',
-  rooms: 'none',
-  departureSeconds: 20,
-  sampleRate: 48_000,
-} as const;
 const accounts = [
-  { id: 'acme', livekit, apiKeys: ['acme-key', { key: 'reader', scopes: ['read'] }] },
+  { id: 'acme', livekit: livekitServer, apiKeys: ['acme-key', { key: 'reader', scopes: ['read'] }] },
   { id: 'phones', apiKeys: ['phones-key'] },
 ];
 

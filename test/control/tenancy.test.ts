@@ -15,6 +15,7 @@ import {
   type Headers,
   isAboutCall,
   isAboutRecording,
+  isAboutRoom,
   linkKey,
   problemsOf,
   questionsAt,
@@ -93,6 +94,17 @@ await t.test('nobody learns of another account’s recordings, and nothing is do
       t.same(await problemsOf(worlds, questions, [404, 400]), [], name);
     }
     t.same(full.asked, []);
+  });
+
+  await t.test('by a room', async (t) => {
+    for (const [name, headers] of Object.entries(keys)) {
+      const questions = ['theirs', ...foreign.values()]
+        .flatMap((room) => Object.values(forms).map((form) => form(room)))
+        .flatMap((room) => questionsAt(worlds, { name: room }, headers, isAboutRoom));
+      t.ok(questions.length > 100, 'routes are asked');
+      // Who names no account means the own one, where some keys may not do it.
+      t.same(await problemsOf(worlds, questions, [404, 400, 403]), [], name);
+    }
   });
 
   await t.test('by lists, filters, searches and cursors', async (t) => {

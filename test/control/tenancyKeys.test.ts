@@ -56,7 +56,7 @@ await t.test('without a key that is good nothing is open that isn’t meant to b
     const questions = ids.flatMap((id) =>
       questionsAt(
         worlds,
-        { id, file: '0.wav', eventId: foreignEvent, callId: 'CAsame', rest: 'x' },
+        { id, file: '0.wav', eventId: foreignEvent, callId: 'CAsame', name: 'theirs', rest: 'x' },
         headers,
         (url) => !isOpen(url),
       ),
@@ -90,7 +90,7 @@ await t.test('without a key that is good nothing is open that isn’t meant to b
     for (const headers of [{ cookie }, ...origins.map((each) => ({ cookie, origin: each }))]) {
       const questions = questionsAt(
         worlds,
-        { id, file: '0.wav', eventId: foreignEvent, callId: 'CAsame' },
+        { id, file: '0.wav', eventId: foreignEvent, callId: 'CAsame', name: 'theirs' },
         headers,
         (url) => !isOpen(url),
       ).filter(({ method }) => method !== 'GET' && method !== 'HEAD');

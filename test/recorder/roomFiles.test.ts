@@ -235,3 +235,43 @@ void t.test('a room where nobody ever was is recorded silence, with a manifest t
   );
   t.strictSame((await verdictOn(new RecordingFolder([folder]))).findings, []);
 });
+
+void t.test('a sidecar says how much of each lane a jitter buffer has made up', async (t) => {
+  const script = new RoomScript({ recordingId: 'rec-1', chunkSeconds: 5 }).at(0).event('room_joined');
+  const alice = script.enter('alice');
+  const bob = script.enter('bob');
+  for (let ms = 0; ms < 12_000; ms += 100) {
+    script.at(ms);
+    if (ms === 3000) script.event('concealed', { lane: 'alice', samples: 480 });
+    if (ms === 4500) script.event('concealed', { lane: 'alice', samples: 20 });
+    if (ms === 11_000) script.event('concealed', { lane: 'bob', samples: 960 });
+    script.at(ms + 100);
+    for (const each of [alice, bob]) script.say(each, numbered(ms * 8, frame));
+    if (ms % 1000 === 0) script.clock();
+  }
+  script.at(12_000).leave(alice).leave(bob).end();
+  const spool = spoolIn(t.testdir(), 'spool');
+  await journalOf(spool.daemonDir, script.records, 50);
+  await render(spool);
+  const sidecars = [0, 1, 2].map(
+    (index) =>
+      JSON.parse(readFileSync(join(folderOf(spool, script), `${index}-metadata.json`), 'utf8')) as Sidecar,
+  );
+  t.strictSame(
+    sidecars.map(({ lanes }) => lanes?.map(({ lane, concealedSamples }) => [lane, concealedSamples])),
+    [
+      [
+        ['alice', 500],
+        ['bob', 0],
+      ],
+      [
+        ['alice', 0],
+        ['bob', 0],
+      ],
+      [
+        ['alice', 0],
+        ['bob', 960],
+      ],
+    ],
+  );
+});

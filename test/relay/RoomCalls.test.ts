@@ -175,6 +175,15 @@ await t.test('why a room could not be joined is the reason of its recording', (t
   t.end();
 });
 
+await t.test('a room whose processes are lost again and again isn’t begun again at once', (t) => {
+  const { rooms } = scene();
+  rooms.record(asked('support', 'RM_1'));
+  rooms.receive({ type: 'ended', room: 1, reason: 'room_worker_lost', arrivalMs: 2 });
+  t.match(rooms.record(asked('support', 'RM_1')), { code: 'recording_not_live' });
+  t.match(rooms.record(asked('support', 'RM_1', true)), { isNew: true }, 'unless somebody asks for it');
+  t.end();
+});
+
 await t.test('a recording that somebody has ended isn’t begun again by itself', async (t) => {
   const { rooms, calls, tap, posted } = scene();
   const recordingId = idOf(rooms.record(asked('support', 'RM_1')));
@@ -288,6 +297,7 @@ await t.test('when the thread is lost its lanes are, and its successor joins aga
   const recordingId = idOf(rooms.record(asked('support', 'RM_1')));
   rooms.receive({ type: 'joined', room: 1, sid: 'RM_1', arrivalMs: 1 });
   rooms.receive({ type: 'laneJoined', room: 1, lane: 1, participant: alice, arrivalMs: 2 });
+  rooms.receive({ type: 'event', room: 1, lane: 1, facts: { type: 'first_audio' }, arrivalMs: 3 });
   const pausing = obey({ calls, onChange: () => undefined }, { deed: 'pause', recordingId, mode: 'silence' });
   rooms.threadLost();
   t.match(await pausing, { recording: 'paused' }, 'nobody waits for what can’t be said any more');
@@ -295,11 +305,44 @@ await t.test('when the thread is lost its lanes are, and its successor joins aga
   t.equal(tap.calls[0]?.end_, undefined);
   rooms.receive({ type: 'ready' });
   t.match(posted.slice(-2), [
-    { type: 'join', toJoin: { isRejoin: true, recordingId } },
+    { type: 'join', toJoin: { isRejoin: true, wasHeard: true, generation: 2, recordingId } },
     { type: 'keep', keep: 'length' },
   ]);
   rooms.receive({ type: 'laneJoined', room: 1, lane: 1, participant: alice, arrivalMs: 9 });
   t.equal(tap.stream(0, 1).facts.lane, 'alice', 'the same lane');
+  t.not(tap.stream(0, 1).facts.streamId, tap.stream(0, 0).facts.streamId, 'and another stream');
+});
+
+await t.test('what is asked while there is no thread is asked of its successor', async (t) => {
+  const { rooms, calls, posted } = scene();
+  const recordingId = idOf(rooms.record(asked('support', 'RM_1')));
+  rooms.receive({ type: 'joined', room: 1, sid: 'RM_1', arrivalMs: 1 });
+  rooms.threadLost();
+  const pausing = obey({ calls, onChange: () => undefined }, { deed: 'pause', recordingId, mode: 'silence' });
+  // Nobody has heard of it.
+  posted.length = 0;
+  rooms.receive({ type: 'ready' });
+  t.match(
+    posted.map(({ type }) => type),
+    ['join', 'keep'],
+  );
+  for (const message of posted)
+    if (message.type === 'keep') rooms.receive({ type: 'kept', room: 1, id: message.id });
+  t.match(await pausing, { recording: 'paused' });
+});
+
+await t.test('a room that is to be left when the thread is lost isn’t joined again', (t) => {
+  const { rooms, tap, posted } = scene();
+  rooms.record(asked('support', 'RM_1'));
+  rooms.receive({ type: 'joined', room: 1, sid: 'RM_1', arrivalMs: 1 });
+  rooms.threadLost();
+  rooms.leaveAll();
+  posted.length = 0;
+  rooms.receive({ type: 'ready' });
+  t.same(posted, []);
+  t.same(tap.calls[0]?.end_, { ended: true });
+  t.equal(rooms.size, 0);
+  t.end();
 });
 
 await t.test('a room that was left while its tracks are still brought isn’t joined again', (t) => {

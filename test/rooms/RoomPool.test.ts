@@ -1,7 +1,8 @@
+import { ChildProcess, spawn } from 'node:child_process';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { RoomPool, type PoolLimits } from '../../src/rooms/RoomPool.js';
-import type { RoomInProcess, RoomProcess } from '../../src/rooms/RoomProcess.js';
+import type { RoomInProcess, RoomProcess, Start } from '../../src/rooms/RoomProcess.js';
 import { Counters } from '../../src/tap/Counters.js';
 import { until } from '../relay/fixtures/until.js';
 
@@ -12,9 +13,11 @@ function poolOf(
   t: Test,
   limits: PoolLimits = { roomsPerProcess: 2, roomProcesses: 2 },
   from = entry,
+  start: Start = spawn,
 ): { pool: RoomPool; counters: Counters } {
   const counters = new Counters();
-  const pool = new RoomPool({ entry: from, limits, counters, log: pino({ level: 'silent' }) });
+  const log = pino({ level: 'silent' });
+  const pool = new RoomPool({ entry: from, limits, counters, log, start });
   t.teardown(() => pool.end());
   return { pool, counters };
 }
@@ -97,6 +100,24 @@ await t.test(
   },
 );
 
+await t.test(
+  'a room that is to be alone shares its process with nobody, as long as there may be another',
+  async (t) => {
+    const { pool } = poolOf(t, { roomsPerProcess: 3, roomProcesses: 3 });
+    const pids: (number | undefined)[] = [];
+    for (const [room, isAlone] of [false, true, false, true, true].entries()) {
+      const place = await pool.place(never, isAlone);
+      if (place === null) throw new Error('no place');
+      pids.push(place.pid);
+      join(place, room + 1, 'a');
+      pool.changed();
+    }
+    t.equal(pids[2], pids[0], 'those that needn’t be share one');
+    t.equal(new Set(pids.slice(1, 4)).size, 3, 'those that are to be are alone');
+    t.equal(pids[4], pids[0], 'where there may be no more, they share all the same');
+  },
+);
+
 await t.test('a process whose library aborts is lost like one that is killed', async (t) => {
   const { pool } = poolOf(t);
   const place = await pool.place(never);
@@ -105,6 +126,36 @@ await t.test('a process whose library aborts is lost like one that is killed', a
   await until(() => room.lost !== null, 'the loss to be told');
   t.equal(room.lost, 'SIGABRT');
 });
+
+const failures: readonly (readonly [what: string, fail: Start])[] = [
+  ['there is no such command', (_command, args, options) => spawn('/nowhere/node', args, options)],
+  [
+    'there is no memory',
+    () => {
+      throw Object.assign(new Error('spawn ENOMEM'), { code: 'ENOMEM' });
+    },
+  ],
+  [
+    'there are no descriptors',
+    () => {
+      // As `spawn` does it for EMFILE: a child without any streams, and the error a turn later.
+      const child = new ChildProcess();
+      process.nextTick(() => child.emit('error', new Error('spawn EMFILE')));
+      return child;
+    },
+  ],
+];
+for (const [what, fail] of failures)
+  await t.test(`a process that can’t be started, because ${what}, is tried again`, async (t) => {
+    let tries = 0;
+    const start: Start = (...how) => (++tries <= 3 ? fail(...how) : spawn(...how));
+    const { pool, counters } = poolOf(t, undefined, entry, start);
+    const place = await pool.place(never);
+    t.ok(place?.isReady);
+    t.equal(tries, 4);
+    t.equal(counters.get('roomProcessesLost'), 3);
+    t.equal(counters.get('roomProcesses'), 1);
+  });
 
 await t.test('where the library isn’t there, that is what is said', async (t) => {
   const unusable = new URL('./fixtures/unusableRoomProcess.js', import.meta.url);

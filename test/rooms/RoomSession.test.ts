@@ -36,6 +36,7 @@ function scene(sdk = new FakeSdk()): Scene {
       tell: (lane, timeMs, message) => told.push({ lane, timeMs, message }),
     },
     onOver: () => made.over++,
+    onLeaving: () => undefined,
   });
   return Object.assign(made, { session });
 }
@@ -122,6 +123,34 @@ await t.test('what was said is kept, however early a track or the room ends', as
   t.same(kinds(room).slice(3), ['laneLeft 1', 'laneLeft 2', 'exited']);
 });
 
+await t.test(
+  'a track that is heard anew under the same sid is another lane, and the one before is over',
+  async (t) => {
+    const room = scene();
+    await room.session.join();
+    const former = new FakeTrack('TR_a', 'alice');
+    room.sdk.events?.trackHeard(former);
+    former.say(new Int16Array(4800).fill(1));
+    await rest();
+    const latter = new FakeTrack('TR_a', 'alice');
+    room.sdk.events?.trackHeard(latter);
+    t.same(kinds(room), ['joined', 'laneJoined 1', 'laneLeft 1', 'laneJoined 2']);
+    former.say(new Int16Array(4800).fill(2));
+    former.end();
+    latter.say(new Int16Array(4800).fill(3));
+    await rest();
+    await room.session.leave();
+    t.same(kinds(room).slice(4), ['laneLeft 2', 'exited']);
+    t.same(
+      room.heard.map(({ lane, samples }) => [lane, samples[0]]),
+      [
+        [1, 1],
+        [2, 3],
+      ],
+    );
+  },
+);
+
 await t.test('a track that isn’t heard is told with the reason', async (t) => {
   const room = scene();
   await room.session.join();
@@ -200,6 +229,26 @@ await t.test('whoever leaves while it is still joining leaves all the same', asy
   t.equal(room.over, 1);
 });
 
+await t.test(
+  'whoever leaves before it is known which room that is says nothing after its last word',
+  async (t) => {
+    const sdk = new FakeSdk();
+    const join = sdk.join.bind(sdk);
+    let tellSid: (sid: string) => void = () => undefined;
+    const sid = async (): Promise<string> => await new Promise((resolve) => (tellSid = resolve));
+    sdk.join = async (...how) => ({ ...(await join(...how)), sid });
+    const room = scene(sdk);
+    const joining = room.session.join();
+    await rest();
+    await room.session.leave();
+    tellSid('RM_1');
+    await joining;
+    await room.clock.pass(60_000);
+    t.same(kinds(room), ['exited']);
+    t.equal(sdk.left, 1);
+  },
+);
+
 await t.test('the end of the room ends its lanes, and what comes later is nobody’s', async (t) => {
   const room = scene();
   await room.session.join();
@@ -231,6 +280,18 @@ await t.test('what the jitter buffer has made up is told, when it is worth it, a
   t.same(
     room.told.flatMap(({ message }) => (message.type === 'concealed' ? [message.samples] : [])),
     [4800, 9600],
+  );
+  alice.report = report(24_000, 0, 20_000);
+  await room.clock.pass(2000);
+  alice.end();
+  await rest();
+  t.same(
+    room.told.slice(-2).map(({ lane, message }) => [lane, message]),
+    [
+      [1, { type: 'concealed', samples: 5600 }],
+      [1, { type: 'laneLeft' }],
+    ],
+    'before a lane ends, too',
   );
   await room.session.leave();
 });

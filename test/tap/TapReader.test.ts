@@ -1,6 +1,8 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
 import fc from 'fast-check';
 import t from 'tap';
-import { RingWriter, createRing } from '../../src/tap/Ring.js';
+import { RingWriter, createRing, endProducer } from '../../src/tap/Ring.js';
 import { SharedSequence } from '../../src/tap/Sequence.js';
 import { TapReader } from '../../src/tap/TapReader.js';
 import { readRecords } from '../../src/tap/RecordReader.js';
@@ -219,5 +221,56 @@ void t.test('a ring without a producer costs nothing, and one that gets it later
   b.show(taken);
   t.same(consumer.drain(reader, 60_000).numbers, [1, 2, 3, 4]);
   t.ok(reader.isEmpty);
+  t.end();
+});
+
+void t.test('a number that a thread took with it is waited for no longer than a second', async (t) => {
+  const numbers = new SharedArrayBuffer(8);
+  const sequence = new SharedSequence(numbers);
+  const main = new Producer(sequence);
+  const ring = createRing(capacity);
+  const reader = new TapReader([main.ring, ring]);
+  let last = 0;
+  let lost = 0;
+  for (let life = 0; life < 60; life++) {
+    const filler = new Worker(new URL('./ringFiller.js', import.meta.url), { workerData: { ring, numbers } });
+    await once(filler, 'message');
+    await filler.terminate();
+    const own = main.write();
+    const before = take(life);
+    if (before < own) {
+      t.equal(before, own - 2, 'one alone is missing');
+      t.equal(take(life + 0.9), before, 'it isn’t there');
+      endProducer(ring);
+      take(life + 0.9);
+      t.equal(take(life + 2), own, 'what comes behind is shown all the same');
+      lost++;
+    } else endProducer(ring);
+  }
+  t.comment(`${lost} of 60 threads have taken a number with them`);
+
+  /** @returns the last number that was shown so far */
+  function take(seconds: number): number {
+    const shown = reader.peek(last, seconds * 1000);
+    last = Math.max(last, shown.last);
+    reader.release();
+    return last;
+  }
+});
+
+void t.test('a number that somebody else has is waited for, whoever is ended', (t) => {
+  const sequence = new SharedSequence();
+  const [main, other] = [new Producer(sequence), new Producer(sequence)];
+  const reader = new TapReader([main.ring, other.ring]);
+  const consumer = new Consumer();
+  main.write();
+  t.same(consumer.drain(reader).numbers, [1]);
+  const taken = sequence.next();
+  other.write();
+  endProducer(other.ring);
+  t.same(consumer.drain(reader, 0).numbers, [1]);
+  t.same(consumer.drain(reader, 60_000).numbers, [1]);
+  main.show(taken);
+  t.same(consumer.drain(reader, 60_000).numbers, [1, 2, 3]);
   t.end();
 });

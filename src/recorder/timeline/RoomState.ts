@@ -36,6 +36,8 @@ export interface RoomLane {
   lastQuiet: { readonly from: number; readonly to: number } | null;
   /** Known reasons for what is missing of this lane alone. */
   readonly causes: KnownCause[];
+  /** Where it was told that so many samples before were made up by a jitter buffer, because packets were lost. */
+  readonly concealed: { at: number; readonly samples: number }[];
   /** Streams of it that are live, the newest last. */
   readonly live: number[];
   /** The newest that has said something: what older ones say doesn't count any more. */
@@ -72,6 +74,7 @@ export function laneFor(room: RoomState, name: string, facts: StreamFacts, start
     quietFrom: null,
     lastQuiet: null,
     causes: [],
+    concealed: [],
     live: [],
     holder: null,
     lost: null,
@@ -109,9 +112,10 @@ export function closeCause(causes: KnownCause[], to: number): void {
 /** What lay between `from` and where the recording stands was left out. @param back - where a position is then */
 export function skipInLanes({ lanes }: RoomState, from: number, back: (position: number) => number): void {
   for (const lane of lanes.values()) {
-    const { lost, quietFrom, lastQuiet, causes } = lane;
+    const { lost, quietFrom, lastQuiet, causes, concealed } = lane;
     cutFrom(lane.silence, from);
     lane.since = back(lane.since);
+    for (const each of concealed) each.at = back(each.at);
     if (quietFrom !== null) lane.quietFrom = back(quietFrom);
     if (lastQuiet !== null) lane.lastQuiet = { from: back(lastQuiet.from), to: back(lastQuiet.to) };
     if (lost !== null)
@@ -119,4 +123,9 @@ export function skipInLanes({ lanes }: RoomState, from: number, back: (position:
     for (const [index, each] of causes.entries())
       causes[index] = { ...each, from: back(each.from), to: back(each.to) };
   }
+}
+
+/** How many of a lane's samples were made up, as was told within `[from, to)`. */
+export function concealedWithin({ concealed }: RoomLane, from: number, to: number): number {
+  return concealed.filter(({ at }) => at >= from && at < to).reduce((sum, { samples }) => sum + samples, 0);
 }

@@ -105,13 +105,16 @@ export class RoomTimeline implements CallTimeline {
   }
 
   trim(position: number): void {
-    const { silence, causes } = this.state;
+    const { silence, causes, facts } = this.state;
+    // Sidecars tell of whole chunks, of which the last may still be open.
+    const kept = position - 2 * facts.chunkSeconds * facts.sampleRate;
     for (const coverage of silence) cutBefore(coverage, position);
     while ((causes[0]?.to ?? Infinity) <= position) causes.shift();
     for (const lane of this.#room.lanes.values()) {
       trimLane(lane.audio, position);
       cutBefore(lane.silence, position);
       while ((lane.causes[0]?.to ?? Infinity) <= position) lane.causes.shift();
+      while ((lane.concealed[0]?.at ?? Infinity) < kept) lane.concealed.shift();
     }
   }
 
@@ -240,6 +243,8 @@ export class RoomTimeline implements CallTimeline {
     if (type === 'room_joined' || type === 'reconnected') this.#arrive(at);
     if (type === 'room_left') this.#depart(at);
     const lane = typeof detail['lane'] === 'string' ? this.#room.lanes.get(detail['lane']) : undefined;
+    const { samples } = detail;
+    if (type === 'concealed' && typeof samples === 'number') lane?.concealed.push({ at, samples });
     const isThere = lane !== undefined && lane.live.length > 0;
     if (type === 'lane_muted' && isThere) lane.quietFrom ??= Math.max(at, this.state.final);
     if (type === 'lane_unmuted' && isThere) endQuiet(lane, at);

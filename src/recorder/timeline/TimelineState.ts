@@ -66,7 +66,20 @@ export const longestWaitMs = 30_000;
 const maxEvents = 5000;
 /** What comes with every piece of speech leaves this much of the list to what is rare. */
 const reservedEvents = 1000;
-const frequentEvents: readonly string[] = ['mark', 'mark_echo', 'clear'];
+const frequentEvents: readonly string[] = [
+  'mark',
+  'mark_echo',
+  'clear',
+  // What participants of a room, or their lines, can make happen as often as they like.
+  'concealed',
+  'lane_adjusted',
+  'lane_delay',
+  'lane_failed',
+  'lane_joined',
+  'lane_left',
+  'lane_muted',
+  'lane_unmuted',
+];
 
 export function createTimelineState(facts: CallFacts): TimelineState {
   return {
@@ -106,7 +119,8 @@ export function addEvent(
   sample: number,
   detail: Readonly<Record<string, unknown>> = {},
 ): void {
-  const room = frequentEvents.includes(type) ? maxEvents - reservedEvents : maxEvents;
+  const isFrequent = frequentEvents.includes(type) || (type.startsWith('stream_') && 'lane' in detail);
+  const room = isFrequent ? maxEvents - reservedEvents : maxEvents;
   if (state.events.length >= room) state.eventsOmitted++;
   else state.events.push({ ...detail, type, sample });
 }
