@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
+import { withoutSecrets } from '../config/withoutSecrets.js';
 import { FrameKind, FrameReader, frameOf, type RoomFrame } from './RoomFrame.js';
 import type { FromRoomProcess, ToRoomProcess } from './RoomMessage.js';
 
@@ -180,12 +181,4 @@ export class RoomProcess {
     const payload = Buffer.from(JSON.stringify(message));
     this.#pipe.write(frameOf({ kind: FrameKind.message, lane: 0, room, timeMs: 0, payload }));
   }
-}
-
-/** Of the daemon's environment what a program needs to run and to reach a server: the rest may hold what the configuration refers to. */
-const harmless =
-  /^(?:PATH|HOME|TMPDIR|LANG|LC_\w+|TZ|SSL_CERT_\w+|NODE_EXTRA_CA_CERTS|(?:https?|no|all)_proxy)$/i;
-
-function withoutSecrets(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(environment).filter(([name]) => harmless.test(name)));
 }
