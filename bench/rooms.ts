@@ -1,13 +1,20 @@
 /*
- * What recording a LiveKit room costs: CPU and memory of the daemon, and of the process that sits in the room, for rooms of several
- * sizes in which everybody speaks all the time. Beside it what LiveKit's Egress reserves for the same job by default (livekit/egress,
- * pkg/config/service.go): one CPU for a room's audio by its SDK path, four for a room composite by way of a browser.
+ * What recording LiveKit rooms costs: CPU and memory of the daemon, and of the process that sits in the rooms, in which everybody speaks all
+ * the time. Once for a room of several sizes, and once for several rooms of two in one process, because what a room costs grows with the
+ * rooms of its process: `limits.roomsPerProcess` bounds it, and has 4 unless told otherwise.
  *
- *     REELAY_LIVEKIT=$(.ci/livekit) npm run bench:rooms -- [participants=2,10] [seconds=20] [minutes=0]
+ *     REELAY_LIVEKIT=$(.ci/livekit) npm run bench:rooms -- [participants=2,10] [rooms=1,2,4] [seconds=20] [minutes=10]
+ *                                                          [measure=participants,rooms,alignment]
  *
- * With minutes, three participants besides who talk for so long: where each lies in the recording, less where it was published, for every
- * minute. Participants and server run on the same machine. Exit 1 when a participant isn't heard, when two lie more than 40 ms apart, or when one
- * drifts by more than 20 ms.
+ * Beside it what LiveKit says of Egress for the same job. CPU: one for a room's audio by its SDK path and four for a room composite by way of
+ * a browser is what it reserves by default (livekit/egress, pkg/config/service.go). Memory: 4 GB are recommended for an instance, with four
+ * CPUs (https://docs.livekit.io/transport/self-hosting/egress, "Requirements"), which at the 80 % that it fills is one such browser, or three
+ * rooms by the SDK path.
+ *
+ * With minutes, or where alignment alone is asked for, three participants talk for so long: where each lies in the recording, less where it
+ * was published, is looked up for every minute. Exit 1 when one isn't found, two lie more than 40 ms apart, or one drifts by more than 20 ms;
+ * without it nothing of that is judged. A participant whom the recorder never hears ends each of the measurements with exit 1.
+ * Participants and server run on the same machine.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -20,19 +27,29 @@ import { apiKey, apiSecret, LiveKitServer } from '../test/acceptance/rooms/LiveK
 import { Participant, type Said } from '../test/acceptance/rooms/Participant.js';
 import { place } from '../test/acceptance/rooms/Placed.js';
 import { RecordedRoom } from '../test/acceptance/rooms/RecordedRoom.js';
-import { argument, numbers } from './argument.js';
+import { argument, numbers, words } from './argument.js';
 import { type Usage, usageOf } from './ProcessUsage.js';
 
 const sizes = numbers('participants', [2, 10]);
+const roomCounts = numbers('rooms', [1, 2, 4]);
 const seconds = argument('seconds', 20);
-const minutes = argument('minutes', 0);
+const asked = argument('minutes', 0);
+const minutes = asked === 0 ? 10 : asked;
+const usual = ['participants', 'rooms'] as const;
+const measured = words(
+  'measure',
+  [...usual, 'alignment'],
+  asked === 0 ? usual : ([...usual, 'alignment'] as const),
+);
 const binary = process.env['REELAY_LIVEKIT'] ?? '';
 if (binary === '') throw new Error('REELAY_LIVEKIT must name the server that .ci/livekit builds.');
 /** What follows a participant's joining until its jitter buffer has settled, ms. */
 const settleMs = 3000;
+const allowed = { driftMs: 20, spreadMs: 40 } as const;
 const MiB = 2 ** 20;
 
 interface Cost {
+  readonly rooms: number;
   readonly participants: number;
   readonly daemon: Spent;
   readonly sitter: Spent;
@@ -46,38 +63,64 @@ interface Spent {
 
 // So that nothing outlives it.
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+// Each participant's process is ended with this one.
+process.setMaxListeners(0);
 const dir = await mkdtemp(join(tmpdir(), 'reelay-rooms-'));
 const server = await LiveKitServer.open(binary, join(dir, 'livekit'), null);
-const daemon = await DaemonProcess.start({
-  dir,
-  accounts: [{ id: 'acme', livekit: { url: server.url, apiKey, apiSecret, departureSeconds: 1 } }],
-});
 try {
-  const costs: Cost[] = [];
-  for (const size of sizes) costs.push(await costOf(size));
-  print(costs);
-  if (minutes > 0) process.exitCode = (await isAligned()) ? 0 : 1;
+  if (measured.includes('participants'))
+    await measure(sizes.map((participants) => ({ rooms: 1, participants })));
+  if (measured.includes('rooms')) await measure(roomCounts.map((rooms) => ({ rooms, participants: 2 })));
+  if (measured.includes('alignment') && !(await withDaemon('alignment', 4, isAligned))) process.exitCode = 1;
 } finally {
-  await daemon.kill();
   await server.kill();
   await rm(dir, { recursive: true, force: true });
 }
 
-async function costOf(participants: number): Promise<Cost> {
-  const name = `room-of-${participants}`;
-  const present: Participant[] = [];
-  for (let each = 0; each < participants; each++) {
-    const participant = await Participant.enter(server, name, `p${each}`);
-    await participant.say(each, seconds + 60);
-    present.push(participant);
+async function measure(cases: readonly Pick<Cost, 'rooms' | 'participants'>[]): Promise<void> {
+  const costs: Cost[] = [];
+  for (const { rooms, participants } of cases) {
+    const name = `${rooms}-of-${participants}`;
+    // Each in a process of its own: what the native library keeps of rooms before isn't theirs.
+    costs.push(await withDaemon(name, rooms, (daemon) => costOf(daemon, rooms, participants)));
   }
-  await daemon.post(`/v1/livekit/rooms/${name}/record`);
-  await eventually('everybody is heard', async () => {
-    const { calls } = await daemon.json<{ calls: { room?: { name: string; lanes: string[] } }[] }>(
-      '/v1/calls',
-    );
-    return calls.some(({ room }) => room?.name === name && room.lanes.length === participants);
+  print(costs);
+}
+
+async function withDaemon<T>(
+  name: string,
+  roomsPerProcess: number,
+  run: (daemon: DaemonProcess) => Promise<T>,
+): Promise<T> {
+  const daemon = await DaemonProcess.start({
+    dir: join(dir, name),
+    accounts: [{ id: 'acme', livekit: { url: server.url, apiKey, apiSecret, departureSeconds: 1 } }],
+    config: { limits: { roomsPerProcess, roomProcesses: 1 } },
   });
+  try {
+    return await run(daemon);
+  } finally {
+    await daemon.kill();
+  }
+}
+
+async function costOf(daemon: DaemonProcess, rooms: number, participants: number): Promise<Cost> {
+  const present: Participant[] = [];
+  for (let room = 0; room < rooms; room++) {
+    const name = `room-${room}-of-${rooms}-with-${participants}`;
+    for (let each = 0; each < participants; each++) {
+      const participant = await Participant.enter(server, name, `p${each}`);
+      await participant.say(each, seconds + 120);
+      present.push(participant);
+    }
+    await daemon.post(`/v1/livekit/rooms/${name}/record`);
+    await eventually('everybody is heard', async () => {
+      const { calls } = await daemon.json<{ calls: { room?: { name: string; lanes: string[] } }[] }>(
+        '/v1/calls',
+      );
+      return calls.some(({ room }) => room?.name === name && room.lanes.length === participants);
+    });
+  }
   await sleep(settleMs);
   const pid = sitterOf(daemon.pid);
   const sinceMs = performance.now();
@@ -87,6 +130,7 @@ async function costOf(participants: number): Promise<Cost> {
   const tookMs = performance.now() - sinceMs;
   for (const participant of present) await participant.leave();
   return {
+    rooms,
     participants,
     daemon: spent(before[0], after[0], tookMs),
     sitter: spent(before[1], after[1], tookMs),
@@ -94,7 +138,7 @@ async function costOf(participants: number): Promise<Cost> {
 }
 
 /** Three participants talk; where each of them lies is looked up once a minute. */
-async function isAligned(): Promise<boolean> {
+async function isAligned(daemon: DaemonProcess): Promise<boolean> {
   const name = 'drift';
   const speakers: { readonly who: Participant; readonly said: Said; readonly name: string }[] = [];
   for (let each = 1; each <= 3; each++) {
@@ -102,8 +146,8 @@ async function isAligned(): Promise<boolean> {
     const who = await Participant.enter(server, name, identity);
     speakers.push({ who, name: identity, said: await who.say(each, minutes * 60 + 30) });
   }
-  const asked = await daemon.post(`/v1/livekit/rooms/${name}/record`);
-  const { recordingId } = (await asked.json()) as { recordingId: string };
+  const answer = await daemon.post(`/v1/livekit/rooms/${name}/record`);
+  const { recordingId } = (await answer.json()) as { recordingId: string };
   await sleep(minutes * 60_000 + 15_000);
   for (const { who } of speakers) await who.leave();
   const recorded = await RecordedRoom.stored(daemon, recordingId);
@@ -114,12 +158,12 @@ async function isAligned(): Promise<boolean> {
     const track = await recorded.samples(lane);
     const offsets: number[] = [];
     for (let minute = 0; minute <= minutes; minute++) {
-      const { offsetMs } = place(track, said, 5 + 60 * minute, first);
-      first ??= offsetMs;
-      offsets.push(offsetMs - first);
+      const { offsetMs, found } = place(track, said, 5 + 60 * minute, first);
+      if (found > 0) first ??= offsetMs;
+      offsets.push(offsetMs - (first ?? 0));
     }
-    const found = offsets.filter((offset) => !Number.isNaN(offset));
-    ranges.push({ least: Math.min(...found), most: Math.max(...found) });
+    // Of one that isn't found it is NaN, which no comparison below lets pass.
+    ranges.push({ least: Math.min(...offsets), most: Math.max(...offsets) });
     console.log(`${lane}  ${offsets.map((offset) => offset.toFixed(1).padStart(6)).join(' ')}`);
   }
   const drift = Math.max(...ranges.map(({ least, most }) => most - least));
@@ -131,7 +175,7 @@ async function isAligned(): Promise<boolean> {
     samples,
   }));
   console.log(`drift ${drift.toFixed(1)} ms, spread ${spread.toFixed(1)} ms; ${JSON.stringify(adjusted)}`);
-  return drift <= 20 && spread <= 40;
+  return drift <= allowed.driftMs && spread <= allowed.spreadMs;
 }
 
 function spent(before: Usage, after: Usage, tookMs: number): Spent {
@@ -142,7 +186,7 @@ function cpuOf({ user, system }: Usage): number {
   return user + system;
 }
 
-/** Of the daemon's processes for rooms the one that has worked most: the others wait. */
+/** The daemon's one process for rooms. */
 function sitterOf(parent: number): number {
   const pids = readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -155,24 +199,40 @@ function sitterOf(parent: number): number {
         return false;
       }
     });
-  const [busiest] = pids.sort((a, b) => cpuOf(usageOf(b)) - cpuOf(usageOf(a)));
-  if (busiest === undefined) throw new Error('the daemon has no process for rooms');
-  return busiest;
+  const [sitter] = pids;
+  if (sitter === undefined || pids.length > 1) throw new Error(`${pids.length} processes sit in rooms`);
+  return sitter;
 }
 
 function print(costs: readonly Cost[]): void {
-  console.log(
-    'participants  CPU of its process  of the daemon  memory of its process  of the daemon  Egress reserves',
-  );
   const cpu = ({ share }: Spent): string => `${(share * 100).toFixed(1)} %`;
   const memory = ({ rss }: Spent): string => `${(rss / MiB).toFixed(0)} MiB`;
-  for (const { participants, daemon: own, sitter } of costs) {
-    const columns = [
-      cpu(sitter).padStart(18),
-      cpu(own).padStart(13),
-      memory(sitter).padStart(21),
-      memory(own).padStart(13),
-    ];
-    console.log(`${String(participants).padStart(12)}  ${columns.join('  ')}  100 % (SDK), 400 % (browser)`);
-  }
+  const table = costs.map(({ rooms, participants, daemon, sitter }) => [
+    String(rooms),
+    String(participants),
+    cpu(sitter),
+    cpu({ ...sitter, share: sitter.share / rooms }),
+    memory(sitter),
+    cpu(daemon),
+    memory(daemon),
+    `${rooms * 100} % (SDK), ${rooms * 400} % (browser)`,
+    `${Math.ceil(rooms / 3) * 4} GB (SDK), ${rooms * 4} GB (browser)`,
+  ]);
+  const heads = [
+    'rooms',
+    'participants each',
+    'CPU of their process',
+    'for each room',
+    'its memory',
+    'CPU of the daemon',
+    'its memory',
+    'Egress: CPU',
+    'memory',
+  ];
+  const widths = heads.map((head, column) =>
+    Math.max(head.length, ...table.map((row) => row[column]?.length ?? 0)),
+  );
+  console.log();
+  for (const row of [heads, ...table])
+    console.log(row.map((text, column) => text.padStart(widths[column] ?? 0)).join('  '));
 }

@@ -4,6 +4,7 @@ import type { AccountConfig, Config } from '../config/Config.js';
 import { ReelayError } from '../config/ReelayError.js';
 import { isRoomUrl, readRoomUrl, type RoomUrl } from '../config/roomUrl.js';
 import type { Counters } from '../tap/Counters.js';
+import { accessTokenOf } from './accessToken.js';
 import { bridgeFailure } from './BridgeClose.js';
 import { identityOf, roomNameOf, textParameters } from './BridgedCallFacts.js';
 import type { BridgeableCall, BridgedCallFacts } from './BridgedCallFacts.js';
@@ -257,11 +258,11 @@ export class BridgePool {
 
 function factsOf(
   room: RoomUrl,
-  server: NonNullable<AccountConfig['livekit']>,
+  keys: NonNullable<AccountConfig['livekit']>,
   call: BridgeableCall,
 ): BridgedCallFacts {
   const { dialect, accountId, callId, from, to, parameters, returnSampleRate } = call;
-  return {
+  const facts = {
     ticket: randomBytes(24).toString('base64url'),
     dialect,
     accountId,
@@ -270,11 +271,11 @@ function factsOf(
     to,
     parameters: textParameters(parameters),
     returnSampleRate,
-    server: { url: server.url, apiKey: server.apiKey, apiSecret: server.apiSecret },
     room: roomNameOf(room.pattern, call),
     identity: identityOf(callId),
     agent: room.agent,
     answerSeconds: room.answerSeconds,
     departureSeconds: room.departureSeconds,
   };
+  return { ...facts, server: { url: keys.url, token: accessTokenOf(facts, keys, Date.now()) } };
 }

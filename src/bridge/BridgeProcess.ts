@@ -1,5 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { withoutSecrets } from '../config/withoutSecrets.js';
 import type { BridgedCallFacts } from './BridgedCallFacts.js';
 import { nothingYet, type BridgeTotals, type FromBridge, type ToBridge } from './BridgeMessage.js';
 
@@ -45,7 +46,7 @@ export class BridgeProcess {
     this.#child = fork(fileURLToPath(module), [], {
       execArgv: [`--max-old-space-size=${heapMiB}`],
       // In production the SDK says less.
-      env: { ...process.env, NODE_ENV: 'production' },
+      env: { ...withoutSecrets(process.env), NODE_ENV: 'production' },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.#child.on('message', (message: FromBridge) => this.#receive(message));

@@ -115,8 +115,15 @@ export class BridgeServer {
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const [, ticket = ''] = /^Bearer ([A-Za-z0-9_-]{16,64})$/.exec(request.headers.authorization ?? '') ?? [];
-    const take = (call: BridgedCallFacts): void =>
-      this.#acceptor.handleUpgrade(request, socket, head, (accepted) => this.#accept(accepted, call));
+    const take = (call: BridgedCallFacts): void => {
+      let isAccepted = false as boolean;
+      this.#acceptor.handleUpgrade(request, socket, head, (accepted) => {
+        isAccepted = true;
+        this.#accept(accepted, call);
+      });
+      // One that is gone by now, or asks for something else, is let go without a word.
+      if (!isAccepted) this.#onOver(call.ticket);
+    };
     const expected = this.#expected.get(ticket);
     if (expected !== undefined) {
       expected.forget();

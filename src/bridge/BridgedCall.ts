@@ -12,6 +12,8 @@ import { VoiceMix } from './VoiceMix.js';
 const joiningMs = 10_000;
 const rejoiningMs = 30_000;
 const pauseMs = { first: 250, longest: 2000 } as const;
+/** How long a room that is left may take to be told so, ms: a process that ends before would leave a ghost of the caller there. */
+const leavingMs = 1000;
 
 export type Report = (
   level: 'info' | 'warn' | 'error',
@@ -42,6 +44,8 @@ export class BridgedCall implements PhoneLineOwner, RoomOwner {
   #room: Room | null = null;
   /** Counts the joins: what an earlier one still tells is nobody's business. */
   #join = 0;
+  /** Settles when the rooms that were left have been told so, and those that were still being joined are left. */
+  #farewell: Promise<void> = Promise.resolve();
   #isOver = false;
   #wasAnswered = false;
   #stopWaiting: () => void = () => undefined;
@@ -51,7 +55,7 @@ export class BridgedCall implements PhoneLineOwner, RoomOwner {
     readonly rooms: Rooms;
     readonly clock: BridgeClock;
     readonly report: Report;
-    /** Called once, when the line and the room are left. */
+    /** Called once, when the line and the room are left, or the room hasn't answered that for a second. */
     readonly onOver: () => void;
   }) {
     this.#call = options.call;
@@ -174,7 +178,7 @@ export class BridgedCall implements PhoneLineOwner, RoomOwner {
     if (this.#isOver || line === null || caller === null) return;
     const { rate: callerRate } = caller;
     const owner = this.#ownerOf(join);
-    this.#rooms.join({ call: this.#call, callerRate, voiceRate: line.voiceRate, owner }).then(
+    const joined = this.#rooms.join({ call: this.#call, callerRate, voiceRate: line.voiceRate, owner }).then(
       (room) => this.#joined(join, room),
       (error: unknown) => {
         if (join !== this.#join || this.#isOver) return;
@@ -190,11 +194,13 @@ export class BridgedCall implements PhoneLineOwner, RoomOwner {
         }
       },
     );
+    this.#farewell = Promise.all([this.#farewell, joined]).then(ignore);
   }
 
-  #joined(join: number, room: Room): void {
+  /** @returns when a room that nobody needs any more is left */
+  async #joined(join: number, room: Room): Promise<void> {
     if (join !== this.#join || this.#isOver) {
-      void room.leave().catch(ignore);
+      await room.leave().catch(ignore);
       return;
     }
     this.#room = room;
@@ -231,7 +237,7 @@ export class BridgedCall implements PhoneLineOwner, RoomOwner {
     this.#caller?.leave();
     this.#mix.removeAll();
     for (const each of [this.#muted, this.#speaking, this.#others]) each.clear();
-    void room?.leave().catch(ignore);
+    this.#farewell = Promise.all([this.#farewell, room?.leave().catch(ignore)]).then(ignore);
   }
 
   #hangUp(code: number, why: string): void {
@@ -246,7 +252,12 @@ export class BridgedCall implements PhoneLineOwner, RoomOwner {
     this.#stopWaiting();
     this.#leaveRoom();
     this.#report('info', 'the bridge has ended', { why, ...this.totals });
-    this.#onOver();
+    let stop = (): void => undefined;
+    const late = new Promise<void>((resolve) => (stop = this.#clock.after(leavingMs, resolve)));
+    void Promise.race([this.#farewell.catch(ignore), late]).then(() => {
+      stop();
+      this.#onOver();
+    });
   }
 
   /** A room that was given up may still have something to tell. */

@@ -11,7 +11,8 @@ export interface BridgedCallFacts {
   readonly parameters: Readonly<Record<string, string>>;
   /** Of audio towards a jambonz, Hz; null: that of its stream. */
   readonly returnSampleRate: number | null;
-  readonly server: { readonly url: string; readonly apiKey: string; readonly apiSecret: string };
+  /** Its token lets it into this room as this participant, and nowhere else: the account's keys stay with the daemon. */
+  readonly server: { readonly url: string; readonly token: string };
   readonly room: string;
   readonly identity: string;
   /** Agent that is asked for when the room is made; null: none by name. */
@@ -81,7 +82,7 @@ export function textParameters(parameters: Readonly<Record<string, unknown>>): R
  * What a participant's attributes say of its call. The names that begin with `sip.` are those that LiveKit's own SIP service gives a
  * caller, so that an agent which was written for that finds them.
  */
-export function attributesOf(call: BridgedCallFacts): Record<string, string> {
+export function attributesOf(call: Omit<BridgedCallFacts, 'server'>): Record<string, string> {
   const { callId, accountId, dialect, from, to, parameters } = call;
   const own = Object.entries(parameters).map(([name, value]) => [`reelay.parameter.${name}`, value] as const);
   return {

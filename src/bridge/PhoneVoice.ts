@@ -15,6 +15,8 @@ export interface Phone {
 const comfortMs = 40;
 /** More than this: nothing is sent until it is less, ms. */
 const mostMs = 400;
+/** More than this: tones aren't played, ms; as long as they wait, nothing that is said is heard. */
+const mostBeforeToneMs = 2000;
 /** How long at most what is still on its way from an agent that was interrupted is left out, ms: a jitter buffer's length. */
 const cutMs = 250;
 const quiet = meanSquareOf(-50);
@@ -59,9 +61,13 @@ export class PhoneVoice {
     else this.#lead.add(ms, nowMs);
   }
 
-  /** Something of reelay's own, which is played whatever else is. */
+  /** Something of reelay's own, which is played whatever else is, unless that would only be long from now: anybody in the room can ask for it. */
   tone(samples: Int16Array): void {
-    if (this.#phone.say(samples)) this.#lead.add((samples.length * 1000) / this.#rate, this.#clock.nowMs());
+    const nowMs = this.#clock.nowMs();
+    const ms = (samples.length * 1000) / this.#rate;
+    const isLate = this.#lead.at(nowMs) > mostBeforeToneMs;
+    if (isLate || !this.#phone.say(samples)) this.droppedMs += ms;
+    else this.#lead.add(ms, nowMs);
   }
 
   /** The agent stopped speaking because the caller talks. */

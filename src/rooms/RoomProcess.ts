@@ -2,6 +2,7 @@ import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
+import { withoutSecrets } from '../config/withoutSecrets.js';
 import { FrameKind, FrameReader, frameOf, type RoomFrame } from './RoomFrame.js';
 import type { FromRoomProcess, ToRoomProcess } from './RoomMessage.js';
 
@@ -206,12 +207,4 @@ export class RoomProcess {
 /** @returns null where there were no descriptors left: `spawn` gives a child without any streams then, whatever its type says */
 function pipeOf({ stdio }: { readonly stdio?: ChildProcess['stdio'] }): Duplex | null {
   return (stdio?.[3] as Duplex | null | undefined) ?? null;
-}
-
-/** Of the daemon's environment what a program needs to run and to reach a server: the rest may hold what the configuration refers to. */
-const harmless =
-  /^(?:PATH|HOME|TMPDIR|LANG|LC_\w+|TZ|SSL_CERT_\w+|NODE_EXTRA_CA_CERTS|(?:https?|no|all)_proxy)$/i;
-
-function withoutSecrets(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(Object.entries(environment).filter(([name]) => harmless.test(name)));
 }

@@ -4,6 +4,7 @@ import t, { type Test } from 'tap';
 import { DaemonProcess } from './DaemonProcess.js';
 import { eventually } from './eventually.js';
 import { PhoneCall } from './rooms/PhoneCall.js';
+import { twilioWire } from './rooms/PhoneWire.js';
 import { freePort } from '../fixtures/freePort.js';
 
 /* The daemon and its bridge processes, with LiveKit's own SDK and no server: that one is asked for in rooms/bridge.test.ts. */
@@ -55,7 +56,7 @@ await t.test(
   async (t) => {
     const { daemon } = await bridged(t, 'unreachable');
     t.equal(await daemon.metric('reelay_bridge_processes'), 1);
-    const phone = await PhoneCall.dial(daemon.mediaPort, account, 'CA1');
+    const phone = await PhoneCall.dial(daemon.mediaPort, twilioWire(account, 'CA1'));
     phone.speak(1000);
     await eventually('the call is closed', () => phone.closed === 1000);
     t.ok(

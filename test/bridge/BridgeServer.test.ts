@@ -1,3 +1,4 @@
+import { connect as connectTcp, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import WebSocket from 'ws';
 import { systemClock } from '../../src/bridge/BridgeClock.js';
@@ -14,6 +15,7 @@ async function serving(t: Test): Promise<{
   readonly server: BridgeServer;
   readonly rooms: FakeRooms;
   readonly over: string[];
+  readonly port: number;
   readonly connect: (ticket: string | null) => WebSocket & { readonly received: (Buffer | string)[] };
 }> {
   const [rooms, over] = [new FakeRooms(), [] as string[]];
@@ -40,7 +42,7 @@ async function serving(t: Test): Promise<{
     socket.on('error', () => undefined);
     return Object.assign(socket, { received });
   };
-  return { server, rooms, over, connect };
+  return { server, rooms, over, port, connect };
 }
 
 const ids = { streamSid: 'MZ1', accountSid: 'AC1', callSid: 'CA1' };
@@ -164,4 +166,43 @@ await t.test('a socket that is faster than the word of it waits for it', async (
   server.expect(call);
   await until(() => socket.readyState === WebSocket.OPEN, 'the upgrade');
   t.equal(server.size, 1);
+});
+
+/** An upgrade as it stands on the wire. */
+function upgrade(port: number, ticket: string, ...headers: readonly string[]): Socket {
+  const socket = connectTcp(port, '127.0.0.1');
+  const lines = ['Host: 127.0.0.1', 'Connection: Upgrade', 'Upgrade: websocket', ...headers];
+  socket.on('error', () => undefined);
+  socket.write(
+    ['GET / HTTP/1.1', ...lines, `Authorization: Bearer ${ticket}`].map((line) => `${line}\r\n`).join('') +
+      '\r\n',
+  );
+  return socket;
+}
+
+const websocket = ['Sec-WebSocket-Version: 13', `Sec-WebSocket-Key: ${Buffer.alloc(16).toString('base64')}`];
+
+await t.test('a socket that comes to nothing gives its ticket back', async (t) => {
+  const { server, over, port } = await serving(t);
+  const call = facts({ ticket: 'ticket-0123456789' });
+  server.expect(call);
+  const socket = upgrade(port, call.ticket, 'Sec-WebSocket-Version: 13');
+  t.teardown(() => socket.destroy());
+  await until(() => over.length === 1, 'the end of it');
+  t.same(over, [call.ticket]);
+  t.equal(server.size, 0);
+});
+
+await t.test('so does one that is gone before the word of it comes', async (t) => {
+  const { server, over, port, connect } = await serving(t);
+  const call = facts({ ticket: 'ticket-0123456789' });
+  const socket = upgrade(port, call.ticket, ...websocket);
+  await until(() => server.waiting === 1, 'the socket');
+  socket.resetAndDestroy();
+  connect('another-0123456789');
+  await until(() => server.waiting === 2, 'what comes after its end');
+  server.expect(call);
+  await until(() => over.length === 1, 'the end of it');
+  t.same(over, [call.ticket]);
+  t.equal(server.size, 0);
 });

@@ -204,6 +204,7 @@ await t.test('how a room ends is how the call does', async (t) => {
   const replaced = await new Bridge().answered();
   replaced.rooms.last.owner.left('replaced');
   t.equal(replaced.line.closed, BridgeClose.replaced);
+  await settled();
   for (const { over, rooms } of [ended, replaced]) {
     t.equal(over, 1);
     t.equal(rooms.joins, 1);
@@ -248,11 +249,31 @@ await t.test('a phone that hangs up while the room is being joined leaves nobody
   bridge.rooms.gate = new Promise((resolve) => (open = resolve));
   await bridge.start();
   bridge.call.hungUp();
-  t.equal(bridge.over, 1);
+  await settled();
+  t.equal(bridge.over, 0, 'somebody is still to be called back');
   open();
   await settled();
   t.ok(bridge.rooms.last.isLeft);
+  t.equal(bridge.over, 1);
   t.equal(bridge.line.closed, undefined, 'it has closed by itself');
   bridge.call.hungUp();
+  await bridge.clock.pass(2000);
   t.equal(bridge.over, 1);
+});
+
+await t.test('a call is over when its room has been told so, or doesn’t listen', async (t) => {
+  for (const isTold of [true, false]) {
+    const bridge = await new Bridge().answered();
+    let tell = (): void => undefined;
+    bridge.rooms.last.farewell = new Promise((resolve) => (tell = resolve));
+    bridge.call.hungUp();
+    await bridge.clock.pass(900);
+    t.ok(bridge.rooms.last.isLeft);
+    t.equal(bridge.over, 0, 'a process that ended now would leave a ghost in the room');
+    if (isTold) tell();
+    await bridge.clock.pass(isTold ? 0 : 200);
+    t.equal(bridge.over, 1);
+    await bridge.clock.pass(60_000);
+    t.equal(bridge.over, 1);
+  }
 });

@@ -102,6 +102,20 @@ await t.test('when nobody is heard any more, only more than a little is cut', (t
   t.end();
 });
 
+await t.test('keys that somebody in the room presses without end are played for two seconds', (t) => {
+  const { phone, clock, voice } = talking();
+  for (let i = 0; i < 1000; i++) voice.tone(tone(160, rate));
+  t.equal(phone.said.length, 13, 'thirteen of 160 ms');
+  t.equal(voice.droppedMs, 987 * 160, 'the others are counted');
+  clock.step(160);
+  voice.tone(tone(160, rate));
+  t.equal(phone.said.length, 14, 'and then it goes on');
+  clock.step(3000);
+  voice.hear(tone(20, rate));
+  t.equal(phone.said.length, 15, 'what is said is heard when they are over');
+  t.end();
+});
+
 await t.test('a phone that takes nothing has nothing waiting', (t) => {
   const { phone, voice } = talking();
   phone.takes = false;

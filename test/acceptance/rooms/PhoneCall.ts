@@ -1,96 +1,90 @@
 import { once } from 'node:events';
 import WebSocket from 'ws';
 import { kernels } from '../../../src/audio/kernels.js';
-import {
-  twilioConnected,
-  twilioDtmf,
-  twilioMedia,
-  twilioStart,
-  twilioStop,
-} from '../../../src/providers/twilio/messages.js';
 import { Onsets } from './Onsets.js';
+import type { PhoneWire } from './PhoneWire.js';
 
-const rate = 8000;
 const frameMs = 20;
-const frameSamples = (rate * frameMs) / 1000;
+/** Somebody is heard, peak. */
+const loud = 1500;
 
-/** What the phone was played: mu-law decoded, and when its first sample was heard, on CLOCK_MONOTONIC, ms. */
+/** What the phone was played, and when its first sample was heard, on CLOCK_MONOTONIC, ms. */
 interface Played {
   readonly samples: Int16Array;
   readonly fromMs: number;
 }
 
 /**
- * A phone call as Twilio would bring it, frame by frame in real time, that plays what it gets one after another and notes when. It says
- * nothing but what it is told to.
+ * A phone call as its provider would bring it, frame by frame in real time, that plays what it gets one after another and notes when. It
+ * says nothing but what it is told to.
  */
 export class PhoneCall {
-  readonly callSid: string;
   readonly played: Played[] = [];
   /** CLOCK_MONOTONIC at which the first sample of each sound was sent, ms. */
   readonly spokeMs: number[] = [];
+  /** Times that what waited was not to be played any more. */
   clears = 0;
   closed: number | null = null;
   readonly #socket: WebSocket;
-  readonly #ids: { readonly accountSid: string; readonly callSid: string; readonly streamSid: string };
+  readonly #wire: PhoneWire;
+  readonly #frameSamples: number;
   readonly #speech: Int16Array[] = [];
-  #sequence = 1;
   #frames = 0;
   #timer: NodeJS.Timeout | undefined;
   #startMs = 0;
   #endMs = -Infinity;
   #wasSpeaking = false;
 
-  private constructor(socket: WebSocket, accountSid: string, callSid: string) {
+  private constructor(socket: WebSocket, wire: PhoneWire) {
     this.#socket = socket;
-    this.callSid = callSid;
-    this.#ids = { accountSid, callSid, streamSid: `MZ${callSid}` };
-    socket.on('message', (data: Buffer) => this.#receive(JSON.parse(data.toString()) as Message));
+    this.#wire = wire;
+    this.#frameSamples = (wire.rate * frameMs) / 1000;
+    socket.on('message', (data: Buffer, isBinary) => this.#receive(data, isBinary));
     socket.on('close', (code) => {
       this.closed = code;
       clearInterval(this.#timer);
     });
   }
 
-  static async dial(port: number, accountSid: string, callSid: string): Promise<PhoneCall> {
-    const socket = new WebSocket(`ws://127.0.0.1:${port}/twilio`);
+  /** @param port - of the daemon, for media */
+  static async dial(port: number, wire: PhoneWire): Promise<PhoneCall> {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}${wire.path}`, [...wire.protocols]);
     await once(socket, 'open');
-    const call = new PhoneCall(socket, accountSid, callSid);
-    socket.send(twilioConnected());
-    socket.send(twilioStart({ ...call.#ids, sequenceNumber: call.#sequence++ }));
+    const call = new PhoneCall(socket, wire);
+    for (const message of wire.start()) socket.send(message);
     call.#begin();
     return call;
   }
 
   /** Says a tone, from the next frame on. */
   speak(ms: number, hz = 440): void {
+    const { rate } = this.#wire;
     const samples = Int16Array.from({ length: (ms * rate) / 1000 }, (_none, i) =>
       Math.round(12_000 * Math.sin((2 * Math.PI * hz * i) / rate)),
     );
-    for (let at = 0; at < samples.length; at += frameSamples)
-      this.#speech.push(samples.slice(at, at + frameSamples));
+    for (let at = 0; at < samples.length; at += this.#frameSamples)
+      this.#speech.push(samples.slice(at, at + this.#frameSamples));
   }
 
   press(digit: string): void {
-    this.#socket.send(
-      twilioDtmf({ streamSid: this.#ids.streamSid, sequenceNumber: this.#sequence++, digit }),
-    );
+    this.#socket.send(this.#wire.press(digit));
   }
 
   hangUp(): void {
     clearInterval(this.#timer);
-    this.#socket.send(twilioStop({ ...this.#ids, sequenceNumber: this.#sequence++ }));
+    for (const message of this.#wire.stop()) this.#socket.send(message);
     this.#socket.close(1000);
   }
 
   /** When each sound that was heard began, on CLOCK_MONOTONIC, ms. */
   get heardMs(): number[] {
+    const { rate } = this.#wire;
     const onsets = new Onsets(rate);
     let endMs = -Infinity;
     return this.played.flatMap(({ samples, fromMs }) => {
       const gap = Number.isFinite(endMs) ? Math.max(0, Math.round(((fromMs - endMs) * rate) / 1000)) : 0;
       onsets.hear(new Int16Array(gap));
-      endMs = fromMs + (samples.length * 1000) / rate;
+      endMs = fromMs + this.#msOf(samples);
       const offset = onsets.hear(samples);
       return offset === null ? [] : [fromMs + (offset * 1000) / rate];
     });
@@ -98,8 +92,12 @@ export class PhoneCall {
 
   /** When the last sound that was heard ended, on CLOCK_MONOTONIC, ms. */
   get silentSinceMs(): number {
-    const last = this.played.findLast(({ samples }) => kernels.peak(samples) > 1500);
-    return last === undefined ? -Infinity : last.fromMs + (last.samples.length * 1000) / rate;
+    const last = this.played.findLast(({ samples }) => kernels.peak(samples) > loud);
+    return last === undefined ? -Infinity : last.fromMs + this.#msOf(last.samples);
+  }
+
+  #msOf(samples: Int16Array): number {
+    return (samples.length * 1000) / this.#wire.rate;
   }
 
   #begin(): void {
@@ -110,29 +108,21 @@ export class PhoneCall {
   }
 
   #frame(): void {
-    const samples = this.#speech.shift() ?? new Int16Array(frameSamples);
+    const samples = this.#speech.shift() ?? new Int16Array(this.#frameSamples);
     const isSpeaking = kernels.peak(samples) > 0;
     if (isSpeaking && !this.#wasSpeaking) this.spokeMs.push(nowMs());
     this.#wasSpeaking = isSpeaking;
-    const payload = new Uint8Array(frameSamples);
-    kernels.encodeMulaw(samples, payload);
-    const { streamSid } = this.#ids;
-    const timestamp = this.#frames * frameMs;
-    const chunk = ++this.#frames;
-    this.#socket.send(
-      twilioMedia({ streamSid, sequenceNumber: this.#sequence++, chunk, timestamp, payload }),
-    );
+    this.#socket.send(this.#wire.audio(samples, this.#frames++ * frameMs));
   }
 
-  #receive({ event, media }: Message): void {
-    if (event === 'clear') this.#clear();
-    if (event !== 'media' || media === undefined) return;
-    const bytes = Buffer.from(media.payload, 'base64');
-    const samples = new Int16Array(bytes.length);
-    kernels.decodeMulaw(bytes, samples);
-    const fromMs = Math.max(nowMs(), this.#endMs);
-    this.#endMs = fromMs + (samples.length * 1000) / rate;
-    this.played.push({ samples, fromMs });
+  #receive(data: Buffer, isBinary: boolean): void {
+    const heard = this.#wire.read(data, isBinary);
+    if (heard === 'clear') this.#clear();
+    else if (heard !== null) {
+      const fromMs = Math.max(nowMs(), this.#endMs);
+      this.#endMs = fromMs + this.#msOf(heard);
+      this.played.push({ samples: heard, fromMs });
+    }
   }
 
   /** What hasn't been played yet never will be. */
@@ -142,11 +132,6 @@ export class PhoneCall {
     while ((this.played.at(-1)?.fromMs ?? -Infinity) > atMs) this.played.pop();
     this.#endMs = atMs;
   }
-}
-
-interface Message {
-  readonly event: string;
-  readonly media?: { readonly payload: string };
 }
 
 function nowMs(): number {

@@ -9,7 +9,11 @@ import {
 } from '@livekit/rtc-node';
 import { rate, sweeps } from './sweeps.js';
 
-/* A participant of a LiveKit room, in a process of its own because its client may be lost with it. Does what its parent says. */
+/*
+ * A participant of a LiveKit room, in a process of its own because its client may be lost with it. Does what its parent says. It publishes
+ * sweeps and no speech, because where it lies is found by cross-correlation: that of a voice has a peak for each of its pitch periods, and none
+ * in its pauses, while of a sweep there is one, as narrow as can be.
+ */
 
 export type ToParticipant =
   | { readonly do: 'join'; readonly url: string; readonly token: string }
