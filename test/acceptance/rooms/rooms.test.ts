@@ -43,7 +43,7 @@ await t.test('three participants, each on its lane, aligned', { skip, timeout: 9
   await sleep(1000);
   const again = await Participant.join(t, server, 'support', 'bob');
   said['again'] = await again.say(4, long + 20);
-  await sleep(12_000);
+  await sleep(16_000);
   const { room } = await live(daemon, 'support', hears('alice', 'bob'));
   t.equal(
     room.lanes.filter((lane) => lane.startsWith('carol-')).length,
@@ -65,9 +65,10 @@ await t.test('three participants, each on its lane, aligned', { skip, timeout: 9
   const offsets: Record<string, Placed[]> = {};
   const first = place(tracks.alice, said['alice'], 2, null);
   const lengthOf = (who: string): number => (endMs - (said[who]?.sinceMs ?? 0)) / 1000;
-  // The jitter buffer of a track that begins looks for its delay for some seconds: from then on it is judged what drifts, and throughout who lies where.
+  // The jitter buffer of a track that begins, or is unmuted, looks for its delay for some seconds: from then on it is judged what drifts, and
+  // throughout who lies where.
   for (const [who, track, seconds] of [
-    ['alice', tracks.alice, [2, 11, Math.floor(lengthOf('alice')) - 5]],
+    ['alice', tracks.alice, [2, 11, 19, Math.floor(lengthOf('alice')) - 5]],
     ['bob', tracks.bob, [2]],
     ['carol', tracks.carol, [2, 8, Math.floor(lengthOf('carol')) - 5]],
     ['again', tracks.bob, [1, Math.floor(lengthOf('again')) - 5]],
