@@ -56,12 +56,11 @@ export class Call {
   readonly masksDigits: boolean;
   /** Set of a LiveKit room: what it looks like now. */
   room: (() => RoomView) | null = null;
-  /** Of a LiveKit room: how its lanes are called, and how many streams of an egress each of them has. */
-  readonly laneNames = new LaneNames();
-  readonly lanes = new Map<string, number>();
   readonly #streams = new Set<CallStream>();
   readonly #onLive: (change: 1 | -1) => void;
   readonly #onOver: () => void;
+  #laneNames: LaneNames | null = null;
+  #lanes: Map<string, number> | null = null;
   #resumeMs: number;
   #lastEnd: StreamEndFacts['reason'] = 'stop';
   #endReason: string | undefined;
@@ -90,6 +89,16 @@ export class Call {
     this.#resumeMs = options.resumeMs;
     this.#onLive = options.onLive;
     this.#onOver = options.onOver;
+  }
+
+  /** How the lanes of a LiveKit room are called; a phone call has none, and is spared what they take. */
+  get laneNames(): LaneNames {
+    return (this.#laneNames ??= new LaneNames());
+  }
+
+  /** How many streams of an egress each lane of a LiveKit room has. */
+  get lanes(): Map<string, number> {
+    return (this.#lanes ??= new Map());
   }
 
   get tap(): CallTap {
