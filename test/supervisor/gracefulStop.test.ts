@@ -103,15 +103,17 @@ void t.test('a second signal cuts the calls that are up', async (t) => {
   const daemon = await daemonIn(t);
   const { call, over } = await callOf(daemon);
   await stopping(daemon);
-  const last = daemon.logs.length;
   daemon.signal('SIGINT');
-  t.same(await daemon.gone(), { code: 0, signal: null });
+  const { code } = await daemon.gone();
+  // On a machine that is busy with something else its store has too little time, and the next start has the rest.
+  const stopped = daemon.logs.find(({ msg }) => msg === 'reelay has stopped');
+  t.equal(code, stopped?.['unstored'] === 0 ? 0 : 75);
   await over;
   t.notOk(call.ended);
-  t.match(
-    daemon.logs.slice(last).map(({ msg }) => msg),
-    ['ending at once, as asked', 'calls that are still up are cut'],
-  );
+  const asked = 'ending at once, as asked';
+  const cut = 'calls that are still up are cut';
+  const said = daemon.logs.map(({ msg }) => msg).filter((msg) => msg === asked || msg === cut);
+  t.strictSame(said, [asked, cut]);
   t.match((await daemonAgain(t, daemon, call)).manifest, { state: 'interrupted', reason: 'end_missed' });
 });
 
