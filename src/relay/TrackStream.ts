@@ -3,7 +3,7 @@ import type { WebSocket } from 'ws';
 import { bytesOf, samplesOf } from '../audio/pcm.js';
 import { PcmAlignment } from '../audio/PcmAlignment.js';
 import { Resampler } from '../audio/Resampler.js';
-import { ReelayError } from '../config/ReelayError.js';
+import { ReelayError, type ErrorCode } from '../config/ReelayError.js';
 import type { StartEvent } from '../providers/Dialect.js';
 import { parseObject } from '../providers/JsonMessage.js';
 import { noWarnings } from '../providers/Payload.js';
@@ -259,9 +259,17 @@ export class TrackStream implements CallStream {
     } catch (error) {
       const code = error instanceof ReelayError ? error.code : 'stream_failed';
       this.#problems.tell(code, error instanceof ReelayError ? { value: error.value } : { err: error });
-      this.#end({ reason: 'relay', closeCode: null });
-      this.#close(closeCode(code), code);
+      this.#fail(code);
     }
+  }
+
+  /** Its participant may be speaking all the same, so the lane is lost: what isn't recorded of it from now on is missing. */
+  #fail(code: ErrorCode): void {
+    const { identity, source } = this.#track;
+    const facts = { type: 'lane_failed', code, lane: this.#lane, identity, source };
+    this.#call?.event(facts, performance.now());
+    this.#end({ reason: 'lost', closeCode: null });
+    this.#close(closeCode(code), code);
   }
 }
 
