@@ -13,17 +13,15 @@ import { AudioAllowance } from './AudioAllowance.js';
 import type { Call, CallStream } from './Call.js';
 import { CloseCode, closeCode } from './closeCode.js';
 import type { Pulse } from './Heartbeats.js';
+import { laneFacts } from './laneFacts.js';
 import { Problems } from './Problems.js';
 import type { RelayContext } from './RelayContext.js';
 import { roomCallId } from './roomCallId.js';
-import { wallClockAt } from './streamFacts.js';
 import { TapFeed } from './TapFeed.js';
 import type { AdmittedTrack } from './TrackAdmission.js';
 
 /** Of what an egress sends, Hz: its pipeline has it so, whatever the track's own is. */
 const sentRate = 48_000;
-/** How far back a lane's audio may be amended, ms, as of those of rooms that are joined from here. */
-const amendMs = 5000;
 /** Streams of one lane at once: whoever comes back may be there before the one that was is gone. */
 const mostOfLane = 2;
 /** The one text that there is has 14 bytes. Each counts as so many bytes of audio: it is an event of the recording. */
@@ -163,24 +161,14 @@ export class TrackStream implements CallStream {
 
   #facts(arrivalMs: number): StreamFacts {
     const { identity, source } = this.#track;
-    const sampleRate = rateOf(this.#track);
-    return {
+    return laneFacts({
       streamId: this.streamId,
-      role: this.role,
       lane: this.#lane,
       // Of the participant an egress knows what its URL says.
       participant: { identity, name: identity, kind: 'UNKNOWN', sid: '', source },
-      wallClockMs: wallClockAt(arrivalMs),
-      sampleRate,
-      placement: 'arrival-count',
-      tracks: ['caller'],
-      playout: 'none',
-      returnSampleRate: sampleRate,
-      legSampleRate: sampleRate,
-      amendMs,
-      marksTellPlayout: false,
-      overrunFingerprint: false,
-    };
+      sampleRate: rateOf(this.#track),
+      arrivalMs,
+    });
   }
 
   #receive(data: Buffer, isBinary: boolean, arrivalMs: number): void {
