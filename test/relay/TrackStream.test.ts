@@ -301,6 +301,7 @@ await t.test('what is wrong with an egress ends its lane at most', async (t) => 
   t.same([...new Set(relay.codes())].sort(), ['event_unknown', 'frame_not_json', 'frame_not_object']);
   egress.send(Buffer.alloc(2 * 1024 * 1024));
   t.equal((await egress.closed()).code, 1009);
+  t.match(relay.lines('payload_oversized'), [{ level: 40 }]);
   await until(() => relay.tap.calls[0]?.end_ !== undefined, 'the end');
 });
 
