@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { errorCodes } from '../config/ReelayError.js';
 import type { ErrorCode } from '../config/ReelayError.js';
 import type { Counters } from '../tap/Counters.js';
+import type { SocketError } from './MediaSocket.js';
 
 type Details = Readonly<Record<string, unknown>>;
 
@@ -40,6 +41,17 @@ export class Problems {
     this.#times.set(key, times);
     if (times === 1) this.#log.warn({ ...details, code }, errorCodes[code]);
     return times === 1;
+  }
+
+  /**
+   * What a socket failed with, where its peer broke the protocol; anything else is the network's, and the close event that follows
+   * tells it.
+   *
+   * @param value - says of a message that is too long more than the error does
+   */
+  violated({ code, message }: SocketError, value = message): void {
+    if (code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') this.note('payload_oversized', { value });
+    else if (code?.startsWith('WS_ERR_') === true) this.note('websocket_violation', { value: message });
   }
 
   /** How often each code came, for the line that is logged at the stream's end; undefined when nothing was wrong. */

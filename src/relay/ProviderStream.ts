@@ -295,14 +295,8 @@ export class ProviderStream {
   }
 
   #broken(error: SocketError): void {
-    if (error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH') {
-      this.#problems.note('payload_oversized', {
-        value: `more than ${this.#admitted.dialect.capabilities.maxMessageBytes} bytes`,
-      });
-    } else if (error.code?.startsWith('WS_ERR_') === true) {
-      this.#problems.note('websocket_violation', { value: error.message });
-    }
-    // Anything else is the network's, and the close event that follows tells it.
+    const { maxMessageBytes } = this.#admitted.dialect.capabilities;
+    this.#problems.violated(error, `more than ${maxMessageBytes} bytes`);
   }
 
   /** Whatever fails in here ends this stream and nothing else. */

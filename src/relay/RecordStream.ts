@@ -115,7 +115,7 @@ export class RecordStream implements CallStream {
       this.#pulse.seenMs = arrivalMs;
       this.#guard(() => this.#receive(data as Buffer, isBinary, arrivalMs));
     });
-    this.#socket.on('error', (error) => this.#broken(error));
+    this.#socket.on('error', (error) => this.#problems.violated(error));
     this.#socket.on('close', (code) => this.#guard(() => this.#closed(code)));
   }
 
@@ -330,12 +330,6 @@ export class RecordStream implements CallStream {
     call.log.info({ streamId: this.streamId, ...facts, problems: this.#problems.totals() }, 'stream ended');
     call.detach(this, facts.reason);
     this.#context.onChange(call);
-  }
-
-  #broken(error: Error & { readonly code?: string }): void {
-    if (error.code?.startsWith('WS_ERR_') !== true) return;
-    const isLong = error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
-    this.#problems.note(isLong ? 'payload_oversized' : 'websocket_violation', { value: error.message });
   }
 
   /** Whatever fails in here ends this stream's recording at most. */

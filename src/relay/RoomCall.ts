@@ -1,9 +1,9 @@
 import type { LiveKitAccount } from '../config/Config.js';
 import type { FromRooms, RoomKeep, ToRooms } from '../tap/RoomsMessage.js';
 import type { StreamTap, TapAddress } from '../tap/Tap.js';
-import type { EventFacts, ParticipantFacts, StreamEndFacts, StreamFacts } from '../tap/TapRecord.js';
+import type { EventFacts, ParticipantFacts, StreamEndFacts } from '../tap/TapRecord.js';
 import type { Call, CallStream } from './Call.js';
-import { wallClockAt } from './streamFacts.js';
+import { laneFacts } from './laneFacts.js';
 
 /** Where the recorder is with a room. `silent`: it is in the room, and nobody has published anything yet. */
 export type RoomPresence = 'joining' | 'joined' | 'silent' | 'audible' | 'reconnecting';
@@ -19,8 +19,6 @@ export interface RoomView {
 
 /** Where audio belongs that nobody wants. */
 const nowhere: TapAddress = { call: 0, stream: 0 };
-/** How far back a lane's audio may be amended, ms: its process may have been held up for some seconds, and lost nothing. */
-const amendMs = 5000;
 
 interface Lane {
   readonly name: string;
@@ -205,22 +203,8 @@ export class RoomCall implements CallStream {
     const name = this.#nameFor(participant);
     if (name === null) return this.#laneRefused(number, participant, arrivalMs);
     const { sampleRate } = this.#livekit;
-    const facts: StreamFacts = {
-      streamId: `${participant.sid}-${this.#generation}-${number}`,
-      role: 'lane',
-      lane: name,
-      participant,
-      wallClockMs: wallClockAt(arrivalMs),
-      sampleRate,
-      placement: 'arrival-count',
-      tracks: ['caller'],
-      playout: 'none',
-      returnSampleRate: sampleRate,
-      legSampleRate: sampleRate,
-      amendMs,
-      marksTellPlayout: false,
-      overrunFingerprint: false,
-    };
+    const streamId = `${participant.sid}-${this.#generation}-${number}`;
+    const facts = laneFacts({ streamId, lane: name, participant, sampleRate, arrivalMs });
     const lane: Lane = {
       name,
       participant,

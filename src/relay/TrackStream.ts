@@ -3,7 +3,7 @@ import type { WebSocket } from 'ws';
 import { bytesOf, samplesOf } from '../audio/pcm.js';
 import { PcmAlignment } from '../audio/PcmAlignment.js';
 import { Resampler } from '../audio/Resampler.js';
-import { ReelayError } from '../config/ReelayError.js';
+import { ReelayError, type ErrorCode } from '../config/ReelayError.js';
 import type { StartEvent } from '../providers/Dialect.js';
 import { parseObject } from '../providers/JsonMessage.js';
 import { noWarnings } from '../providers/Payload.js';
@@ -13,17 +13,15 @@ import { AudioAllowance } from './AudioAllowance.js';
 import type { Call, CallStream } from './Call.js';
 import { CloseCode, closeCode } from './closeCode.js';
 import type { Pulse } from './Heartbeats.js';
+import { laneFacts } from './laneFacts.js';
 import { Problems } from './Problems.js';
 import type { RelayContext } from './RelayContext.js';
 import { roomCallId } from './roomCallId.js';
-import { wallClockAt } from './streamFacts.js';
 import { TapFeed } from './TapFeed.js';
 import type { AdmittedTrack } from './TrackAdmission.js';
 
 /** Of what an egress sends, Hz: its pipeline has it so, whatever the track's own is. */
 const sentRate = 48_000;
-/** How far back a lane's audio may be amended, ms, as of those of rooms that are joined from here. */
-const amendMs = 5000;
 /** Streams of one lane at once: whoever comes back may be there before the one that was is gone. */
 const mostOfLane = 2;
 /** The one text that there is has 14 bytes. Each counts as so many bytes of audio: it is an event of the recording. */
@@ -104,7 +102,7 @@ export class TrackStream implements CallStream {
       this.#pulse.seenMs = arrivalMs;
       this.#guard(() => this.#receive(data as Buffer, isBinary, arrivalMs));
     });
-    this.#socket.on('error', (error) => this.#broken(error));
+    this.#socket.on('error', (error) => this.#problems.violated(error));
     this.#socket.on('close', (code) => this.#guard(() => this.#closed(code)));
   }
 
@@ -163,24 +161,14 @@ export class TrackStream implements CallStream {
 
   #facts(arrivalMs: number): StreamFacts {
     const { identity, source } = this.#track;
-    const sampleRate = rateOf(this.#track);
-    return {
+    return laneFacts({
       streamId: this.streamId,
-      role: this.role,
       lane: this.#lane,
       // Of the participant an egress knows what its URL says.
       participant: { identity, name: identity, kind: 'UNKNOWN', sid: '', source },
-      wallClockMs: wallClockAt(arrivalMs),
-      sampleRate,
-      placement: 'arrival-count',
-      tracks: ['caller'],
-      playout: 'none',
-      returnSampleRate: sampleRate,
-      legSampleRate: sampleRate,
-      amendMs,
-      marksTellPlayout: false,
-      overrunFingerprint: false,
-    };
+      sampleRate: rateOf(this.#track),
+      arrivalMs,
+    });
   }
 
   #receive(data: Buffer, isBinary: boolean, arrivalMs: number): void {
@@ -246,12 +234,6 @@ export class TrackStream implements CallStream {
     this.#context.onChange(call);
   }
 
-  #broken(error: Error & { readonly code?: string }): void {
-    if (error.code?.startsWith('WS_ERR_') !== true) return;
-    const isLong = error.code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH';
-    this.#problems.note(isLong ? 'payload_oversized' : 'websocket_violation', { value: error.message });
-  }
-
   /** Whatever fails in here ends this track and nothing else. */
   #guard(work: () => void): void {
     try {
@@ -259,9 +241,17 @@ export class TrackStream implements CallStream {
     } catch (error) {
       const code = error instanceof ReelayError ? error.code : 'stream_failed';
       this.#problems.tell(code, error instanceof ReelayError ? { value: error.value } : { err: error });
-      this.#end({ reason: 'relay', closeCode: null });
-      this.#close(closeCode(code), code);
+      this.#fail(code);
     }
+  }
+
+  /** Its participant may be speaking all the same, so the lane is lost: what isn't recorded of it from now on is missing. */
+  #fail(code: ErrorCode): void {
+    const { identity, source } = this.#track;
+    const facts = { type: 'lane_failed', code, lane: this.#lane, identity, source };
+    this.#call?.event(facts, performance.now());
+    this.#end({ reason: 'lost', closeCode: null });
+    this.#close(closeCode(code), code);
   }
 }
 

@@ -36,7 +36,8 @@ export type FromRoomProcess =
   | { readonly type: 'joinFailed'; readonly message: string }
   | { readonly type: 'nobodyPublished' }
   | { readonly type: 'laneJoined'; readonly participant: ParticipantFacts }
-  | { readonly type: 'laneLeft' }
+  /** Lost: it can't be heard any more, and its participant may be speaking all the same. */
+  | { readonly type: 'laneLeft'; readonly isLost: boolean }
   | { readonly type: 'laneMuted'; readonly isMuted: boolean }
   /** A track could not be subscribed to, or isn't because there are too many. */
   | {

@@ -172,13 +172,14 @@ export class RoomSession implements RoomEvents {
 
   exited(why: RoomExit, detail: string): void {
     if (this.#isOver) return;
-    for (const lane of this.#lanes.values()) this.#close(lane);
+    for (const lane of this.#lanes.values()) this.#close(lane, why === 'lost');
     this.#lanes.clear();
     this.#tell({ type: 'exited', why, detail });
     this.#finish();
   }
 
   async #hear(track: RoomTrack, lane: OpenLane): Promise<void> {
+    let isLost = false;
     try {
       for await (const samples of track.frames()) {
         if (this.#isOver || this.#lanes.get(track.sid) !== lane) return;
@@ -186,19 +187,20 @@ export class RoomSession implements RoomEvents {
         if (lane.clock.isWaiting) void this.#ask(lane);
       }
     } catch (error) {
+      isLost = true;
       const message = error instanceof Error ? error.message : String(error);
       this.trackFailed(track.participant, message);
     }
     // Another one may have taken the place of the same track meanwhile.
     if (this.#isOver || this.#lanes.get(track.sid) !== lane) return;
     this.#lanes.delete(track.sid);
-    this.#close(lane);
+    this.#close(lane, isLost);
   }
 
-  #close(lane: OpenLane): void {
+  #close(lane: OpenLane, isLost = false): void {
     this.#give(lane, lane.clock.flush());
     this.#tellConcealed(lane);
-    this.#tell({ type: 'laneLeft' }, lane);
+    this.#tell({ type: 'laneLeft', isLost }, lane);
   }
 
   #give({ number }: OpenLane, frames: readonly TimedFrame[]): void {

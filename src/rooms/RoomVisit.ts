@@ -160,7 +160,7 @@ export class RoomVisit implements RoomInProcess {
       case 'laneJoined':
         return this.#lanes.join(lane, message.participant, arrivalMs);
       case 'laneLeft':
-        return this.#lanes.leave(lane, this.#isReconnecting ? 'lost' : 'stop', arrivalMs);
+        return this.#lanes.leave(lane, message.isLost || this.#isReconnecting ? 'lost' : 'stop', arrivalMs);
       case 'laneMuted': {
         const type = message.isMuted ? 'lane_muted' : 'lane_unmuted';
         if (known !== null) this.#event({ type }, arrivalMs, known);

@@ -226,8 +226,8 @@ export interface PauseFacts {
 
 export interface StreamEndFacts {
   /**
-   * `stop`: the provider said so. `closed`: its socket closed properly. `lost`: its socket broke, or that of a room's worker.
-   * `relay`: closed from here.
+   * `stop`: the provider said so. `closed`: its socket closed properly. `lost`: its socket broke, or that of a room's worker, or a
+   * lane could not be handled any more. `relay`: closed from here.
    */
   readonly reason: 'stop' | 'closed' | 'lost' | 'relay';
   /** WebSocket close code where there is one. */

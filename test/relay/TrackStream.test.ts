@@ -301,6 +301,7 @@ await t.test('what is wrong with an egress ends its lane at most', async (t) => 
   t.same([...new Set(relay.codes())].sort(), ['event_unknown', 'frame_not_json', 'frame_not_object']);
   egress.send(Buffer.alloc(2 * 1024 * 1024));
   t.equal((await egress.closed()).code, 1009);
+  t.match(relay.lines('payload_oversized'), [{ level: 40 }]);
   await until(() => relay.tap.calls[0]?.end_ !== undefined, 'the end');
 });
 
@@ -311,11 +312,8 @@ await t.test('a room has no more lanes than it may, and who comes back has his o
   await until(() => relay.tap.calls[0]?.streams.length === 2, 'two lanes');
   const carol = await relay.forwarded(await pathFor({ identity: 'carol' }), {}).open();
   t.match(await carol.closed(), { code: 1013, reason: 'lanes_full' });
-  t.match(relay.tap.calls[0]?.events.at(-1), {
-    type: 'lane_failed',
-    code: 'lanes_full',
-    identity: 'carol',
-  });
+  const failed = relay.tap.calls[0]?.events.filter(({ type }) => type === 'lane_failed');
+  t.same(failed, [{ type: 'lane_failed', code: 'lanes_full', identity: 'carol', source: 'microphone' }]);
   await relay.forwarded(await pathFor(), {}).open();
   await until(() => relay.tap.calls[0]?.streams.length === 3, 'her second stream');
   t.equal(relay.tap.calls[0]?.streams[2]?.facts.lane, 'alice');
@@ -351,9 +349,42 @@ await t.test('nobody sends more than can have been spoken', async (t) => {
   const seconds = (call?.streams[0]?.heard(Track.caller).length ?? 0) / 96_000;
   t.ok(seconds >= 20 && seconds <= 25, `${seconds} s`);
   t.match(relay.lines('audio_too_fast'), [{ level: 40 }]);
+  t.same(call?.streams[0]?.end_, { reason: 'lost', closeCode: null }, 'what she says from now on is missing');
+  const failed = { code: 'audio_too_fast', lane: 'alice', identity: 'alice', source: 'microphone' };
+  t.same(call?.events.slice(-2), [
+    { type: 'lane_failed', ...failed },
+    { type: 'lane_left', lane: 'alice' },
+  ]);
+  t.same(call?.end_, { ended: false }, 'so her recording is interrupted');
   const texts = await relay.forwarded(await pathFor({ identity: 'bob' }), {}).open();
   for (let i = 0; i < 2000; i++) texts.send('{"muted":true}');
   t.match(await texts.closed(), { code: 1008, reason: 'audio_too_fast' });
+});
+
+await t.test('a track that can’t be handled is lost, with a word, and the others go on', async (t) => {
+  const relay = await relayWith(t);
+  const alice = await relay.forwarded(await pathFor(), {}).open();
+  const bob = await relay.forwarded(await pathFor({ identity: 'bob' }), {}).open();
+  await until(() => relay.tap.calls[0]?.streams.length === 2, 'both lanes');
+  const [call] = relay.tap.calls;
+  if (call === undefined) throw new TypeError('no call');
+  const event = call.event.bind(call);
+  call.event = (facts) => {
+    if (facts.type === 'lane_muted') throw new TypeError('as a bug would');
+    event(facts);
+  };
+  alice.send('{"muted":true}');
+  t.match(await alice.closed(), { code: 1011, reason: 'stream_failed' });
+  const [hers, his] = call.streams;
+  t.same(hers?.end_, { reason: 'lost', closeCode: null });
+  t.match(
+    call.events.filter(({ type }) => type === 'lane_failed'),
+    [{ code: 'stream_failed', lane: 'alice', identity: 'alice', source: 'microphone' }],
+  );
+  bob.send(stereo(ramp(480)));
+  await until(() => his?.heard(Track.caller).length === 960, 'what he says');
+  t.equal(his?.end_, undefined);
+  bob.socket.close(1000);
 });
 
 await t.test('an account that records nothing has nothing recorded', async (t) => {

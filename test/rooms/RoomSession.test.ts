@@ -266,6 +266,50 @@ await t.test('the end of the room ends its lanes, and what comes later is nobody
   t.equal(room.over, 1);
 });
 
+/** Of the lanes that were left, in order: number, and whether it was lost. */
+function lost({ told }: Scene): [number, boolean][] {
+  return told.flatMap(({ lane, message }) => (message.type === 'laneLeft' ? [[lane, message.isLost]] : []));
+}
+
+await t.test('a track whose frames can’t be read any more is lost, with a word', async (t) => {
+  const room = scene();
+  await room.session.join();
+  const alice = new FakeTrack('TR_a', 'alice');
+  const bob = new FakeTrack('TR_b', 'bob');
+  room.sdk.events?.trackHeard(alice);
+  room.sdk.events?.trackHeard(bob);
+  alice.say(new Int16Array(4800).fill(1));
+  alice.fail(new Error('the stream is broken'));
+  await rest();
+  t.same(kinds(room).slice(3), ['laneFailed', 'laneLeft 1']);
+  t.same(
+    room.heard.map(({ lane, samples }) => [lane, samples[0]]),
+    [[1, 1]],
+    'what was said before is kept',
+  );
+  bob.end();
+  await rest();
+  t.same(lost(room), [
+    [1, true],
+    [2, false],
+  ]);
+  await room.session.leave();
+});
+
+await t.test(
+  'lanes of a room that is lost are lost, and of one that is left or ended they aren’t',
+  async (t) => {
+    for (const why of ['lost', 'left', 'finished', 'removed'] as const) {
+      const room = scene();
+      await room.session.join();
+      room.sdk.events?.trackHeard(new FakeTrack('TR_a', 'alice'));
+      if (why === 'left') await room.session.leave();
+      else room.sdk.events?.exited(why, '');
+      t.same(lost(room), [[1, why === 'lost']], why);
+    }
+  },
+);
+
 await t.test('what the jitter buffer has made up is told, when it is worth it, and once', async (t) => {
   const room = scene();
   await room.session.join();
@@ -289,7 +333,7 @@ await t.test('what the jitter buffer has made up is told, when it is worth it, a
     room.told.slice(-2).map(({ lane, message }) => [lane, message]),
     [
       [1, { type: 'concealed', samples: 5600 }],
-      [1, { type: 'laneLeft' }],
+      [1, { type: 'laneLeft', isLost: false }],
     ],
     'before a lane ends, too',
   );

@@ -21,7 +21,7 @@ await t.test('a room is looked for, joined, heard and left', async (t) => {
   room.visit.audio(5, 1534, new Uint8Array(960).fill(4));
   room.visit.leave();
   t.same(sitter?.did, ['join', 'leave']);
-  sitter?.say({ type: 'laneLeft' }, 5);
+  sitter?.say({ type: 'laneLeft', isLost: false }, 5);
   sitter?.say({ type: 'exited', why: 'left', detail: '' });
   t.same(short(room), ['room_joining', 'joined', 'lane 1', 'first_audio', 'lane 1 stop', 'ended properly']);
   const records: unknown[] = [];
@@ -34,6 +34,23 @@ await t.test('a room is looked for, joined, heard and left', async (t) => {
     [RecordKind.audio, 3, 9, 1334, 960, 2],
     [RecordKind.muted, 3, 9, 1434, 4, 960 & 255],
   ]);
+});
+
+await t.test('a lane that its process has lost is lost, and another one isn’t', async (t) => {
+  const room = scene(t);
+  room.visit.begin();
+  await rest();
+  const [sitter] = room.sitters;
+  sitter?.say({ type: 'joined', sid: 'RM_1' });
+  sitter?.say({ type: 'laneJoined', participant: alice }, 1);
+  sitter?.say({ type: 'laneJoined', participant: { ...alice, identity: 'bob' } }, 2);
+  sitter?.say({ type: 'laneLeft', isLost: true }, 1);
+  sitter?.say({ type: 'laneLeft', isLost: false }, 2);
+  t.same(short(room).slice(2), ['lane 1', 'lane 2', 'lane 1 lost', 'lane 2 stop']);
+  sitter?.say({ type: 'laneJoined', participant: alice }, 3);
+  sitter?.say({ type: 'reconnecting' });
+  sitter?.say({ type: 'laneLeft', isLost: false }, 3);
+  t.equal(short(room).at(-1), 'lane 3 lost', 'nor is anybody who goes while the server is away');
 });
 
 await t.test('a room that is gone before it was joined is not made anew', async (t) => {

@@ -12,7 +12,7 @@ async function shortlyHeard(t: Test): Promise<Scene> {
   room.sitters[0]?.say({ type: 'laneJoined', participant: alice }, 1);
   room.visit.audio(1, 1100, new Uint8Array(960).fill(1));
   room.visit.audio(1, 1200, new Uint8Array(960).fill(2));
-  room.sitters[0]?.say({ type: 'laneLeft' }, 1);
+  room.sitters[0]?.say({ type: 'laneLeft', isLost: false }, 1);
   t.same(short(room).slice(2), ['lane 1', 'first_audio'], 'its end comes after its audio');
   return room;
 }
@@ -89,10 +89,10 @@ await t.test(
     sitter?.say({ type: 'joined', sid: 'RM_1' });
     sitter?.say({ type: 'laneJoined', participant: alice }, 1);
     sitter?.say({ type: 'reconnecting' });
-    sitter?.say({ type: 'laneLeft' }, 1);
+    sitter?.say({ type: 'laneLeft', isLost: false }, 1);
     sitter?.say({ type: 'reconnected', sid: 'RM_2' });
     sitter?.say({ type: 'laneJoined', participant: alice }, 2);
-    sitter?.say({ type: 'laneLeft' }, 2);
+    sitter?.say({ type: 'laneLeft', isLost: false }, 2);
     t.same(short(room).slice(2), [
       'lane 1',
       'reconnecting',
