@@ -43,7 +43,10 @@ class Ring {
     const std::size_t offset = offsetOf(staged_);
     const std::size_t tail = capacity_ - offset;
     const std::size_t skipped = tail < need ? tail : 0;
-    if (usedBytes() + skipped + need > capacity_) return nullptr;
+    if (usedBytes() + skipped + need > capacity_) {
+      isOverfull_ = true;
+      return nullptr;
+    }
     if (skipped > 0) std::memcpy(records_ + offset, &skipMarker, sizeof skipMarker);
     reservedTo_ = staged_ + static_cast<uint32_t>((skipped + need) / unit);
     reserved_ = records_ + (skipped > 0 ? 0 : offset);
@@ -83,6 +86,13 @@ class Ring {
     return static_cast<std::size_t>(staged_ - read) * unit;
   }
 
+  // It had no room for a record, and hasn't a quarter of it free since. Audio waits for that: in a ring that is kept on the brim each frame
+  // that finds room is told of as the end of a gap, and those reports take more of the consumer than the audio does.
+  bool isOverfull() {
+    if (isOverfull_ && usedBytes() <= capacity_ / 4 * 3) isOverfull_ = false;
+    return isOverfull_;
+  }
+
   std::size_t capacity() const { return capacity_; }
 
   // Bytes that were ever written: where in all that went through the ring the next record begins.
@@ -108,6 +118,7 @@ class Ring {
   uint32_t reservedTo_ = 0;
   uint8_t* reserved_ = nullptr;
   uint64_t written_;
+  bool isOverfull_ = false;
 };
 
 // What one call holds of a ring: src/tap/RingShare.ts has the reasoning.

@@ -44,7 +44,7 @@ class Tap {
 
   // Room for so many bytes of audio, at most `longestPayload`; null: there is none, and `drop` is to be called if the audio is any good.
   uint8_t* room(std::size_t bytes, double arrivalMs) {
-    if (!isFair(bytes) || !tellDrops(arrivalMs)) return nullptr;
+    if (ring_.isOverfull() || !isFair(bytes) || !tellDrops(arrivalMs)) return nullptr;
     uint8_t* record = ring_.reserve(bytes);
     return record == nullptr ? nullptr : record + recordHeadBytes;
   }
@@ -77,6 +77,7 @@ class Tap {
   // Tells what was dropped. Returns whether nothing is left to tell.
   bool tellDrops(double arrivalMs) {
     if (!isBehind()) return true;
+    if (ring_.isOverfull()) return false;
     char facts[96];
     const int length =
         std::snprintf(facts, sizeof facts, "{\"records\":%.0f,\"sinceMs\":%.6f}", drops_.records, drops_.sinceMs);

@@ -48,6 +48,7 @@ export class RingTap implements Tap {
   readonly #isBehindElsewhere: () => boolean;
   #calls = 0;
   #streams = 0;
+  #isOverfull = false;
 
   constructor(
     ring: SharedArrayBuffer,
@@ -102,6 +103,15 @@ export class RingTap implements Tap {
     return share.heldBytes(this.#ring.writtenBytes - used) + bytes <= capacity / 4;
   }
 
+  /**
+   * It had no room for a record, and hasn't a quarter of it free since. Audio, marks and events wait for that: in a ring that is kept on the
+   * brim each frame that finds room is told of as the end of a gap, and those reports take more of the recorder than the audio does.
+   */
+  get isOverfull(): boolean {
+    if (this.#isOverfull && this.#ring.usedBytes() <= (this.#ring.capacity / 4) * 3) this.#isOverfull = false;
+    return this.#isOverfull;
+  }
+
   /** Counts a record that found no room. */
   dropped(): void {
     this.#counters?.add('tapDroppedRecords');
@@ -113,7 +123,10 @@ export class RingTap implements Tap {
    */
   write(head: RecordHead, payload: Uint8Array, share?: RingShare): boolean {
     const offset = this.#ring.reserve(payload.length);
-    if (offset < 0) return false;
+    if (offset < 0) {
+      this.#isOverfull = true;
+      return false;
+    }
     const { view, bytes } = this.#ring;
     view.setUint32(offset, recordHeaderBytes + payload.length, true);
     view.setUint16(offset + 4, head.kind, true);
@@ -190,7 +203,8 @@ class RingCallTap implements CallTap {
     audio?: Pick<RecordHead, 'track' | 'encoding' | 'providerMs'>,
   ): void {
     // Asked first: else each record of a call that has too much would have a report of its own.
-    const fits = this.#tap.isFair(this.#share, payload.length) && this.#isUpToDate(arrivalMs);
+    const mayHave = !this.#tap.isOverfull && this.#tap.isFair(this.#share, payload.length);
+    const fits = mayHave && this.#isUpToDate(arrivalMs);
     const head = { kind, call: this.#call, stream, arrivalMs, ...audio };
     if (!fits || !this.#tap.write(head, payload, this.#share)) this.#drop(arrivalMs);
   }

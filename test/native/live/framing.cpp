@@ -329,6 +329,41 @@ void drops() {
   CHECK(tap.takeDrops().records == 1 && cells[2] == 0);
 }
 
+// A consumer that is always late gives back a little at a time: of that nobody takes anything until it is a quarter.
+void waitsForAQuarter() {
+  RingMemory memory(1600);
+  Ring ring(memory.data(), memory.bytes, &memory.sequence);
+  double cells[3] = {0, 0, 0};
+  const TapTotals totals{&cells[0], &cells[1], &cells[2]};
+  std::unique_ptr<Tap> taps[5];
+  for (int call = 0; call < 5; call++) taps[call] = std::make_unique<Tap>(ring, totals, call + 1, 1, Encoding::mulaw);
+  const auto say = [&](double arrivalMs) {
+    int kept = 0;
+    for (auto& tap : taps) {
+      if (tap->room(40, arrivalMs) == nullptr) {
+        tap->drop(arrivalMs);
+        continue;
+      }
+      tap->stage(Track::caller, 40, 0, arrivalMs);
+      kept++;
+    }
+    ring.publish();
+    return kept;
+  };
+  for (int i = 0; i < 4; i++) CHECK(say(i) == 5);
+  CHECK(say(4) == 0 && cells[2] == 5);
+  // Four of twenty records: the first tap's report would fit, and its frame as well.
+  for (int i = 0; i < 4; i++) {
+    memory.cell(1) += 10;
+    CHECK(say(5) == 0);
+    for (auto& tap : taps) CHECK(!tap->tellDrops(5));
+  }
+  memory.cell(1) += 10;
+  CHECK(say(6) == 2 && cells[1] == 5 * 5 + 3);
+  memory.releaseAll();
+  CHECK(say(7) == 5 && cells[2] == 0);
+}
+
 void timers() {
   Wheel wheel;
   Timer timers[3];
@@ -372,6 +407,7 @@ int main() {
   rings();
   ringWraps();
   drops();
+  waitsForAQuarter();
   timers();
   return verdict("framing");
 }
