@@ -81,10 +81,11 @@ await t.test('a bot that stops reading is given up, and its neighbour loses noth
   await talkUntil(caller, () => caller.close !== undefined);
   t.equal(caller.close?.code, 1000, 'policy close');
   await until(() => relay.tap.calls[1]?.end_ !== undefined, 'the end of the call');
-  t.match(relay.tap.calls[1]?.events, [
-    { type: 'upstream_overflow' },
-    { type: 'upstream_lost', code: 'upstream_stalled' },
-  ]);
+  // The kernel may find room for some more before it is over: then a bot that reads nothing overflows a second time.
+  const events = relay.tap.calls[1]?.events ?? [];
+  t.match(events.at(-1), { type: 'upstream_lost', code: 'upstream_stalled' });
+  t.ok(events.length > 1);
+  for (const event of events.slice(0, -1)) t.match(event, { type: 'upstream_overflow' });
   t.equal(relay.lines('upstream_stalled').length, 1);
   t.equal(relay.counters.get('stalledUpstreams'), 1);
   t.equal(relay.counters.get('upstreamLost'), 1);
