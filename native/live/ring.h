@@ -44,7 +44,7 @@ class Ring {
     const std::size_t tail = capacity_ - offset;
     const std::size_t skipped = tail < need ? tail : 0;
     if (usedBytes() + skipped + need > capacity_) {
-      isOverfull_ = true;
+      if (need <= mostOrdinary) isOverfull_ = true;
       return nullptr;
     }
     if (skipped > 0) std::memcpy(records_ + offset, &skipMarker, sizeof skipMarker);
@@ -86,7 +86,7 @@ class Ring {
     return static_cast<std::size_t>(staged_ - read) * unit;
   }
 
-  // It had no room for a record, and hasn't a quarter of it free since. Audio waits for that: in a ring that is kept on the brim each frame
+  // It had no room for an ordinary record, and hasn't a quarter of it free since. Audio waits for that: in a ring that is kept on the brim each frame
   // that finds room is told of as the end of a gap, and those reports take more of the consumer than the audio does.
   bool isOverfull() {
     if (isOverfull_ && usedBytes() <= capacity_ / 4 * 3) isOverfull_ = false;
@@ -104,6 +104,8 @@ class Ring {
   static constexpr std::size_t readCell = 1;
   static constexpr std::size_t unit = 8;
   static constexpr uint32_t skipMarker = 0xffffffff;
+  // Two seconds of 16 kHz stereo, as jambonz sends after a stall: that a record beyond it finds no room says nothing of others' frames.
+  static constexpr std::size_t mostOrdinary = 128 * 1024;
 
   std::size_t offsetOf(uint32_t position) const {
     return static_cast<std::size_t>(static_cast<uint64_t>(position) * unit % capacity_);

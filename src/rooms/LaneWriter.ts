@@ -28,14 +28,14 @@ export class RoomRing {
     counters.set('roomRingCapacityBytes', this.#ring.capacity);
   }
 
-  /** @returns false when the ring is full: nothing was written */
+  /** @returns false when the ring is full, or was and is still nearly so: nothing was written */
   write(
     kind: typeof RecordKind.audio | typeof RecordKind.muted,
     { call, stream }: TapAddress,
     arrivalMs: number,
     payload: Uint8Array,
   ): boolean {
-    const offset = this.#ring.reserve(payload.length);
+    const offset = this.#ring.isOverfull ? -1 : this.#ring.reserve(payload.length);
     if (offset < 0) return false;
     const { view, bytes } = this.#ring;
     view.setUint32(offset, recordHeaderBytes + payload.length, true);

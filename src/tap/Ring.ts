@@ -56,6 +56,9 @@ export function endProducer(ring: SharedArrayBuffer): void {
   Atomics.store(lost, oldest, claimed);
 }
 
+/** Two seconds of 16 kHz stereo, as jambonz sends after a stall, bytes: that a record beyond it finds no room says nothing of others' frames. */
+const mostOrdinary = 128 * 1024;
+
 /** The producer's end. No method allocates; none throws for lack of room. */
 export class RingWriter {
   /** The ring's record area; a reserved record is written here at the offset that `reserve` gave. */
@@ -68,6 +71,7 @@ export class RingWriter {
   #write: number;
   #end: number;
   #writtenBytes: number;
+  #isOverfull = false;
 
   constructor(ring: SharedArrayBuffer) {
     this.capacity = ring.byteLength - headerBytes;
@@ -91,7 +95,10 @@ export class RingWriter {
     const offset = this.#offsetOf(this.#write);
     const tail = this.capacity - offset;
     const skipped = tail < need ? tail : 0;
-    if (this.usedBytes() + skipped + need > this.capacity) return -1;
+    if (this.usedBytes() + skipped + need > this.capacity) {
+      this.#isOverfull ||= need <= mostOrdinary;
+      return -1;
+    }
     if (skipped > 0) this.view.setUint32(offset, skipMarker, true);
     this.#end = (this.#write + (skipped + need) / unit) | 0;
     return skipped > 0 ? 0 : offset;
@@ -122,6 +129,15 @@ export class RingWriter {
     this.view.setFloat64(offset + sequenceAt, Number(last) + 1, true);
     this.commit();
     Atomics.store(this.#claims, claimCell, 0n);
+  }
+
+  /**
+   * It had no room for an ordinary record, and hasn't a quarter of it free since. Audio waits for that: in a ring that is kept on the brim
+   * each frame that finds room is told of as the end of a gap, and those reports take more of the consumer than the audio does.
+   */
+  get isOverfull(): boolean {
+    if (this.#isOverfull && this.usedBytes() <= (this.capacity / 4) * 3) this.#isOverfull = false;
+    return this.#isOverfull;
   }
 
   /** Bytes that the consumer hasn't released. */

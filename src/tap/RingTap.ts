@@ -48,7 +48,6 @@ export class RingTap implements Tap {
   readonly #isBehindElsewhere: () => boolean;
   #calls = 0;
   #streams = 0;
-  #isOverfull = false;
 
   constructor(
     ring: SharedArrayBuffer,
@@ -103,13 +102,9 @@ export class RingTap implements Tap {
     return share.heldBytes(this.#ring.writtenBytes - used) + bytes <= capacity / 4;
   }
 
-  /**
-   * It had no room for a record, and hasn't a quarter of it free since. Audio, marks and events wait for that: in a ring that is kept on the
-   * brim each frame that finds room is told of as the end of a gap, and those reports take more of the recorder than the audio does.
-   */
+  /** Audio, marks and events wait, see {@link RingWriter.isOverfull}. */
   get isOverfull(): boolean {
-    if (this.#isOverfull && this.#ring.usedBytes() <= (this.#ring.capacity / 4) * 3) this.#isOverfull = false;
-    return this.#isOverfull;
+    return this.#ring.isOverfull;
   }
 
   /** Counts a record that found no room. */
@@ -123,10 +118,7 @@ export class RingTap implements Tap {
    */
   write(head: RecordHead, payload: Uint8Array, share?: RingShare): boolean {
     const offset = this.#ring.reserve(payload.length);
-    if (offset < 0) {
-      this.#isOverfull = true;
-      return false;
-    }
+    if (offset < 0) return false;
     const { view, bytes } = this.#ring;
     view.setUint32(offset, recordHeaderBytes + payload.length, true);
     view.setUint16(offset + 4, head.kind, true);

@@ -389,6 +389,22 @@ void t.test(
   },
 );
 
+void t.test('a large record that finds no room keeps nobody else’s frames out', (t) => {
+  const ring = createRing(capacity);
+  const tap = new RingTap(ring);
+  const greedy = Array.from({ length: 8 }, () => tap.startCall(facts, 0).startStream(stream, 0));
+  const quiet = tap.startCall(facts, 0).startStream(stream, 0);
+  const large = new Uint8Array(600_000);
+  for (let turn = 0; turn < 3; turn++)
+    for (const each of greedy) each.audio(Track.botSent, Encoding.pcm16, large, NaN, turn);
+  t.ok(new RingWriter(ring).usedBytes() > (capacity / 4) * 3);
+  for (let ms = 20; ms <= 1000; ms += 20)
+    quiet.audio(Track.caller, Encoding.mulaw, new Uint8Array(160), ms, ms);
+  const { frames, dropped } = accountOf(takeAll(new RingReader(ring)), 9);
+  t.same([frames.length, dropped], [50, 0]);
+  t.end();
+});
+
 void t.test('what a call may hold depends on what it holds, whoever reads how fast', (t) => {
   const step = fc.record({
     call: fc.integer({ min: 0, max: 5 }),
