@@ -10,8 +10,15 @@ export interface BufferDelay {
   readonly waitedSeconds: number;
   /** Samples that it has given out, at {@link bufferRate}. */
   readonly emitted: number;
+  /** Samples that it has made up, or that were silence, because nothing had come, or has come too late. */
+  readonly madeUp: number;
+  /** Samples of either kind that were played. */
+  readonly played: number;
+  /** Samples by which it has made what it gave out longer than what came, so as to hold more; less those that it has left out, to hold less. */
+  readonly stretched: number;
 }
 
+const nothing: BufferDelay = { waitedSeconds: 0, emitted: 0, madeUp: 0, played: 0, stretched: 0 };
 /** Of what jitter buffers count, Hz. */
 const bufferRate = 48_000;
 /** First frames that are kept back until it is known how late they are: half a second. */
@@ -19,19 +26,35 @@ const heldFrames = 5;
 /** Frames among which the one that was least late tells the time: a second. */
 const comparedFrames = 10;
 /** How much the delay that is taken off may change from one frame to the next, ms: a buffer that fills or drains is no loss of frames. */
-const slewMs = 5;
-/** Looks of which the middle is believed: what comes after a mute, or with a burst, has waited as nothing else does. */
-const believedLooks = 5;
-/** Share of what is played in a look's time that must have come, for what it has waited to mean anything. */
+const slewMs = 20;
+/** How long a look counts, ms: what it was wrong about is forgotten then. */
+const believedMs = 3000;
+/** A look at less than so many samples, a tenth of a second, isn't one. */
+const leastPlayed = 4800;
+/** Share of what was played since the last look that must have come, for what it has waited to mean anything. */
 const leastShare = 0.8;
+/** With less, nobody was sending: the buffer begins anew, and may hold something else. */
+const pauseShare = 0.2;
+/** The buffer plays, and counts for how long it has held something, in beats of so many ms. */
+const beatMs = 10;
 /** Nothing that a jitter buffer claims beyond this is believed, ms. */
 const mostDelayMs = 1000;
+
+/** What a jitter buffer held when it was asked, ms; as it would be by now. */
+interface Look {
+  readonly atMs: number;
+  heldMs: number;
+}
 
 /**
  * Says when the frames of a track were due. The client gives them without any time, in real time, by one clock for all tracks; but each is
  * late by as much as this process was busy, which is taken out by believing the least late of several, and by as much as its jitter buffer
  * holds, which differs from one participant to another and changes, and which the buffer itself tells. What is left is when the audio came
  * over the network, so that what was said at once lies at one place, whoever has the worse line.
+ *
+ * A buffer tells for how long it has held what it gave out: the less, the later that came. So where some frames are held up, by the network or
+ * by a busy machine, that falls though nothing has moved; it never rises for such a reason. Hence the most of several looks is believed, but
+ * for a single one, and what the buffer has stretched or left out since then is added to each, which it counts to the sample.
  */
 export class LaneClock {
   readonly #rate: number;
@@ -41,9 +64,8 @@ export class LaneClock {
   /** Length of all that came, and of what has gone, ms. */
   #cameMs = 0;
   #goneMs = 0;
-  #last: BufferDelay = { waitedSeconds: 0, emitted: 0 };
-  #lookedMs = 0;
-  readonly #delays: number[] = [];
+  #last: BufferDelay | null = null;
+  #looks: Look[] = [];
   #delayMs: number | null = null;
   /** What is taken off, on its way there; null while nothing has gone. */
   #takenMs: number | null = null;
@@ -74,21 +96,28 @@ export class LaneClock {
 
   /** What the buffer tells now. @returns frames that have waited for it */
   told(now: BufferDelay, nowMs: number): TimedFrame[] {
-    const emitted = now.emitted - this.#last.emitted;
-    const ms = ((now.waitedSeconds - this.#last.waitedSeconds) * 1000) / emitted;
-    const playedMs = (emitted * 1000) / bufferRate;
-    const isWhole = this.#delays.length === 0 || playedMs >= leastShare * (nowMs - this.#lookedMs);
-    if (emitted > 0 && isWhole && ms >= 0 && ms <= mostDelayMs) this.#believe(ms);
+    // One that has played less than before is another one.
+    const isFirst = this.#last === null || now.played < this.#last.played;
+    const last = isFirst || this.#last === null ? nothing : this.#last;
+    const played = now.played - last.played;
+    if (!isFirst && played < leastPlayed) return [];
+    const emitted = now.emitted - last.emitted;
+    const heldMs = ((now.waitedSeconds - last.waitedSeconds) * 1000) / emitted + leftMs(now);
+    const stretchedMs = ((now.stretched - last.stretched) * 1000) / bufferRate;
+    this.#looks =
+      emitted < pauseShare * played ? [] : this.#looks.filter(({ atMs }) => atMs > nowMs - believedMs);
+    for (const look of this.#looks) look.heldMs += stretchedMs;
+    const isWhole = isFirst ? emitted > 0 : emitted >= leastShare * played;
+    if (isWhole && heldMs >= 0 && heldMs <= mostDelayMs) this.#looks.push({ atMs: nowMs, heldMs });
+    this.#delayMs = this.#believed ?? this.#delayMs;
     this.#last = now;
-    this.#lookedMs = nowMs;
     return this.#isReady ? this.flush() : [];
   }
 
-  #believe(ms: number): void {
-    this.#delays.push(ms);
-    if (this.#delays.length > believedLooks) this.#delays.shift();
-    const sorted = [...this.#delays].sort((a, b) => a - b);
-    this.#delayMs = sorted[sorted.length >> 1] ?? ms;
+  /** The second most, so that a single look that tells nonsense isn't believed; null: nobody has been heard of late. */
+  get #believed(): number | null {
+    const [most, second] = this.#looks.map(({ heldMs }) => heldMs).sort((a, b) => b - a);
+    return second ?? most ?? null;
   }
 
   /** Everything that is kept back, though less is known of it than could be. */
@@ -117,4 +146,13 @@ export class LaneClock {
   #lengthMs(samples: Int16Array): number {
     return (samples.length * 1000) / this.#rate;
   }
+}
+
+/**
+ * What was left to be played, less than a beat, whenever the buffer gave out more: it counts that only in beats, which would be up to one of
+ * them less than the audio waits.
+ */
+function leftMs({ emitted, stretched, madeUp, played }: BufferDelay): number {
+  const unplayedMs = ((emitted + stretched + madeUp - played) * 1000) / bufferRate;
+  return ((unplayedMs % beatMs) + beatMs) % beatMs;
 }

@@ -22,8 +22,8 @@ export type JoinRequest = Extract<ToRoomProcess, { type: 'join' }>;
 /** How long nobody may have published before that is told, ms. */
 const silentMs = 5000;
 /** How often the jitter buffers are asked, and after how many times it is told how much they have made up, ms. */
-const buffersMs = 1000;
-const concealedLooks = 10;
+const buffersMs = 250;
+const concealedLooks = 40;
 /** Less isn't worth an event: 60 ms at 48 kHz. */
 const leastConcealed = 2880;
 const jitterRate = 48_000;

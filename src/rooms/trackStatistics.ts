@@ -17,6 +17,9 @@ interface Inbound {
   readonly silentConcealedSamples?: bigint;
   readonly jitterBufferDelay?: number;
   readonly jitterBufferEmittedCount?: bigint;
+  readonly totalSamplesReceived?: bigint;
+  readonly insertedSamplesForDeceleration?: bigint;
+  readonly removedSamplesForAcceleration?: bigint;
 }
 
 interface Answer {
@@ -59,10 +62,14 @@ function reportOf({ stats = [] }: Answer): BufferReport | null {
   const inbound = stats.find((each) => each.stats.case === 'inboundRtp')?.stats.value?.inbound;
   if (inbound === undefined) return null;
   const { concealedSamples = 0n, silentConcealedSamples = 0n } = inbound;
+  const { insertedSamplesForDeceleration = 0n, removedSamplesForAcceleration = 0n } = inbound;
   return {
     // What is made up of silence, while nobody sends, is what it would have been.
     concealed: Number(concealedSamples - silentConcealedSamples),
     waitedSeconds: inbound.jitterBufferDelay ?? 0,
     emitted: Number(inbound.jitterBufferEmittedCount ?? 0n),
+    madeUp: Number(concealedSamples),
+    played: Number(inbound.totalSamplesReceived ?? 0n),
+    stretched: Number(insertedSamplesForDeceleration - removedSamplesForAcceleration),
   };
 }

@@ -19,7 +19,7 @@ function due(first: number, count: number, delayMs = 0): number[] {
 
 void t.test('the first frames wait until it is known how late they are', (t) => {
   const clock = new LaneClock(rate);
-  clock.told({ waitedSeconds: 0, emitted: 4800 }, 1000);
+  clock.told({ waitedSeconds: 0, emitted: 4800, madeUp: 0, played: 4800, stretched: 0 }, 1000);
   t.strictSame(play(clock, [60, 40, 90, 0]), []);
   t.notOk(clock.isWaiting);
   t.strictSame(play(clock, [25], 4), due(0, 5), 'the least late of them tells when all were due');
@@ -27,51 +27,121 @@ void t.test('the first frames wait until it is known how late they are', (t) => 
   t.end();
 });
 
-/** A jitter buffer that is looked at once a second, and tells of each for how long it has held what came, ms. */
+const lookMs = 250;
+const look = (48_000 * lookMs) / 1000;
+
+/** A jitter buffer that is looked at four times a second, and tells of each for how long it has held what came, ms. */
 class Buffer {
+  readonly #leftMs: number;
   #waitedSeconds = 0;
   #emitted = 0;
+  #played = 0;
+  #stretched = 0;
   #nowMs = 1000;
 
-  told(clock: LaneClock, delayMs: number, emitted = 48_000): number[] {
-    this.#nowMs += 1000;
+  /** @param leftMs - what it has given out and isn't played yet when it is looked at */
+  constructor(leftMs = 0) {
+    this.#leftMs = leftMs;
+  }
+
+  /** @param stretchedMs - by which it made what it gave out longer than what came */
+  told(clock: LaneClock, delayMs: number, emitted = look, stretchedMs = 0): number[] {
+    this.#nowMs += lookMs;
     this.#emitted += emitted;
     this.#waitedSeconds += (delayMs / 1000) * emitted;
-    const report = { waitedSeconds: this.#waitedSeconds, emitted: this.#emitted };
+    this.#stretched += stretchedMs * 48;
+    this.#played += look;
+    const report = {
+      waitedSeconds: this.#waitedSeconds,
+      emitted: this.#emitted,
+      madeUp: this.#played + this.#leftMs * 48 - this.#emitted - this.#stretched,
+      played: this.#played,
+      stretched: this.#stretched,
+    };
     return clock.told(report, this.#nowMs).map(({ timeMs }) => Math.round(timeMs));
   }
 }
+
+const held = (clock: LaneClock): number => Math.round(clock.delayMs ?? NaN);
 
 void t.test('what the jitter buffer holds is taken off, and little by little when it changes', (t) => {
   const clock = new LaneClock(rate);
   const buffer = new Buffer();
   t.strictSame(play(clock, [0, 0, 0, 0, 0]), []);
   t.ok(clock.isWaiting, 'for the buffer alone');
-  t.strictSame(buffer.told(clock, 40, 24_000), due(0, 5, 40));
+  t.strictSame(buffer.told(clock, 40), due(0, 5, 40));
   t.strictSame(play(clock, [0, 0], 5).map(Math.round), due(5, 2, 40));
-  for (let look = 0; look < 2; look++) buffer.told(clock, 140);
-  t.equal(Math.round(clock.delayMs ?? 0), 140, 'of each look by itself');
-  t.strictSame(play(clock, [0, 0], 7).map(Math.round), [...due(7, 1, 45), ...due(8, 1, 50)]);
-  play(clock, new Array<number>(20).fill(0), 9);
-  t.strictSame(play(clock, [0, 0], 29).map(Math.round), due(29, 2, 140));
+  for (let n = 0; n < 2; n++) buffer.told(clock, 140);
+  t.equal(held(clock), 140, 'of each look by itself');
+  t.strictSame(play(clock, [0, 0], 7).map(Math.round), [...due(7, 1, 60), ...due(8, 1, 80)]);
+  play(clock, new Array<number>(3).fill(0), 9);
+  t.strictSame(play(clock, [0, 0], 12).map(Math.round), due(12, 2, 140));
   t.end();
 });
 
-void t.test('a look that tells nonsense is not believed, and one that differs not at once', (t) => {
+void t.test('frames that are held up on their way change nothing', (t) => {
   const clock = new LaneClock(rate);
   const buffer = new Buffer();
-  for (let look = 0; look < 5; look++) buffer.told(clock, 30);
+  for (let n = 0; n < 4; n++) buffer.told(clock, 60);
+  for (let n = 0; n < 9; n++) buffer.told(clock, 5 + 3 * n);
+  t.equal(held(clock), 60, 'they have waited elsewhere');
+  for (let n = 0; n < 12; n++) buffer.told(clock, 30);
+  t.equal(held(clock), 30, 'unless they all are, for seconds');
+  t.end();
+});
+
+void t.test('what a buffer stretches and leaves out is counted', (t) => {
+  const clock = new LaneClock(rate);
+  const buffer = new Buffer();
+  for (let n = 0; n < 6; n++) buffer.told(clock, 60);
+  buffer.told(clock, 50, look, -20);
+  t.equal(held(clock), 40, 'at once');
+  buffer.told(clock, 40);
+  buffer.told(clock, 47, look, 15);
+  t.equal(held(clock), 55);
+  t.end();
+});
+
+void t.test('what a buffer has given out, and is still to be played, waits too', (t) => {
+  for (const [leftMs, more] of [
+    [3, 3],
+    [13, 3],
+    [29, 9],
+  ] as const) {
+    const clock = new LaneClock(rate);
+    const buffer = new Buffer(leftMs);
+    for (let n = 0; n < 3; n++) buffer.told(clock, 40);
+    t.equal(held(clock), 40 + more, 'in beats it has counted that already');
+  }
+  t.end();
+});
+
+void t.test('a look that tells nonsense is not believed', (t) => {
+  const clock = new LaneClock(rate);
+  const buffer = new Buffer();
+  for (let n = 0; n < 5; n++) buffer.told(clock, 30);
   buffer.told(clock, 90);
+  t.equal(held(clock), 30, 'one');
   buffer.told(clock, 90);
-  t.equal(Math.round(clock.delayMs ?? 0), 30, 'two of five');
-  buffer.told(clock, 90);
-  t.equal(Math.round(clock.delayMs ?? 0), 90, 'three of five');
-  for (let look = 0; look < 5; look++) buffer.told(clock, 300, 9600);
-  t.equal(Math.round(clock.delayMs ?? 0), 90, 'of a track that comes piece by piece: it was muted');
-  for (let look = 0; look < 5; look++) buffer.told(clock, 2000);
-  t.equal(Math.round(clock.delayMs ?? 0), 90, 'more than any buffer holds');
-  for (let look = 0; look < 5; look++) buffer.told(clock, 0, 0);
-  t.equal(Math.round(clock.delayMs ?? 0), 90, 'one that has given out nothing tells nothing');
+  t.equal(held(clock), 90, 'two');
+  for (let n = 0; n < 5; n++) buffer.told(clock, 300, look / 2);
+  t.equal(held(clock), 90, 'of a track that comes piece by piece: it was muted');
+  for (let n = 0; n < 2; n++) buffer.told(clock, 2000);
+  t.equal(held(clock), 90, 'more than any buffer holds');
+  t.end();
+});
+
+void t.test('what a buffer held before nobody sent says nothing of what it holds after that', (t) => {
+  const clock = new LaneClock(rate);
+  const buffer = new Buffer();
+  for (let n = 0; n < 5; n++) buffer.told(clock, 90);
+  for (let n = 0; n < 2; n++) buffer.told(clock, 0, 0);
+  t.equal(held(clock), 90, 'one that has given out nothing tells nothing');
+  for (let n = 0; n < 2; n++) buffer.told(clock, 20);
+  t.equal(held(clock), 20);
+  const another = new Buffer();
+  for (let n = 0; n < 4; n++) another.told(clock, 70);
+  t.equal(held(clock), 70, 'nor does another buffer, which begins to count anew');
   t.end();
 });
 
@@ -96,7 +166,7 @@ void t.test('a track that ends early keeps what it has said', (t) => {
 
 void t.test('frames that were lost move those behind them, after a second', (t) => {
   const clock = new LaneClock(rate);
-  clock.told({ waitedSeconds: 0, emitted: 4800 }, 1000);
+  clock.told({ waitedSeconds: 0, emitted: 4800, madeUp: 0, played: 4800, stretched: 0 }, 1000);
   play(clock, new Array<number>(10).fill(0));
   const times = play(clock, new Array<number>(12).fill(300), 10);
   t.strictSame(times.slice(0, 9), due(10, 9));

@@ -47,7 +47,8 @@ function kinds({ told }: Scene): string[] {
 
 /** What a jitter buffer tells that has held everything for so long, ms, and made up so many samples. */
 function report(emitted: number, delayMs: number, concealed = 0): BufferReport {
-  return { emitted, waitedSeconds: (emitted * delayMs) / 1000, concealed };
+  const waitedSeconds = (emitted * delayMs) / 1000;
+  return { emitted, played: emitted, waitedSeconds, stretched: 0, madeUp: 0, concealed };
 }
 
 await t.test('who is heard becomes a lane, with the time at which each frame was due', async (t) => {
