@@ -14,7 +14,7 @@ import {
 import type { CallTimeline } from './CallTimeline.js';
 import { cover, cutBefore, cutFrom } from './Coverage.js';
 import { eraseLane, takeDirty, trimLane } from './Lane.js';
-import { placeInLane } from './lanePlacement.js';
+import { conclude, placeInLane } from './lanePlacement.js';
 import type { Loss } from './loseRecords.js';
 import { endPause, pause, pauseLimit, resume } from './Pause.js';
 import { closeCause, endQuiet, laneFor, openCause, type RoomLane, type RoomState } from './RoomState.js';
@@ -194,9 +194,10 @@ export class RoomTimeline implements CallTimeline {
 
   #endStream(number: number, stream: StreamState, reason: StreamState['endReason'], at: number): void {
     const { state } = this;
+    const lane = this.#laneOf(number);
+    if (lane?.holder === number) conclude(state, lane, stream);
     const heard = Math.max(receivedEnd(stream), state.final);
     const end = reason === 'lost' ? heard : Math.max(heard, at);
-    const lane = this.#laneOf(number);
     stream.endSample = end;
     stream.endReason = reason;
     if (lane !== undefined) this.#leaveLane(lane, number, stream);

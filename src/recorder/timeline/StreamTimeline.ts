@@ -18,9 +18,11 @@ export interface Drift {
   readonly sinceMs: number;
   /** It came from one frame to the next: something is missing, or twice there, right at `at`. */
   readonly isJump: boolean;
-  /** Of all frames since, ms; positive where too few samples came. */
+  /** Of the last frames, ms; positive where too few samples came. */
   sumMs: number;
   frames: number;
+  /** The last ones of all are off by something else, since this position; absent and null while they aren't. */
+  apart?: { readonly at: number; sumMs: number; frames: number } | null;
 }
 
 /** `[from, to)`. */

@@ -1,11 +1,11 @@
 import { kernels } from '../../audio/kernels.js';
 import { RecordKind, type TapRecord } from '../../tap/TapRecord.js';
 import { cover } from './Coverage.js';
-import { eraseLane, moveLane, type LaneState } from './Lane.js';
+import { eraseLane, moveLane } from './Lane.js';
 import { isHushed, mute } from './Pause.js';
 import { decode, resampled, writeAloud } from './placement.js';
 import { closeCause, endQuiet, type RoomLane } from './RoomState.js';
-import type { StreamState } from './StreamTimeline.js';
+import type { Drift, StreamState } from './StreamTimeline.js';
 import { addEvent, type TimelineState } from './TimelineState.js';
 
 /**
@@ -16,16 +16,24 @@ import { addEvent, type TimelineState } from './TimelineState.js';
 
 /** Positions of first frames are multiples of this, ms: the beat in which the SDK gives audio. */
 const beatMs = 10;
-/** So far the count may be off the clock, ms: what goes from one end of that to the other has drifted by 20 ms. */
-const boundMs = 10;
+/** So far the count may be off the clock, ms: what goes from one end of that to the other has drifted by 16 ms. */
+const boundMs = 8;
 /** What is off for so long isn't jitter, ms. */
 const verdictMs = 2000;
 /** A difference that comes from one frame to the next is a loss at that place, ms; one that grows is a clock's. */
 const jumpMs = 40;
 /** The loudest sample of what may be left out without anybody hearing it: -40 dB of full scale. */
 const quietPeak = 328;
-/** Where nobody is ever quiet, something is left out or put in all the same after so long, ms. */
+/** Where nobody is ever quiet, something is left out or put in all the same after so long, ms. Nothing is final meanwhile. */
 const patienceMs = 5000;
+/** Frames in a row of which the mean is believed: those before them may have been on their way there. */
+const believedFrames = 10;
+/** Frames in a row that are off by something else than those before them. */
+const apartFrames = 5;
+/** What a jitter buffer does is known so much later than it does it, ms. */
+const hindsightMs = 500;
+/** Where nobody is quiet, the least loud place this near to where it began is taken, ms. */
+const nearMs = 1000;
 /** A hole this long that is known silence was a mute in which nothing came, ms; of it so much may not be silence: the frames at its edges. */
 const holeMs = 400;
 const edgeMs = 200;
@@ -142,30 +150,91 @@ function watched(
   { behind, arrivalMs }: Counted,
   errorMs: number,
 ): number {
+  const { drift } = stream;
   if (Math.abs(errorMs) <= boundMs) {
     stream.drift = null;
     return 0;
   }
-  const isOther = stream.drift != null && Math.sign(stream.drift.sumMs) !== Math.sign(errorMs);
-  if (stream.drift == null || isOther) {
+  const isKnown = drift != null && arrivalMs - drift.sinceMs >= verdictMs;
+  if (drift == null || (!isKnown && Math.sign(drift.sumMs) !== Math.sign(errorMs))) {
     const isJump = Math.abs(errorMs - (stream.lastErrorMs ?? 0)) > jumpMs;
     stream.drift = { at: behind, sinceMs: arrivalMs, isJump, sumMs: errorMs, frames: 1 };
     return 0;
   }
+  const step = followed(drift, behind, errorMs);
+  if (!isKnown) {
+    if (step === 'done') takeStep(drift);
+    return 0;
+  }
+  if (step === 'begun') return 0;
+  // What went off further is corrected by itself: of each of the two it is known where it belongs.
+  return corrected(state, lane, stream, behind, step === 'done' || arrivalMs - drift.sinceMs > patienceMs);
+}
+
+/** Whether the count goes off further than it was: not, perhaps, or by now for sure. */
+type Step = 'none' | 'begun' | 'done';
+
+function followed(drift: Drift, behind: number, errorMs: number): Step {
+  const meanMs = drift.sumMs / drift.frames;
+  if (Math.abs(errorMs - meanMs) <= boundMs) {
+    drift.apart = null;
+    if (drift.frames === believedFrames) drift.sumMs -= drift.sumMs / drift.frames--;
+    drift.sumMs += errorMs;
+    drift.frames++;
+    return 'none';
+  }
+  const apart = (drift.apart ??= { at: behind, sumMs: 0, frames: 0 });
+  apart.sumMs += errorMs;
+  apart.frames++;
+  return apart.frames < apartFrames ? 'begun' : 'done';
+}
+
+/** It went off further before anything was known of it: both are one, at the place of the greater. */
+function takeStep(drift: Drift): void {
+  const { apart } = drift;
+  if (apart == null) return;
+  const wasMs = drift.sumMs / drift.frames;
+  if (Math.abs(apart.sumMs / apart.frames - wasMs) > Math.abs(wasMs)) drift.at = apart.at;
+  drift.sumMs = apart.sumMs;
+  drift.frames = apart.frames;
+  drift.apart = null;
+}
+
+/** A stream ends: nobody will be quiet any more, so what its count is off is corrected now. */
+export function conclude(state: TimelineState, lane: RoomLane, stream: StreamState): void {
+  const behind = stream.ends.caller;
+  if (behind === undefined || stream.drift == null) return;
+  if (stream.lastArrivalMs - stream.drift.sinceMs < verdictMs) return;
+  stream.ends.caller = behind + corrected(state, lane, stream, behind, true);
+}
+
+/** @returns samples by which what was counted so far has been moved; 0 while nowhere is quiet enough */
+function corrected(
+  state: TimelineState,
+  lane: RoomLane,
+  stream: StreamState,
+  behind: number,
+  isLate: boolean,
+): number {
   const { drift } = stream;
-  drift.sumMs += errorMs;
-  drift.frames++;
-  const lastedMs = arrivalMs - drift.sinceMs;
-  if (lastedMs < verdictMs) return 0;
+  if (drift == null) return 0;
   const by = Math.round((drift.sumMs / drift.frames) * (state.facts.sampleRate / 1000));
+  const off = { since: drift.at, behind, isLate };
   const moved =
     by > 0
       ? drift.isJump
         ? missed(state, lane, drift.at, behind, by)
-        : stretched(state, lane, behind, by, lastedMs > patienceMs)
-      : -leftOut(state, lane, behind, -by, lastedMs > patienceMs);
+        : stretched(state, lane, off, by)
+      : -leftOut(state, lane, off, -by);
   if (moved !== 0) stream.drift = null;
   return moved;
+}
+
+/** Since when the count is off, up to where it goes, and whether that has been so for too long for anybody to be waited for to be quiet. */
+interface Off {
+  readonly since: number;
+  readonly behind: number;
+  readonly isLate: boolean;
 }
 
 /** Too few samples came, since `at`: there some are missing. */
@@ -178,16 +247,9 @@ function missed(state: TimelineState, lane: RoomLane, at: number, behind: number
  *
  * @returns how many were put in, as silence; 0 while nowhere is quiet enough
  */
-function stretched(
-  state: TimelineState,
-  lane: RoomLane,
-  behind: number,
-  samples: number,
-  isLate: boolean,
-): number {
-  const beat = beatOf(state);
-  const { at, peak } = quietest(lane.audio, earliest(state, behind), behind, beat, beat);
-  if (peak > quietPeak && !isLate) return 0;
+function stretched(state: TimelineState, lane: RoomLane, off: Off, samples: number): number {
+  const at = seam(state, lane, off, beatOf(state));
+  if (at === null) return 0;
   inserted(state, lane, at, samples);
   cover(lane.silence, at, at + samples);
   return samples;
@@ -200,43 +262,44 @@ function inserted(state: TimelineState, lane: RoomLane, place: number, samples: 
 }
 
 /** Too many came. @returns how many were left out; 0 while nowhere is quiet enough */
-function leftOut(
-  state: TimelineState,
-  lane: RoomLane,
-  behind: number,
-  samples: number,
-  isLate: boolean,
-): number {
-  const least = earliest(state, behind);
-  const room = Math.min(samples, behind - least);
+function leftOut(state: TimelineState, lane: RoomLane, off: Off, samples: number): number {
+  const room = Math.min(samples, off.behind - begun(state, off));
   if (room <= 0) return 0;
-  const { at, peak } = quietest(lane.audio, least, behind, room, beatOf(state));
-  if (peak > quietPeak && !isLate) return 0;
+  const at = seam(state, lane, off, room);
+  if (at === null) return 0;
   moveLane(lane.audio, at + room, at);
   addEvent(state, 'lane_adjusted', at, { lane: lane.name, samples: -room });
   return room;
+}
+
+/**
+ * Where a stretch of so many samples is touched: the first one that is quiet, behind which all lies right then. Where none is, and it is
+ * late, the least loud one of those near to where it began.
+ *
+ * @returns null: nowhere, for now
+ */
+function seam(state: TimelineState, { audio }: RoomLane, off: Off, length: number): number | null {
+  const { base, samples } = audio;
+  const from = begun(state, off);
+  const near = from + (nearMs / 1000) * state.facts.sampleRate;
+  let best = { at: from, peak: Infinity };
+  for (let at = from; at + length <= off.behind; at += beatOf(state)) {
+    const peak = kernels.peak(samples.subarray(Math.max(0, at - base), Math.max(0, at - base + length)));
+    if (peak <= quietPeak) return at;
+    if (peak < best.peak && at < near) best = { at, peak };
+  }
+  return off.isLate ? best.at : null;
+}
+
+/** Where the count went off, or may have: what is final is as it is. */
+function begun(state: TimelineState, { since }: Off): number {
+  return Math.max(state.final, Math.round(since - (hindsightMs / 1000) * state.facts.sampleRate), 0);
 }
 
 /** From where on something may still be moved. */
 function earliest(state: TimelineState, behind: number): number {
   const far = behind - (verdictMs / 1000) * state.facts.sampleRate;
   return Math.max(state.final, Math.round(far), 0);
-}
-
-/** The stretch of so many samples within `[from, to)` whose loudest is the least; the earliest of several. */
-function quietest(
-  { base, samples }: LaneState,
-  from: number,
-  to: number,
-  length: number,
-  step: number,
-): { readonly at: number; readonly peak: number } {
-  let best = { at: from, peak: Infinity };
-  for (let at = from; at + length <= to; at += step) {
-    const peak = kernels.peak(samples.subarray(Math.max(0, at - base), Math.max(0, at - base + length)));
-    if (peak < best.peak) best = { at, peak };
-  }
-  return best;
 }
 
 function beatOf({ facts }: TimelineState): number {
