@@ -77,12 +77,6 @@ await t.test('three participants, each on its lane, aligned', { skip, timeout: 9
     if (one === undefined) continue;
     offsets[who] = seconds.map((second) => place(track, one, second, first.offsetMs));
   }
-  for (const [who, all] of Object.entries(offsets)) {
-    for (const { found } of all) t.ok(found > 0, `${who} is found again (${found} pieces)`);
-    const [early, late] = all.slice(-2).map(({ offsetMs }) => offsetMs);
-    if (early === undefined || late === undefined || all.length < 3) continue;
-    t.ok(Math.abs(late - early) <= driftMs, `${who} drifts by ${(late - early).toFixed(1)} ms`);
-  }
   const all = Object.values(offsets).flatMap((placed) => placed.map(({ offsetMs }) => offsetMs));
   const spread = Math.max(...all) - Math.min(...all);
   const told = Object.entries(offsets).map(
@@ -94,6 +88,12 @@ await t.test('three participants, each on its lane, aligned', { skip, timeout: 9
   t.comment(
     `jitter buffers: ${buffers.map(({ type, lane, ms, samples }) => `${type} ${String(lane)} ${String(ms ?? samples)}`).join(', ')}`,
   );
+  for (const [who, all] of Object.entries(offsets)) {
+    for (const { found } of all) t.ok(found > 0, `${who} is found again (${found} pieces)`);
+    const [early, late] = all.slice(-2).map(({ offsetMs }) => offsetMs);
+    if (early === undefined || late === undefined || all.length < 3) continue;
+    t.ok(Math.abs(late - early) <= driftMs, `${who} drifts by ${(late - early).toFixed(1)} ms`);
+  }
   t.ok(spread <= alignmentMs, `participants lie within ${alignmentMs} ms of each other`);
 
   const heardAt = tracks.alice.findIndex((sample) => Math.abs(sample) > 500);
