@@ -204,7 +204,14 @@ export class RoomCall implements CallStream {
     if (name === null) return this.#laneRefused(number, participant, arrivalMs);
     const { sampleRate } = this.#livekit;
     const streamId = `${participant.sid}-${this.#generation}-${number}`;
-    const facts = laneFacts({ streamId, lane: name, participant, sampleRate, arrivalMs });
+    const facts = laneFacts({
+      streamId,
+      lane: name,
+      participant,
+      isOnTime: true,
+      sampleRate,
+      arrivalMs,
+    });
     const lane: Lane = {
       name,
       participant,

@@ -166,6 +166,7 @@ export class TrackStream implements CallStream {
       lane: this.#lane,
       // Of the participant an egress knows what its URL says.
       participant: { identity, name: identity, kind: 'UNKNOWN', sid: '', source },
+      isOnTime: false,
       sampleRate: rateOf(this.#track),
       arrivalMs,
     });

@@ -13,17 +13,20 @@ export function laneFacts(stream: {
   /** Its name, see `LaneNames`. */
   readonly lane: string;
   readonly participant: ParticipantFacts;
+  /** What its frames are said to have come at is when they were due. */
+  readonly isOnTime: boolean;
   /** Hz */
   readonly sampleRate: number;
   /** `performance.now()` of its beginning, ms. */
   readonly arrivalMs: number;
 }): StreamFacts {
-  const { streamId, lane, participant, sampleRate, arrivalMs } = stream;
+  const { streamId, lane, participant, isOnTime, sampleRate, arrivalMs } = stream;
   return {
     streamId,
     role: 'lane',
     lane,
     participant,
+    isOnTime,
     wallClockMs: wallClockAt(arrivalMs),
     sampleRate,
     placement: 'arrival-count',

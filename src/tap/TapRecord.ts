@@ -166,6 +166,8 @@ export interface StreamFacts {
   readonly lane?: string;
   /** Of a `lane`. */
   readonly participant?: ParticipantFacts;
+  /** Of a `lane`: its frames come with the time at which they were due, whatever has delayed them; else with that at which they arrived. */
+  readonly isOnTime?: boolean;
   /** Wall clock at the record's arrival time, ms since the Unix epoch. */
   readonly wallClockMs: number;
   /** Rate of what the provider delivers, Hz. */

@@ -9,7 +9,7 @@ await t.test('a lane is counted from where it arrived, and nothing is played to 
     sid: 'PA_1',
     source: 'microphone',
   };
-  const lane = { streamId: 'PA_1-1-1', lane: 'alice', participant, sampleRate: 16_000 };
+  const lane = { streamId: 'PA_1-1-1', lane: 'alice', participant, isOnTime: true, sampleRate: 16_000 };
   const nowMs = Date.now();
   const { wallClockMs, ...facts } = laneFacts({ ...lane, arrivalMs: performance.now() - 60_000 });
   t.same(facts, {

@@ -26,13 +26,19 @@ const jumpMs = 40;
 const quietPeak = 328;
 /** Where nobody is ever quiet, something is left out or put in all the same after so long, ms. Nothing is final meanwhile. */
 const patienceMs = 5000;
+/**
+ * What is off by more isn't waited with, ms: of two lanes each may be off in its direction, and nobody is to be off by more than 40 from another.
+ * What is off by more than a jitter buffer ever holds is something else, and has time; so has what may be the network's delay.
+ */
+const urgentMs = 20;
+const mostUrgentMs = 500;
 /** Frames in a row of which the mean is believed: those before them may have been on their way there. */
 const believedFrames = 10;
 /** Frames in a row that are off by something else than those before them. */
 const apartFrames = 5;
 /** What a jitter buffer does is known so much later than it does it, ms. */
 const hindsightMs = 500;
-/** Where nobody is quiet, the least loud place this near to where it began is taken, ms. */
+/** Where nobody is quiet, or it is urgent, the least loud place this near to where it began is taken, ms. */
 const nearMs = 1000;
 /** A hole this long that is known silence was a mute in which nothing came, ms; of it so much may not be silence: the frames at its edges. */
 const holeMs = 400;
@@ -218,8 +224,11 @@ function corrected(
 ): number {
   const { drift } = stream;
   if (drift == null) return 0;
-  const by = Math.round((drift.sumMs / drift.frames) * (state.facts.sampleRate / 1000));
-  const off = { since: drift.at, behind, isLate };
+  const meanMs = drift.sumMs / drift.frames;
+  const by = Math.round(meanMs * (state.facts.sampleRate / 1000));
+  const isFarOff = Math.abs(meanMs) > urgentMs && Math.abs(meanMs) <= mostUrgentMs;
+  const isUrgent = isFarOff && stream.facts.isOnTime === true;
+  const off = { since: drift.at, behind, isLate, isUrgent };
   const moved =
     by > 0
       ? drift.isJump
@@ -230,11 +239,12 @@ function corrected(
   return moved;
 }
 
-/** Since when the count is off, up to where it goes, and whether that has been so for too long for anybody to be waited for to be quiet. */
+/** Since when the count is off, up to where it goes, and whether anybody may still be waited for to be quiet. */
 interface Off {
   readonly since: number;
   readonly behind: number;
   readonly isLate: boolean;
+  readonly isUrgent: boolean;
 }
 
 /** Too few samples came, since `at`: there some are missing. */
@@ -274,7 +284,8 @@ function leftOut(state: TimelineState, lane: RoomLane, off: Off, samples: number
 
 /**
  * Where a stretch of so many samples is touched: the first one that is quiet, behind which all lies right then. Where none is, and it is
- * late, the least loud one of those near to where it began.
+ * late, the least loud one of those near to where it began; what is urgent isn't touched further away than that. There a jitter buffer
+ * that grew has made something up, which fades.
  *
  * @returns null: nowhere, for now
  */
@@ -282,13 +293,14 @@ function seam(state: TimelineState, { audio }: RoomLane, off: Off, length: numbe
   const { base, samples } = audio;
   const from = begun(state, off);
   const near = from + (nearMs / 1000) * state.facts.sampleRate;
+  const to = off.isUrgent ? Math.min(near, off.behind) : off.behind;
   let best = { at: from, peak: Infinity };
-  for (let at = from; at + length <= off.behind; at += beatOf(state)) {
+  for (let at = from; at + length <= to; at += beatOf(state)) {
     const peak = kernels.peak(samples.subarray(Math.max(0, at - base), Math.max(0, at - base + length)));
     if (peak <= quietPeak) return at;
     if (peak < best.peak && at < near) best = { at, peak };
   }
-  return off.isLate ? best.at : null;
+  return off.isLate || off.isUrgent ? best.at : null;
 }
 
 /** Where the count went off, or may have: what is final is as it is. */
