@@ -23,6 +23,8 @@ export interface Drift {
   frames: number;
   /** The last ones of all are off by something else, since this position; absent and null while they aren't. */
   apart?: { readonly at: number; sumMs: number; frames: number } | null;
+  /** Up to here no quiet place begins; absent: nothing has been looked at. */
+  loudTo?: number;
 }
 
 /** `[from, to)`. */

@@ -228,7 +228,7 @@ function corrected(
   const by = Math.round(meanMs * (state.facts.sampleRate / 1000));
   const isFarOff = Math.abs(meanMs) > urgentMs && Math.abs(meanMs) <= mostUrgentMs;
   const isUrgent = isFarOff && stream.facts.isOnTime === true;
-  const off = { since: drift.at, behind, isLate, isUrgent };
+  const off = { drift, behind, isLate, isUrgent };
   const moved =
     by > 0
       ? drift.isJump
@@ -239,9 +239,9 @@ function corrected(
   return moved;
 }
 
-/** Since when the count is off, up to where it goes, and whether anybody may still be waited for to be quiet. */
+/** How the count is off, up to where it goes, and whether anybody may still be waited for to be quiet. */
 interface Off {
-  readonly since: number;
+  readonly drift: Drift;
   readonly behind: number;
   readonly isLate: boolean;
   readonly isUrgent: boolean;
@@ -294,18 +294,22 @@ function seam(state: TimelineState, { audio }: RoomLane, off: Off, length: numbe
   const from = begun(state, off);
   const near = from + (nearMs / 1000) * state.facts.sampleRate;
   const to = off.isUrgent ? Math.min(near, off.behind) : off.behind;
+  const isForced = off.isLate || off.isUrgent;
   let best = { at: from, peak: Infinity };
-  for (let at = from; at + length <= to; at += beatOf(state)) {
+  // While it waits, every frame is a reason to look, and what was loud a frame ago still is.
+  let at = isForced ? from : Math.max(from, off.drift.loudTo ?? from);
+  for (; at + length <= to; at += beatOf(state)) {
     const peak = kernels.peak(samples.subarray(Math.max(0, at - base), Math.max(0, at - base + length)));
     if (peak <= quietPeak) return at;
     if (peak < best.peak && at < near) best = { at, peak };
   }
-  return off.isLate || off.isUrgent ? best.at : null;
+  off.drift.loudTo = at;
+  return isForced ? best.at : null;
 }
 
 /** Where the count went off, or may have: what is final is as it is. */
-function begun(state: TimelineState, { since }: Off): number {
-  return Math.max(state.final, Math.round(since - (hindsightMs / 1000) * state.facts.sampleRate), 0);
+function begun(state: TimelineState, { drift }: Off): number {
+  return Math.max(state.final, Math.round(drift.at - (hindsightMs / 1000) * state.facts.sampleRate), 0);
 }
 
 /** From where on something may still be moved. */
