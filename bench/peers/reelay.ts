@@ -120,9 +120,12 @@ class RunningReelay implements RunningSubject {
     const found: string[] = [];
     for (const [name, what] of Object.entries(metrics)) {
       // Control, which answers this, comes last on a processor that has too little, and may just be about to be replaced.
-      const value = await eventually(`${name} is told`, async () => await this.#told(name)).catch(() => NaN);
-      if (Number.isNaN(value)) return [...found, 'its control did not answer'];
-      if (value > 0) found.push(`${value} ${what}`);
+      try {
+        const value = await eventually('its control answers', async () => await this.#told(name));
+        if (value > 0) found.push(`${value} ${what}`);
+      } catch (error) {
+        return [...found, error instanceof Error ? error.message : String(error)];
+      }
     }
     return found;
   }
@@ -131,12 +134,14 @@ class RunningReelay implements RunningSubject {
     await this.#daemon.kill();
   }
 
-  /** @returns undefined while it isn't */
+  /** @returns undefined while nobody answers. @throws Error when there is no such metric */
   async #told(metric: string): Promise<number | undefined> {
     try {
       return await this.#daemon.metric(metric);
-    } catch {
-      return undefined;
+    } catch (error) {
+      // What `fetch` says of a connection.
+      if (error instanceof TypeError) return undefined;
+      throw error;
     }
   }
 }
