@@ -20,7 +20,7 @@ enum { events_at_once = 256, sends_in_turn = 64 };
 /* Nothing comes back from a recorder; now and then it is pinged instead, which it answers when it has read what came before. */
 enum { frames_for_ping = 25 };
 /*
- * While all calls are up the program looks as often as this, whatever comes: frames that are due go out together, and when one came the
+ * While callers speak the program looks as often as this, whatever comes: frames that are due go out together, and when one came the
  * system knows by itself. Nobody has to wake it, which would cost the relay, too; callers elsewhere wouldn't have to be woken by it.
  */
 static const int64_t tick_ns = 250000;
@@ -43,8 +43,8 @@ struct load {
   /* That haven't been answered. */
   int64_t pings;
   bool speaks;
-  /* All calls are up, and none has been told to end. */
-  bool is_steady;
+  /* It looks at its ticks alone; else whenever something comes or is due. */
+  bool is_paced;
   /* Whoever closes now was asked to. */
   bool is_over;
   int64_t window_from_us;
@@ -255,11 +255,11 @@ static bool is_time_for_another(const struct load *load) {
 }
 
 static void turn(struct load *load) {
-  if (load->is_steady) pause_for_tick(&load->turned_ns, tick_ns);
+  if (load->is_paced) pause_for_tick(&load->turned_ns, tick_ns);
   int64_t wait_ns = speak_in_turn(load);
   while (load->pending < load->options->together && load->dialled < load->options->calls && is_time_for_another(load))
     dial(load, &load->callers[load->dialled]);
-  if (wait_ns < 0 || load->is_steady) wait_ns = 0;
+  if (wait_ns < 0 || load->is_paced) wait_ns = 0;
   struct timespec timeout = {.tv_nsec = wait_ns};
   struct epoll_event events[events_at_once];
   int count = epoll_pwait2(load->epoll, events, events_at_once, &timeout, NULL);
@@ -294,7 +294,6 @@ static void connect_all(struct load *load) {
 
 static void measure(struct load *load) {
   const struct options *options = load->options;
-  load->is_steady = !options->is_idle;
   turn_until(load, now_ns() + options->settle_ms * ns_per_ms);
   int64_t from_ns = now_ns();
   /* What was missed while calls were being set up isn't made up for in the window. */
@@ -335,7 +334,7 @@ static void hang_up(struct load *load) {
   static const uint8_t normal[2] = {0x03, 0xe8};
   char text[512];
   load->is_over = true;
-  load->is_steady = false;
+  load->is_paced = false;
   for (int at = 0; at < load->options->calls; at++) {
     struct caller *caller = &load->callers[at];
     if (caller->state != caller_up && caller->state != caller_started) continue;
@@ -353,6 +352,7 @@ int load_run(const struct options *options) {
   load.due_ns = load.began_ns;
   load.random = (uint32_t)load.began_ns | 1;
   load.speaks = true;
+  load.is_paced = !options->is_idle;
   load.window_from_us = INT64_MAX;
   load.epoll = epoll_create1(EPOLL_CLOEXEC);
   load.callers = calloc((size_t)options->calls, sizeof *load.callers);
