@@ -56,6 +56,7 @@ class LiveLoop : public Napi::ObjectWrap<LiveLoop> {
     return DefineClass(env, "LiveLoop",
                        {
                            InstanceMethod<&LiveLoop::start>("start"),
+                           InstanceMethod<&LiveLoop::comeFirst>("comeFirst"),
                            InstanceMethod<&LiveLoop::add>("add"),
                            InstanceMethod<&LiveLoop::send>("send"),
                            InstanceMethod<&LiveLoop::close>("close"),
@@ -146,6 +147,11 @@ class LiveLoop : public Napi::ObjectWrap<LiveLoop> {
   // start(): whether the thread runs.
   Napi::Value start(const Napi::CallbackInfo& info) {
     return Napi::Boolean::New(info.Env(), connection_->loop->start());
+  }
+
+  // comeFirst(): whether it does.
+  Napi::Value comeFirst(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), connection_->loop->comeFirst());
   }
 
   // add(slot, fd, options, input): whether the socket is the thread's from now on.

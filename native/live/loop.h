@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "gathering.h"
 #include "link.h"
 
 namespace live {
@@ -41,6 +42,8 @@ class Loop {
 
   // The functions from here on may be called from one other thread.
 
+  // Has the thread come before all that isn't in real time itself (sched(7), SCHED_RR). False: the system doesn't allow it.
+  bool comeFirst();
   // Takes a duplicate of a connected socket. False: nothing has happened.
   bool add(uint32_t slot, int fd, const SocketOptions& options, Bytes input);
   void command(Command command);
@@ -111,7 +114,12 @@ class Loop {
   Run run_;
   // What may wait for each provider, bytes: all of them share a budget.
   double providerShare_;
+  Gathering gathering_;
+  // Sockets are ready that the last look had no place for.
+  bool hasMore_ = false;
   double turnMs_ = 0;
+  // When the first of what a turn finds may have come.
+  double sinceMs_ = 0;
   double arrivalMs_ = 0;
   double keptMs_ = 0;
   double caughtUpMs_ = 0;

@@ -9,6 +9,7 @@
 
 #include "../../../native/live/base64.h"
 #include "../../../native/live/frame.h"
+#include "../../../native/live/gathering.h"
 #include "../../../native/live/media_text.h"
 #include "../../../native/live/message.h"
 #include "../../../native/live/ring.h"
@@ -393,6 +394,44 @@ void timers() {
   CHECK(due[1] == 1 && due[2] == 0);
 }
 
+// By the share of a processor that the thread has taken; on at a half, off below what gathering saves of that.
+void gathersWhenBusy() {
+  Gathering gathering;
+  int64_t nowNs = 1, cpuNs = 0;
+  gathering.weigh(nowNs, cpuNs);
+  const auto pass = [&](double share) {
+    nowNs += Gathering::weighNs;
+    cpuNs += static_cast<int64_t>(share * static_cast<double>(Gathering::weighNs));
+    gathering.weigh(nowNs, cpuNs);
+    return gathering.isOn();
+  };
+  CHECK(!pass(0.49));
+  CHECK(pass(0.51));
+  CHECK(pass(0.36));
+  CHECK(!pass(0.34));
+  CHECK(!pass(0.36));
+  CHECK(pass(1));
+  // Not looked at before its time, whatever has been taken meanwhile.
+  gathering.weigh(nowNs + Gathering::weighNs - 1, cpuNs);
+  CHECK(gathering.isOn() && !gathering.isDue(nowNs + Gathering::weighNs - 1));
+  // A machine that stood still.
+  nowNs += 100 * Gathering::weighNs;
+  CHECK(!pass(0.9));
+  CHECK(pass(0.9));
+}
+
+void looksAtTicks() {
+  Gathering gathering;
+  const int64_t tick = Gathering::tickNs, beginNs = 5 * tick + 7;
+  CHECK(gathering.next(beginNs) == beginNs);
+  CHECK(gathering.next(beginNs + tick / 2) == beginNs + tick);
+  // What a turn took belongs to the tick, and isn't slept on top of it.
+  CHECK(gathering.next(beginNs + tick + tick / 3) == beginNs + 2 * tick);
+  // Late: at once, and the ticks that were missed aren't made up for.
+  CHECK(gathering.next(beginNs + 9 * tick) == beginNs + 9 * tick);
+  CHECK(gathering.next(beginNs + 9 * tick + 1) == beginNs + 10 * tick);
+}
+
 }  // namespace
 
 int main() {
@@ -409,5 +448,7 @@ int main() {
   drops();
   waitsForAQuarter();
   timers();
+  gathersWhenBusy();
+  looksAtTicks();
   return verdict("framing");
 }
