@@ -135,7 +135,7 @@ function microseconds(ms: number | undefined): string {
 
 function config(): Config {
   return {
-    media: { host: '127.0.0.1', port: 0, publicUrl: null, drainSeconds: 0, fastPath: false },
+    media: { host: '127.0.0.1', port: 0, publicUrl: null, drainSeconds: 0, fastPath: false, realtime: false },
     control: { host: '127.0.0.1', port: 0, adminKeys: [], linkSecret: null },
     spool: { dir: '/nowhere', maxBytes: 1, flushMs: 100, minFreeBytes: null, syncMs: 500 },
     recording: {

@@ -24,8 +24,8 @@ function allowedCores(): number[] {
 }
 
 /** Moves all threads of a process. */
-export function pinProcess(pid: number, core: number): void {
-  execFileSync('taskset', ['-a', '-p', '-c', String(core), String(pid)], { stdio: 'ignore' });
+export function pinProcess(pid: number, ...cores: readonly number[]): void {
+  execFileSync('taskset', ['-a', '-p', '-c', cores.join(','), String(pid)], { stdio: 'ignore' });
 }
 
 export function pinThread(tid: number, core: number): void {

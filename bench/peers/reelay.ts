@@ -7,6 +7,7 @@ import type { RunningSubject, Stage, Subject } from './Subject.js';
 import { type ThreadTime, threadTimes } from './threadTimes.js';
 
 const fastPath = 'REELAY_MEDIA_FAST_PATH';
+const realtime = 'REELAY_MEDIA_REALTIME';
 /** What reelay does by itself; none ends within the window, and `bench:recorder` says what that costs. */
 const chunkSeconds = 60;
 /** More than any subject holds. */
@@ -20,6 +21,8 @@ interface Variant {
   readonly record: 'always' | 'never';
   /** Given to the daemon; absent: its own choice. */
   readonly path?: 'true' | 'false';
+  /** `media.realtime`, and the rest of the daemon free to take what is left of both processors. */
+  readonly isRealtime?: boolean;
   /** All threads on the processor of the live path, which then is what all of it gets. */
   readonly isOnOneCore?: boolean;
 }
@@ -41,12 +44,23 @@ export function reelays(): Subject[] {
       { name: 'reelay-ws', about: 'reelay, reference path, recording', record: 'always', path: 'false' },
     );
   }
-  variants.push({
-    name: 'reelay-one-core',
-    about: 'reelay, recording, with recorder, control and uploader on the one processor too',
-    record: 'always',
-    isOnOneCore: true,
-  });
+  variants.push(
+    {
+      name: 'reelay-realtime',
+      about:
+        'reelay, recording, with media.realtime; recorder, control and uploader take what is left of both processors',
+      record: 'always',
+      isRealtime: true,
+    },
+    {
+      name: 'reelay-one-core',
+      about:
+        'reelay, recording, with media.realtime; recorder, control and uploader are on the one processor too',
+      record: 'always',
+      isRealtime: true,
+      isOnOneCore: true,
+    },
+  );
   return variants.map(subjectOf);
 }
 
@@ -71,9 +85,12 @@ function subjectOf(variant: Variant): Subject {
         chunkSeconds,
         calls,
         config: { limits: { pendingStreams: calls } },
-        env: path === undefined ? {} : { [fastPath]: path },
+        env: {
+          ...(path === undefined ? {} : { [fastPath]: path }),
+          ...(variant.isRealtime === true ? { [realtime]: 'true' } : {}),
+        },
       });
-      return new RunningReelay(daemon, stage, variant.isOnOneCore === true);
+      return new RunningReelay(daemon, stage, variant);
     },
   };
 }
@@ -82,12 +99,12 @@ function subjectOf(variant: Variant): Subject {
 class RunningReelay implements RunningSubject {
   readonly #daemon: DaemonProcess;
   readonly #stage: Stage;
-  readonly #isOnOneCore: boolean;
+  readonly #variant: Variant;
 
-  constructor(daemon: DaemonProcess, stage: Stage, isOnOneCore: boolean) {
+  constructor(daemon: DaemonProcess, stage: Stage, variant: Variant) {
     this.#daemon = daemon;
     this.#stage = stage;
-    this.#isOnOneCore = isOnOneCore;
+    this.#variant = variant;
     this.pin();
   }
 
@@ -100,12 +117,13 @@ class RunningReelay implements RunningSubject {
   }
 
   isLive({ pid, tid, name }: ThreadTime): boolean {
-    return this.#isOnOneCore || tid === pid || frameThread.test(name);
+    return this.#variant.isOnOneCore === true || tid === pid || frameThread.test(name);
   }
 
   pin(): void {
     const { core, otherCore } = this.#stage;
-    pinProcess(this.#daemon.pid, this.#isOnOneCore ? core : otherCore);
+    const { isOnOneCore = false, isRealtime = false } = this.#variant;
+    pinProcess(this.#daemon.pid, ...(isOnOneCore ? [core] : isRealtime ? [core, otherCore] : [otherCore]));
     for (const thread of threadTimes(this.pids)) if (this.isLive(thread)) pinThread(thread.tid, core);
   }
 

@@ -159,6 +159,8 @@ export interface Config {
     readonly drainSeconds: number;
     /** Whether the native thread moves the frames of plain TCP sockets, where there is one. Default true. */
     readonly fastPath: boolean;
+    /** Whether that thread comes before everything on its machine that isn't in real time, too. Default false. */
+    readonly realtime: boolean;
   };
   readonly control: {
     readonly host: string;

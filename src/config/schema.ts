@@ -37,13 +37,7 @@ const TiB = 2 ** 40;
 export function configSchema(folder: string) {
   const path = pathBelow(folder);
   return closed({
-    media: section({
-      host: host().default('0.0.0.0'),
-      port: port().default(8080),
-      publicUrl: origin().nullable().default(null),
-      drainSeconds: whole('seconds', 0, 86_400).default(20),
-      fastPath: yesOrNo().default(true),
-    }),
+    media: media(),
     control: section({
       host: host().default('127.0.0.1'),
       port: port().default(8081),
@@ -118,6 +112,17 @@ export function configSchema(folder: string) {
 /** One account by itself, as an endpoint of the user's answers it. */
 export function accountSchema(folder: string) {
   return account(pathBelow(folder));
+}
+
+function media() {
+  return section({
+    host: host().default('0.0.0.0'),
+    port: port().default(8080),
+    publicUrl: origin().nullable().default(null),
+    drainSeconds: whole('seconds', 0, 86_400).default(20),
+    fastPath: yesOrNo().default(true),
+    realtime: yesOrNo().default(false),
+  });
 }
 
 function pathBelow(folder: string) {

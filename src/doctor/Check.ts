@@ -5,6 +5,7 @@ export interface Check {
     | 'config'
     | 'node'
     | 'addon'
+    | 'realtime'
     | 'descriptors'
     | 'memory'
     | 'port'

@@ -3,6 +3,7 @@ import { totalmem } from 'node:os';
 import { implementation, implementationReason } from '../audio/kernels.js';
 import type { Config } from '../config/Config.js';
 import { loadAddon } from '../config/nativeAddon.js';
+import { mayRunInRealtime, realtimeRemedy } from '../config/realtime.js';
 import { type Check, failed, ok, warning } from './Check.js';
 
 /** Two sockets and a growing chunk for each call; and what the daemon has open anyway. */
@@ -16,6 +17,7 @@ export async function machineChecks(config: Config): Promise<Check[]> {
   return [
     nodeCheck(process.versions.node),
     addonCheck(config),
+    ...(await realtimeChecks(config)),
     await descriptorCheck(config),
     memoryCheck(config),
   ];
@@ -48,6 +50,17 @@ function addonCheck({ media }: Config): Check {
     subject,
     ...ok(`in use${media.fastPath ? ', for frames too' : '; media.fastPath is off'}`),
   };
+}
+
+/** Nothing for who doesn't want it. */
+async function realtimeChecks({ media }: Config): Promise<Check[]> {
+  if (!media.realtime) return [];
+  const isMoved = media.fastPath && implementation === 'native' && 'LiveLoop' in loadAddon();
+  const findings =
+    isMoved && (await mayRunInRealtime())
+      ? ok('allowed')
+      : warning('frames are moved, but not in real time', realtimeRemedy);
+  return [{ name: 'realtime', subject: 'media.realtime', ...findings }];
 }
 
 async function descriptorCheck({ limits }: Config): Promise<Check> {

@@ -62,6 +62,7 @@ export interface LiveLinkOwner {
 /** What the addon exports; `native/live.cpp` says more. */
 interface NativeLoop {
   start(): boolean;
+  comeFirst(): boolean;
   add(slot: number, fd: number, options: LiveSocketOptions, input: Uint8Array): boolean;
   send(slot: number, data: Uint8Array, isBinary: boolean, isClient: boolean): number;
   close(slot: number, payload: Uint8Array, isClient: boolean): void;
@@ -166,6 +167,15 @@ export class LiveLoop {
     };
     const offsetMs = clockOffset(() => native.clockMs());
     this.#native = new native(memory, offsetMs, (parts) => this.#told(parts));
+  }
+
+  /**
+   * Has the thread come before all that isn't in real time itself (SCHED_RR of sched(7)): nothing else that its processor does makes frames late.
+   *
+   * @returns false when the system doesn't allow it, and nothing has changed
+   */
+  comeFirst(): boolean {
+    return this.#native.comeFirst();
   }
 
   /** Sockets that the thread has, and whose end hasn't been told. */

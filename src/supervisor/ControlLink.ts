@@ -105,6 +105,7 @@ export function needsRestart(before: Config, after: Config): string[] {
     ['media.host', before.media.host, after.media.host],
     ['media.port', before.media.port, after.media.port],
     ['media.fastPath', before.media.fastPath, after.media.fastPath],
+    ['media.realtime', before.media.realtime, after.media.realtime],
     ['control.host', before.control.host, after.control.host],
     ['control.port', before.control.port, after.control.port],
     ['spool.dir', before.spool.dir, after.spool.dir],

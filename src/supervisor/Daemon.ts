@@ -6,6 +6,8 @@ import { implementation } from '../audio/kernels.js';
 import { CallLines } from '../config/CallLines.js';
 import type { Config } from '../config/Config.js';
 import type { WorkerName } from '../config/readiness.js';
+import { errorCodes } from '../config/ReelayError.js';
+import { realtimeRemedy } from '../config/realtime.js';
 import { lastLines, threadLog } from '../config/threadLog.js';
 import type { FaultKind, ServeFlags, ThreadStates } from '../control/ControlMessage.js';
 import { MediaServer } from '../relay/MediaServer.js';
@@ -61,6 +63,7 @@ export class Daemon {
   #media: MediaServer | null = null;
   /** Null: there is none, and this thread moves all frames. */
   #loop: LiveLoop | null = null;
+  #isRealtime = false;
   #bridges: BridgePool | null = null;
   #succession: Succession | null = null;
   #mediaPort = 0;
@@ -132,6 +135,7 @@ export class Daemon {
           controlPort,
           kernels: implementation,
           fastPath: this.#loop !== null,
+          realtime: this.#isRealtime,
           others,
         },
         'reelay is ready',
@@ -265,6 +269,10 @@ export class Daemon {
     const roomsRing = createRing(config.limits.ringBytes);
     const rooms = (this.#rooms = this.#createRooms(config, roomsRing, sequence));
     const loop = (this.#loop = config.media.fastPath ? this.#startLoop(framesRing, sequence) : null);
+    this.#isRealtime = config.media.realtime && loop?.comeFirst() === true;
+    if (config.media.realtime && !this.#isRealtime) {
+      this.#log.warn({ code: 'realtime_refused', remedy: realtimeRemedy }, errorCodes.realtime_refused);
+    }
     const { dir: spoolDir, flushMs, syncMs } = config.spool;
     const { level: logLevel } = config.log;
     this.#recorder = new SupervisedRecorder({

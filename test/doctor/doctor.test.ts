@@ -80,6 +80,10 @@ await t.test('where everything is as it should be it says so and leaves nothing 
     if (!['addon', 'memory', 'descriptors', 'spool'].includes(name))
       t.equal(status, 'ok', `${name}: ${detail}`);
   t.equal(report.code, 0);
+  t.notOk(
+    report.checks.some(({ name }) => name === 'realtime'),
+    'nobody asked for it',
+  );
   t.ok(report.ok);
   t.match(checkOf(report, 'upstream'), { subject: `twilio of AC1, ${url}`, detail: /connected in \d+ ms/ });
   t.equal(await left, 1000, 'the bot is left as a call leaves it');
@@ -100,7 +104,7 @@ await t.test('what hinders the daemon is named with its remedy, and gives 1', as
   const { url } = await bot(t, 403);
   await writeFile(join(dir, 'no-folder'), '');
   const file = await configured(dir, {
-    media: { host: '127.0.0.1', port },
+    media: { host: '127.0.0.1', port, realtime: true, fastPath: false },
     spool: { dir: join(dir, 'no-folder', 'spool') },
     catalogue: { url: `sqlite:${join(dir, 'nowhere', 'reelay.db')}` },
     accounts: [
@@ -124,6 +128,7 @@ await t.test('what hinders the daemon is named with its remedy, and gives 1', as
     status: 'failed',
     remedy: /end it, or choose another port/,
   });
+  t.match(checkOf(report, 'realtime'), { status: 'warning', remedy: /media\.fastPath/ });
   t.match(checkOf(report, 'upstream', 'twilio'), { status: 'failed', detail: /403/, remedy: /secret/ });
   t.match(checkOf(report, 'upstream', 'jambonz'), { status: 'failed', remedy: /Start the bot/ });
   t.match(checkOf(report, 'spool'), { status: 'failed', remedy: /local disk/ });
