@@ -1,6 +1,6 @@
 // When the loop looks for what has arrived. As long as its thread takes less than half of a processor it is woken by each frame. Beyond that
-// it looks once in a millisecond: each waking costs about a fifth of what a frame does, and whoever sends it pays for that, too; what
-// else runs on its processor gets it in one piece. A frame that lay a millisecond is none that anybody hears.
+// it looks every half millisecond: each waking costs about a fifth of what a frame does, and whoever sends it pays for that, too; what
+// else runs on its processor gets it in one piece. Nobody hears half a millisecond.
 #pragma once
 
 #include <time.h>
@@ -13,7 +13,7 @@ namespace live {
 
 class Gathering {
  public:
-  static constexpr int64_t tickNs = 1'000'000;
+  static constexpr int64_t tickNs = 500'000;
   // The thread's share of a processor is looked at as often as this.
   static constexpr int64_t weighNs = 250'000'000;
   static constexpr double busyShare = 0.5;

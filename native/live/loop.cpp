@@ -19,7 +19,7 @@ constexpr int mostEvents = 256;
 // The loop turns as often as this, ms, for its timers alone.
 constexpr int idleMs = 250;
 constexpr double catchUpEveryMs = 1000;
-// By how much a sleep may be longer than asked for; the system's own 50 us would be a twentieth of a tick.
+// By how much a sleep may be longer than asked for; the system's own 50 us would be a tenth of a tick.
 constexpr unsigned long timerSlackNs = 1000;
 
 Violation judge(const Socket& socket, const Frame& frame) {
