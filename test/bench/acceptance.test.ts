@@ -43,6 +43,23 @@ void t.test('round trips have a bound for each number of calls', (t) => {
   t.end();
 });
 
+void t.test('in real time it is judged by the same, beside', (t) => {
+  const rows = ['reelay', 'reelay-realtime'].map((subject, index) =>
+    row({ subject, calls: 500, liveUs: 8, p99: (index === 0 ? 1.5 : 0.9) * 0.2 }),
+  );
+  const judged = acceptance(result({ rows }));
+  const late = judged.filter(({ what }) => what.includes('p99'));
+  t.strictSame(
+    late.map(({ what, isMet }) => [what.split(',')[0], isMet]),
+    [
+      ['reelay', false],
+      ['reelay-realtime', true],
+    ],
+  );
+  t.ok(judged.some(({ what }) => what.startsWith('reelay-realtime, 500 calls: CPU')));
+  t.end();
+});
+
 void t.test('calls are counted against the base, and per core against recorders', (t) => {
   const capacities = [
     capacity({ subject: 'nginx', holds: 1000 }),
