@@ -70,6 +70,7 @@ class LiveLoop : public Napi::ObjectWrap<LiveLoop> {
                            InstanceMethod<&LiveLoop::stop>("stop"),
                            InstanceMethod<&LiveLoop::join>("join"),
                            StaticMethod<&LiveLoop::clockMs>("clockMs"),
+                           StaticMethod<&LiveLoop::mayComeFirst>("mayComeFirst"),
                        });
   }
 
@@ -244,6 +245,11 @@ class LiveLoop : public Napi::ObjectWrap<LiveLoop> {
 
   // join(): to be called when it has stopped.
   void join(const Napi::CallbackInfo&) { connection_->end(); }
+
+  // mayComeFirst(): whether the system would let it.
+  static Napi::Value mayComeFirst(const Napi::CallbackInfo& info) {
+    return Napi::Boolean::New(info.Env(), live::mayComeFirst());
+  }
 
   // clockMs(): the thread's clock now.
   static Napi::Value clockMs(const Napi::CallbackInfo& info) {

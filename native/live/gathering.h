@@ -13,6 +13,14 @@ namespace live {
 
 class Gathering {
  public:
+  Gathering() = default;
+  // Whatever its thread takes.
+  static Gathering always() {
+    Gathering gathering;
+    gathering.isAlways_ = gathering.isOn_ = true;
+    return gathering;
+  }
+
   static constexpr int64_t tickNs = 500'000;
   // The thread's share of a processor is looked at as often as this.
   static constexpr int64_t weighNs = 250'000'000;
@@ -27,7 +35,7 @@ class Gathering {
     // The first time there is nothing to compare with.
     if (weighedNs_ > 0) {
       const double share = static_cast<double>(cpuNs - weighedCpuNs_) / static_cast<double>(passedNs);
-      isOn_ = share >= (isOn_ ? calmShare : busyShare);
+      isOn_ = isAlways_ || share >= (isOn_ ? calmShare : busyShare);
     }
     weighedNs_ = nowNs;
     weighedCpuNs_ = cpuNs;
@@ -39,7 +47,7 @@ class Gathering {
   // When the loop looks next. Who is late looks at once, and doesn't make up for what it has missed.
   int64_t next(int64_t nowNs) { return nextNs_ = std::max(nextNs_ + tickNs, nowNs); }
 
-  // Sleeps until then, if it is on. Returns whether it is: what is there now may have come at any time since this was called.
+  // Sleeps until then, if it is on. Returns whether it is: what is there now may have come at any time since the last look.
   bool wait() {
     const int64_t nowNs = read(CLOCK_MONOTONIC);
     if (isDue(nowNs)) weigh(nowNs, read(CLOCK_THREAD_CPUTIME_ID));
@@ -60,6 +68,7 @@ class Gathering {
     return static_cast<int64_t>(now.tv_sec) * secondNs + now.tv_nsec;
   }
 
+  bool isAlways_ = false;
   bool isOn_ = false;
   int64_t weighedNs_ = 0;
   int64_t weighedCpuNs_ = 0;

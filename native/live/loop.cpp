@@ -1,7 +1,6 @@
 #include "loop.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
@@ -30,7 +29,7 @@ Violation judge(const Socket& socket, const Frame& frame) {
 
 }  // namespace
 
-Loop::Loop(const LoopMemory& memory, double clockOffsetMs, std::function<void()> wake)
+Loop::Loop(const LoopMemory& memory, double clockOffsetMs, std::function<void()> wake, Gathering gathering)
     : memory_(memory),
       clockOffsetMs_(clockOffsetMs),
       events_(std::move(wake)),
@@ -45,7 +44,8 @@ Loop::Loop(const LoopMemory& memory, double clockOffsetMs, std::function<void()>
       delay_(memory.delay),
       sockets_(mostSockets),
       read_(readBytes),
-      providerShare_(std::numeric_limits<double>::infinity()) {
+      providerShare_(std::numeric_limits<double>::infinity()),
+      gathering_(gathering) {
   putCell(&memory.counters[9], static_cast<double>(ring_.capacity()));
 }
 
@@ -78,18 +78,15 @@ bool Loop::start() {
   return isRunning_;
 }
 
-bool Loop::comeFirst() {
-  sched_param lowest{};
-  lowest.sched_priority = sched_get_priority_min(SCHED_RR);
-  return isRunning_ && pthread_setschedparam(thread_, SCHED_RR, &lowest) == 0;
-}
-
 bool Loop::add(uint32_t slot, int fd, const SocketOptions& options, Bytes input) {
   if (!isRunning_ || slot >= mostSockets) return false;
   const int own = fcntl(fd, F_DUPFD_CLOEXEC, 0);
   if (own < 0) return false;
   auto socket = std::make_shared<Socket>(host_, slot, own, options);
   epoll_event event{};
+  // A connection that breaks before the thread has the socket is told of once, and again when it has: it would turn over that, and in
+  // real time keep this thread from handing the socket over.
+  event.events = Socket::untilBegun;
   event.data.u64 = slot;
   if (epoll_ctl(poll_, EPOLL_CTL_ADD, own, &event) != 0) return false;
   socket->input = std::move(input);
@@ -119,7 +116,7 @@ double Loop::clockMs() {
 }
 
 void Loop::run() {
-  keptMs_ = caughtUpMs_ = nowMs();
+  keptMs_ = caughtUpMs_ = turnMs_ = nowMs();
   while (!isStopping_) turn();
   for (auto& socket : sockets_) {
     const std::shared_ptr<Socket> held = socket;
@@ -132,13 +129,13 @@ void Loop::run() {
 
 void Loop::turn() {
   epoll_event events[mostEvents];
-  const double beforeMs = nowMs();
+  const double lastMs = turnMs_;
   const bool isBehind = !host_.ready.empty() || hasMore_;
   const bool hasGathered = !isBehind && gathering_.wait();
   const int count = epoll_wait(poll_, events, mostEvents, isBehind || hasGathered ? 0 : idleMs);
   hasMore_ = count == mostEvents;
   turnMs_ = nowMs();
-  sinceMs_ = hasGathered ? beforeMs : turnMs_;
+  sinceMs_ = isBehind || hasGathered ? lastMs : turnMs_;
   keepTime();
   listed_.swap(host_.ready);
   for (int i = 0; i < count; i++) {
@@ -146,7 +143,7 @@ void Loop::turn() {
     if (mark == wakerMark) {
       uint64_t times;
       while (::read(waker_, &times, sizeof times) < 0 && errno == EINTR) continue;
-      // In its place among the others: what was wanted before a message came is done before that is looked at.
+      // In its place among the others, which is the order in which things came, but for sockets that the last look found: they come first.
       for (Command& command : commands_.take()) obey(command);
       continue;
     }
@@ -307,6 +304,7 @@ std::size_t Loop::receive(Socket& socket) {
   while (count < 0 && errno == EINTR);
   if (count > 0) {
     socket.heard();
+    hasMore_ = hasMore_ || static_cast<std::size_t>(count) == read_.size();
     return static_cast<std::size_t>(count);
   }
   // A connection that is over has nothing more to wait for.

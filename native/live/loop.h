@@ -11,6 +11,7 @@
 
 #include "gathering.h"
 #include "link.h"
+#include "realtime.h"
 
 namespace live {
 
@@ -32,7 +33,7 @@ class Loop {
   static constexpr uint32_t mostSockets = 65536;
 
   // `clockOffsetMs`: JavaScript's `performance.now()` less the monotonic clock. `wake` is called on the thread when there are events.
-  Loop(const LoopMemory& memory, double clockOffsetMs, std::function<void()> wake);
+  Loop(const LoopMemory& memory, double clockOffsetMs, std::function<void()> wake, Gathering gathering = {});
   ~Loop();
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -42,8 +43,8 @@ class Loop {
 
   // The functions from here on may be called from one other thread.
 
-  // Has the thread come before all that isn't in real time itself (sched(7), SCHED_RR). False: the system doesn't allow it.
-  bool comeFirst();
+  // Has the thread run in real time. False: the system doesn't allow it.
+  bool comeFirst() { return isRunning_ && live::comeFirst(thread_); }
   // Takes a duplicate of a connected socket. False: nothing has happened.
   bool add(uint32_t slot, int fd, const SocketOptions& options, Bytes input);
   void command(Command command);
@@ -115,7 +116,7 @@ class Loop {
   // What may wait for each provider, bytes: all of them share a budget.
   double providerShare_;
   Gathering gathering_;
-  // Sockets are ready that the last look had no place for.
+  // The last turn left something where it was: sockets that it had no place for, or bytes of one that had more than is read at once.
   bool hasMore_ = false;
   double turnMs_ = 0;
   // When the first of what a turn finds may have come.

@@ -19,6 +19,8 @@ struct Link;
 
 class Socket {
  public:
+  // The events that it is added to the poll with.
+  static constexpr uint32_t untilBegun = EPOLLONESHOT;
   static constexpr double pingEveryMs = 10000;
   static constexpr double silentForMs = 25000;
   static constexpr double lookEveryMs = 1000;
@@ -52,7 +54,7 @@ class Socket {
   bool isPaused = false;
   bool isHeldBack = false;
 
-  // On the loop's thread, after it was added to the poll without events.
+  // On the loop's thread, after it was added to the poll.
   void begin() {
     seenMs_ = lookedMs_ = host_.awakeMs;
     pingMs_ = host_.awakeMs + pingEveryMs;
@@ -191,7 +193,7 @@ class Socket {
     if (isHungUp_) return;
     isHungUp_ = true;
     // It would be told again and again, whether anybody wants to read or not.
-    epoll_ctl(host_.poll, EPOLL_CTL_DEL, fd_, nullptr);
+    leavePoll();
     broke();
     host_.ready.push_back(slot);
   }
@@ -210,6 +212,8 @@ class Socket {
     queuedChanged(before);
     if (!options.isClient) addToCell(host_.board.providers(), -1);
     timer.unset();
+    // Whoever gave it may still have it open, and it would be told of until that is closed.
+    if (!isHungUp_) leavePoll();
     release();
     // Its peer's last word may be long ago by now: the answer, and the end of the connection, have taken their time.
     host_.events.push({EventKind::closed, slot, static_cast<double>(closeCode_), closeReceived_ ? closeArrivalMs_ : nowMs});
@@ -338,6 +342,8 @@ class Socket {
     epoll_ctl(host_.poll, EPOLL_CTL_MOD, fd_, &event);
   }
 
+  void leavePoll() { epoll_ctl(host_.poll, EPOLL_CTL_DEL, fd_, nullptr); }
+
   void schedule(double dueMs) { host_.wheel.set(timer, dueMs); }
 
   void release() {
@@ -354,7 +360,7 @@ class Socket {
   std::size_t drained_ = 0;
   std::size_t inHand_ = 0;
   std::size_t inHandBytes_ = 0;
-  uint32_t asked_ = 0;
+  uint32_t asked_ = untilBegun;
   double seenMs_ = 0;
   double pingMs_ = 0;
   double lookedMs_ = 0;

@@ -95,7 +95,7 @@ export const errorCodes = {
   checksum_mismatch: 'The bytes of a file are not what its checksum says',
   spool_leftover: 'A stored recording has files in the spool that nobody asked for; they were kept',
   chunk_missing: 'A chunk that the manifest lists is neither in the spool nor in the store',
-  realtime_refused: 'The system does not let the thread that moves frames run in real time',
+  realtime_refused: 'The thread that moves frames does not run in real time, as media.realtime wants it to',
   thread_lost: 'A worker thread ended or stopped answering and was started again',
   // Control port
   unauthorized: 'The key is missing or wrong',

@@ -1,20 +1,25 @@
-import { readFile } from 'node:fs/promises';
+import { loadAddon } from './nativeAddon.js';
 
-/** What to do where the system doesn't let a thread of this process run in real time. */
-export const realtimeRemedy =
-  'Allow it (LimitRTPRIO=1 in systemd, --ulimit rtprio=1 in Docker, or CAP_SYS_NICE), on Linux with the native addon and media.fastPath; or leave media.realtime out.';
+/** Why the thread that moves frames isn't run in real time where `media.realtime` wants it, and what to do. */
+export const realtimeObstacles = {
+  noThread: {
+    reason: 'no native thread moves frames',
+    remedy:
+      'Run on Linux with the native addon and media.fastPath, for which `reelay doctor` says what is missing; or leave media.realtime out.',
+  },
+  refused: {
+    reason: 'the system does not allow it',
+    remedy:
+      'Allow it (LimitRTPRIO=1 or AmbientCapabilities=CAP_SYS_NICE in systemd, --ulimit rtprio=1 in Docker), or leave media.realtime out.',
+  },
+} as const;
 
-/** CAP_SYS_NICE of capabilities(7). */
-const niceBit = 1n << 23n;
-
-/**
- * Whether this process may have threads that run in real time: by its limit of priorities (RLIMIT_RTPRIO of getrlimit(2)) or by
- * CAP_SYS_NICE. A control group may keep it from that all the same.
- */
-export async function mayRunInRealtime(): Promise<boolean> {
-  const read = async (name: string): Promise<string> =>
-    await readFile(`/proc/self/${name}`, 'utf8').catch(() => '');
-  const limit = /^Max realtime priority\s+(\S+)/m.exec(await read('limits'))?.[1] ?? '0';
-  const capabilities = /^CapEff:\s*([0-9a-f]+)/m.exec(await read('status'))?.[1] ?? '0';
-  return limit !== '0' || (BigInt(`0x${capabilities}`) & niceBit) !== 0n;
+/** Whether a thread of this process may run in real time (SCHED_RR of sched(7)): one tries it, and ends. False where no native thread moves frames. */
+export function mayRunInRealtime(): boolean {
+  try {
+    const { LiveLoop } = loadAddon() as { LiveLoop?: { mayComeFirst(): boolean } };
+    return LiveLoop?.mayComeFirst() === true;
+  } catch {
+    return false;
+  }
 }

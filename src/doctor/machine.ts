@@ -3,7 +3,7 @@ import { totalmem } from 'node:os';
 import { implementation, implementationReason } from '../audio/kernels.js';
 import type { Config } from '../config/Config.js';
 import { loadAddon } from '../config/nativeAddon.js';
-import { mayRunInRealtime, realtimeRemedy } from '../config/realtime.js';
+import { mayRunInRealtime, realtimeObstacles } from '../config/realtime.js';
 import { type Check, failed, ok, warning } from './Check.js';
 
 /** Two sockets and a growing chunk for each call; and what the daemon has open anyway. */
@@ -17,7 +17,7 @@ export async function machineChecks(config: Config): Promise<Check[]> {
   return [
     nodeCheck(process.versions.node),
     addonCheck(config),
-    ...(await realtimeChecks(config)),
+    ...realtimeChecks(config),
     await descriptorCheck(config),
     memoryCheck(config),
   ];
@@ -53,13 +53,14 @@ function addonCheck({ media }: Config): Check {
 }
 
 /** Nothing for who doesn't want it. */
-async function realtimeChecks({ media }: Config): Promise<Check[]> {
+function realtimeChecks({ media }: Config): Check[] {
   if (!media.realtime) return [];
-  const isMoved = media.fastPath && implementation === 'native' && 'LiveLoop' in loadAddon();
+  const hasThread = media.fastPath && implementation === 'native' && 'LiveLoop' in loadAddon();
+  const { reason, remedy } = realtimeObstacles[hasThread ? 'refused' : 'noThread'];
   const findings =
-    isMoved && (await mayRunInRealtime())
+    hasThread && mayRunInRealtime()
       ? ok('allowed')
-      : warning('frames are moved, but not in real time', realtimeRemedy);
+      : warning(`frames will not be moved in real time: ${reason}`, remedy);
   return [{ name: 'realtime', subject: 'media.realtime', ...findings }];
 }
 

@@ -170,7 +170,8 @@ export class LiveLoop {
   }
 
   /**
-   * Has the thread come before all that isn't in real time itself (SCHED_RR of sched(7)): nothing else that its processor does makes frames late.
+   * Has the thread come before all that isn't in real time itself (SCHED_RR of sched(7)). What its processor does besides makes no frame late then,
+   * unless it is cut short while it holds a lock that the thread wants: the two queues between the thread and this one have one each.
    *
    * @returns false when the system doesn't allow it, and nothing has changed
    */

@@ -7,7 +7,7 @@ import { CallLines } from '../config/CallLines.js';
 import type { Config } from '../config/Config.js';
 import type { WorkerName } from '../config/readiness.js';
 import { errorCodes } from '../config/ReelayError.js';
-import { realtimeRemedy } from '../config/realtime.js';
+import { realtimeObstacles } from '../config/realtime.js';
 import { lastLines, threadLog } from '../config/threadLog.js';
 import type { FaultKind, ServeFlags, ThreadStates } from '../control/ControlMessage.js';
 import { MediaServer } from '../relay/MediaServer.js';
@@ -271,7 +271,8 @@ export class Daemon {
     const loop = (this.#loop = config.media.fastPath ? this.#startLoop(framesRing, sequence) : null);
     this.#isRealtime = config.media.realtime && loop?.comeFirst() === true;
     if (config.media.realtime && !this.#isRealtime) {
-      this.#log.warn({ code: 'realtime_refused', remedy: realtimeRemedy }, errorCodes.realtime_refused);
+      const obstacle = realtimeObstacles[loop === null ? 'noThread' : 'refused'];
+      this.#log.warn({ code: 'realtime_refused', ...obstacle }, errorCodes.realtime_refused);
     }
     const { dir: spoolDir, flushMs, syncMs } = config.spool;
     const { level: logLevel } = config.log;

@@ -6,7 +6,9 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstring>
@@ -22,6 +24,9 @@ using namespace live;
 namespace {
 
 constexpr double patienceMs = 8000;
+
+// How the loops of all tests look for what has arrived.
+Gathering gathering;
 
 // A pair of connected TCP sockets: `near` for the loop, `far` for its peer.
 struct Pair {
@@ -115,10 +120,10 @@ struct Record {
 // A loop, its memory, and what it has told.
 class Stage {
  public:
-  explicit Stage(std::size_t ringCapacity = 1 << 20)
+  explicit Stage(std::size_t ringCapacity = 1 << 20, std::size_t sockets = 64)
       : ring_((64 + ringCapacity) / 8),
         ringBytes_(64 + ringCapacity),
-        board_(Board::perLoop + 2 * 64),
+        board_(Board::perLoop + 2 * sockets),
         counters_(16),
         histograms_(3 * (Histogram::buckets + 1)) {
     double* cells = histograms_.data();
@@ -130,7 +135,7 @@ class Stage {
       isTold_ = true;
       told_.notify_one();
       released_.wait(lock, [this] { return !isHeld_; });
-    });
+    }, gathering);
     CHECK(loop->start());
   }
 
@@ -748,6 +753,72 @@ void tellsSlowFromStalled() {
   CHECK(clock.told(EventKind::stalled) == 0);
 }
 
+// What this process does while nothing happens.
+struct Idleness {
+  double cpuMs;
+  long sleeps;
+};
+
+Idleness idle(double forMs) {
+  rusage before, after;
+  getrusage(RUSAGE_SELF, &before);
+  usleep(static_cast<useconds_t>(forMs * 1000));
+  getrusage(RUSAGE_SELF, &after);
+  const auto ms = [](const timeval& from, const timeval& to) {
+    return static_cast<double>(to.tv_sec - from.tv_sec) * 1e3 + static_cast<double>(to.tv_usec - from.tv_usec) / 1e3;
+  };
+  return {ms(before.ru_utime, after.ru_utime) + ms(before.ru_stime, after.ru_stime), after.ru_nvcsw - before.ru_nvcsw};
+}
+
+// Woken when there is something to do, or by the clock; never turning over nothing.
+void rests() {
+  Call call;
+  const Idleness found = idle(200);
+  CHECK(found.cpuMs < 40);
+  CHECK(gathering.isOn() ? found.sleeps > 40 : found.sleeps < 40);
+}
+
+// Node's descriptor goes later than the thread's duplicate: nobody turns over what only that one still tells.
+void leavesToOthers() {
+  Pair ended, broken;
+  Stage stage;
+  CHECK(stage.loop->add(1, ended.near, {false, 65536, 500, 60000}, {}));
+  ::close(std::exchange(ended.far, -1));
+  CHECK(stage.next(EventKind::closed).slot == 1);
+  // Broken before it is the thread's.
+  const linger atOnce{1, 0};
+  setsockopt(broken.far, SOL_SOCKET, SO_LINGER, &atOnce, sizeof atOnce);
+  ::close(std::exchange(broken.far, -1));
+  CHECK(stage.loop->add(2, broken.near, {false, 65536, 500, 60000}, {}));
+  CHECK(stage.next(EventKind::closed).slot == 2);
+  CHECK(idle(200).cpuMs < 40);
+}
+
+// Larger than what is read at once, and more of them than one look shows.
+void takesMuch() {
+  constexpr uint32_t sockets = 300;
+  const std::string large(150000, 'x');
+  Stage stage(1 << 20, sockets + 1);
+  std::vector<std::unique_ptr<Pair>> pairs;
+  for (uint32_t slot = 1; slot <= sockets; slot++) {
+    pairs.push_back(std::make_unique<Pair>());
+    CHECK(stage.add(slot, *pairs.back(), false, {}, 1 << 20));
+  }
+  stage.inOneTurn([&] {
+    for (const auto& pair : pairs) pair->say(frame(media(1), true));
+  });
+  std::vector<bool> heard(sockets + 1);
+  for (uint32_t i = 0; i < sockets; i++) {
+    const Event message = stage.next(EventKind::message);
+    CHECK(std::string(message.bytes.begin(), message.bytes.end()) == media(1));
+    heard[message.slot] = true;
+    stage.handled(message);
+  }
+  CHECK(std::count(heard.begin(), heard.end(), true) == sockets);
+  pairs[0]->say(frame(large, true));
+  CHECK(stage.nextMessage() == large);
+}
+
 void takesNoOther() {
   Pair pair;
   Stage stage;
@@ -777,12 +848,16 @@ int main(int count, char** names) {
       {"stops", stops},                 {"takesNoOther", takesNoOther},
       {"pingsAndGivesUp", pingsAndGivesUp}, {"limitsTheClosing", limitsTheClosing},
       {"tellsSlowFromStalled", tellsSlowFromStalled},
+      {"rests", rests},                 {"leavesToOthers", leavesToOthers}, {"takesMuch", takesMuch},
   };
-  for (const auto& each : tests) {
-    if (count > 1 && std::strcmp(names[1], each.name) != 0) continue;
-    std::printf("# %s\n", each.name);
-    std::fflush(stdout);
-    each.test();
+  for (const Gathering& each : {Gathering(), Gathering::always()}) {
+    gathering = each;
+    for (const auto& [name, test] : tests) {
+      if (count > 1 && std::strcmp(names[1], name) != 0) continue;
+      std::printf("# %s%s\n", name, gathering.isOn() ? ", gathering" : "");
+      std::fflush(stdout);
+      test();
+    }
   }
   return verdict("moving");
 }
