@@ -127,7 +127,7 @@ const cells = histogramStart + histograms * histogramCells;
  */
 export class Counters {
   readonly buffer: SharedArrayBuffer;
-  /** A frame's time from its arrival in JavaScript to its being handed to the other socket. */
+  /** A frame's time from its being read (by JavaScript, or the native thread) to its being handed to the other socket. */
   readonly latency: Readonly<Record<Direction, Histogram>>;
   /** How late a thread's event loop comes to what arrives; of `frames`, how late what has arrived is sent on. */
   readonly loopDelay: Readonly<Record<LoopName, Histogram>>;

@@ -54,7 +54,7 @@ export interface AlertDocument {
 /** Of the time since `since`: some ten seconds, or back to the last time that anybody asked. Quantiles are in ms, 0 where nothing was measured. */
 export interface LatencyDocument {
   readonly since: string;
-  /** A frame's time from its arrival to its being handed to the other socket. */
+  /** A frame's time from its being read to its being handed to the other socket. */
   readonly relay: readonly {
     readonly direction: 'to_bot' | 'to_provider';
     readonly p50Ms: number;

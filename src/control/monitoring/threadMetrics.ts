@@ -23,7 +23,7 @@ export function threadMetrics(counters: Counters): Metric[] {
 }
 
 function latency(counters: Counters): Metric {
-  const help = 'Time of a frame from its arrival to its being handed to the other socket';
+  const help = 'Time of a frame from its being read to its being handed to the other socket';
   return foreignHistogram(
     'reelay_relay_latency_seconds',
     help,
