@@ -23,7 +23,7 @@ import type { BenchResult, LeftOut } from './peers/BenchResult.js';
 import { capacityOf, searchMs } from './peers/capacity.js';
 import { chooseCores, pinProcess } from './peers/cores.js';
 import { markdown } from './peers/markdown.js';
-import { callsPerSecond, measure, type Run } from './peers/measure.js';
+import { callsPerSecond, measure, type Run, type Timing } from './peers/measure.js';
 import { plot } from './peers/plot.js';
 import { type Capacity, isOverloaded, type Row, rowOf, spreadOf } from './peers/Row.js';
 import type { Subject } from './peers/Subject.js';
@@ -81,7 +81,7 @@ function tellPlan(): void {
   }, 0);
   const looked = searches * present.length;
   console.log(
-    `up to ${planned} runs of some ${seconds + 6 + timing.settleMs / 1000} s, then ${looked} searches of at most ${searchMs / 1000} s`,
+    `up to ${planned} runs of some ${seconds + 6 + timing.settleMs / 1000} s, then ${looked} searches of at most ${searchMs / 1000} s, twice that where recording is what falls short`,
   );
 }
 
@@ -128,8 +128,13 @@ function isTooMuch(name: string, dialect: Dialect, count: number): boolean {
 async function search(subject: Subject): Promise<void> {
   const [dialect = 'twilio'] = dialects;
   const own = rows.filter((row) => row.subject === subject.name && row.dialect === dialect);
-  const order = { dialect, cores, searches, most, rows: own, onProbe: tell };
-  const capacity = await attempt(subject.name, () => capacityOf(subject, order));
+  const run = async (calls: number, timing: Timing): Promise<Run> => {
+    const probed = await measure(subject, { dialect, calls, cores, timing });
+    tell(probed);
+    return probed;
+  };
+  const order = { dialect, run, searches, most, rows: own };
+  const capacity = await attempt(subject.name, () => capacityOf(subject.name, order));
   if (capacity !== null) capacities.push(capacity);
 }
 

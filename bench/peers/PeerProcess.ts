@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 import { eventually } from '../../test/acceptance/eventually.js';
 import { descendants } from './cores.js';
-import type { RunningSubject } from './Subject.js';
+import type { Complaints, RunningSubject } from './Subject.js';
 
 /** Servers lie where only root looks for programs. */
 const env = { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin` };
@@ -69,9 +69,10 @@ export class PeerProcess implements RunningSubject {
     // Nothing has to be moved.
   }
 
-  problems(): Promise<string[]> {
+  complaints(): Promise<Complaints> {
     const ended = this.#child.exitCode ?? this.#child.signalCode;
-    return Promise.resolve(ended === null ? [] : [`it ended with ${ended}: ${this.#said}`]);
+    const live = ended === null ? [] : [`it ended with ${ended}: ${this.#said}`];
+    return Promise.resolve({ live, beside: [] });
   }
 
   async stop(): Promise<void> {

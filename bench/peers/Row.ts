@@ -43,6 +43,8 @@ export interface Capacity {
   /** Of each search; the median counts. */
   readonly found: readonly Saturation[];
   readonly holds: number;
+  /** The most calls that it relayed in time and whole, whether or not what runs beside that kept up: recording, of reelay. */
+  readonly relays: number;
   /** Calls for each core of everything that it uses, under the most calls that it held. */
   readonly perCoreOfAll: number;
   readonly problems: readonly string[];

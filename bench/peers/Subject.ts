@@ -26,6 +26,12 @@ export interface Subject {
   start(stage: Stage): Promise<RunningSubject>;
 }
 
+/** What a subject says went wrong, apart from what callers notice: on the live path, and of what it does beside that. */
+export interface Complaints {
+  readonly live: readonly string[];
+  readonly beside: readonly string[];
+}
+
 export interface RunningSubject {
   /** Where it takes calls, on 127.0.0.1. */
   readonly port: number;
@@ -34,7 +40,6 @@ export interface RunningSubject {
   isLive(thread: ThreadTime): boolean;
   /** Puts threads that it has started meanwhile where they belong. */
   pin(): void;
-  /** What it says went wrong, apart from what callers notice. */
-  problems(): Promise<string[]>;
+  complaints(): Promise<Complaints>;
   stop(): Promise<void>;
 }

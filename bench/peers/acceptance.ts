@@ -54,7 +54,9 @@ function held({ capacities, base }: BenchResult): Bound[] {
   // All of reelay on one processor, like all of a stand-in; its share of two says what that would hold if nothing waited for anything.
   const onOneCore = of('reelay-one-core');
   const [perCore, measured] =
-    onOneCore === undefined ? [own?.perCoreOfAll, 'CPU'] : ([onOneCore.holds, 'held'] as const);
+    onOneCore === undefined
+      ? [own?.perCoreOfAll, 'CPU']
+      : ([onOneCore.holds, `held by ${onOneCore.subject}`] as const);
   const perCoreOf = (subject: string): number | undefined =>
     onOneCore === undefined ? of(subject)?.perCoreOfAll : of(subject)?.holds;
   const bound = (
@@ -68,9 +70,15 @@ function held({ capacities, base }: BenchResult): Bound[] {
     return [{ what: `${what} × ${times.toFixed(2)}, at least ${least}`, isMet: times >= least }];
   };
   return [
-    ...[recording, realtime].flatMap((subject) =>
-      bound(`${subject}: calls held, against ${base}`, of(subject)?.holds, of(base)?.holds, 1),
-    ),
+    ...[recording, realtime].flatMap((subject) => [
+      ...bound(
+        `${subject}: calls relayed in time, against ${base}`,
+        of(subject)?.relays,
+        of(base)?.relays,
+        1,
+      ),
+      ...bound(`${subject}: and all recorded, against ${base}`, of(subject)?.holds, of(base)?.holds, 1),
+    ]),
     ...bound(
       `calls per core of everything (${measured}), against record-wav`,
       perCore,

@@ -1,9 +1,7 @@
 import { median } from '../PairedFigures.js';
-import type { Cores } from './cores.js';
-import { measure, type Run, type Timing } from './measure.js';
+import type { Run, Timing } from './measure.js';
 import { type Capacity, isOverloaded, type Row } from './Row.js';
 import { saturation, type Saturation } from './saturation.js';
-import type { Subject } from './Subject.js';
 
 const timing: Timing = { settleMs: 8000, windowMs: 2000, drainMs: 2000 };
 const least = 5;
@@ -15,46 +13,68 @@ const firstGuess = 100;
 
 export interface CapacityOrder {
   readonly dialect: Run['dialect'];
-  readonly cores: Cores;
+  /** So many calls, once. */
+  readonly run: (calls: number, timing: Timing) => Promise<Run>;
   /** The most calls that are tried. */
   readonly most: number;
   /** Searches for each subject. */
   readonly searches: number;
   /** Of the subject, as far as there are any: they say where to begin. */
   readonly rows: readonly Row[];
-  readonly onProbe: (run: Run) => void;
 }
 
-/** Looks for the number of calls at which p99 reaches the length of a frame. */
-export async function capacityOf(subject: Subject, order: CapacityOrder): Promise<Capacity> {
+/**
+ * Looks for the number of calls at which p99 reaches the length of a frame, or something goes wrong. Where that was only beside the live path, it
+ * looks on for how many that relays in time.
+ */
+export async function capacityOf(subject: string, order: CapacityOrder): Promise<Capacity> {
   const { dialect, searches, most } = order;
   const found: Saturation[] = [];
   const held: Run[] = [];
   const problems: string[] = [];
+  let relayed = 0;
+  const attempt = async (calls: number): Promise<Run> => {
+    const run = await order.run(calls, timing);
+    if (run.isRelayed) relayed = Math.max(relayed, calls);
+    return run;
+  };
   const probe = async (calls: number): Promise<boolean> => {
-    const run = await measure(subject, { dialect, calls, cores: order.cores, timing });
-    order.onProbe(run);
+    const run = await attempt(calls);
     if (run.isOverloaded) return false;
     problems.push(...run.problems.map((problem) => `${calls} calls: ${problem}`));
     held.push(run);
     return run.problems.length === 0;
   };
+  // A machine that others use too is late now and then: a number fails when it does so twice.
+  const twice = async (calls: number, isHeld: (calls: number) => Promise<boolean>): Promise<boolean> =>
+    (await isHeld(calls)) || (await isHeld(calls));
   let first = guess(order.rows);
   for (let search = 0; search < searches; search += 1) {
     const untilMs = performance.now() + searchMs;
     const hasTime = (): boolean => performance.now() < untilMs;
-    // A machine that others use too is late now and then: a number fails when it does so twice.
-    const twice = async (calls: number): Promise<boolean> => (await probe(calls)) || (await probe(calls));
-    found.push(await saturation(twice, { first, least, most, precision, hasTime }));
+    found.push(
+      await saturation(async (calls) => await twice(calls, probe), {
+        ...{ first, least, most, precision, hasTime },
+      }),
+    );
     const { holds = 0 } = found.at(-1) ?? {};
     if (holds > 0) first = holds;
   }
   const holds = median(found.map((each) => each.holds));
+  if (relayed > holds) {
+    const untilMs = performance.now() + searchMs;
+    const isRelayed = async (calls: number): Promise<boolean> => (await attempt(calls)).isRelayed;
+    await saturation(async (calls) => await twice(calls, isRelayed), {
+      ...{ first: Math.ceil(relayed * 1.1), least, most, precision },
+      hasTime: () => performance.now() < untilMs,
+    });
+  }
   return {
-    subject: subject.name,
+    subject,
     dialect,
     found,
     holds,
+    relays: Math.max(holds, relayed),
     perCoreOfAll: perCoreOfAll(order.rows, held),
     problems,
   };

@@ -5,7 +5,7 @@ import { LoadBot } from '../load/LoadBot.js';
 import { type LoadDialect, type LoadReport, placeCalls } from '../load/placeCalls.js';
 import type { Cores } from './cores.js';
 import { busyShare, coreTime, type CoreTime } from './coreTime.js';
-import type { RunningSubject, Subject } from './Subject.js';
+import type { Complaints, RunningSubject, Subject } from './Subject.js';
 import { cpuShare, type CpuShare, type ThreadTime, threadTimes } from './threadTimes.js';
 
 /** The length of a frame: whose frames come later than that at p99 has too many calls. */
@@ -40,6 +40,8 @@ export interface Run {
   readonly lateness: number;
   /** p99 has reached the length of a frame, or frames or calls stayed away: more than it holds. */
   readonly isOverloaded: boolean;
+  /** All calls were up and every frame came back in time, as it was sent: recording may have lost some. */
+  readonly isRelayed: boolean;
   /** Frames lost, out of order or changed, and calls refused or cut. */
   readonly problems: readonly string[];
   /** What is no problem under too many calls. */
@@ -101,7 +103,7 @@ async function underLoad(subject: Subject, running: RunningSubject, order: Order
   const share = cpuShare(before.threads, after.threads, isLive, windowMs);
   const others = Math.max(0, busyShare(before.core, after.core) - share.live);
   const facts = { subject: subject.name, dialect, calls, share, others, windowMs };
-  return runOf(facts, report, await running.problems());
+  return runOf(facts, report, await running.complaints());
 }
 
 interface Look {
@@ -113,7 +115,7 @@ interface Look {
 function runOf(
   what: Pick<Run, 'subject' | 'dialect' | 'calls' | 'share' | 'others'> & { readonly windowMs: number },
   report: LoadReport,
-  said: readonly string[],
+  { live, beside }: Complaints,
 ): Run {
   const { windowMs, ...facts } = what;
   const { roundTrip, lateness, ...counts } = report;
@@ -125,8 +127,9 @@ function runOf(
     ...(counts.up < facts.calls ? [`${counts.up} of ${facts.calls} calls were up`] : []),
     ...(counts.outstanding > 0 ? [`${counts.outstanding} frames had not come back in time`] : []),
     ...(counts.skipped > 0 ? [`${counts.skipped} frames were not taken`] : []),
-    ...said,
+    ...live,
   ];
+  const damaged = damage(counts);
   return {
     ...facts,
     liveUs: us(facts.share.live),
@@ -136,9 +139,10 @@ function runOf(
     p999: p999 ?? NaN,
     lateness: lateness.quantile(0.99),
     isOverloaded: isLate,
+    isRelayed: !isLate && damaged.length === 0 && missing.length === 0,
     // What overload explains is none; what went missing or astray never has to.
-    problems: [...damage(counts), ...(isLate ? [] : missing)],
-    notes: isLate ? missing : [],
+    problems: [...damaged, ...(isLate ? [] : [...missing, ...beside])],
+    notes: isLate ? [...missing, ...beside] : [],
     report: counts,
   };
 }

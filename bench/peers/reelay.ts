@@ -1,9 +1,10 @@
 import { variablesOf } from '../../src/config/environment.js';
+import { mayRunInRealtime } from '../../src/config/realtime.js';
 import { configSchema } from '../../src/config/schema.js';
 import { DaemonProcess } from '../../test/acceptance/DaemonProcess.js';
 import { eventually } from '../../test/acceptance/eventually.js';
 import { pinProcess, pinThread } from './cores.js';
-import type { RunningSubject, Stage, Subject } from './Subject.js';
+import type { Complaints, RunningSubject, Stage, Subject } from './Subject.js';
 import { type ThreadTime, threadTimes } from './threadTimes.js';
 
 const fastPath = 'REELAY_MEDIA_FAST_PATH';
@@ -70,13 +71,14 @@ export function hasFastPath(): boolean {
 }
 
 function subjectOf(variant: Variant): Subject {
-  const { name, about, path } = variant;
+  const { name, about, path, isRealtime = false } = variant;
   return {
     name,
     about,
     traffic: 'relay',
     hasRows: variant.isOnOneCore !== true,
-    missing: () => null,
+    missing: () =>
+      isRealtime && !mayRunInRealtime() ? 'no thread that moves frames may run in real time here' : null,
     start: async (stage) => {
       const url = `ws://127.0.0.1:${stage.botPort}`;
       const daemon = await DaemonProcess.start({
@@ -87,9 +89,14 @@ function subjectOf(variant: Variant): Subject {
         config: { limits: { pendingStreams: calls } },
         env: {
           ...(path === undefined ? {} : { [fastPath]: path }),
-          ...(variant.isRealtime === true ? { [realtime]: 'true' } : {}),
+          ...(isRealtime ? { [realtime]: 'true' } : {}),
         },
       });
+      const ready = daemon.logs.find(({ msg }) => msg === 'reelay is ready');
+      if (isRealtime && ready?.['realtime'] !== true) {
+        await daemon.kill();
+        throw new Error('its frames are not moved in real time: is REELAY_MEDIA_FAST_PATH false?');
+      }
       return new RunningReelay(daemon, stage, variant);
     },
   };
@@ -127,19 +134,30 @@ class RunningReelay implements RunningSubject {
     for (const thread of threadTimes(this.pids)) if (this.isLive(thread)) pinThread(thread.tid, core);
   }
 
-  async problems(): Promise<string[]> {
-    if (!this.#daemon.alive) return ['the daemon ended'];
-    const metrics = {
-      reelay_tap_dropped_frames_total: 'frames were dropped in front of the recorder',
+  async complaints(): Promise<Complaints> {
+    if (!this.#daemon.alive) return { live: ['the daemon ended'], beside: [] };
+    const live = await this.#told({
       reelay_upstream_dropped_frames_total: 'frames were dropped in front of the bot',
+    });
+    const beside = await this.#told({
+      reelay_tap_dropped_frames_total: 'frames were dropped in front of the recorder',
       reelay_recorder_restarts_total: 'times the recorder was replaced',
       reelay_control_restarts_total: 'times control was replaced',
-    };
+    });
+    return { live, beside };
+  }
+
+  async stop(): Promise<void> {
+    await this.#daemon.kill();
+  }
+
+  /** @param metrics - what it means when one isn't 0 */
+  async #told(metrics: Readonly<Record<string, string>>): Promise<string[]> {
     const found: string[] = [];
     for (const [name, what] of Object.entries(metrics)) {
       // Control, which answers this, comes last on a processor that has too little, and may just be about to be replaced.
       try {
-        const value = await eventually('its control answers', async () => await this.#told(name));
+        const value = await eventually('its control answers', async () => await this.#metric(name));
         if (value > 0) found.push(`${value} ${what}`);
       } catch (error) {
         return [...found, error instanceof Error ? error.message : String(error)];
@@ -148,12 +166,8 @@ class RunningReelay implements RunningSubject {
     return found;
   }
 
-  async stop(): Promise<void> {
-    await this.#daemon.kill();
-  }
-
   /** @returns undefined while nobody answers. @throws Error when there is no such metric */
-  async #told(metric: string): Promise<number | undefined> {
+  async #metric(metric: string): Promise<number | undefined> {
     try {
       return await this.#daemon.metric(metric);
     } catch (error) {

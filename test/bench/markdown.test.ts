@@ -94,9 +94,11 @@ void t.test('problems and failures are told, and then not everything is well', (
 void t.test('calls that are held stand beside the base', (t) => {
   const capacities = [
     capacity({ subject: 'nginx', holds: 1200 }),
-    capacity({ subject: 'reelay', holds: 600, perCoreOfAll: 450 }),
+    capacity({ subject: 'reelay', holds: 600, relays: 900, perCoreOfAll: 450 }),
   ];
   const text = markdown(result({ capacities }));
-  t.same(cells(text, 'Calls that are held', 'reelay'), ['reelay', 'twilio', '600 (600–610)', '0.50', '450']);
+  t.same(cells(text, 'Calls that are held', 'reelay'), [
+    ...['reelay', 'twilio', '600 (600–610)', '0.50', '900', '0.75', '450'],
+  ]);
   t.end();
 });

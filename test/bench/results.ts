@@ -16,6 +16,7 @@ export function runOf(facts: Partial<Run> & Pick<Run, 'subject'>): Run {
     p999: 0.5,
     lateness: 0.1,
     isOverloaded: false,
+    isRelayed: true,
     problems: [],
     notes: [],
     report: {
@@ -38,6 +39,7 @@ export function capacity(facts: Partial<Capacity> & Pick<Capacity, 'subject' | '
   return {
     dialect: 'twilio',
     found: [{ holds, fails: holds + 10 }],
+    relays: holds,
     perCoreOfAll: holds,
     problems: [],
     ...facts,
