@@ -46,28 +46,22 @@ export async function capacityOf(subject: string, order: CapacityOrder): Promise
     return run.problems.length === 0;
   };
   // A machine that others use too is late now and then: a number fails when it does so twice.
-  const twice = async (calls: number, isHeld: (calls: number) => Promise<boolean>): Promise<boolean> =>
+  const twice = (isHeld: (calls: number) => Promise<boolean>) => async (calls: number) =>
     (await isHeld(calls)) || (await isHeld(calls));
   let first = guess(order.rows);
   for (let search = 0; search < searches; search += 1) {
     const untilMs = performance.now() + searchMs;
     const hasTime = (): boolean => performance.now() < untilMs;
-    found.push(
-      await saturation(async (calls) => await twice(calls, probe), {
-        ...{ first, least, most, precision, hasTime },
-      }),
-    );
+    found.push(await saturation(twice(probe), { first, least, most, precision, hasTime }));
     const { holds = 0 } = found.at(-1) ?? {};
     if (holds > 0) first = holds;
   }
   const holds = median(found.map((each) => each.holds));
   if (relayed > holds) {
     const untilMs = performance.now() + searchMs;
-    const isRelayed = async (calls: number): Promise<boolean> => (await attempt(calls)).isRelayed;
-    await saturation(async (calls) => await twice(calls, isRelayed), {
-      ...{ first: Math.ceil(relayed * 1.1), least, most, precision },
-      hasTime: () => performance.now() < untilMs,
-    });
+    const hasTime = (): boolean => performance.now() < untilMs;
+    const isRelayed = twice(async (calls) => (await attempt(calls)).isRelayed);
+    await saturation(isRelayed, { first: Math.ceil(relayed * 1.1), least, most, precision, hasTime });
   }
   return {
     subject,
